@@ -1,0 +1,115 @@
+package channels
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// DefaultMaxEventBytes is the largest Data and Type of one event together
+// unless Options say otherwise, in bytes.
+const DefaultMaxEventBytes = 64 << 10
+
+// Errors of an event that cannot be put on the wire.
+var (
+	ErrEventTooLarge = errors.New("event too large")
+	ErrEventData     = errors.New("bad event data")
+	ErrEventType     = errors.New("bad event type")
+	ErrEventRetry    = errors.New("bad retry")
+)
+
+// Event is one event as its publisher hands it in. Data is text in UTF-8 (what
+// else a stream carries, clients replace by U+FFFD) of any number of lines; Type is the name that EventSource dispatches it under
+// ("" is "message"); Retry, when not 0, sets the client's reconnection delay,
+// in whole milliseconds.
+type Event struct {
+	Data  []byte
+	Type  string
+	Retry time.Duration
+}
+
+// check reports why e cannot be an event of at most max bytes.
+func (e Event) check(max int) error {
+	if n := len(e.Data) + len(e.Type); n > max {
+		return fmt.Errorf("%w: %d bytes, want at most %d", ErrEventTooLarge, n, max)
+	}
+	if i := strings.IndexAny(e.Type, "\r\n\x00"); i >= 0 {
+		return fmt.Errorf("%w: %q has %q at byte %d, want no line break and no NUL", ErrEventType, e.Type, e.Type[i], i)
+	}
+	if !utf8.ValidString(e.Type) {
+		return fmt.Errorf("%w: %q is not valid UTF-8", ErrEventType, e.Type)
+	}
+	if i := invalidUTF8(e.Data); i >= 0 {
+		return fmt.Errorf("%w: byte %d (%#02x) is not valid UTF-8, send binary data as base64", ErrEventData, i, e.Data[i])
+	}
+	if e.Retry < 0 || e.Retry%time.Millisecond != 0 {
+		return fmt.Errorf("%w: %v, want a positive whole number of milliseconds", ErrEventRetry, e.Retry)
+	}
+	return nil
+}
+
+// invalidUTF8 returns the index of the first byte of p that is not part of a
+// valid encoding, -1 when all are.
+func invalidUTF8(p []byte) int {
+	if utf8.Valid(p) {
+		return -1
+	}
+	for i := 0; ; {
+		r, size := utf8.DecodeRune(p[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+}
+
+// appendFields appends the fields of e, each on a line of its own, without the
+// blank line that ends an event. Data is split at CRLF, CR and LF into one
+// data line each; a client joins them with LF (WHATWG HTML, 9.2.6).
+func (e Event) appendFields(dst []byte) []byte {
+	if e.Type != "" {
+		dst = append(dst, "event: "...)
+		dst = append(dst, e.Type...)
+		dst = append(dst, '\n')
+	}
+	if e.Retry > 0 {
+		dst = append(dst, "retry: "...)
+		dst = strconv.AppendInt(dst, e.Retry.Milliseconds(), 10)
+		dst = append(dst, '\n')
+	}
+	for rest := e.Data; ; {
+		dst = append(dst, "data: "...)
+		i := bytes.IndexAny(rest, "\r\n")
+		if i < 0 {
+			dst = append(dst, rest...)
+			return append(dst, '\n')
+		}
+		dst = append(dst, rest[:i]...)
+		dst = append(dst, '\n')
+		if rest[i] == '\r' && i+1 < len(rest) && rest[i+1] == '\n' {
+			i++
+		}
+		rest = rest[i+1:]
+	}
+}
+
+// fieldsSize bounds the length of what appendFields appends, closely: the wire
+// form is kept.
+func (e Event) fieldsSize() int {
+	lines := 1 + bytes.Count(e.Data, []byte{'\n'}) + bytes.Count(e.Data, []byte{'\r'})
+	size := len(e.Data) + lines*len("data: \n")
+	if e.Type != "" {
+		size += len("event: \n") + len(e.Type)
+	}
+	if e.Retry > 0 {
+		size += len("retry: \n") + maxDecimal
+	}
+	return size
+}
+
+// maxDecimal is the length of the longest 64-bit integer in decimal.
+const maxDecimal = 20

@@ -1,0 +1,44 @@
+package channels
+
+import "sync"
+
+// Inbox is where one loop receives the messages of the channels it attached
+// to, in the order of their sequence. Posting is safe for concurrent use;
+// Take is for the loop that owns the inbox.
+type Inbox struct {
+	wake func()
+
+	mu   sync.Mutex
+	msgs []*Message
+
+	// unserved is the size of what was posted and not yet reported by
+	// Broker.Served, in bytes. Guarded by Broker.mu.
+	unserved int
+}
+
+// NewInbox returns an inbox whose owner is woken by wake: once a burst, when a
+// message comes into the empty inbox. wake runs under the broker's lock, so it
+// must neither block nor call the broker.
+func NewInbox(wake func()) *Inbox { return &Inbox{wake: wake} }
+
+// post appends m and wakes the owner when m is the first.
+func (in *Inbox) post(m *Message) {
+	in.mu.Lock()
+	first := len(in.msgs) == 0
+	in.msgs = append(in.msgs, m)
+	in.mu.Unlock()
+	if first {
+		in.wake()
+	}
+}
+
+// Take returns everything that waits and leaves spare, emptied, for what comes
+// next: the owner passes back the slice it got before. Loop-owned.
+func (in *Inbox) Take(spare []*Message) []*Message {
+	clear(spare) // the messages must not outlive their serving
+	in.mu.Lock()
+	msgs := in.msgs
+	in.msgs = spare[:0]
+	in.mu.Unlock()
+	return msgs
+}

@@ -1,0 +1,33 @@
+package channels
+
+import "strconv"
+
+// Message is an event encoded once. It is immutable after Publish has made it
+// and shared by every loop, so it is safe for concurrent reading.
+type Message struct {
+	// Seq is the broker's sequence: it grows by one from message to message
+	// over all channels, beginning with 1.
+	Seq uint64
+	// Channel is where the message was published.
+	Channel *Channel
+	// Wire is the event as it stands in the stream, blank line included.
+	Wire []byte
+
+	// older and newer link every kept message of the broker by age. Guarded by
+	// Broker.mu, and not part of what is immutable.
+	older, newer *Message
+}
+
+// messageOverhead is what a kept or waiting message costs beside its wire
+// form: the struct, its place in a log and in an inbox. In bytes.
+const messageOverhead = 96
+
+// size is what m counts for against the bounds on memory, in bytes.
+func (m *Message) size() int { return len(m.Wire) + messageOverhead }
+
+// appendID appends the event id "<epoch>-<sequence>".
+func appendID(dst []byte, epoch string, seq uint64) []byte {
+	dst = append(dst, epoch...)
+	dst = append(dst, '-')
+	return strconv.AppendUint(dst, seq, 10)
+}
