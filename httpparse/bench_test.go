@@ -77,4 +77,3 @@ func BenchmarkNetHTTP(b *testing.B) {
 		}
 	}
 }
-
