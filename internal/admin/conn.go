@@ -1,0 +1,172 @@
+package admin
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"millrace/internal/resp"
+)
+
+const (
+	// bufferSize is how much is read at a time, and how much may be waiting to be written before it is.
+	bufferSize = 64 << 10
+
+	// writeTimeout is how long a client may take to read one buffer of replies.
+	writeTimeout = 10 * time.Second
+
+	// authTimeout is how long a client may take to give the password. It is for people who type it.
+	authTimeout = time.Minute
+
+	// lingerTimeout is how long a client is waited for that was sent its last reply.
+	lingerTimeout = time.Second
+
+	// maxAuthFailures is how many wrong passwords end a connection.
+	maxAuthFailures = 10
+)
+
+// conn is a client's connection, owned by the goroutine that runs serve. Close of the server closes nc under it.
+type conn struct {
+	server *Server
+	nc     net.Conn
+	id     int64
+
+	parser   resp.Parser
+	buf      []byte // buf[from:to] has been received and not executed
+	from, to int
+	out      []byte // replies that have not been written
+
+	version       resp.Version
+	authenticated bool
+	authFailures  int
+	leaving       bool // once the replies are written
+
+	name, libName, libVersion string // as the client set them
+
+	channel string // of the last PUBLISH
+}
+
+func newConn(s *Server, nc net.Conn, id int64) *conn {
+	c := &conn{server: s, nc: nc, id: id}
+	c.parser.Verbatim = verbatim
+	c.reset()
+	return c
+}
+
+// reset gives the connection the state of a new one.
+func (c *conn) reset() {
+	c.version = resp.RESP2
+	c.name = ""
+	c.authenticated = c.server.cfg.Password == ""
+	c.parser.Limits = c.server.limits
+	if !c.authenticated {
+		c.parser.Limits = resp.Unauthenticated
+		c.nc.SetReadDeadline(time.Now().Add(authTimeout))
+	}
+}
+
+// verbatim makes `PUBLISH /channel {"foo": "bar"}` publish JSON: the rest of an inline PUBLISH is the payload as it stands,
+// where Redis would see unbalanced quotes.
+func verbatim(name []byte) int {
+	if bytes.EqualFold(name, []byte("PUBLISH")) {
+		return len([]string{"PUBLISH", "channel"})
+	}
+	return 0
+}
+
+// serve answers requests until the client or the server has had enough.
+func (c *conn) serve() {
+	defer c.nc.Close()
+	for {
+		err := c.execute()
+		switch {
+		case errors.Is(err, resp.ErrCrossProtocol):
+			c.server.cfg.Logger.Warn("admin port aborted an HTTP request, possibly an attack through somebody's browser",
+				"client", c.nc.RemoteAddr())
+			return
+		case errors.Is(err, resp.ErrProtocol):
+			c.fail("ERR %v", err)
+			c.leaving = true
+		case err != nil:
+			return
+		}
+		if c.flush() != nil {
+			return
+		}
+		if c.leaving {
+			c.linger()
+			return
+		}
+		if c.fill() != nil {
+			return
+		}
+	}
+}
+
+// execute runs the complete requests in the buffer, up to one that ends the connection. An error ends it too.
+func (c *conn) execute() error {
+	for !c.leaving && !c.server.isStopped() {
+		args, n, err := c.parser.Next(c.buf[c.from:c.to])
+		if n == 0 || err != nil {
+			return err
+		}
+		c.from += n
+		if len(args) > 0 {
+			c.run(args)
+		}
+		if len(c.out) >= bufferSize {
+			if err := c.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush writes the replies. A client that does not read them is cut off.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err := c.nc.Write(c.out)
+	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+		c.server.cfg.Logger.Warn("admin client does not read its replies", "client", c.nc.RemoteAddr(), "unread", len(c.out))
+	}
+	if c.out = c.out[:0]; cap(c.out) > 2*bufferSize {
+		c.out = nil
+	}
+	return err
+}
+
+// fill reads into the buffer, which grows when a request does not fit. It stays below twice resp.Limits.Command, because
+// the parser refuses what is longer, and shrinks as soon as it is empty.
+func (c *conn) fill() error {
+	switch {
+	case c.from == c.to && len(c.buf) != bufferSize:
+		c.buf = make([]byte, bufferSize)
+	case c.from > 0:
+		copy(c.buf, c.buf[c.from:c.to])
+	case c.to == len(c.buf):
+		c.buf = append(c.buf, make([]byte, len(c.buf))...)
+	}
+	c.from, c.to = 0, c.to-c.from
+	n, err := c.nc.Read(c.buf[c.to:])
+	c.to += n
+	if n > 0 {
+		return nil // an error comes again
+	}
+	return err
+}
+
+// linger lets the last reply arrive: to close a connection with unread input is to reset it, and then the client may never
+// read why.
+func (c *conn) linger() {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	c.nc.SetReadDeadline(time.Now().Add(lingerTimeout))
+	io.Copy(io.Discard, c.nc)
+}

@@ -1,0 +1,66 @@
+package admin
+
+// match tells whether name fits a pattern as Redis has them: * any bytes, ? one byte, [abc] [a-z] [^a] one byte of a class,
+// \ before a byte takes it literally. A class that is not closed ends with the pattern. It takes time in proportion to the
+// product of the lengths, whatever the pattern.
+func match(pattern, name string) bool {
+	p, n := 0, 0
+	star, begin := -1, 0 // the last * seen, and where in name what follows it was last tried
+	for p < len(pattern) || n < len(name) {
+		if p < len(pattern) && pattern[p] == '*' {
+			star, begin = p, n
+			p++
+			continue
+		}
+		if p < len(pattern) && n < len(name) {
+			if ok, size := matchByte(pattern[p:], name[n]); ok {
+				p += size
+				n++
+				continue
+			}
+		}
+		// An earlier * need not be tried again: whatever it could take, the last one can.
+		if star < 0 || begin == len(name) {
+			return false
+		}
+		begin++
+		p, n = star+1, begin
+	}
+	return true
+}
+
+// matchByte tells whether b fits the head of pattern, and how long that head is.
+func matchByte(pattern string, b byte) (ok bool, size int) {
+	switch pattern[0] {
+	case '?':
+		return true, 1
+	case '[':
+		return matchClass(pattern, b)
+	case '\\':
+		if len(pattern) > 1 {
+			return pattern[1] == b, 2
+		}
+	}
+	return pattern[0] == b, 1
+}
+
+func matchClass(pattern string, b byte) (ok bool, size int) {
+	i := 1
+	not := i < len(pattern) && pattern[i] == '^'
+	if not {
+		i++
+	}
+	for i < len(pattern) && pattern[i] != ']' {
+		if pattern[i] == '\\' && i+1 < len(pattern) {
+			i++
+		}
+		low, high := pattern[i], pattern[i]
+		if i+2 < len(pattern) && pattern[i+1] == '-' {
+			high = pattern[i+2]
+			i += 2
+		}
+		ok = ok || min(low, high) <= b && b <= max(low, high)
+		i++
+	}
+	return ok != not, min(i+1, len(pattern))
+}

@@ -1,0 +1,81 @@
+package admin
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"millrace/internal/resp"
+)
+
+// infoSections are the sections of INFO, in order, that clients of Redis look into.
+var infoSections = []struct {
+	name   string
+	append func(dst []byte, s *Server) []byte
+}{
+	{"Server", func(dst []byte, s *Server) []byte {
+		port := 0
+		if tcp, ok := s.ln.Addr().(*net.TCPAddr); ok {
+			port = tcp.Port
+		}
+		return fmt.Appendf(dst, "redis_version:%s\r\nredis_mode:standalone\r\nmillrace_version:%s\r\nprocess_id:%d\r\n"+
+			"tcp_port:%d\r\nuptime_in_seconds:%d\r\n",
+			redisVersion, s.cfg.Version, os.Getpid(), port, int(time.Since(s.started).Seconds()))
+	}},
+	{"Clients", func(dst []byte, s *Server) []byte {
+		return fmt.Appendf(dst, "connected_clients:%d\r\nmaxclients:%d\r\n", s.clients(), s.cfg.MaxClients)
+	}},
+	{"Persistence", func(dst []byte, s *Server) []byte {
+		return append(dst, "loading:0\r\n"...)
+	}},
+	{"Stats", func(dst []byte, s *Server) []byte {
+		return fmt.Appendf(dst, "total_connections_received:%d\r\nrejected_connections:%d\r\ntotal_commands_processed:%d\r\n",
+			s.accepted.Load(), s.rejected.Load(), s.commands.Load())
+	}},
+	{"Replication", func(dst []byte, s *Server) []byte {
+		return append(dst, "role:master\r\nconnected_slaves:0\r\n"...)
+	}},
+}
+
+// info answers INFO [section ...].
+func (c *conn) info(args [][]byte) {
+	s := c.server
+	var asked []string
+	for _, arg := range args[1:] {
+		asked = append(asked, strings.ToLower(string(arg)))
+	}
+	whole := len(asked) == 0 || slices.ContainsFunc(asked, func(name string) bool {
+		return name == "default" || name == "all" || name == "everything"
+	})
+	if whole {
+		asked = []string{""}
+	}
+
+	var text []byte
+	add := func(section func(dst []byte) []byte) {
+		from := len(text)
+		if from > 0 {
+			text = append(text, "\r\n"...)
+		}
+		head := len(text)
+		if text = section(text); len(text) == head {
+			text = text[:from]
+		}
+	}
+	for _, section := range infoSections {
+		if whole || slices.Contains(asked, strings.ToLower(section.name)) {
+			add(func(dst []byte) []byte {
+				return section.append(fmt.Appendf(dst, "# %s\r\n", section.name), s)
+			})
+		}
+	}
+	if s.cfg.Info != nil {
+		for _, name := range asked {
+			add(func(dst []byte) []byte { return s.cfg.Info(dst, name) })
+		}
+	}
+	c.out = resp.AppendBulk(c.out, text)
+}

@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"millrace/channels"
+	"millrace/internal/resp"
+)
+
+// publish answers PUBLISH channel payload.
+func (c *conn) publish(args [][]byte) {
+	c.publishEvent(args[1], channels.Event{Data: args[2]})
+}
+
+// ssePublish answers SSE.PUBLISH channel payload [EVENT type] [RETRY milliseconds].
+func (c *conn) ssePublish(args [][]byte) {
+	ev := channels.Event{Data: args[2]}
+	options := args[3:]
+	for ; len(options) >= 2; options = options[2:] {
+		value := string(options[1])
+		switch strings.ToLower(string(options[0])) {
+		case "event":
+			ev.Type = value
+		case "retry":
+			ms, err := strconv.ParseUint(value, 10, 31)
+			if err != nil {
+				c.fail("ERR RETRY %.64q: want milliseconds, 0 to %d", value, 1<<31-1)
+				return
+			}
+			ev.Retry = time.Duration(ms) * time.Millisecond
+		default:
+			c.fail("ERR unknown option %.64q of SSE.PUBLISH: want EVENT type or RETRY milliseconds", options[0])
+			return
+		}
+	}
+	if len(options) == 1 {
+		c.fail("ERR option %.64q of SSE.PUBLISH without a value: want EVENT type or RETRY milliseconds", options[0])
+		return
+	}
+	c.publishEvent(args[1], ev)
+}
+
+// publishEvent publishes and replies with the number of receivers.
+func (c *conn) publishEvent(channel []byte, ev channels.Event) {
+	if string(channel) != c.channel { // most often it is the last one, and needs no new string
+		c.channel = string(channel)
+	}
+	receivers, err := c.server.cfg.Broker.Publish(c.channel, ev)
+	if err != nil {
+		c.fail("ERR %.512v", err)
+		return
+	}
+	c.out = resp.AppendInt(c.out, int64(receivers))
+}
+
+// pubsubChannels answers PUBSUB CHANNELS [pattern]: the channels with subscribers.
+func (c *conn) pubsubChannels(args [][]byte) {
+	if len(args) > 3 {
+		c.fail("ERR wrong number of arguments for 'pubsub|channels' command")
+		return
+	}
+	names := c.server.cfg.Broker.Channels()
+	if len(args) == 3 {
+		pattern, n := string(args[2]), 0
+		for _, name := range names {
+			if match(pattern, name) {
+				names[n] = name
+				n++
+			}
+		}
+		names = names[:n]
+	}
+	c.out = resp.AppendArray(c.out, len(names))
+	for _, name := range names {
+		c.out = resp.AppendBulk(c.out, name)
+	}
+}
+
+// pubsubNumsub answers PUBSUB NUMSUB [channel ...]: each with the number of its subscribers.
+func (c *conn) pubsubNumsub(args [][]byte) {
+	c.out = resp.AppendArray(c.out, 2*len(args[2:]))
+	for _, channel := range args[2:] {
+		c.out = resp.AppendBulk(c.out, channel)
+		c.out = resp.AppendInt(c.out, int64(c.server.cfg.Broker.Subscribers(string(channel))))
+	}
+}
+
+// subscribe answers SUBSCRIBE and its relatives.
+func (c *conn) subscribe(args [][]byte) {
+	c.fail("ERR %s is not supported yet on this port: subscribe with HTTP, GET /channel", strings.ToUpper(string(args[0])))
+}

@@ -1,0 +1,217 @@
+// Package admin is the port through which events are published and a running server is looked at. It speaks the Redis
+// protocol, so that redis-cli, any Redis client and what is built on one can broadcast to millrace unchanged.
+//
+// A [Server] accepts connections, each served by a goroutine of its own: publishers are few, it is subscribers that are
+// many. What a connection sent together is executed together and answered with one write, so a pipeline of a thousand
+// PUBLISH reaches the event loops as one burst.
+//
+// Caveats. There are no keys, no databases and no transactions, and no encryption: bind a loopback address, or set a
+// password and a network that can be trusted.
+package admin
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/channels"
+	"millrace/internal/resp"
+)
+
+// ErrNoPassword is returned for an address that other hosts can reach while there is no password.
+var ErrNoPassword = errors.New("reachable from other hosts without a password")
+
+// DefaultMaxClients is the number of connections that a server keeps unless Config says otherwise.
+const DefaultMaxClients = 256
+
+// Broker is what the commands work on. *channels.Broker is one. Safe for concurrent use.
+type Broker interface {
+	// Publish must not keep ev.Data, which lies in the buffer of a connection.
+	Publish(channel string, ev channels.Event) (receivers int, err error)
+	Subscribers(channel string) int
+	Channels() []string
+}
+
+// Config of a Server. Only Broker is required.
+type Config struct {
+	Broker        Broker
+	Password      string // of the user "default"; empty: every client is let in
+	MaxEventBytes int    // largest event of the broker; 0: channels.DefaultMaxEventBytes
+	MaxClients    int    // connections at a time; 0: DefaultMaxClients
+	Version       string // of millrace, for INFO
+
+	// Info, if set, appends to what INFO answers a section "# Name\r\nkey:value\r\n": the one asked for in lower case, or
+	// nothing if it has none by that name. If section is empty it appends all, with "\r\n" between them. Called from
+	// several goroutines.
+	Info func(dst []byte, section string) []byte
+
+	Logger *slog.Logger // nil: nothing is logged
+}
+
+// Server is the admin port. Its methods are safe for concurrent use.
+type Server struct {
+	cfg      Config
+	ln       net.Listener
+	password [sha256.Size]byte // hash of it, so that comparing takes the same time whatever its length
+	limits   resp.Limits       // of a client that has authenticated
+	started  time.Time
+
+	accepted, rejected, commands atomic.Int64
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	stopped chan struct{}  // closed by Close
+	running sync.WaitGroup // Serve and the connections; not added to once stopped is closed
+}
+
+// Listen opens the TCP address addr. An address that is not a loopback one is refused with ErrNoPassword if there is no
+// password.
+func Listen(addr string, cfg Config) (*Server, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("admin address %q: %w", addr, err)
+	}
+	if err := checkExposure(tcp, cfg); err != nil {
+		return nil, err
+	}
+	ln, err := net.ListenTCP("tcp", tcp)
+	if err != nil {
+		return nil, fmt.Errorf("admin address %q: %w", addr, err)
+	}
+	return New(ln, cfg)
+}
+
+// New returns a server of connections that ln accepts. The server owns ln, unless ln listens on a TCP address that Listen
+// would refuse.
+func New(ln net.Listener, cfg Config) (*Server, error) {
+	if err := checkExposure(ln.Addr(), cfg); err != nil {
+		return nil, err
+	}
+	if cfg.MaxEventBytes == 0 {
+		cfg.MaxEventBytes = channels.DefaultMaxEventBytes
+	}
+	if cfg.MaxClients == 0 {
+		cfg.MaxClients = DefaultMaxClients
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	// The broker is the one to refuse an event, and the connection outlives that. Only what is far too large, or no event
+	// at all, is refused before it has been read.
+	const slack = 64 << 10
+	return &Server{
+		cfg:      cfg,
+		ln:       ln,
+		password: sha256.Sum256([]byte(cfg.Password)),
+		limits: resp.Limits{
+			Elements: 1024,
+			Bulk:     cfg.MaxEventBytes + slack,
+			Command:  cfg.MaxEventBytes + 2*slack,
+		},
+		started: time.Now(),
+		conns:   make(map[*conn]struct{}),
+		stopped: make(chan struct{}),
+	}, nil
+}
+
+func checkExposure(addr net.Addr, cfg Config) error {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || tcp.IP.IsLoopback() || cfg.Password != "" {
+		return nil
+	}
+	return fmt.Errorf("admin address %s: %w: set --admin-password, or bind a loopback address such as 127.0.0.1:%d",
+		addr, ErrNoPassword, tcp.Port)
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Serve accepts connections until Close is called, and then returns nil. Call it once.
+func (s *Server) Serve() error {
+	s.mu.Lock()
+	if s.isStopped() {
+		s.mu.Unlock()
+		return nil
+	}
+	s.running.Add(1)
+	s.mu.Unlock()
+	defer s.running.Done()
+
+	for pause := time.Duration(0); ; {
+		nc, err := s.ln.Accept()
+		if err == nil {
+			pause = 0
+			s.admit(nc)
+			continue
+		}
+		// Out of descriptors or memory, most likely: it passes.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		select {
+		case <-s.stopped:
+			return nil
+		case <-time.After(pause):
+			s.cfg.Logger.Error("admin port cannot accept", "err", err)
+		}
+	}
+}
+
+// admit serves a connection on a goroutine of its own, or turns it away.
+func (s *Server) admit(nc net.Conn) {
+	c := newConn(s, nc, s.accepted.Add(1))
+	s.mu.Lock()
+	full := len(s.conns) >= s.cfg.MaxClients
+	if !full && !s.isStopped() {
+		s.conns[c] = struct{}{}
+		s.running.Go(func() {
+			c.serve()
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+		})
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	if full {
+		s.rejected.Add(1)
+		c.fail("ERR max number of clients reached")
+		c.flush() // into an empty socket buffer: does not block
+	}
+	nc.Close()
+}
+
+func (s *Server) isStopped() bool {
+	select {
+	case <-s.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) clients() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Close stops accepting, closes the connections, and returns once all is quiet. It may be called again.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	var err error
+	if !s.isStopped() {
+		close(s.stopped)
+		err = s.ln.Close()
+		for c := range s.conns {
+			c.nc.Close()
+		}
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+	return err
+}
