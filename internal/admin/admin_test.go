@@ -463,8 +463,7 @@ func (s *scripted) Read(p []byte) (int, error) {
 
 func (s *scripted) Write(p []byte) (int, error)      { return s.output.Write(p) }
 func (s *scripted) Close() error                     { s.closed = true; return nil }
-func (s *scripted) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (s *scripted) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (s *scripted) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5000} }
+func (s *scripted) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7379} }
 func (s *scripted) SetReadDeadline(time.Time) error  { return nil }
 func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
-

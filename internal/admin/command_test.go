@@ -1,0 +1,309 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"millrace/channels"
+	"millrace/internal/resp"
+)
+
+const pushError = " is not supported yet on this port: subscribe with HTTP, GET /channel\r\n"
+
+// replyTable has requests, all that is answered, and that in RESP3 where it differs.
+var replyTable = []struct{ request, want, want3 string }{
+	{"PUBLISH /a x", ":2\r\n", ""},
+	{"pUbLiSh /none x", ":0\r\n", ""},
+	{"PUBLISH /a", "-ERR wrong number of arguments for 'publish' command\r\n", ""},
+	{`"SSE.PUBLISH" /a "two words"`, ":2\r\n", ""},
+	{"SSE.PUBLISH /a x EVENT news RETRY 5000", ":2\r\n", ""},
+	{"sse.publish /a x retry 0", ":2\r\n", ""},
+	{"SSE.PUBLISH /a", "-ERR wrong number of arguments for 'sse.publish' command\r\n", ""},
+	{"SSE.PUBLISH /a x ID 1", "-ERR unknown option \"ID\" of SSE.PUBLISH: want EVENT type or RETRY milliseconds\r\n", ""},
+	{"SSE.PUBLISH /a x EVENT", "-ERR option \"EVENT\" of SSE.PUBLISH without a value: want EVENT type or RETRY milliseconds\r\n", ""},
+	{"SSE.PUBLISH /a x RETRY -1", "-ERR RETRY \"-1\": want milliseconds, 0 to 2147483647\r\n", ""},
+	{"SSE.PUBLISH /a x RETRY 2147483648", "-ERR RETRY \"2147483648\": want milliseconds, 0 to 2147483647\r\n", ""},
+	{`SSE.PUBLISH /a x EVENT "a\nb"`, "-ERR bad event type: \"a\\nb\" has '\\n' at byte 1, want no line break and no NUL\r\n", ""},
+	{`SSE.PUBLISH "" x`, "-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n", ""},
+	{`SSE.PUBLISH "a\nb" x`, "-ERR bad channel name: \"a\\nb\" has the control character U+000A at byte 1\r\n", ""},
+	{"PUBLISH /a " + strings.Repeat("x", 65537), "-ERR event too large: 65537 bytes, want at most 65536\r\n", ""},
+
+	{"PUBSUB", "-ERR wrong number of arguments for 'pubsub' command\r\n", ""},
+	{"PUBSUB CHANNELS", "*2\r\n$2\r\n/a\r\n$2\r\n/b\r\n", ""},
+	{"pubsub channels /[b-z]*", "*1\r\n$2\r\n/b\r\n", ""},
+	{"PUBSUB CHANNELS c", "*0\r\n", ""},
+	{"PUBSUB CHANNELS a b", "-ERR wrong number of arguments for 'pubsub|channels' command\r\n", ""},
+	{"PUBSUB NUMSUB", "*0\r\n", ""},
+	{"PUBSUB NUMSUB /none /a", "*4\r\n$5\r\n/none\r\n:0\r\n$2\r\n/a\r\n:2\r\n", ""},
+	{"PUBSUB NUMPAT", ":0\r\n", ""},
+	{"PUBSUB SHARDCHANNELS", "-ERR unknown subcommand 'SHARDCHANNELS' of 'pubsub'\r\n", ""},
+	{"SUBSCRIBE /a", "-ERR SUBSCRIBE" + pushError, ""},
+	{"psubscribe *", "-ERR PSUBSCRIBE" + pushError, ""},
+	{"SSUBSCRIBE /a", "-ERR SSUBSCRIBE" + pushError, ""},
+	{"UNSUBSCRIBE", "-ERR UNSUBSCRIBE" + pushError, ""},
+	{"PUNSUBSCRIBE", "-ERR PUNSUBSCRIBE" + pushError, ""},
+	{"SUNSUBSCRIBE", "-ERR SUNSUBSCRIBE" + pushError, ""},
+
+	{"HELLO", hello(2), hello(3)},
+	{"HELLO 2", hello(2), ""},
+	{"HELLO 3", hello(3), ""},
+	{"HELLO 3 AUTH default any SETNAME me", hello(3), ""},
+	{"HELLO 4", "-NOPROTO unsupported protocol version\r\n", ""},
+	{"HELLO three", "-ERR Protocol version is not an integer or out of range\r\n", ""},
+	{"HELLO 3 AUTH default", "-ERR Syntax error in HELLO option 'AUTH'\r\n", ""},
+	{"HELLO 3 AUTH other any", "-WRONGPASS invalid username-password pair or user is disabled.\r\n", ""},
+	{"HELLO 3 SETNAME 'a b'", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n", ""},
+	{"HELLO 3 NAME x", "-ERR Syntax error in HELLO option 'NAME'\r\n", ""},
+	{"AUTH x", "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n", ""},
+	{"AUTH default x", "+OK\r\n", ""},
+	{"AUTH", "-ERR wrong number of arguments for 'auth' command\r\n", ""},
+	{"AUTH a b c", "-ERR syntax error\r\n", ""},
+	{"QUIT\nPING", "+OK\r\n", ""},
+	{"RESET\nHELLO", "+RESET\r\n" + hello(2), ""},
+	{"SELECT 15", "+OK\r\n", ""},
+	{"SELECT -1", "-ERR invalid DB index \"-1\"\r\n", ""},
+	{"PING", "+PONG\r\n", ""},
+	{"PING hi", "$2\r\nhi\r\n", ""},
+	{"PING a b", "-ERR wrong number of arguments for 'ping' command\r\n", ""},
+	{`ECHO "a\r\nb"`, "$4\r\na\r\nb\r\n", ""},
+	{"ECHO", "-ERR wrong number of arguments for 'echo' command\r\n", ""},
+
+	{"CLIENT", "-ERR wrong number of arguments for 'client' command\r\n", ""},
+	{"CLIENT ID", ":7\r\n", ""},
+	{"CLIENT GETNAME", "$-1\r\n", "_\r\n"},
+	{"CLIENT SETNAME me\nclient getname", "+OK\r\n$2\r\nme\r\n", ""},
+	{"CLIENT SETNAME me\nCLIENT SETNAME ''\nclient getname", "+OK\r\n+OK\r\n$-1\r\n", "+OK\r\n+OK\r\n_\r\n"},
+	{"CLIENT SETNAME 'a b'", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n", ""},
+	{"CLIENT SETNAME " + strings.Repeat("x", 256), "-ERR Client names cannot be longer than 255 bytes, got 256\r\n", ""},
+	{"CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command\r\n", ""},
+	{"CLIENT SETINFO LIB-NAME rb\nCLIENT SETINFO lib-ver 1.2\nCLIENT SETNAME me\nCLIENT INFO",
+		"+OK\r\n+OK\r\n+OK\r\n$90\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 resp=2 lib-name=rb lib-ver=1.2\n\r\n",
+		"+OK\r\n+OK\r\n+OK\r\n$90\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 resp=3 lib-name=rb lib-ver=1.2\n\r\n"},
+	{"CLIENT SETINFO lib-name 'a\tb'", "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n", ""},
+	{"CLIENT SETINFO lib x", "-ERR Unrecognized option 'lib'\r\n", ""},
+	{"CLIENT REPLY ON", "+OK\r\n", ""},
+	{"CLIENT REPLY OFF", "-ERR CLIENT REPLY \"OFF\" is not supported: every command is answered\r\n", ""},
+	{"CLIENT NO-EVICT on", "+OK\r\n", ""},
+	{"CLIENT NO-TOUCH OFF", "+OK\r\n", ""},
+	{"CLIENT NO-TOUCH maybe", "-ERR syntax error\r\n", ""},
+	{"CLIENT MAINT_NOTIFICATIONS on", "-ERR unknown subcommand 'MAINT_NOTIFICATIONS' of 'client'\r\n", ""},
+	{"CLIENT|ID", "-ERR unknown command 'CLIENT|ID', with args beginning with: \r\n", ""},
+
+	{"COMMAND", "*0\r\n", ""},
+	{"COMMAND DOCS", "*0\r\n", "%0\r\n"},
+	{"COMMAND COUNT", ":0\r\n", ""},
+	{"COMMAND INFO get", "*0\r\n", ""},
+	{"COMMAND LIST", "*0\r\n", ""},
+	{"COMMAND GETKEYS", "-ERR unknown subcommand 'GETKEYS' of 'command'\r\n", ""},
+	{"INFO persistence REPLICATION millrace",
+		"$95\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n# Millrace\r\nx:1\r\n\r\n", ""},
+	{"INFO keyspace", "$0\r\n\r\n", ""},
+
+	{"GET a 'b\nc", "-ERR Protocol error: unbalanced quotes in request\r\n", ""},
+	{"GET a 'b c'", "-ERR unknown command 'GET', with args beginning with: 'a' 'b c' \r\n", ""},
+	{"'a\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n", ""},
+	{`"a\r\n+OK" "\r\n"`, "-ERR unknown command 'a  +OK', with args beginning with: '  ' \r\n", ""},
+	{"''", "-ERR unknown command '', with args beginning with: \r\n", ""},
+	{strings.Repeat("x", 200) + " " + strings.Repeat("y", 100) + strings.Repeat(" "+strings.Repeat("z", 100), 3),
+		"-ERR unknown command '" + strings.Repeat("x", 128) + "', with args beginning with: '" + strings.Repeat("y", 100) + "' '" + strings.Repeat("z", 25) + "' \r\n", ""},
+	{"\r\n\n\nPING", "+PONG\r\n", ""},
+	{"*1\r\n$-5\r\nPING", "-ERR Protocol error: invalid bulk length \"-5\": want 0 to 131072\r\n", ""},
+}
+
+func hello(v resp.Version) string {
+	head := "*14\r\n"
+	if v == resp.RESP3 {
+		head = "%7\r\n"
+	}
+	return head + "$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.0\r\n" + fmt.Sprintf("$5\r\nproto\r\n:%d\r\n", v) +
+		"$2\r\nid\r\n:7\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
+}
+
+// testBroker is a real one with two subscribers of /a and one of /b.
+func testBroker() *channels.Broker {
+	b := channels.NewBroker(channels.Options{})
+	in := channels.NewInbox(func() {})
+	b.Attach(in, nil, []byte("/a"), []byte("/b"))
+	b.Attach(in, nil, []byte("/a"))
+	return b
+}
+
+// converse runs a connection over input, given in pieces of so many bytes, and returns all that it answers.
+func converse(t testing.TB, cfg Config, input string, chunk int) string {
+	t.Helper()
+	s, err := New(newPipes(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	nc := &scripted{input: []byte(input), chunk: chunk}
+	newConn(s, nc, 7).serve()
+	if !nc.closed {
+		t.Errorf("%.200q: not closed", input)
+	}
+	return nc.output.String()
+}
+
+func TestReplies(t *testing.T) {
+	cfg := Config{Broker: testBroker(), Info: func(dst []byte, section string) []byte {
+		if section == "" || section == "millrace" {
+			dst = append(dst, "# Millrace\r\nx:1\r\n"...)
+		}
+		return dst
+	}}
+	for _, tt := range replyTable {
+		for _, chunk := range []int{bufferSize, 1} {
+			if got := converse(t, cfg, tt.request+"\r\n", chunk); got != tt.want {
+				t.Errorf("%.200q in RESP2, %d bytes at a time\n got %q\nwant %q", tt.request, chunk, got, tt.want)
+			}
+		}
+		if tt.want3 == "" {
+			tt.want3 = tt.want
+		}
+		if got := converse(t, cfg, "HELLO 3\r\n"+tt.request+"\r\n", bufferSize); got != hello(3)+tt.want3 {
+			t.Errorf("%.200q in RESP3\n got %q\nwant %q", tt.request, strings.TrimPrefix(got, hello(3)), tt.want3)
+		}
+	}
+}
+
+// Ensure that the payload of an inline PUBLISH is the rest of the line, and that options reach the event.
+func TestPublished(t *testing.T) {
+	for _, tt := range []struct{ request, want string }{
+		{`PUBLISH /sse/test {"foo": "bar"}`, `/sse/test "{\"foo\": \"bar\"}"`},
+		{`PUBLISH "/a b"  it's  fine `, `/a b "it's  fine "`},
+		{`SSE.PUBLISH /a "{\"foo\": 1}"`, `/a "{\"foo\": 1}"`},
+		{`SSE.PUBLISH /a x RETRY 1500 EVENT news`, `/a "x" "news" 1.5s`},
+		{"*3\r\n$7\r\nPUBLISH\r\n$2\r\n/a\r\n$4\r\n\"\r\n\x00", `/a "\"\r\n\x00"`},
+	} {
+		broker := &recorder{}
+		converse(t, Config{Broker: broker}, tt.request+"\r\n", bufferSize)
+		if got := broker.take(); len(got) != 1 || got[0] != tt.want {
+			t.Errorf("%q published %q, want %q", tt.request, got, tt.want)
+		}
+	}
+}
+
+func TestInfo(t *testing.T) {
+	s := serve(t, Config{Broker: &recorder{}, Version: "1.2.3", MaxClients: 5, Info: func(dst []byte, section string) []byte {
+		return fmt.Appendf(dst, "# Millrace\r\nasked:%s\r\n", section)
+	}})
+	for _, request := range []string{"INFO\n", "INFO all\n", "info server Everything\n"} {
+		got := ask(t, s, request)
+		for _, want := range []string{"# Server\r\nredis_version:7.2.0\r\n", "redis_mode:standalone\r\n", "role:master\r\n",
+			"millrace_version:1.2.3\r\n", "connected_clients:1\r\n", "maxclients:5\r\n", "loading:0\r\n",
+			"tcp_port:" + fmt.Sprint(s.Addr())[len("127.0.0.1:"):] + "\r\n",
+			"total_connections_received:", "\r\n\r\n# Millrace\r\nasked:\r\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%q: no %q in %q", request, want, got)
+			}
+		}
+	}
+}
+
+const (
+	noAuth    = "-NOAUTH Authentication required.\r\n"
+	wrongPass = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+)
+
+func TestAuth(t *testing.T) {
+	cfg := Config{Broker: &recorder{}, Password: "secret"}
+	for _, tt := range []struct{ request, want string }{
+		{"PING", noAuth},
+		{"PUBLISH /a x", noAuth},
+		{"nonsense", noAuth},
+		{"CLIENT ID", noAuth},
+		{"HELLO 3", "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> " +
+			"<pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n"},
+		{"QUIT", "+OK\r\n"},
+		{"AUTH wrong\nPING", wrongPass + noAuth},
+		{"AUTH ''\nPING", wrongPass + noAuth},
+		{"AUTH other secret\nPING", wrongPass + noAuth},
+		{"AUTH secret\nPING", "+OK\r\n+PONG\r\n"},
+		{"AUTH default secret\nPING", "+OK\r\n+PONG\r\n"},
+		{"AUTH secret\nAUTH wrong\nPING", "+OK\r\n" + wrongPass + "+PONG\r\n"},
+		{"AUTH secret\nRESET\nPING", "+OK\r\n+RESET\r\n" + noAuth},
+		{"HELLO 3 AUTH default secret SETNAME me\nCLIENT GETNAME", hello(3) + "$2\r\nme\r\n"},
+		{"HELLO 3 AUTH default wrong\nPING", wrongPass + noAuth},
+		{"HELLO 4 AUTH default secret\nPING", "-NOPROTO unsupported protocol version\r\n" + noAuth},
+		{strings.Repeat("AUTH wrong\n", maxAuthFailures) + "AUTH secret", strings.Repeat(wrongPass, maxAuthFailures)},
+
+		{"*11\r\n", "-ERR Protocol error: invalid multibulk length \"11\": want 0 to 10\r\n"},
+		{"*2\r\n$4\r\nAUTH\r\n$16385\r\n", "-ERR Protocol error: invalid bulk length \"16385\": want 0 to 16384\r\n"},
+		{"*1\r\n$9223372036854775807\r\nabc", "-ERR Protocol error: invalid bulk length \"9223372036854775807\": want 0 to 16384\r\n"},
+		{strings.Repeat("x", 64<<10), "-ERR Protocol error: too big inline request: at most 65536 bytes\r\n"},
+		{"AUTH secret\nECHO " + strings.Repeat("x", 64<<10), "+OK\r\n$65536\r\n" + strings.Repeat("x", 64<<10) + "\r\n"},
+		{"AUTH secret\n*4\r\n$4\r\nECHO\r\n$16385\r\n", "+OK\r\n"},
+	} {
+		for _, chunk := range []int{bufferSize, 1} {
+			if got := converse(t, cfg, tt.request+"\r\n", chunk); got != tt.want {
+				t.Errorf("%.200q, %d bytes at a time\n got %.300q\nwant %.300q", tt.request, chunk, got, tt.want)
+			}
+		}
+	}
+}
+
+// Ensure that a client which gives no password does not take up a place for ever, and that one which has given it may.
+func TestAuthTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := newPipes()
+		s, err := New(ln, Config{Broker: &recorder{}, Password: "secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, s)
+		member, stranger := ln.dial(), ln.dial()
+		defer member.Close()
+		exchange(t, member, "AUTH secret\n", "+OK\r\n")
+		exchange(t, stranger, "PING\n", noAuth)
+		began := time.Now()
+		if n, err := stranger.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("read %d bytes, %v, want the end", n, err)
+		}
+		if took := time.Since(began); took != authTimeout {
+			t.Errorf("cut off after %v, want %v", took, authTimeout)
+		}
+		time.Sleep(24 * time.Hour)
+		exchange(t, member, "PING\n", "+PONG\r\n")
+	})
+}
+
+func TestPublishAllocatesNothing(t *testing.T) {
+	c, request := publishConn(t)
+	if allocs := testing.AllocsPerRun(100, func() { publishOnce(t, c, request) }); allocs != 0 {
+		t.Errorf("%v allocations for %q", allocs, request)
+	}
+}
+
+// silent is a broker that costs nothing.
+type silent struct{ *recorder }
+
+func (silent) Publish(string, channels.Event) (int, error) { return 1, nil }
+
+func publishConn(t testing.TB) (*conn, string) {
+	s, err := New(newPipes(), Config{Broker: silent{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return newConn(s, &scripted{}, 1), "*3\r\n$7\r\nPUBLISH\r\n$9\r\n/sse/test\r\n$13\r\n{\"foo\":\"bar\"}\r\n"
+}
+
+func publishOnce(t testing.TB, c *conn, request string) {
+	c.buf = append(c.buf[:0], request...)
+	c.from, c.to, c.out = 0, len(c.buf), c.out[:0]
+	if err := c.execute(); err != nil || string(c.out) != ":1\r\n" {
+		t.Fatalf("%q: %q, %v", request, c.out, err)
+	}
+}
+
+// BenchmarkPublish is what the admin port adds to Broker.Publish, without system calls.
+func BenchmarkPublish(b *testing.B) {
+	c, request := publishConn(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		publishOnce(b, c, request)
+	}
+}
