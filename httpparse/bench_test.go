@@ -3,9 +3,12 @@ package httpparse
 import (
 	"bufio"
 	"bytes"
+	"flag"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -76,4 +79,95 @@ func BenchmarkNetHTTP(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkParseByteByByte reports the cost of a byte when heads come one byte
+// at a time: the same for a head of twice the length.
+func BenchmarkParseByteByByte(b *testing.B) {
+	for _, size := range []int{1 << 10, 4 << 10, 8 << 10} {
+		head := headOfSize(size)
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				parseByteByByte(b, head)
+			}
+		})
+	}
+}
+
+// headOfSize makes a good head of so many bytes with lines of about 300.
+func headOfSize(size int) []byte {
+	head := "GET / HTTP/1.1\r\nHost: h\r\n"
+	line := "X: " + strings.Repeat("a", 300) + "\r\n"
+	for len(head)+2*len(line) < size {
+		head += line
+	}
+	return []byte(head + "X: " + strings.Repeat("a", size-len(head)-len("X: \r\n\r\n")) + "\r\n\r\n")
+}
+
+func parseByteByByte(tb testing.TB, head []byte) {
+	var r Request
+	for i := range head {
+		n, err := Parse(&r, head[:i+1], i, Limits{})
+		if i+1 < len(head) && err != ErrNeedMore || i+1 == len(head) && n != len(head) {
+			tb.Fatalf("Parse of %d of %d bytes = %d, %v", i+1, len(head), n, err)
+		}
+	}
+}
+
+// Ensure the ratios that the package is built for. They are of the best of
+// several interleaved rounds in this one process.
+func TestSpeedRatios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures for some seconds: left out by -short")
+	}
+	if raceEnabled {
+		t.Skip("the race detector's instrumentation is what would be measured")
+	}
+	byteByByte := func(size int) func(*testing.B) {
+		head := headOfSize(size)
+		return func(b *testing.B) {
+			for b.Loop() {
+				parseByteByByte(b, head)
+			}
+		}
+	}
+	best := bestOf(t, 7, BenchmarkParse, BenchmarkFasthttp, BenchmarkNetHTTP, byteByByte(4<<10), byteByByte(8<<10))
+	parse, fast, standard, once, twice := best[0], best[1], best[2], best[3], best[4]
+	t.Logf("%d bytes: %v; fasthttp %v, %.1f times as long; net/http %v, %.1f times; 4 KB byte by byte %v, 8 KB %.2f times",
+		len(browserHead), parse, fast, ratio(fast, parse), standard, ratio(standard, parse), once, ratio(twice, once))
+	if ratio(fast, parse) <= 1 {
+		t.Errorf("fasthttp takes %v, we take %v; want less", fast, parse)
+	}
+	if ratio(standard, parse) < 8 {
+		t.Errorf("net/http takes %v, we take %v; want an eighth at most", standard, parse)
+	}
+	if ratio(twice, once) > 3 { // linear is 2, quadratic 4
+		t.Errorf("byte by byte, 4 KB take %v and 8 KB %v; want about twice that", once, twice)
+	}
+}
+
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
+
+// bestOf runs the benchmarks in turn, several rounds of a tenth of a second, and
+// returns the shortest time per operation of each.
+func bestOf(t *testing.T, rounds int, benchmarks ...func(*testing.B)) []time.Duration {
+	t.Helper()
+	benchtime := flag.Lookup("test.benchtime")
+	defer benchtime.Value.Set(benchtime.Value.String())
+	benchtime.Value.Set("100ms")
+	best := make([]time.Duration, len(benchmarks))
+	for range rounds {
+		for i, benchmark := range benchmarks {
+			result := testing.Benchmark(benchmark)
+			if result.N == 0 {
+				t.Fatal("a benchmark failed")
+			}
+			if per := result.T / time.Duration(result.N); best[i] == 0 || per < best[i] {
+				best[i] = per
+			}
+		}
+	}
+	return best
 }
