@@ -1,0 +1,169 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/httpparse"
+)
+
+const (
+	// lingerTimeout is how long an answered client may take to close.
+	lingerTimeout = 2 * time.Second
+	// turnAwayDelay is the least that a client is told to wait that found the
+	// server full; the most is three times as long.
+	turnAwayDelay = 5 * time.Second
+)
+
+// heads holds the parts of a stream's response head that never change.
+type heads struct {
+	cfg *Config
+	// fixed is the status line and the headers of every stream. The response
+	// ends with the connection: no client needs chunks, and without them the
+	// bytes of an event are the same for all. X-Accel-Buffering keeps nginx
+	// from holding them back.
+	fixed string
+	// greeting is written at once, so that intermediaries pass the head on.
+	greeting string
+}
+
+func newHeads(cfg *Config) heads {
+	h := heads{
+		cfg: cfg,
+		fixed: "HTTP/1.1 200 OK\r\n" +
+			"Content-Type: text/event-stream\r\n" +
+			"Cache-Control: no-cache\r\n" +
+			"X-Accel-Buffering: no\r\n" +
+			"Connection: close\r\n",
+		greeting: ":\n\n",
+	}
+	if cfg.Retry > 0 {
+		h.greeting = fmt.Sprintf(":\nretry: %d\n\n", cfg.Retry.Milliseconds())
+	}
+	return h
+}
+
+// streamHead appends the response head of an event stream.
+func (h *heads) streamHead(dst, origin []byte) []byte {
+	dst = append(dst, h.fixed...)
+	dst = h.cfg.appendCORS(dst, origin)
+	return append(dst, "\r\n"...)
+}
+
+// opening appends the response head of an event stream and its first comment.
+func (h *heads) opening(dst, origin []byte) []byte {
+	return append(h.streamHead(dst, origin), h.greeting...)
+}
+
+// appendCORS appends the headers that let pages of origin read the answer (the
+// Fetch standard, 3.2): none when it may not. Credentials need the origin
+// itself, so "*" does not grant them.
+func (cfg *Config) appendCORS(dst, origin []byte) []byte {
+	switch {
+	case len(cfg.AllowOrigins) == 0:
+		return dst
+	case slices.Contains(cfg.AllowOrigins, string(origin)):
+		dst = append(dst, "Access-Control-Allow-Origin: "...)
+		dst = append(dst, origin...)
+		dst = append(dst, "\r\nAccess-Control-Allow-Credentials: true\r\n"...)
+	case slices.Contains(cfg.AllowOrigins, "*"):
+		dst = append(dst, "Access-Control-Allow-Origin: *\r\n"...)
+	}
+	if len(cfg.AllowOrigins) > 1 || cfg.AllowOrigins[0] != "*" {
+		dst = append(dst, "Vary: Origin\r\n"...)
+	}
+	return dst
+}
+
+// allowedMethods is what the server answers; anything else is a 405.
+const allowedMethods = "GET, HEAD, OPTIONS"
+
+// preflight returns the headers of the answer to OPTIONS.
+func (cfg *Config) preflight(origin []byte) []byte {
+	dst := append([]byte(nil), "Allow: "+allowedMethods+"\r\n"...)
+	before := len(dst)
+	if dst = cfg.appendCORS(dst, origin); len(dst) > before {
+		dst = append(dst, "Access-Control-Allow-Methods: "+allowedMethods+"\r\n"+
+			"Access-Control-Allow-Headers: Last-Event-ID, Cache-Control, Authorization\r\n"+
+			"Access-Control-Max-Age: 86400\r\n"...)
+	}
+	return dst
+}
+
+// answer writes a short plain answer and ends the exchange. headers are whole
+// lines; onlyHead leaves the body out.
+func (l *loop) answer(fd int32, c *conn, status int, headers []byte, body string, onlyHead bool) {
+	b := l.scratch[:0]
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(status)...)
+	b = append(b, "\r\n"...)
+	if status != http.StatusNoContent {
+		b = append(b, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+		b = strconv.AppendInt(b, int64(len(body)), 10)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, headers...)
+	b = append(b, "Connection: close\r\n\r\n"...)
+	if !onlyHead {
+		b = append(b, body...)
+	}
+	l.scratch = b
+	l.finish(fd, c, b, reasonAnswered)
+}
+
+// refuse answers with an error status and says why.
+func (l *loop) refuse(fd int32, c *conn, status int, why string) {
+	l.counters.refused.Add(1)
+	var headers []byte
+	if status == http.StatusMethodNotAllowed {
+		headers = []byte("Allow: " + allowedMethods + "\r\n")
+	}
+	l.answer(fd, c, status, headers, why+"\n", false)
+}
+
+// refuseError refuses with the status that a parser's error carries.
+func (l *loop) refuseError(fd int32, c *conn, err error) {
+	status := http.StatusBadRequest
+	if e := (*httpparse.Error)(nil); errors.As(err, &e) {
+		status = e.Status
+	}
+	l.refuse(fd, c, status, err.Error())
+}
+
+// turnAway answers a stream request that finds the server full. An EventSource
+// takes any status but 200 as final, so it gets a stream that says when to come
+// back, each client a time of its own, and ends.
+func (l *loop) turnAway(fd int32, c *conn, origin []byte) {
+	delay := turnAwayDelay + rand.N(2*turnAwayDelay)
+	b := l.server.heads.streamHead(l.scratch[:0], origin)
+	b = append(b, "retry: "...)
+	b = strconv.AppendInt(b, delay.Milliseconds(), 10)
+	b = append(b, "\n\n"...)
+	l.scratch = b
+	l.finish(fd, c, b, reasonOverload)
+}
+
+// finish writes the last bytes of a connection and waits for the client to
+// close: were the socket closed with something unread in it, the reset could
+// overtake the answer (RFC 9112, 9.6).
+func (l *loop) finish(fd int32, c *conn, last []byte, why reason) {
+	if _, alive := l.write(fd, c, last); !alive {
+		return
+	}
+	if unix.Shutdown(int(fd), unix.SHUT_WR) != nil {
+		l.end(fd, c, why)
+		return
+	}
+	l.dropPartial(fd)
+	c.state, c.why = stateLinger, why
+	l.wheel.Schedule(fd, l.now+lingerTimeout)
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+
+	"millrace/channels"
+	"millrace/httpparse"
+)
+
+// ErrConfig is wrapped by every refusal of a Config.
+var ErrConfig = errors.New("bad configuration")
+
+// Config says what a Server does. Zero durations switch their feature off,
+// other zero fields mean the defaults.
+type Config struct {
+	// Listen is the TCP address of the public port; port 0 picks a free one.
+	Listen string
+	// Loops is the number of event loops; 0 is one a core.
+	Loops int
+	// MaxConnections is how many event streams may be open at once; 0 is what
+	// the descriptor limit allows, less a reserve.
+	MaxConnections int
+	// Keepalive is the time between two pings of a silent stream.
+	Keepalive time.Duration
+	// HeaderTimeout bounds the time from accept to a complete request head.
+	HeaderTimeout time.Duration
+	// SlowTimeout is how long a stream may be behind.
+	SlowTimeout time.Duration
+	// MaxLifetime closes a stream of that age.
+	MaxLifetime time.Duration
+	// Retry is the reconnection delay told to clients, 0 for none.
+	Retry time.Duration
+	// AllowOrigins are the origins that may read streams from a browser's
+	// pages elsewhere, exact, or "*" for all.
+	AllowOrigins []string
+	// Aliases maps paths to the channels they stand for.
+	Aliases map[string]string
+	// Head bounds a request head.
+	Head httpparse.Limits
+	// LogConnections logs every stream's begin and end.
+	LogConnections bool
+	// Logger takes what the server has to say; nil is slog.Default().
+	Logger *slog.Logger
+}
+
+// check completes cfg with the defaults and reports what cannot be done.
+func (cfg *Config) check() error {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Loops == 0 {
+		cfg.Loops = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Loops < 0 || cfg.Loops > 1024 {
+		return fmt.Errorf("%w: %d loops, want 1 to 1024", ErrConfig, cfg.Loops)
+	}
+	if cfg.MaxConnections < 0 {
+		return fmt.Errorf("%w: at most %d connections, want 1 or more, or 0 for what the limits allow", ErrConfig, cfg.MaxConnections)
+	}
+	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
+		return fmt.Errorf("%w: listen address %q, want host:port or :port: %v", ErrConfig, cfg.Listen, err)
+	}
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"keepalive", cfg.Keepalive}, {"header timeout", cfg.HeaderTimeout}, {"slow timeout", cfg.SlowTimeout},
+		{"maximum lifetime", cfg.MaxLifetime}, {"retry", cfg.Retry},
+	} {
+		if d.d < 0 || d.d > 0 && d.d < tick || d.d > maxDuration {
+			return fmt.Errorf("%w: %s of %v, want 0 (off) or %v to %v", ErrConfig, d.name, d.d, tick, maxDuration)
+		}
+	}
+	for _, origin := range cfg.AllowOrigins {
+		if err := checkOrigin(origin); err != nil {
+			return err
+		}
+	}
+	for path, channel := range cfg.Aliases {
+		if !strings.HasPrefix(path, "/") {
+			return fmt.Errorf("%w: alias %q=%q, want a path that begins with /", ErrConfig, path, channel)
+		}
+		if path == healthPath {
+			return fmt.Errorf("%w: alias %q=%q: the path is reserved", ErrConfig, path, channel)
+		}
+		if err := channels.CheckName([]byte(channel)); err != nil {
+			return fmt.Errorf("%w: alias %q=%q: %w", ErrConfig, path, channel, err)
+		}
+	}
+	return nil
+}
+
+// maxDuration is the longest that a duration of Config may be.
+const maxDuration = 365 * 24 * time.Hour
+
+// checkOrigin reports why origin is neither "*" nor scheme://host[:port], the
+// form in which browsers send it (RFC 6454, 6.2).
+func checkOrigin(origin string) error {
+	if origin == "*" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) {
+		return fmt.Errorf("%w: allowed origin %q, want * or scheme://host[:port] in lower case, without a path", ErrConfig, origin)
+	}
+	return nil
+}

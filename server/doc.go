@@ -1,0 +1,15 @@
+// Package server holds event streams: it accepts sockets, answers minimal
+// HTTP, and brings every stream from its cursor to the head of its channels.
+//
+// A [Server] runs a few loops. A loop is one goroutine with one poller; it owns
+// its connections, their timers and its lists of subscribers, and nothing else
+// touches them, so there are no locks inside. Messages come in through a
+// [channels.Inbox]; everything else the loop learns from its poller. What a
+// connection needs while it is idle is one 64-byte slot without pointers, found
+// by descriptor; what only few connections need (an unfinished request head,
+// the unsent rest of a message, several channels) lives in side tables.
+//
+// Caveats. One request a connection: an answer that is no stream closes it. A
+// client that shuts down its sending side has left. Linux gives every loop a
+// listener of its own (SO_REUSEPORT); on macOS and BSD the loops share one.
+package server

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"slices"
+
+	"millrace/channels"
+)
+
+// turnBytes bounds the messages that are sent out together, in bytes of their
+// wire forms: about what a socket takes at once from a sender in a hurry.
+const turnBytes = 128 << 10
+
+// turn is a run of messages on its way to all of their receivers. What is
+// posted meanwhile waits for the next turn, and goes out together then.
+type turn struct {
+	taken    []*channels.Message // what came from the inbox
+	next     int                 // taken[:next] has had its turn, or has it now
+	messages []*channels.Message // the part of taken whose turn it is
+	groups   []group             // by channel, those with subscribers here
+	current  int                 // the group under way
+}
+
+// group is the part of a turn that belongs to one channel.
+type group struct {
+	local *local
+	batch
+	// left is how many subscribers are to be visited, from the end of the list
+	// down: those who leave move others only into what is still to come, where
+	// the cursor keeps them from being served twice, and those who join stand
+	// behind, having a later cursor anyway.
+	left int
+}
+
+// fanOut serves at most budget subscribers. It returns true when there is more
+// to do.
+func (l *loop) fanOut(budget int) (more bool) {
+	t := &l.turn
+	for {
+		for ; t.current < len(t.groups); t.current++ {
+			g := &t.groups[t.current]
+			for {
+				g.left = min(g.left, len(g.local.subscribers))
+				if g.left == 0 {
+					break
+				}
+				if budget == 0 {
+					return true
+				}
+				budget--
+				g.left--
+				fd := g.local.subscribers[g.left]
+				l.deliver(fd, l.table.at(fd), &g.batch)
+			}
+		}
+		l.endTurn()
+		if !l.beginTurn() {
+			return false
+		}
+	}
+}
+
+// beginTurn takes the next messages that wait, encoded together by channel. It
+// returns false when none wait.
+func (l *loop) beginTurn() bool {
+	t := &l.turn
+	if t.next == len(t.taken) {
+		t.taken, t.next = l.inbox.Take(t.taken), 0
+		if len(t.taken) == 0 {
+			return false
+		}
+	}
+	first, size := t.next, 0
+	for t.next < len(t.taken) && size < turnBytes {
+		size += len(t.taken[t.next].Wire)
+		t.next++
+	}
+	t.messages = t.taken[first:t.next]
+	for _, m := range t.messages {
+		if i, ok := l.byChannel[m.Channel]; ok { // else the last subscriber has left
+			t.add(l.locals[i], m)
+		}
+	}
+	for i := range t.groups {
+		t.groups[i].encode()
+	}
+	return true
+}
+
+// add puts m into its channel's group.
+func (t *turn) add(ch *local, m *channels.Message) {
+	if ch.group == 0 {
+		if len(t.groups) < cap(t.groups) {
+			t.groups = t.groups[:len(t.groups)+1] // with the memory that endTurn left
+		} else {
+			t.groups = append(t.groups, group{})
+		}
+		ch.group = len(t.groups)
+		g := &t.groups[ch.group-1]
+		g.local, g.left = ch, len(ch.subscribers)
+	}
+	g := &t.groups[ch.group-1]
+	g.messages = append(g.messages, m)
+}
+
+// endTurn reports the turn's messages as served, and forgets them.
+func (l *loop) endTurn() {
+	t := &l.turn
+	if len(t.messages) == 0 {
+		return
+	}
+	for i := range t.groups {
+		g := &t.groups[i]
+		g.local.group = 0
+		g.local = nil
+		g.release()
+	}
+	l.broker.Served(l.inbox, t.messages)
+	t.messages, t.groups, t.current = nil, t.groups[:0], 0
+}
+
+// deliver brings a stream to the end of a batch of its channel, unless it is
+// behind: then it gets there in its own time.
+func (l *loop) deliver(fd int32, c *conn, b *batch) {
+	switch {
+	case c.behind:
+	case c.local == severalChannels:
+		l.deliverSeveral(fd, c)
+	default:
+		messages, wire := b.after(c.cursor)
+		l.send(fd, c, messages, wire)
+	}
+}
+
+// deliverSeveral brings a stream to the end of the turn, on all of its channels
+// at once, so that it sees them in one order. Of its later visits in this turn
+// the cursor makes nothing.
+func (l *loop) deliverSeveral(fd int32, c *conn) {
+	t := &l.turn
+	end := t.messages[len(t.messages)-1].Seq
+	if c.cursor >= end {
+		return
+	}
+	several := l.several[fd]
+	l.missed, l.scratch = l.missed[:0], l.scratch[:0]
+	for _, m := range t.messages {
+		listens := func(s membership) bool { return l.locals[s.local].channel == m.Channel }
+		if m.Seq > c.cursor && slices.ContainsFunc(several, listens) {
+			l.missed = append(l.missed, m)
+			l.scratch = append(l.scratch, m.Wire...)
+		}
+	}
+	if l.send(fd, c, l.missed, l.scratch) {
+		c.cursor = end
+	}
+	clear(l.missed)
+}
+
+// send writes messages, whose wire forms together are wire, to a stream that
+// has everything before them, and moves its cursor. It returns true when all
+// was taken; otherwise the stream is behind, or has ended.
+func (l *loop) send(fd int32, c *conn, messages []*channels.Message, wire []byte) (whole bool) {
+	if len(messages) == 0 {
+		return true
+	}
+	n, alive := l.write(fd, c, wire)
+	if !alive {
+		return false
+	}
+	l.counters.writes.Add(1)
+	if n == len(wire) {
+		l.counters.deliveries.Add(uint64(len(messages)))
+		c.cursor = messages[len(messages)-1].Seq
+		return true
+	}
+	var rest []byte
+	for _, m := range messages {
+		if n == 0 {
+			break
+		}
+		c.cursor = m.Seq
+		if n < len(m.Wire) {
+			rest = m.Wire[n:]
+			break
+		}
+		n -= len(m.Wire)
+		l.counters.deliveries.Add(1)
+	}
+	l.fallBehind(fd, c, rest, true)
+	return false
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// acceptsAtOnce bounds how many connections are taken between two looks at
+	// the poller: each costs some twenty times what an expired timer does.
+	acceptsAtOnce = 64
+	// acceptPause is how long accepting waits when there is no descriptor or
+	// memory for one more connection.
+	acceptPause = 100 * time.Millisecond
+	// noticeInterval is the time between two log lines about that.
+	noticeInterval = time.Second
+)
+
+// addListener makes the loop accept from fd, which it owns from now on.
+func (l *loop) addListener(fd int32) error {
+	if l.table.claim(fd, l.number, slot{state: stateListener}) == nil {
+		unix.Close(int(fd))
+		return unix.EMFILE
+	}
+	l.listener = fd
+	return l.poller.watchEdge(fd)
+}
+
+// accept takes what waits in the accept queue, a slice of it. It returns true
+// when there may be more. The listener reports new arrivals only, so whoever
+// stops short of an empty queue has to come back: by the return value, or by
+// the listener's timer.
+func (l *loop) accept() (more bool) {
+	if !l.accepting || l.paused {
+		return false
+	}
+	for range acceptsAtOnce {
+		if l.server.open.Load() >= l.server.maxOpen {
+			l.pauseAccepting("at the connection limit", "limit", l.server.maxStreams)
+			return false
+		}
+		fd, peer, err := accept(l.listener)
+		switch {
+		case err == nil:
+			if err := l.open(fd, peer); err != nil {
+				l.pauseAccepting("cannot accept a connection", "error", err)
+				return false
+			}
+		case err == unix.EAGAIN:
+			l.accepting = false
+			return false
+		case isExhaustion(err):
+			l.pauseAccepting("cannot accept a connection", "error", err)
+			return false
+		default:
+			// The connection was gone before it was taken: that is its own end.
+		}
+	}
+	if !l.busy {
+		l.busy = true
+		l.waker.signal()
+	}
+	return true
+}
+
+// isExhaustion tells the errors that say nothing about the connection, but
+// that the host or process has no room for one.
+func isExhaustion(err error) bool {
+	for _, e := range [...]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// pauseAccepting leaves the accept queue alone until the listener's timer.
+// Connections stay in it meanwhile, none is lost and none costs anything.
+func (l *loop) pauseAccepting(why string, args ...any) {
+	l.paused = true
+	l.counters.acceptPauses.Add(1)
+	l.wheel.Schedule(l.listener, l.now+acceptPause)
+	if l.now >= l.nextNotice {
+		l.nextNotice = l.now + noticeInterval
+		l.log.Warn("accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
+	}
+}
+
+// resumeAccepting is the listener's timer.
+func (l *loop) resumeAccepting() {
+	l.paused = false
+	l.accepting = true
+}
+
+// open gives an accepted socket its slot, and the time to send a request head.
+func (l *loop) open(fd int32, peer unix.Sockaddr) error {
+	c := l.table.claim(fd, l.number, slot{state: stateHead})
+	if c == nil {
+		unix.Close(int(fd))
+		return unix.EMFILE
+	}
+	if err := l.poller.watch(fd); err != nil {
+		c.release()
+		unix.Close(int(fd))
+		return err
+	}
+	l.server.open.Add(1)
+	l.counters.accepted.Add(1)
+	l.counters.connections.Add(1)
+	if l.cfg.LogConnections {
+		l.peers[fd] = peerAddr(peer)
+	}
+	if l.cfg.HeaderTimeout > 0 {
+		l.wheel.Schedule(fd, l.now+l.cfg.HeaderTimeout)
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package server
+
+import (
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/channels"
+	"millrace/httpparse"
+	"millrace/timerwheel"
+)
+
+const (
+	// tick is the resolution of the loop's timers.
+	tick = 10 * time.Millisecond
+	// slice is how much of one kind of work (writes, expired timers, accepts)
+	// is done between two looks at the poller.
+	slice = 512
+	// readSize is how much is read from a socket at once, in bytes.
+	readSize = 16 << 10
+)
+
+// loop is one event loop. All of it but what is marked otherwise belongs to the
+// goroutine that runs it.
+type loop struct {
+	server   *Server
+	number   int32
+	cfg      *Config
+	broker   *channels.Broker
+	log      *slog.Logger
+	table    *table
+	poller   poller
+	waker    *waker          // signal: safe for concurrent use
+	inbox    *channels.Inbox // posting: safe for concurrent use
+	stopping atomic.Bool     // safe for concurrent use
+	counters counters        // reading: safe for concurrent use
+
+	now   time.Duration // loop time: since the server began
+	wheel *timerwheel.Wheel[timers]
+	alarm *time.Timer   // signals the waker at the wheel's next deadline
+	armed time.Duration // when it will
+	busy  bool          // work is left, and the waker's descriptor is readable
+
+	listener   int32 // descriptor
+	accepting  bool  // the accept queue may hold more
+	paused     bool  // accepting waits for the listener's timer
+	nextNotice time.Duration
+
+	locals    []*local // by index; nil where unused
+	unused    []int32  // indexes of locals
+	byChannel map[*channels.Channel]int32
+	several   map[int32][]membership // streams on more than one channel
+	partial   map[int32]*partialHead // unfinished request heads
+	readers   map[int32]*slowReader  // streams that are behind
+	peers     map[int32]net.Addr     // only with Config.LogConnections
+	turn      turn                   // the fan-out under way
+	request   httpparse.Request      // of the connection being served
+	buf       []byte                 // what was read for it
+	scratch   []byte                 // for one answer or one stream's merged events
+	missed    []*channels.Message    // for one stream's catching up
+	chans     []*channels.Channel    // for one stream's attaching and detaching
+	path      []byte                 // one request's path, decoded
+	names     [][]byte               // its channels
+	expired   func(fd int32)         // l.expire, bound once
+	phases    *rand.Rand
+}
+
+// openLoop opens what a loop needs to be woken. It runs later, in run.
+func openLoop(s *Server, number int32) (*loop, error) {
+	l := &loop{
+		server: s, number: number, cfg: &s.cfg, broker: s.broker, log: s.log, table: s.table,
+		listener:  -1,
+		armed:     math.MaxInt64,
+		byChannel: make(map[*channels.Channel]int32),
+		several:   make(map[int32][]membership),
+		partial:   make(map[int32]*partialHead),
+		readers:   make(map[int32]*slowReader),
+		peers:     make(map[int32]net.Addr),
+		buf:       make([]byte, readSize),
+		phases:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+	l.expired = l.expire
+	l.wheel = timerwheel.New(timers{s.table}, tick, 0)
+	var err error
+	if l.poller, err = openPoller(); err != nil {
+		return nil, err
+	}
+	if l.waker, err = openWaker(); err != nil {
+		l.poller.close()
+		return nil, err
+	}
+	l.inbox = channels.NewInbox(l.waker.signal)
+	l.alarm = time.AfterFunc(math.MaxInt64, l.waker.signal)
+	l.table.claim(l.waker.read, number, slot{state: stateWake})
+	if err := l.poller.watch(l.waker.read); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// run serves until the server stops, then closes every connection of the loop.
+func (l *loop) run() error {
+	err := l.poller.run(l.on)
+	l.hangUp()
+	return err
+}
+
+// close releases what openLoop opened. For after run, or instead of it.
+func (l *loop) close() {
+	l.hangUp()
+	l.alarm.Stop()
+	l.waker.close()
+	l.poller.close()
+}
+
+// on serves one ready descriptor. An event may be stale, its descriptor closed
+// by what was served just before it, and taken anew by this loop or another: so
+// it is a hint only. The slot says what to do, and a read tells what there is.
+func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
+	if !l.table.owned(fd, l.number) {
+		return false
+	}
+	l.now = time.Since(l.server.origin)
+	c := l.table.at(fd)
+	switch c.state {
+	case stateWake:
+		if l.stopping.Load() {
+			return true
+		}
+		l.wake()
+	case stateListener:
+		l.accepting = true
+		l.accept()
+	case stateHead:
+		l.readHead(fd, c)
+	case stateStream:
+		if writable && c.behind {
+			l.catchUp(fd, c)
+		}
+		if readable && l.table.owned(fd, l.number) {
+			l.read(fd, c) // to see the client leave: it has nothing more to say
+		}
+	case stateLinger:
+		l.read(fd, c)
+	}
+	l.arm()
+	return false
+}
+
+// wake does a slice of everything that waits. While some is left, the waker's
+// descriptor stays readable, so that the poller comes back here in its turn.
+func (l *loop) wake() {
+	if !l.busy {
+		l.waker.drain() // before looking: what is posted later signals again
+	}
+	if l.now >= l.armed {
+		l.armed = math.MaxInt64
+	}
+	was := l.busy
+	l.busy = l.wheel.Advance(l.now, slice, l.expired)
+	l.busy = l.fanOut(slice) || l.busy
+	l.busy = l.accept() || l.busy
+	if l.busy && !was {
+		l.waker.signal()
+	}
+}
+
+// arm sets the alarm to the wheel's next deadline, when it comes before what
+// the alarm is set to.
+func (l *loop) arm() {
+	if at, ok := l.wheel.Next(); ok && at < l.armed && !l.busy {
+		l.armed = at
+		l.alarm.Reset(max(at-l.now, 0))
+	}
+}
+
+// hangUp closes the listener and every connection.
+func (l *loop) hangUp() {
+	l.table.each(l.number, func(fd int32, c *conn) {
+		switch c.state {
+		case stateWake:
+			c.release() // closed with the waker
+		case stateListener:
+			l.wheel.Cancel(fd)
+			c.release()
+			unix.Close(int(fd))
+		default:
+			l.end(fd, c, reasonShutdown)
+		}
+	})
+}
+
+// end closes a connection and forgets all that was known of it. Its slot may
+// belong to another loop from then on: nothing may touch c afterwards.
+func (l *loop) end(fd int32, c *conn, why reason) {
+	switch c.state {
+	case stateHead:
+		l.dropPartial(fd)
+	case stateStream:
+		l.endStream(fd, c, why)
+	}
+	if l.cfg.LogConnections {
+		delete(l.peers, fd)
+	}
+	l.wheel.Cancel(fd)
+	l.counters.closed[why].Add(1)
+	l.counters.connections.Add(-1)
+	l.server.open.Add(-1)
+	c.release()
+	unix.Close(int(fd))
+}
+
+// read reads what has come from fd into l.buf. It returns false when there is
+// nothing to look at, having closed the connection if that is for good.
+func (l *loop) read(fd int32, c *conn) (int, bool) {
+	n, err := unix.Read(int(fd), l.buf)
+	switch {
+	case n > 0:
+		return n, true
+	case err == unix.EAGAIN || err == unix.EINTR:
+	case c.state == stateLinger:
+		l.end(fd, c, c.why)
+	default:
+		l.end(fd, c, reasonClient)
+	}
+	return 0, false
+}
+
+// write writes p to a connection, once, and returns how much the socket took.
+// It returns false when the connection has failed, and has been ended.
+func (l *loop) write(fd int32, c *conn, p []byte) (n int, alive bool) {
+	n, err := unix.Write(int(fd), p)
+	for err == unix.EINTR {
+		n, err = unix.Write(int(fd), p)
+	}
+	if err != nil && err != unix.EAGAIN {
+		l.end(fd, c, reasonWrite)
+		return 0, false
+	}
+	n = max(n, 0)
+	c.spoken = true
+	l.counters.bytes.Add(uint64(n))
+	return n, true
+}

@@ -1,0 +1,78 @@
+package server
+
+import "time"
+
+// slowReader is what a stream needs while it is behind: not the messages that
+// it misses, which the broker keeps for all, but the rest of the one that its
+// socket took only in part.
+type slowReader struct {
+	rest    []byte
+	message bool          // rest is of a message, not of a ping or a response head
+	since   time.Duration // when it fell behind
+}
+
+// fallBehind marks a stream whose socket is full. rest is what has to be sent
+// before anything else. Fan-out and pings pass the stream over from now on;
+// catchUp is called when the socket has room again.
+func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
+	r := l.readers[fd]
+	if r == nil {
+		r = &slowReader{since: l.now}
+		l.readers[fd] = r
+		c.behind = true
+		l.counters.behind.Add(1)
+		if err := l.poller.watchWrites(fd); err != nil {
+			l.log.Error("cannot wait for a socket to take more", "error", err) // the slow timeout ends it
+		}
+		l.scheduleStream(fd, c)
+	}
+	r.rest, r.message = rest, message
+}
+
+// catchUp brings a stream that is behind one step on: the rest of what was cut,
+// then what the broker kept since, until nothing is left or the socket is full.
+func (l *loop) catchUp(fd int32, c *conn) {
+	r := l.readers[fd]
+	if len(r.rest) > 0 {
+		n, alive := l.write(fd, c, r.rest)
+		if !alive {
+			return
+		}
+		if r.rest = r.rest[n:]; len(r.rest) > 0 {
+			return
+		}
+		if r.message {
+			l.counters.deliveries.Add(1)
+		}
+	}
+	l.chans = l.channelsOf(fd, c, l.chans[:0])
+	var kept bool
+	l.missed, kept = l.broker.Since(l.missed[:0], c.cursor, turnBytes, l.chans...)
+	switch {
+	case !kept:
+		l.end(fd, c, reasonLapped)
+	case len(l.missed) == 0:
+		l.keepUp(fd, c)
+	default:
+		l.scratch = l.scratch[:0]
+		for _, m := range l.missed {
+			l.scratch = append(l.scratch, m.Wire...)
+		}
+		l.send(fd, c, l.missed, l.scratch) // if the socket took all, it will say that it takes more
+		clear(l.missed)
+	}
+}
+
+// keepUp takes fallBehind back, for a stream that has everything.
+func (l *loop) keepUp(fd int32, c *conn) {
+	delete(l.readers, fd)
+	c.behind = false
+	l.counters.behind.Add(-1)
+	if err := l.poller.unwatchWrites(fd); err != nil {
+		l.log.Error("cannot stop waiting for a socket to take more", "error", err)
+	}
+	if l.cfg.Keepalive > 0 {
+		c.due = nextPhase(c.due, l.cfg.Keepalive, l.now)
+	}
+	l.scheduleStream(fd, c)
+}

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/valyala/bytebufferpool"
+
+	"millrace/channels"
+	"millrace/httpparse"
+)
+
+// healthPath is answered by the loop itself; it is no channel.
+const healthPath = "/healthz"
+
+// notChannels are paths that browsers and crawlers ask for of their own accord.
+// A stream there would never end and nobody would publish to it.
+var notChannels = map[string]bool{"/favicon.ico": true, "/robots.txt": true}
+
+// maxChannels bounds the channels of one stream.
+const maxChannels = 64
+
+// partialHead is the beginning of a request head whose rest is to come.
+type partialHead = bytebufferpool.ByteBuffer
+
+// readHead takes in what a client sent of its request head, and serves the
+// request when the head is complete.
+func (l *loop) readHead(fd int32, c *conn) {
+	n, ok := l.read(fd, c)
+	if !ok {
+		return
+	}
+	head, seen := l.buf[:n], 0
+	partial := l.partial[fd]
+	if partial != nil {
+		seen = len(partial.B)
+		partial.B = append(partial.B, head...)
+		head = partial.B
+	}
+	r := &l.request
+	_, err := httpparse.Parse(r, head, seen, l.cfg.Head)
+	switch {
+	case err == nil:
+		l.serve(fd, c, r)
+	case errors.Is(err, httpparse.ErrNeedMore):
+		if partial == nil {
+			partial = bytebufferpool.Get()
+			partial.B = append(partial.B, head...)
+			l.partial[fd] = partial
+		}
+	default:
+		l.refuseError(fd, c, err)
+	}
+}
+
+// dropPartial forgets the beginning of a request head, if there is one.
+func (l *loop) dropPartial(fd int32) {
+	if partial := l.partial[fd]; partial != nil {
+		delete(l.partial, fd)
+		bytebufferpool.Put(partial)
+	}
+}
+
+// serve answers one request: with an event stream, or briefly and for good.
+func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
+	if err := r.CheckFetch(); err != nil {
+		l.refuseError(fd, c, err)
+		return
+	}
+	origin, _ := r.Get("Origin")
+	if string(r.Method) == "OPTIONS" {
+		l.answer(fd, c, 204, l.cfg.preflight(origin), "", false)
+		return
+	}
+	isHead := string(r.Method) == "HEAD"
+	path, err := httpparse.AppendPathDecoded(l.path[:0], r.Path)
+	l.path = path
+	switch {
+	case err != nil:
+		l.refuseError(fd, c, err)
+		return
+	case string(path) == healthPath:
+		l.answer(fd, c, 200, []byte("Cache-Control: no-store\r\n"), "ok\n", isHead)
+		return
+	case notChannels[string(path)]:
+		l.refuse(fd, c, 404, fmt.Sprintf("%s is not a channel", path))
+		return
+	}
+	if !acceptsEventStream(r) {
+		l.refuse(fd, c, 406, "only text/event-stream is served here, and the Accept header excludes it")
+		return
+	}
+	if err := l.channelsAsked(path, r.Query); err != nil {
+		l.refuse(fd, c, 400, err.Error())
+		return
+	}
+	switch {
+	case isHead:
+		l.finish(fd, c, l.server.heads.streamHead(nil, origin), reasonAnswered)
+	case l.server.streams.Add(1) > l.server.maxStreams:
+		l.server.streams.Add(-1)
+		l.turnAway(fd, c, origin)
+	default:
+		l.scratch = l.server.heads.opening(l.scratch[:0], origin)
+		l.startStream(fd, c, l.scratch, l.names)
+	}
+}
+
+// channelsAsked sets l.names to the channels of a request, each once: what the
+// path names or is an alias for, then those of the query.
+func (l *loop) channelsAsked(path, query []byte) error {
+	first := path
+	if channel, ok := l.cfg.Aliases[string(path)]; ok {
+		first = []byte(channel)
+	}
+	l.names = append(l.names[:0], first)
+	if err := channels.CheckName(first); err != nil {
+		return err
+	}
+	for key, value := range httpparse.Params(query) {
+		if string(key) != "channel" {
+			continue
+		}
+		name, err := httpparse.AppendQueryDecoded(nil, value)
+		if err != nil {
+			return err
+		}
+		if err := channels.CheckName(name); err != nil {
+			return err
+		}
+		if containsBytes(l.names, name) {
+			continue
+		}
+		if len(l.names) == maxChannels {
+			return fmt.Errorf("more than %d channels in one stream", maxChannels)
+		}
+		l.names = append(l.names, name)
+	}
+	return nil
+}
+
+func containsBytes(set [][]byte, b []byte) bool {
+	for _, s := range set {
+		if bytes.Equal(s, b) {
+			return true
+		}
+	}
+	return false
+}

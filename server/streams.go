@@ -1,0 +1,153 @@
+package server
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"millrace/channels"
+)
+
+// local is a channel as one loop sees it: its subscribers here.
+type local struct {
+	channel     *channels.Channel
+	subscribers []int32 // descriptors
+	group       int     // one more than its group's index in the turn under way; 0 for none
+}
+
+// membership is one channel of a stream that has several.
+type membership struct {
+	local int32 // index in loop.locals
+	place int32 // in the subscribers of it
+}
+
+// startStream answers with the head of an event stream and attaches it to
+// names, which are valid and differ from each other.
+func (l *loop) startStream(fd int32, c *conn, head []byte, names [][]byte) {
+	l.dropPartial(fd)
+	var cursor uint64
+	l.chans, cursor = l.broker.Attach(l.inbox, l.chans[:0], names...)
+	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, cursor: cursor}
+	if len(l.chans) == 1 {
+		c.local, c.place = l.join(l.chans[0], fd)
+	} else {
+		several := make([]membership, len(l.chans))
+		for i, channel := range l.chans {
+			several[i].local, several[i].place = l.join(channel, fd)
+		}
+		c.local = severalChannels
+		l.several[fd] = several
+	}
+	if l.cfg.Keepalive > 0 { // the first ping within a period, at a phase of its own
+		c.due = l.now + 1 + time.Duration(l.phases.Int64N(int64(l.cfg.Keepalive)))
+	}
+	l.counters.streams.Add(1)
+	if l.cfg.LogConnections {
+		l.log.Info("client connected", "peer", l.peers[fd], "channels", l.channelNames(fd, c))
+	}
+	n, alive := l.write(fd, c, head)
+	if !alive {
+		return
+	}
+	if n < len(head) {
+		l.fallBehind(fd, c, slices.Clone(head[n:]), false)
+	}
+	c.spoken = false // the head does not stand in for the first ping
+	l.scheduleStream(fd, c)
+}
+
+// endStream takes back what startStream and fallBehind did.
+func (l *loop) endStream(fd int32, c *conn, why reason) {
+	if l.cfg.LogConnections {
+		l.log.Info("client disconnected", "reason", why.String(), "peer", l.peers[fd],
+			"channels", l.channelNames(fd, c), "after", (l.now - c.opened).Round(time.Millisecond))
+	}
+	l.chans = l.channelsOf(fd, c, l.chans[:0])
+	l.broker.Detach(l.inbox, l.chans...)
+	if c.local == severalChannels {
+		for _, m := range l.several[fd] {
+			l.leave(m.local, m.place)
+		}
+		delete(l.several, fd)
+	} else {
+		l.leave(c.local, c.place)
+	}
+	if c.behind {
+		delete(l.readers, fd)
+		l.counters.behind.Add(-1)
+	}
+	l.counters.streams.Add(-1)
+	l.server.streams.Add(-1)
+}
+
+// join adds a subscriber to a channel and returns where it stands.
+func (l *loop) join(channel *channels.Channel, fd int32) (index, place int32) {
+	index, ok := l.byChannel[channel]
+	if !ok {
+		if n := len(l.unused); n > 0 {
+			index, l.unused = l.unused[n-1], l.unused[:n-1]
+		} else {
+			index = int32(len(l.locals))
+			l.locals = append(l.locals, nil)
+		}
+		l.locals[index] = &local{channel: channel}
+		l.byChannel[channel] = index
+	}
+	ch := l.locals[index]
+	ch.subscribers = append(ch.subscribers, fd)
+	return index, int32(len(ch.subscribers) - 1)
+}
+
+// leave takes the subscriber at a place out; the last one takes its place. A
+// fan-out under way visits places downwards, so the one that moves has been
+// visited before or will be.
+func (l *loop) leave(index, place int32) {
+	ch := l.locals[index]
+	last := int32(len(ch.subscribers) - 1)
+	if moved := ch.subscribers[last]; place != last {
+		ch.subscribers[place] = moved
+		l.setPlace(moved, index, place)
+	}
+	ch.subscribers = ch.subscribers[:last]
+	if last == 0 {
+		delete(l.byChannel, ch.channel)
+		l.locals[index] = nil
+		l.unused = append(l.unused, index)
+	}
+}
+
+// setPlace tells a subscriber where it now stands in a channel's list.
+func (l *loop) setPlace(fd, index, place int32) {
+	c := l.table.at(fd)
+	if c.local != severalChannels {
+		c.place = place
+		return
+	}
+	several := l.several[fd]
+	for i := range several {
+		if several[i].local == index {
+			several[i].place = place
+			return
+		}
+	}
+}
+
+// channelsOf appends the channels of a stream to dst.
+func (l *loop) channelsOf(fd int32, c *conn, dst []*channels.Channel) []*channels.Channel {
+	if c.local != severalChannels {
+		return append(dst, l.locals[c.local].channel)
+	}
+	for _, m := range l.several[fd] {
+		dst = append(dst, l.locals[m.local].channel)
+	}
+	return dst
+}
+
+// channelNames is channelsOf for people.
+func (l *loop) channelNames(fd int32, c *conn) string {
+	var names []string
+	for _, channel := range l.channelsOf(fd, c, nil) {
+		names = append(names, channel.Name())
+	}
+	return strings.Join(names, " ")
+}

@@ -1,0 +1,127 @@
+package server
+
+import (
+	"sync/atomic"
+	"time"
+
+	"millrace/timerwheel"
+)
+
+// conn is what the server knows of one descriptor: one cache line, no pointer,
+// so that a million of them cost the garbage collector nothing.
+//
+// owner says whose the slot is: 0 nobody's, else the number of a loop and one.
+// It is set after the slot is filled and cleared before the descriptor is
+// closed, so a loop that finds its own number may touch the rest, and any other
+// loop, roused by a stale event, must not.
+type conn struct {
+	owner atomic.Int32
+	slot
+	_ [8]byte
+}
+
+// slot is the part of a conn that belongs to its owner.
+type slot struct {
+	timer  timerwheel.Node // the one timer of this descriptor
+	local  int32           // stream: index of its channel in loop.locals, or severalChannels
+	opened time.Duration   // when the stream began, in loop time
+	cursor uint64          // stream: the sequence up to which it has everything
+	due    time.Duration   // stream: its next ping, in loop time
+	place  int32           // stream: its index in the channel's list of subscribers
+	state  state
+	why    reason // lingering: why it will end
+	behind bool   // stream: it has an entry in loop.readers
+	spoken bool   // stream: something was written since the last ping was due
+}
+
+// severalChannels, in slot.local, says that the stream's channels are found in
+// loop.several.
+const severalChannels = -1
+
+// state says what a descriptor is for, and what its timer means.
+type state uint8
+
+const (
+	stateFree     state = iota
+	stateWake           // the loop's wake descriptor
+	stateListener       // timer: try to accept again
+	stateHead           // a request head is awaited; timer: its deadline
+	stateStream         // timer: the next ping, the end of patience, or of life
+	stateLinger         // answered, waiting for the peer's end; timer: no longer
+)
+
+// chunkSize is the number of slots allocated together: 64 KiB of them.
+const chunkSize = 1 << chunkShift
+const chunkShift = 10
+
+type chunk [chunkSize]conn
+
+// table finds slots by descriptor. Its loops share it as they share the
+// process's descriptors. Chunks appear when they are first needed, and stay.
+type table struct {
+	chunks []atomic.Pointer[chunk]
+}
+
+// newTable returns a table for descriptors below limit.
+func newTable(limit int) *table {
+	return &table{make([]atomic.Pointer[chunk], (limit+chunkSize-1)/chunkSize)}
+}
+
+// at returns the slot of a descriptor that was claimed before.
+func (t *table) at(fd int32) *conn {
+	return &t.chunks[fd>>chunkShift].Load()[fd&(chunkSize-1)]
+}
+
+// claim fills the free slot of fd and gives it to loop; nil when fd lies
+// beyond the table.
+func (t *table) claim(fd int32, loop int32, s slot) *conn {
+	i := int(fd >> chunkShift)
+	if i >= len(t.chunks) {
+		return nil
+	}
+	if t.chunks[i].Load() == nil {
+		t.chunks[i].CompareAndSwap(nil, new(chunk))
+	}
+	c := t.at(fd)
+	c.owner.Load() // pairs with release: the previous owner's writes came before
+	c.slot = s
+	c.owner.Store(loop + 1)
+	return c
+}
+
+// release frees the slot. The caller closes the descriptor afterwards.
+func (c *conn) release() {
+	c.state = stateFree
+	c.owner.Store(0)
+}
+
+// owned tells whether the descriptor has a slot that belongs to loop.
+func (t *table) owned(fd int32, loop int32) bool {
+	i := int(fd >> chunkShift)
+	if i >= len(t.chunks) {
+		return false
+	}
+	chunk := t.chunks[i].Load()
+	return chunk != nil && chunk[fd&(chunkSize-1)].owner.Load() == loop+1
+}
+
+// each calls f for every descriptor of loop.
+func (t *table) each(loop int32, f func(fd int32, c *conn)) {
+	for i := range t.chunks {
+		chunk := t.chunks[i].Load()
+		if chunk == nil {
+			continue
+		}
+		for j := range chunk {
+			if c := &chunk[j]; c.owner.Load() == loop+1 {
+				f(int32(i<<chunkShift|j), c)
+			}
+		}
+	}
+}
+
+// timers is the table as the timer wheel sees it.
+type timers struct{ *table }
+
+// Node returns the timer of a claimed descriptor.
+func (t timers) Node(fd int32) *timerwheel.Node { return &t.at(fd).timer }
