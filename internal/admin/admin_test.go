@@ -307,6 +307,19 @@ func TestAcceptFails(t *testing.T) {
 	})
 }
 
+// Ensure that Serve does not go on without a listener.
+func TestListenerClosed(t *testing.T) {
+	ln := newPipes()
+	s, err := New(ln, Config{Broker: &recorder{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if err := s.Serve(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve: %v, want net.ErrClosed", err)
+	}
+}
+
 // counted counts the calls that would be system calls.
 type counted struct {
 	net.Conn

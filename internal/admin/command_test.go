@@ -169,6 +169,27 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// Ensure that every command can be found and does something.
+func TestCommandTable(t *testing.T) {
+	check := func(name string, cmd command) {
+		if name != strings.ToLower(name) || len(name) >= maxCommandName {
+			t.Errorf("%q is not in lower case, or has %d bytes or more", name, maxCommandName)
+		}
+		if cmd.arity == 0 || cmd.run == nil && (cmd.subcommands == nil || cmd.arity != -2) {
+			t.Errorf("%q has arity %d and nothing to run", name, cmd.arity)
+		}
+	}
+	for name, cmd := range commands {
+		check(name, cmd)
+		for name, sub := range cmd.subcommands {
+			check(name, sub)
+			if sub.run == nil || sub.arity > -2 && sub.arity < 2 {
+				t.Errorf("subcommand %q has arity %d", name, sub.arity)
+			}
+		}
+	}
+}
+
 // Ensure that the payload of an inline PUBLISH is the rest of the line, and that options reach the event.
 func TestPublished(t *testing.T) {
 	for _, tt := range []struct{ request, want string }{
@@ -268,42 +289,4 @@ func TestAuthTimeout(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		exchange(t, member, "PING\n", "+PONG\r\n")
 	})
-}
-
-func TestPublishAllocatesNothing(t *testing.T) {
-	c, request := publishConn(t)
-	if allocs := testing.AllocsPerRun(100, func() { publishOnce(t, c, request) }); allocs != 0 {
-		t.Errorf("%v allocations for %q", allocs, request)
-	}
-}
-
-// silent is a broker that costs nothing.
-type silent struct{ *recorder }
-
-func (silent) Publish(string, channels.Event) (int, error) { return 1, nil }
-
-func publishConn(t testing.TB) (*conn, string) {
-	s, err := New(newPipes(), Config{Broker: silent{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return newConn(s, &scripted{}, 1), "*3\r\n$7\r\nPUBLISH\r\n$9\r\n/sse/test\r\n$13\r\n{\"foo\":\"bar\"}\r\n"
-}
-
-func publishOnce(t testing.TB, c *conn, request string) {
-	c.buf = append(c.buf[:0], request...)
-	c.from, c.to, c.out = 0, len(c.buf), c.out[:0]
-	if err := c.execute(); err != nil || string(c.out) != ":1\r\n" {
-		t.Fatalf("%q: %q, %v", request, c.out, err)
-	}
-}
-
-// BenchmarkPublish is what the admin port adds to Broker.Publish, without system calls.
-func BenchmarkPublish(b *testing.B) {
-	c, request := publishConn(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		publishOnce(b, c, request)
-	}
 }

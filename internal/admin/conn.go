@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"millrace/internal/resp"
@@ -71,7 +72,7 @@ func (c *conn) reset() {
 // where Redis would see unbalanced quotes.
 func verbatim(name []byte) int {
 	if bytes.EqualFold(name, []byte("PUBLISH")) {
-		return len([]string{"PUBLISH", "channel"})
+		return 2 // the name and the channel
 	}
 	return 0
 }
@@ -132,7 +133,7 @@ func (c *conn) flush() error {
 	}
 	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := c.nc.Write(c.out)
-	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.server.cfg.Logger.Warn("admin client does not read its replies", "client", c.nc.RemoteAddr(), "unread", len(c.out))
 	}
 	if c.out = c.out[:0]; cap(c.out) > 2*bufferSize {

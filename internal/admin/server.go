@@ -131,7 +131,8 @@ func checkExposure(addr net.Addr, cfg Config) error {
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
-// Serve accepts connections until Close is called, and then returns nil. Call it once.
+// Serve accepts connections until Close is called, and then returns nil. An error is that of a listener which somebody else
+// has closed. Call it once.
 func (s *Server) Serve() error {
 	s.mu.Lock()
 	if s.isStopped() {
@@ -149,13 +150,19 @@ func (s *Server) Serve() error {
 			s.admit(nc)
 			continue
 		}
+		if s.isStopped() {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("admin port: %w", err)
+		}
 		// Out of descriptors or memory, most likely: it passes.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.cfg.Logger.Error("admin port cannot accept", "err", err, "again", pause)
 		select {
 		case <-s.stopped:
 			return nil
 		case <-time.After(pause):
-			s.cfg.Logger.Error("admin port cannot accept", "err", err)
 		}
 	}
 }
