@@ -5,8 +5,8 @@ import "errors"
 // ErrNeedMore says that the head is good so far and not complete.
 var ErrNeedMore = errors.New("httpparse: incomplete request head")
 
-// Error is a refusal. The values of this type are the variables below and can
-// be compared with ==. After any of them the connection must be closed, because
+// Error is a refusal. The only values are the variables below: compare with ==,
+// do not modify. After a refusal by Parse the connection must be closed, because
 // where the next request would start is not known.
 type Error struct {
 	// Status is the HTTP status code to answer with.
@@ -26,17 +26,16 @@ var (
 
 // Refusals of the request line (RFC 9112 section 3).
 var (
-	ErrEmptyLine        = &Error{400, "empty line where the request line should be"}
-	ErrRequestLine      = &Error{400, "request line is not method, target and version between single spaces"}
-	ErrMethod           = &Error{400, "method is not a token"}
-	ErrTargetByte       = &Error{400, "byte in the request target that should be percent-encoded"}
-	ErrTargetForm       = &Error{400, "request target is not of a form its method allows"}
-	ErrTargetHost       = &Error{400, "invalid host or port in the request target"}
-	ErrEscape           = &Error{400, "percent sign without two hexadecimal digits"}
-	ErrVersionFormat    = &Error{400, "malformed HTTP version"}
-	ErrVersion          = &Error{505, "HTTP version is neither 1.1 nor 1.0"}
-	ErrTargetTooLong    = &Error{414, "request line too long"}
-	ErrMethodNotAllowed = &Error{405, "method is none of GET, HEAD and OPTIONS"}
+	ErrEmptyLine     = &Error{400, "empty line where the request line should be"}
+	ErrRequestLine   = &Error{400, "request line is not method, target and version between single spaces"}
+	ErrMethod        = &Error{400, "method is not a token"}
+	ErrTargetByte    = &Error{400, "byte that cannot stand in a request target"}
+	ErrTargetForm    = &Error{400, "request target is not of a form its method allows"}
+	ErrTargetHost    = &Error{400, "invalid host or port in the request target"}
+	ErrEscape        = &Error{400, "percent sign without two hexadecimal digits"}
+	ErrVersionFormat = &Error{400, "malformed HTTP version"}
+	ErrVersion       = &Error{505, "HTTP version is neither 1.1 nor 1.0"}
+	ErrTargetTooLong = &Error{414, "request line too long"}
 )
 
 // Refusals of a header line (RFC 9112 section 5).
@@ -62,5 +61,10 @@ var (
 	ErrManyCodings      = &Error{400, "more than one Transfer-Encoding header"}
 	ErrUnknownCoding    = &Error{501, "Transfer-Encoding is not chunked"}
 	ErrForbiddenTrailer = &Error{400, "Trailer header names a header that frames the message"}
+)
+
+// Refusals of CheckFetch.
+var (
+	ErrMethodNotAllowed = &Error{405, "method is none of GET, HEAD and OPTIONS"}
 	ErrContent          = &Error{413, "request has content"}
 )

@@ -1,8 +1,6 @@
 package httpparse
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"testing"
 )
@@ -107,35 +105,4 @@ func TestRequestDoesNotAllocate(t *testing.T) {
 	}); n != 0 || found == 0 {
 		t.Errorf("Get, Values and CheckFetch allocate %v times", n)
 	}
-}
-
-func ExampleParse() {
-	var (
-		r    Request
-		buf  []byte
-		seen int
-	)
-	for _, read := range []string{
-		"GET /rooms/42?last_event_id=7 HT",
-		"TP/1.1\r\nHost: example.com\r\nAccept: ",
-		"text/event-stream\r\n\r\n",
-	} {
-		buf = append(buf, read...)
-		n, err := Parse(&r, buf, seen, Limits{})
-		if err == ErrNeedMore {
-			fmt.Println("need more than", len(buf), "bytes")
-			seen = len(buf)
-			continue
-		}
-		if refusal, ok := errors.AsType[*Error](err); ok {
-			fmt.Println(refusal.Status, refusal)
-			return
-		}
-		accept, _ := r.Get("accept")
-		fmt.Printf("%d bytes: %s %s for %s, accepts %s\n", n, r.Method, r.Path, r.Host, accept)
-	}
-	// Output:
-	// need more than 32 bytes
-	// need more than 67 bytes
-	// 88 bytes: GET /rooms/42 for example.com, accepts text/event-stream
 }
