@@ -452,14 +452,34 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
+// Ensure that replies which are larger than their requests do not pile up.
+func TestRepliesDoNotPileUp(t *testing.T) {
+	s, err := New(newPipes(), Config{Broker: &recorder{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	nc := &scripted{input: []byte(strings.Repeat("HELLO\n", 10_000)), chunk: bufferSize}
+	largest := 0
+	nc.onWrite = func(p []byte) { largest = max(largest, len(p)) }
+	newConn(s, nc, 7).serve()
+	if n := strings.Count(nc.output.String(), hello(2)); n != 10_000 {
+		t.Errorf("%d answers, want 10000", n)
+	}
+	if most := bufferSize + len(hello(2)); largest > most {
+		t.Errorf("%d bytes in one write, want at most %d", largest, most)
+	}
+}
+
 // scripted is the server's end of a connection that gives its input in pieces and then ends.
 type scripted struct {
 	net.Conn
-	input  []byte
-	chunk  int
-	onRead func()
-	output bytes.Buffer
-	closed bool
+	input   []byte
+	chunk   int
+	onRead  func()
+	onWrite func(p []byte)
+	output  bytes.Buffer
+	closed  bool
 }
 
 func (s *scripted) Read(p []byte) (int, error) {
@@ -474,7 +494,13 @@ func (s *scripted) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *scripted) Write(p []byte) (int, error)      { return s.output.Write(p) }
+func (s *scripted) Write(p []byte) (int, error) {
+	if s.onWrite != nil {
+		s.onWrite(p)
+	}
+	return s.output.Write(p)
+}
+
 func (s *scripted) Close() error                     { s.closed = true; return nil }
 func (s *scripted) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5000} }
 func (s *scripted) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7379} }
