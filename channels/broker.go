@@ -143,6 +143,7 @@ func (b *Broker) Publish(channel string, ev Event) (receivers int, err error) {
 	}
 	m := &Message{Seq: b.seq, Channel: c, Wire: append(wire, '\n')}
 	b.keep(m)
+	m.Evicted = c.evicted
 	for i := range c.loops {
 		in := c.loops[i].inbox
 		in.unserved += m.size()

@@ -12,6 +12,10 @@ type Message struct {
 	Channel *Channel
 	// Wire is the event as it stands in the stream, blank line included.
 	Wire []byte
+	// Evicted is the sequence of the newest message that the channel no longer
+	// kept when this one was published. A reader whose cursor lies below it can
+	// no longer be brought to the head.
+	Evicted uint64
 
 	// older and newer link every kept message of the broker by age. Guarded by
 	// Broker.mu, and not part of what is immutable.

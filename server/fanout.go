@@ -118,11 +118,14 @@ func (l *loop) endTurn() {
 	t.messages, t.groups, t.current = nil, t.groups[:0], 0
 }
 
-// deliver brings a stream to the end of a batch of its channel, unless it is
-// behind: then it gets there in its own time.
+// deliver brings a stream to the end of a batch of its channel. One that is
+// behind gets there in its own time, or never: then it is ended.
 func (l *loop) deliver(fd int32, c *conn, b *batch) {
 	switch {
 	case c.behind:
+		if c.cursor < b.messages[len(b.messages)-1].Evicted {
+			l.end(fd, c, reasonLapped)
+		}
 	case c.local == severalChannels:
 		l.deliverSeveral(fd, c)
 	default:

@@ -58,10 +58,6 @@ func (l *loop) accept() (more bool) {
 			// The connection was gone before it was taken: that is its own end.
 		}
 	}
-	if !l.busy {
-		l.busy = true
-		l.waker.signal()
-	}
 	return true
 }
 

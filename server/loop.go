@@ -136,7 +136,9 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		l.wake()
 	case stateListener:
 		l.accepting = true
-		l.accept()
+		if l.accept() {
+			l.comeBack()
+		}
 	case stateHead:
 		l.readHead(fd, c)
 	case stateStream:
@@ -162,11 +164,21 @@ func (l *loop) wake() {
 	if l.now >= l.armed {
 		l.armed = math.MaxInt64
 	}
-	was := l.busy
-	l.busy = l.wheel.Advance(l.now, slice, l.expired)
-	l.busy = l.fanOut(slice) || l.busy
-	l.busy = l.accept() || l.busy
-	if l.busy && !was {
+	more := l.wheel.Advance(l.now, slice, l.expired)
+	more = l.fanOut(slice) || more
+	more = l.accept() || more
+	if more {
+		l.comeBack()
+	} else {
+		l.busy = false // if it was true, one more wake follows, which drains
+	}
+}
+
+// comeBack makes the poller return to wake after it has served what else is
+// ready.
+func (l *loop) comeBack() {
+	if !l.busy {
+		l.busy = true
 		l.waker.signal()
 	}
 }

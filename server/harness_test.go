@@ -1,0 +1,134 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"millrace/channels"
+)
+
+// patience bounds every wait of these tests; none lasts that long unless
+// something is broken.
+const patience = 30 * time.Second
+
+// start runs a server with cfg on a free port until the test ends, and then
+// checks that it left no goroutine and no descriptor.
+func start(t testing.TB, cfg Config, opts channels.Options) (*Server, *channels.Broker) {
+	t.Helper()
+	leaks := goleak.IgnoreCurrent()
+	descriptors := openDescriptors(t)
+	broker := channels.NewBroker(opts)
+	cfg.Listen = "127.0.0.1:0"
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s, err := New(cfg, broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() {
+		s.Close()
+		eventually(t, "all descriptors closed", func() bool { return openDescriptors(t) <= descriptors })
+		goleak.VerifyNone(t, leaks)
+	})
+	return s, broker
+}
+
+// openDescriptors counts the descriptors of this process; 0 where the system
+// does not tell.
+func openDescriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
+
+// eventually waits until ok holds, looking at it again and again.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// client is one raw connection to the server under test.
+type client struct {
+	t testing.TB
+	net.Conn
+	r *bufio.Reader
+}
+
+// dial opens a connection that is closed when the test ends.
+func dial(t testing.TB, s *Server) *client {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { conn.Close() })
+	return &client{t, conn, bufio.NewReader(conn)}
+}
+
+// subscribe opens a stream on target and reads its head and greeting.
+func subscribe(t testing.TB, s *Server, target string) *client {
+	t.Helper()
+	c := dial(t, s)
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target)
+	if status := c.line(); status != "HTTP/1.1 200 OK\r\n" {
+		t.Fatalf("GET %s: status line %q, want 200", target, status)
+	}
+	for c.line() != "\r\n" {
+	}
+	c.want(":\n\n")
+	return c
+}
+
+func (c *client) line() string {
+	c.t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("reading a line after %q: %v", line, err)
+	}
+	return line
+}
+
+// want reads as many bytes as text has, which they must equal.
+func (c *client) want(text string) {
+	c.t.Helper()
+	got := make([]byte, len(text))
+	for n := 0; n < len(got); {
+		m, err := c.r.Read(got[n:])
+		if n += m; err != nil || !strings.HasPrefix(text, string(got[:n])) {
+			c.t.Fatalf("read %q, want %q (%v)", got[:n], text, err)
+		}
+	}
+}
+
+// publish publishes data and checks the number of receivers.
+func publish(t testing.TB, b *channels.Broker, channel, data string, receivers int) {
+	t.Helper()
+	n, err := b.Publish(channel, channels.Event{Data: []byte(data)})
+	if err != nil || n != receivers {
+		t.Fatalf("publishing %.40q on %s: %d receivers, %v; want %d", data, channel, n, err, receivers)
+	}
+}
+
+func sorted(names []string) []string {
+	return slices.Sorted(slices.Values(names))
+}

@@ -1,0 +1,333 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/channels"
+)
+
+// handLoop is a loop that the test turns by hand, on one end of socket pairs,
+// at a time that the test sets.
+type handLoop struct {
+	*loop
+	t testing.TB
+}
+
+func turnByHand(t testing.TB, cfg Config, opts channels.Options) handLoop {
+	t.Helper()
+	cfg.Listen, cfg.Loops = "127.0.0.1:0", 1
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	s, err := New(cfg, channels.NewBroker(opts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return handLoop{s.loops[0], t}
+}
+
+// connect opens a connection and returns the loop's descriptor and the other
+// end.
+func (h handLoop) connect() (fd int32, peer int) {
+	h.t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, fd := range pair {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.t.Cleanup(func() { unix.Close(pair[1]) })
+	if err := h.open(int32(pair[0]), nil); err != nil {
+		h.t.Fatal(err)
+	}
+	return int32(pair[0]), pair[1]
+}
+
+// stream opens a stream on target and takes its head and greeting.
+func (h handLoop) stream(target string) (fd int32, peer int) {
+	h.t.Helper()
+	fd, peer = h.connect()
+	unix.Write(peer, []byte("GET "+target+" HTTP/1.1\r\nHost: test\r\n\r\n"))
+	h.on(fd, true, false)
+	if got := received(peer); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(got, "\r\n\r\n:\n\n") {
+		h.t.Fatalf("GET %s: %q", target, got)
+	}
+	return fd, peer
+}
+
+// pass lets loop time pass, and the loop notice.
+func (h handLoop) pass(d time.Duration) {
+	h.server.origin = h.server.origin.Add(-d)
+	h.turnOver()
+}
+
+// turnOver does everything that waits.
+func (h handLoop) turnOver() {
+	for h.on(h.waker.read, true, false); h.busy; {
+		h.on(h.waker.read, true, false)
+	}
+}
+
+// received takes what has arrived at peer; "EOF" ends it when the other end is
+// closed.
+func received(peer int) string {
+	var all []byte
+	for b := make([]byte, 1<<16); ; {
+		switch n, err := unix.Read(peer, b); {
+		case n > 0:
+			all = append(all, b[:n]...)
+		case err == unix.EAGAIN:
+			return string(all)
+		default:
+			return string(all) + "EOF"
+		}
+	}
+}
+
+// Ensure that a request head is understood wherever it is cut, and when it
+// comes byte by byte.
+func TestHeadAtEverySplit(t *testing.T) {
+	h := turnByHand(t, Config{}, channels.Options{})
+	head := []byte("GET /cut?channel=me HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n")
+	feed := func(parts ...[]byte) {
+		t.Helper()
+		fd, peer := h.connect()
+		for _, part := range parts {
+			unix.Write(peer, part)
+			h.on(fd, true, false)
+		}
+		if got := received(peer); !strings.HasSuffix(got, "\r\n\r\n:\n\n") || len(h.partial) != 0 {
+			t.Fatalf("head in %d parts, the first of %d bytes: %q, %d partial heads left", len(parts), len(parts[0]), got, len(h.partial))
+		}
+		unix.Close(peer)
+		h.on(fd, true, false)
+		if n := h.broker.Subscribers("me"); n != 0 {
+			t.Fatalf("%d subscribers left", n)
+		}
+	}
+	for i := 1; i < len(head); i++ {
+		feed(head[:i], head[i:])
+	}
+	feed(bytes.SplitAfter(head, nil)...)
+}
+
+// Ensure that the deadline of a request head counts from the accept, whatever
+// trickles in, and that only who has begun a request gets an answer.
+func TestHeadDeadline(t *testing.T) {
+	h := turnByHand(t, Config{HeaderTimeout: 10 * time.Second}, channels.Options{})
+	fd, begun := h.connect()
+	_, silent := h.connect()
+	for range 9 {
+		unix.Write(begun, []byte("G"))
+		h.on(fd, true, false)
+		h.pass(time.Second)
+	}
+	if a, b := received(begun), received(silent); a != "" || b != "" {
+		t.Fatalf("before the deadline: %q and %q", a, b)
+	}
+	h.pass(1100 * time.Millisecond)
+	if got := received(begun); !strings.HasPrefix(got, "HTTP/1.1 408 Request Timeout\r\n") {
+		t.Errorf("at the deadline, begun: %q", got)
+	}
+	if got := received(silent); got != "EOF" {
+		t.Errorf("at the deadline, silent: %q", got)
+	}
+	h.pass(lingerTimeout + 2*tick)
+	if n := h.counters.connections.Load(); n != 0 {
+		t.Errorf("%d connections left", n)
+	}
+}
+
+// Ensure that pings come once a period at a phase that does not move, and not
+// where an event has shown since the last one that the stream lives.
+func TestKeepalive(t *testing.T) {
+	const period = 5 * time.Second
+	h := turnByHand(t, Config{Keepalive: period}, channels.Options{})
+	const streams = 200
+	peers := make([]int, streams)
+	for i := range peers {
+		_, peers[i] = h.stream("/x")
+	}
+	// Walk through three periods and note when each stream is pinged.
+	const step = 50 * time.Millisecond
+	pings := make([][]time.Duration, streams)
+	for now := step; now <= 3*period; now += step {
+		h.pass(step)
+		for i, peer := range peers {
+			switch got := received(peer); got {
+			case "":
+			case ":keepalive\n\n":
+				pings[i] = append(pings[i], now)
+			default:
+				t.Fatalf("stream %d got %q", i, got)
+			}
+		}
+	}
+	distinct := make(map[time.Duration]bool)
+	for i, at := range pings {
+		if len(at) == 0 || at[0] > period+step {
+			t.Fatalf("stream %d is pinged at %v, want the first time within %v", i, at, period)
+		}
+		for j := 1; j < len(at); j++ {
+			if off := at[j] - at[j-1] - period; off < -step || off > step {
+				t.Fatalf("stream %d is pinged at %v, want every %v", i, at, period)
+			}
+		}
+		distinct[at[0]] = true
+	}
+	if len(distinct) < 50 {
+		t.Errorf("%d streams share %d phases of %v", streams, len(distinct), step)
+	}
+	// An event takes the place of the next ping of each, and moves no phase.
+	publish(t, h.broker, "/x", "news", streams)
+	h.turnOver()
+	h.pass(period)
+	for i, peer := range peers {
+		if got := received(peer); got != "data: news\n\n" {
+			t.Fatalf("after an event stream %d got %q, want no ping in that period", i, got)
+		}
+	}
+	h.pass(period)
+	for i, peer := range peers {
+		if got := received(peer); got != ":keepalive\n\n" {
+			t.Fatalf("in the period after, stream %d got %q", i, got)
+		}
+	}
+}
+
+// Ensure that a maximum lifetime ends a stream, pinged or not.
+func TestMaxLifetime(t *testing.T) {
+	h := turnByHand(t, Config{Keepalive: 4 * time.Second, MaxLifetime: 10 * time.Second}, channels.Options{})
+	_, peer := h.stream("/x")
+	h.pass(9 * time.Second)
+	if got := received(peer); strings.Contains(got, "EOF") || !strings.HasPrefix(got, ":keepalive\n\n") {
+		t.Fatalf("after 9s: %q", got)
+	}
+	h.pass(1100 * time.Millisecond)
+	if got := received(peer); !strings.HasSuffix(got, "EOF") {
+		t.Errorf("after its lifetime of 10s: %q", got)
+	}
+	if got := h.counters.closed[reasonLifetime].Load(); got != 1 {
+		t.Errorf("%d streams ended for their age, want 1", got)
+	}
+}
+
+// Ensure that a fan-out goes back to the poller between slices, and that
+// whoever joins, leaves or takes another's place meanwhile gets every message
+// once: against a model that knows what each stream should have.
+func TestFanOutInSlices(t *testing.T) {
+	h := turnByHand(t, Config{}, channels.Options{})
+	type stream struct {
+		fd, peer int32
+		targets  map[string]bool
+		want     strings.Builder
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	var open []*stream
+	join := func() {
+		targets := []string{"/a", "/b", "/a?channel=/b", "/c?channel=/b&channel=/a"}
+		target := targets[random.IntN(len(targets))]
+		fd, peer := h.stream(target)
+		s := &stream{fd: fd, peer: int32(peer), targets: make(map[string]bool)}
+		for _, name := range []string{"/a", "/b", "/c"} {
+			s.targets[name] = strings.Contains(target, name)
+		}
+		open = append(open, s)
+	}
+	leave := func() {
+		i := random.IntN(len(open))
+		s := open[i]
+		open[i] = open[len(open)-1]
+		open = open[:len(open)-1]
+		unix.Close(int(s.peer))
+		h.on(s.fd, true, false)
+	}
+	say := func(n int) {
+		for range n {
+			channel := []string{"/a", "/b", "/c"}[random.IntN(3)]
+			data := fmt.Sprint(h.server.Stats().Accepted, random.IntN(1000))
+			receivers := 0
+			for _, s := range open {
+				if s.targets[channel] {
+					receivers++
+					fmt.Fprintf(&s.want, "data: %s\n\n", data)
+				}
+			}
+			publish(t, h.broker, channel, data, receivers)
+		}
+	}
+	for range 3 * slice {
+		join()
+	}
+	slices := 0
+	for range 150 {
+		say(1 + random.IntN(5))
+		for h.on(h.waker.read, true, false); h.busy && random.IntN(4) > 0; {
+			for range random.IntN(40) {
+				leave()
+			}
+			for range random.IntN(40) {
+				join()
+			}
+			if random.IntN(3) == 0 {
+				say(1)
+			}
+			h.on(h.waker.read, true, false)
+			slices++
+		}
+		if h.busy && random.IntN(10) == 0 {
+			h.turnOver()
+		}
+	}
+	h.turnOver()
+	if slices < 100 {
+		t.Fatalf("only %d slices were interrupted", slices)
+	}
+	for i, s := range open {
+		if got := received(int(s.peer)); got != s.want.String() {
+			t.Fatalf("stream %d on %v: got %d bytes, want %d:\n%.200q\n%.200q", i, s.targets, len(got), s.want.Len(), got, s.want.String())
+		}
+	}
+	for len(open) > 0 {
+		leave()
+	}
+	if names := h.broker.Channels(); len(names) != 0 || len(h.byChannel) != 0 || len(h.several) != 0 || len(h.unused) != len(h.locals) {
+		t.Errorf("left behind: channels %q, %d local, %d streams on several, %d of %d indexes", names, len(h.byChannel), len(h.several), len(h.locals)-len(h.unused), len(h.locals))
+	}
+}
+
+// Ensure that a fan-out allocates nothing for each receiver.
+func TestFanOutAllocations(t *testing.T) {
+	h := turnByHand(t, Config{}, channels.Options{})
+	peers := make([]int, 100)
+	for i := range peers {
+		_, peers[i] = h.stream("/x")
+	}
+	turn := func() {
+		for range 3 {
+			publish(t, h.broker, "/x", "news", len(peers))
+		}
+		h.turnOver()
+	}
+	turn()
+	drain := make([]byte, 1<<16)
+	perTurn := testing.AllocsPerRun(50, func() {
+		turn()
+		for _, peer := range peers {
+			unix.Read(peer, drain)
+		}
+	})
+	if perTurn > 15 { // three messages, each a few; 300 deliveries
+		t.Errorf("%v allocations for three messages to %d streams", perTurn, len(peers))
+	}
+}

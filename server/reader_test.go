@@ -1,0 +1,133 @@
+package server
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/channels"
+)
+
+// narrow makes the loop's end of a connection take little at once.
+func narrow(t *testing.T, fd int32) {
+	t.Helper()
+	if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Ensure that streams that read at random speeds get every message once and in
+// order, on one channel and on several, cut where the socket happened to be
+// full, and that others are not held up.
+func TestSlowReadersCatchUp(t *testing.T) {
+	h := turnByHand(t, Config{Keepalive: time.Second}, channels.Options{})
+	type stream struct {
+		fd        int32
+		peer      int
+		want, got strings.Builder
+	}
+	var slow []*stream
+	for i := range 30 {
+		fd, peer := h.stream([]string{"/a", "/b?channel=/a", "/a?channel=/c"}[i%3])
+		narrow(t, fd)
+		slow = append(slow, &stream{fd: fd, peer: peer})
+	}
+	_, fast := h.stream("/a")
+	random := rand.New(rand.NewPCG(3, 4))
+	fellBehind := 0
+	for i := range 400 {
+		data := fmt.Sprintf("%d %s", i, strings.Repeat("x", random.IntN(1500)))
+		publish(t, h.broker, "/a", data, len(slow)+1)
+		event := "data: " + data + "\n\n"
+		for _, s := range slow {
+			s.want.WriteString(event)
+		}
+		if random.IntN(2) == 0 {
+			h.turnOver()
+		}
+		for _, s := range slow {
+			if random.IntN(12) == 0 {
+				s.got.WriteString(received(s.peer))
+			}
+			if h.table.at(s.fd).behind {
+				fellBehind++
+				h.on(s.fd, false, true) // writable, or not: the event is a hint
+			}
+		}
+		h.turnOver()
+		if got := strings.ReplaceAll(received(fast), ":keepalive\n\n", ""); !strings.HasSuffix(event, got) && got != event && !strings.HasSuffix(got, event) {
+			t.Fatalf("the fast stream got %.60q after %.60q", got, event)
+		}
+	}
+	if fellBehind < 100 {
+		t.Fatalf("streams were behind %d times only", fellBehind)
+	}
+	for i, s := range slow {
+		for h.table.at(s.fd).behind {
+			s.got.WriteString(received(s.peer))
+			h.on(s.fd, false, true)
+		}
+		s.got.WriteString(received(s.peer))
+		if got := strings.ReplaceAll(s.got.String(), ":keepalive\n\n", ""); got != s.want.String() {
+			t.Fatalf("slow stream %d: got %d bytes, want %d", i, len(got), s.want.Len())
+		}
+	}
+	stats := h.server.Stats()
+	if want := uint64(400 * (len(slow) + 1)); stats.Deliveries != want || stats.Behind != 0 || len(h.readers) != 0 {
+		t.Errorf("deliveries %d, want %d; behind %d, readers %d, want none", stats.Deliveries, want, stats.Behind, len(h.readers))
+	}
+}
+
+// Ensure that a stream that is behind for too long is ended, counted under
+// that reason, and not pinged meanwhile.
+func TestSlowTimeout(t *testing.T) {
+	h := turnByHand(t, Config{Keepalive: time.Second, SlowTimeout: 30 * time.Second}, channels.Options{})
+	fd, peer := h.stream("/x")
+	narrow(t, fd)
+	for !h.table.at(fd).behind {
+		publish(t, h.broker, "/x", strings.Repeat("x", 1000), 1)
+		h.turnOver()
+	}
+	pings := h.counters.keepalives.Load()
+	h.pass(29 * time.Second)
+	if !h.table.owned(fd, 0) || h.counters.keepalives.Load() != pings {
+		t.Fatal("within the slow timeout a stream that is behind was ended or pinged")
+	}
+	h.pass(1100 * time.Millisecond)
+	if got := received(peer); !strings.HasSuffix(got, "EOF") {
+		t.Errorf("after the slow timeout: %.40q..., want the end", got)
+	}
+	if got := h.counters.closed[reasonSlow].Load(); got != 1 || h.broker.Subscribers("/x") != 0 || len(h.readers) != 0 {
+		t.Errorf("%d closed as slow, %d subscribers, %d readers; want 1, 0, 0", got, h.broker.Subscribers("/x"), len(h.readers))
+	}
+}
+
+// Ensure that a reader that never reads costs a bounded amount: it is ended
+// once the broker has dropped what it misses, while another stream of the same
+// channel gets everything.
+func TestNeverReads(t *testing.T) {
+	s, b := start(t, Config{Loops: 1}, channels.Options{})
+	never := subscribe(t, s, "/x")
+	healthy := subscribe(t, s, "/x")
+	data := strings.Repeat("x", 60_000)
+	event := "data: " + data + "\n\n"
+	for i := range 1000 {
+		n, err := b.Publish("/x", channels.Event{Data: []byte(data)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		healthy.want(event)
+		if n == 1 {
+			t.Logf("ended after %d events of %d bytes", i, len(event))
+			break
+		}
+	}
+	eventually(t, "the one that never reads is ended", func() bool { return s.Stats().Closed[reasonLapped.String()] == 1 })
+	never.Close()
+	publish(t, b, "/x", "still here", 1)
+	healthy.want("data: still here\n\n")
+}
