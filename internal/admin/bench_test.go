@@ -39,7 +39,8 @@ func TestPublishAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkPublish is what the admin port adds to Broker.Publish, without system calls.
+// BenchmarkPublish is what the admin port adds to Broker.Publish, without
+// system calls.
 func BenchmarkPublish(b *testing.B) {
 	c := publishConn(b)
 	b.ReportAllocs()
@@ -48,7 +49,8 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// BenchmarkPipeline is a request over loopback, alone and among a thousand, published by a real broker without subscribers.
+// BenchmarkPipeline is a request over loopback, alone and among a thousand,
+// published by a real broker without subscribers.
 func BenchmarkPipeline(b *testing.B) {
 	for name, size := range map[string]int{"1": 1, "1000": 1000} {
 		b.Run(name, func(b *testing.B) {

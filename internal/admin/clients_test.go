@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os/exec"
@@ -10,7 +11,38 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"millrace/internal/resp"
 )
+
+// Ensure that the client's half of package resp is understood.
+func TestOwnClient(t *testing.T) {
+	broker := &recorder{subscribers: map[string]int{"/a": 2}}
+	nc := dial(t, serve(t, Config{Broker: broker, Password: "secret"}))
+	var requests []byte
+	requests = resp.AppendCommand(requests, "AUTH", "secret")
+	requests = resp.AppendCommand(requests, "SSE.PUBLISH", "/a", "one\r\ntwo", "EVENT", "news")
+	requests = resp.AppendCommand(requests, "PUBSUB", "NUMSUB", "/a")
+	requests = resp.AppendCommand(requests, "PUBLISH", "/a")
+	if _, err := nc.Write(requests); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(nc)
+	for _, want := range []string{
+		`"OK" <nil>`,
+		`2 <nil>`,
+		`[]interface {}{"/a", 2} <nil>`,
+		`<nil> ERR wrong number of arguments for 'publish' command`,
+	} {
+		reply, err := resp.ReadReply(r)
+		if got := fmt.Sprintf("%#v %v", reply, err); got != want {
+			t.Errorf("reply %s, want %s", got, want)
+		}
+	}
+	if got, want := broker.take(), []string{`/a "one\r\ntwo" "news" 0s`}; !slices.Equal(got, want) {
+		t.Errorf("published %q, want %q", got, want)
+	}
+}
 
 func TestGoRedis(t *testing.T) {
 	for _, protocol := range []int{2, 3} {

@@ -33,7 +33,7 @@ var commands = map[string]command{
 	"hello":  {arity: -1, run: (*conn).hello, open: true},
 	"auth":   {arity: -2, run: (*conn).auth, open: true},
 	"quit":   {arity: -1, run: (*conn).quit, open: true},
-	"reset":  {arity: 1, run: (*conn).resetState, open: true},
+	"reset":  {arity: 1, run: (*conn).resetState},
 	"select": {arity: 2, run: (*conn).selectDatabase},
 	"ping":   {arity: -1, run: (*conn).ping},
 	"echo":   {arity: 2, run: (*conn).echo},
@@ -51,7 +51,8 @@ var commands = map[string]command{
 
 	"info": {arity: -1, run: (*conn).info},
 
-	// Clients ask what the server knows, to complete what people type. To be told nothing suits them all.
+	// Clients ask what the server knows, to complete what people type. To be
+	// told nothing suits them all.
 	"command": {arity: -1, run: (*conn).emptyArray, subcommands: map[string]command{
 		"count": {arity: 2, run: (*conn).zero},
 		"docs":  {arity: -2, run: (*conn).emptyMap},
@@ -92,7 +93,8 @@ func (c *conn) run(args [][]byte) {
 // maxCommandName is more bytes than any name in the table has.
 const maxCommandName = 16
 
-// appendLower appends a name in lower case, as much of it as tells it from those in the table.
+// appendLower appends a name in lower case, as much of it as tells it from
+// those in the table.
 func appendLower(dst, name []byte) []byte {
 	for _, b := range name[:min(len(name), maxCommandName)] {
 		if 'A' <= b && b <= 'Z' {

@@ -13,7 +13,8 @@ import (
 
 const pushError = " is not supported yet on this port: subscribe with HTTP, GET /channel\r\n"
 
-// replyTable has requests, all that is answered, and that in RESP3 where it differs.
+// replyTable has requests, all that is answered, and that in RESP3 where it
+// differs.
 var replyTable = []struct{ request, want, want3 string }{
 	{"PUBLISH /a x", ":2\r\n", ""},
 	{"pUbLiSh /none x", ":0\r\n", ""},
@@ -63,6 +64,7 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"AUTH a b c", "-ERR syntax error\r\n", ""},
 	{"QUIT\nPING", "+OK\r\n", ""},
 	{"RESET\nHELLO", "+RESET\r\n" + hello(2), ""},
+	{"CLIENT SETNAME me\nRESET\nCLIENT GETNAME", "+OK\r\n+RESET\r\n$-1\r\n", ""},
 	{"SELECT 15", "+OK\r\n", ""},
 	{"SELECT -1", "-ERR invalid DB index \"-1\"\r\n", ""},
 	{"PING", "+PONG\r\n", ""},
@@ -131,7 +133,8 @@ func testBroker() *channels.Broker {
 	return b
 }
 
-// converse runs a connection over input, given in pieces of so many bytes, and returns all that it answers.
+// converse runs a connection over input, given in pieces of so many bytes, and
+// returns all that it answers.
 func converse(t testing.TB, cfg Config, input string, chunk int) string {
 	t.Helper()
 	s, err := New(newPipes(), cfg)
@@ -190,7 +193,8 @@ func TestCommandTable(t *testing.T) {
 	}
 }
 
-// Ensure that the payload of an inline PUBLISH is the rest of the line, and that options reach the event.
+// Ensure that the payload of an inline PUBLISH is the rest of the line, and
+// that options reach the event.
 func TestPublished(t *testing.T) {
 	for _, tt := range []struct{ request, want string }{
 		{`PUBLISH /sse/test {"foo": "bar"}`, `/sse/test "{\"foo\": \"bar\"}"`},
@@ -234,6 +238,7 @@ func TestAuth(t *testing.T) {
 		{"PUBLISH /a x", noAuth},
 		{"nonsense", noAuth},
 		{"CLIENT ID", noAuth},
+		{"RESET", noAuth},
 		{"HELLO 3", "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> " +
 			"<pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n"},
 		{"QUIT", "+OK\r\n"},
@@ -264,7 +269,8 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// Ensure that a client which gives no password does not take up a place for ever, and that one which has given it may.
+// Ensure that a client which gives no password does not take up a place for
+// ever, and that one which has given it may.
 func TestAuthTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := newPipes()

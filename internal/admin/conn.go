@@ -12,23 +12,27 @@ import (
 )
 
 const (
-	// bufferSize is how much is read at a time, and how much may be waiting to be written before it is.
+	// bufferSize is how much is read at a time, and how much may be waiting to
+	// be written before it is.
 	bufferSize = 64 << 10
 
 	// writeTimeout is how long a client may take to read one buffer of replies.
 	writeTimeout = 10 * time.Second
 
-	// authTimeout is how long a client may take to give the password. It is for people who type it.
+	// authTimeout is how long a client may take to give the password. It is for
+	// people who type it.
 	authTimeout = time.Minute
 
-	// lingerTimeout is how long a client is waited for that was sent its last reply.
+	// lingerTimeout is how long a client is waited for that was sent its last
+	// reply.
 	lingerTimeout = time.Second
 
 	// maxAuthFailures is how many wrong passwords end a connection.
 	maxAuthFailures = 10
 )
 
-// conn is a client's connection, owned by the goroutine that runs serve. Close of the server closes nc under it.
+// conn is a client's connection, owned by the goroutine that runs serve. Close
+// of the server closes nc under it.
 type conn struct {
 	server *Server
 	nc     net.Conn
@@ -59,7 +63,7 @@ func newConn(s *Server, nc net.Conn, id int64) *conn {
 // reset gives the connection the state of a new one.
 func (c *conn) reset() {
 	c.version = resp.RESP2
-	c.name = ""
+	c.name, c.libName, c.libVersion = "", "", ""
 	c.authenticated = c.server.cfg.Password == ""
 	c.parser.Limits = c.server.limits
 	if !c.authenticated {
@@ -68,8 +72,9 @@ func (c *conn) reset() {
 	}
 }
 
-// verbatim makes `PUBLISH /channel {"foo": "bar"}` publish JSON: the rest of an inline PUBLISH is the payload as it stands,
-// where Redis would see unbalanced quotes.
+// verbatim makes `PUBLISH /channel {"foo": "bar"}` publish JSON: the rest of an
+// inline PUBLISH is the payload as it stands, where Redis would see unbalanced
+// quotes.
 func verbatim(name []byte) int {
 	if bytes.EqualFold(name, []byte("PUBLISH")) {
 		return 2 // the name and the channel
@@ -106,7 +111,8 @@ func (c *conn) serve() {
 	}
 }
 
-// execute runs the complete requests in the buffer, up to one that ends the connection. An error ends it too.
+// execute runs the complete requests in the buffer, up to one that ends the
+// connection. An error ends it too.
 func (c *conn) execute() error {
 	for !c.leaving && !c.server.isStopped() {
 		args, n, err := c.parser.Next(c.buf[c.from:c.to])
@@ -142,8 +148,9 @@ func (c *conn) flush() error {
 	return err
 }
 
-// fill reads into the buffer, which grows when a request does not fit. It stays below twice resp.Limits.Command, because
-// the parser refuses what is longer, and shrinks as soon as it is empty.
+// fill reads into the buffer, which grows when a request does not fit. It stays
+// below twice resp.Limits.Command, because the parser refuses what is longer,
+// and shrinks as soon as it is empty.
 func (c *conn) fill() error {
 	switch {
 	case c.from == c.to && len(c.buf) != bufferSize:
@@ -162,8 +169,8 @@ func (c *conn) fill() error {
 	return err
 }
 
-// linger lets the last reply arrive: to close a connection with unread input is to reset it, and then the client may never
-// read why.
+// linger lets the last reply arrive: to close a connection with unread input is
+// to reset it, and then the client may never read why.
 func (c *conn) linger() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()

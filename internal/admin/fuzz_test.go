@@ -10,7 +10,8 @@ import (
 	"millrace/internal/resp"
 )
 
-// Ensure that whatever comes is answered in well-formed replies, and the same however it is cut into reads.
+// Ensure that whatever comes is answered in well-formed replies, and the same
+// however it is cut into reads.
 func FuzzConn(f *testing.F) {
 	for _, tt := range replyTable {
 		if len(tt.request) < 1000 {
@@ -41,8 +42,8 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
-// mayDiffer tells of input that may be answered in two ways: replies that wait when an HTTP request is seen are withheld, and
-// INFO tells the time.
+// mayDiffer tells of input that may be answered in two ways: replies that wait
+// when an HTTP request is seen are withheld, and INFO tells the time.
 func mayDiffer(input string) bool {
 	input = strings.ToLower(input)
 	return strings.Contains(input, "post ") || strings.Contains(input, "host:") || strings.Contains(input, "info")

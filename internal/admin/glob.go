@@ -1,8 +1,9 @@
 package admin
 
-// match tells whether name fits a pattern as Redis has them: * any bytes, ? one byte, [abc] [a-z] [^a] one byte of a class,
-// \ before a byte takes it literally. A class that is not closed ends with the pattern. It takes time in proportion to the
-// product of the lengths, whatever the pattern.
+// match tells whether name fits a pattern as Redis has them: * any bytes, ? one
+// byte, [abc] [a-z] [^a] one byte of a class, \ before a byte takes it
+// literally. A class that is not closed ends with the pattern. It takes time in
+// proportion to the product of the lengths, whatever the pattern.
 func match(pattern, name string) bool {
 	p, n := 0, 0
 	star, begin := -1, 0 // the last * seen, and where in name what follows it was last tried
@@ -19,7 +20,8 @@ func match(pattern, name string) bool {
 				continue
 			}
 		}
-		// An earlier * need not be tried again: whatever it could take, the last one can.
+		// An earlier * need not be tried again: whatever it could take, the
+		// last one can.
 		if star < 0 || begin == len(name) {
 			return false
 		}
@@ -29,7 +31,8 @@ func match(pattern, name string) bool {
 	return true
 }
 
-// matchByte tells whether b fits the head of pattern, and how long that head is.
+// matchByte tells whether b fits the head of pattern, and how long that head
+// is.
 func matchByte(pattern string, b byte) (ok bool, size int) {
 	switch pattern[0] {
 	case '?':

@@ -11,7 +11,8 @@ import (
 	"millrace/internal/resp"
 )
 
-// infoSections are the sections of INFO, in order, that clients of Redis look into.
+// infoSections are the sections of INFO, in order, that clients of Redis look
+// into.
 var infoSections = []struct {
 	name   string
 	append func(dst []byte, s *Server) []byte

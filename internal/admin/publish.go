@@ -14,7 +14,8 @@ func (c *conn) publish(args [][]byte) {
 	c.publishEvent(args[1], channels.Event{Data: args[2]})
 }
 
-// ssePublish answers SSE.PUBLISH channel payload [EVENT type] [RETRY milliseconds].
+// ssePublish answers SSE.PUBLISH channel payload [EVENT type] [RETRY
+// milliseconds].
 func (c *conn) ssePublish(args [][]byte) {
 	ev := channels.Event{Data: args[2]}
 	options := args[3:]
@@ -55,7 +56,8 @@ func (c *conn) publishEvent(channel []byte, ev channels.Event) {
 	c.out = resp.AppendInt(c.out, int64(receivers))
 }
 
-// pubsubChannels answers PUBSUB CHANNELS [pattern]: the channels with subscribers.
+// pubsubChannels answers PUBSUB CHANNELS [pattern]: the channels with
+// subscribers.
 func (c *conn) pubsubChannels(args [][]byte) {
 	if len(args) > 3 {
 		c.fail("ERR wrong number of arguments for 'pubsub|channels' command")
@@ -78,7 +80,8 @@ func (c *conn) pubsubChannels(args [][]byte) {
 	}
 }
 
-// pubsubNumsub answers PUBSUB NUMSUB [channel ...]: each with the number of its subscribers.
+// pubsubNumsub answers PUBSUB NUMSUB [channel ...]: each with the number of its
+// subscribers.
 func (c *conn) pubsubNumsub(args [][]byte) {
 	c.out = resp.AppendArray(c.out, 2*len(args[2:]))
 	for _, channel := range args[2:] {

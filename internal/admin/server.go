@@ -1,12 +1,15 @@
-// Package admin is the port through which events are published and a running server is looked at. It speaks the Redis
-// protocol, so that redis-cli, any Redis client and what is built on one can broadcast to millrace unchanged.
+// Package admin is the port through which events are published and a running
+// server is looked at. It speaks the Redis protocol, so that redis-cli, any
+// Redis client and what is built on one can broadcast to millrace unchanged.
 //
-// A [Server] accepts connections, each served by a goroutine of its own: publishers are few, it is subscribers that are
-// many. What a connection sent together is executed together and answered with one write, so a pipeline of a thousand
-// PUBLISH reaches the event loops as one burst.
+// A [Server] accepts connections, each served by a goroutine of its own:
+// publishers are few, it is subscribers that are many. What a connection sent
+// together is executed together and answered with one write, so a pipeline of a
+// thousand PUBLISH reaches the event loops as one burst.
 //
-// Caveats. There are no keys, no databases and no transactions, and no encryption: bind a loopback address, or set a
-// password and a network that can be trusted.
+// Caveats. There are no keys, no databases and no transactions, and no
+// encryption: bind a loopback address, or set a password and a network that can
+// be trusted.
 package admin
 
 import (
@@ -23,13 +26,16 @@ import (
 	"millrace/internal/resp"
 )
 
-// ErrNoPassword is returned for an address that other hosts can reach while there is no password.
+// ErrNoPassword is returned for an address that other hosts can reach while
+// there is no password.
 var ErrNoPassword = errors.New("reachable from other hosts without a password")
 
-// DefaultMaxClients is the number of connections that a server keeps unless Config says otherwise.
+// DefaultMaxClients is the number of connections that a server keeps unless
+// Config says otherwise.
 const DefaultMaxClients = 256
 
-// Broker is what the commands work on. *channels.Broker is one. Safe for concurrent use.
+// Broker is what the commands work on. *channels.Broker is one. Safe for
+// concurrent use.
 type Broker interface {
 	// Publish must not keep ev.Data, which lies in the buffer of a connection.
 	Publish(channel string, ev channels.Event) (receivers int, err error)
@@ -45,9 +51,10 @@ type Config struct {
 	MaxClients    int    // connections at a time; 0: DefaultMaxClients
 	Version       string // of millrace, for INFO
 
-	// Info, if set, appends to what INFO answers a section "# Name\r\nkey:value\r\n": the one asked for in lower case, or
-	// nothing if it has none by that name. If section is empty it appends all, with "\r\n" between them. Called from
-	// several goroutines.
+	// Info, if set, appends the section of INFO that is asked for, in lower
+	// case, as "# Name\r\nkey:value\r\n", and nothing if it has none by that
+	// name. Asked for "" it appends all, with "\r\n" between them. Safe for
+	// concurrent use.
 	Info func(dst []byte, section string) []byte
 
 	Logger *slog.Logger // nil: nothing is logged
@@ -69,8 +76,8 @@ type Server struct {
 	running sync.WaitGroup // Serve and the connections; not added to once stopped is closed
 }
 
-// Listen opens the TCP address addr. An address that is not a loopback one is refused with ErrNoPassword if there is no
-// password.
+// Listen opens the TCP address addr. An address that is not a loopback one is
+// refused with ErrNoPassword if there is no password.
 func Listen(addr string, cfg Config) (*Server, error) {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
@@ -86,8 +93,8 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	return New(ln, cfg)
 }
 
-// New returns a server of connections that ln accepts. The server owns ln, unless ln listens on a TCP address that Listen
-// would refuse.
+// New returns a server of the connections that ln accepts. It refuses what
+// Listen would refuse; otherwise the server owns ln.
 func New(ln net.Listener, cfg Config) (*Server, error) {
 	if err := checkExposure(ln.Addr(), cfg); err != nil {
 		return nil, err
@@ -101,8 +108,9 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	// The broker is the one to refuse an event, and the connection outlives that. Only what is far too large, or no event
-	// at all, is refused before it has been read.
+	// The broker is the one to refuse an event, and the connection outlives
+	// that. Only what is far too large, or no event at all, is refused before
+	// it has been read.
 	const slack = 64 << 10
 	return &Server{
 		cfg:      cfg,
@@ -131,8 +139,8 @@ func checkExposure(addr net.Addr, cfg Config) error {
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
-// Serve accepts connections until Close is called, and then returns nil. An error is that of a listener which somebody else
-// has closed. Call it once.
+// Serve accepts connections until Close is called, and then returns nil. An
+// error is that of a listener which somebody else has closed. Call it once.
 func (s *Server) Serve() error {
 	s.mu.Lock()
 	if s.isStopped() {
@@ -207,7 +215,8 @@ func (s *Server) clients() int {
 	return len(s.conns)
 }
 
-// Close stops accepting, closes the connections, and returns once all is quiet. It may be called again.
+// Close stops accepting, closes the connections, and returns once all is quiet.
+// It may be called again.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	var err error

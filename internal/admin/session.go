@@ -12,7 +12,8 @@ import (
 	"millrace/internal/resp"
 )
 
-// redisVersion is the release of Redis that this port behaves like, as far as it goes.
+// redisVersion is the release of Redis that this port behaves like, as far as
+// it goes.
 const redisVersion = "7.2.0"
 
 // maxNameSize is the longest name of a client or of its library, in bytes.
@@ -106,7 +107,8 @@ func (c *conn) resetState([][]byte) {
 	c.out = resp.AppendSimple(c.out, "RESET")
 }
 
-// selectDatabase answers SELECT index. There are no databases, and what a client would do in one is the same in all.
+// selectDatabase answers SELECT index. There are no databases, and what a
+// client would do in one is the same in all.
 func (c *conn) selectDatabase(args [][]byte) {
 	if _, err := strconv.ParseUint(string(args[1]), 10, 31); err != nil {
 		c.fail("ERR invalid DB index %.64q", args[1])
@@ -166,7 +168,8 @@ func (c *conn) clientSetinfo(args [][]byte) {
 	}
 }
 
-// checkName replies with an error unless name is short and all of visible ASCII, so that it stays one word in CLIENT INFO.
+// checkName replies with an error unless name is short and all of visible
+// ASCII, so that it stays one word in CLIENT INFO.
 func (c *conn) checkName(what string, name []byte) bool {
 	if len(name) > maxNameSize {
 		c.fail("ERR %s cannot be longer than %d bytes, got %d", what, maxNameSize, len(name))
@@ -179,7 +182,8 @@ func (c *conn) checkName(what string, name []byte) bool {
 	return true
 }
 
-// clientInfo answers CLIENT INFO, with those of Redis's fields that mean something here.
+// clientInfo answers CLIENT INFO, with those of Redis's fields that mean
+// something here.
 func (c *conn) clientInfo([][]byte) {
 	c.out = resp.AppendBulk(c.out, fmt.Sprintf("id=%d addr=%s laddr=%s name=%s db=0 resp=%d lib-name=%s lib-ver=%s\n",
 		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), c.name, c.version, c.libName, c.libVersion))
@@ -194,7 +198,8 @@ func (c *conn) clientReply(args [][]byte) {
 	c.ok()
 }
 
-// clientSwitch answers CLIENT NO-EVICT and NO-TOUCH, ON or OFF. Nothing is ever evicted.
+// clientSwitch answers CLIENT NO-EVICT and NO-TOUCH, ON or OFF. Nothing is ever
+// evicted.
 func (c *conn) clientSwitch(args [][]byte) {
 	if s := string(args[2]); !strings.EqualFold(s, "on") && !strings.EqualFold(s, "off") {
 		c.fail("ERR syntax error")

@@ -2,13 +2,15 @@ package resp
 
 import "strconv"
 
-// AppendSimple appends a simple string such as +OK. s is a line of our own making, without CR or LF.
+// AppendSimple appends a simple string such as +OK. s is a line of our own
+// making, without CR or LF.
 func AppendSimple(dst []byte, s string) []byte {
 	return append(append(append(dst, '+'), s...), "\r\n"...)
 }
 
-// AppendError appends an error reply. By custom msg begins with a code in capitals, such as ERR. Control characters, which
-// could end the line and forge a reply, become spaces.
+// AppendError appends an error reply. By custom msg begins with a code in
+// capitals, such as ERR. Control characters, which could end the line and forge
+// a reply, become spaces.
 func AppendError(dst []byte, msg string) []byte {
 	dst = append(dst, '-')
 	from := len(dst)
@@ -45,7 +47,8 @@ func AppendArray(dst []byte, n int) []byte {
 	return appendNumber(dst, '*', int64(n))
 }
 
-// AppendMap appends the head of a map: n pairs of replies must follow, key before value. RESP2 has a flat array instead.
+// AppendMap appends the head of a map: n pairs of replies must follow, key
+// before value. RESP2 has a flat array instead.
 func AppendMap(dst []byte, n int, v Version) []byte {
 	if v == RESP3 {
 		return appendNumber(dst, '%', int64(n))
@@ -53,7 +56,8 @@ func AppendMap(dst []byte, n int, v Version) []byte {
 	return AppendArray(dst, 2*n)
 }
 
-// AppendPush appends the head of a message that answers no request: n replies must follow. RESP2 has an array instead.
+// AppendPush appends the head of a message that answers no request: n replies
+// must follow. RESP2 has an array instead.
 func AppendPush(dst []byte, n int, v Version) []byte {
 	if v == RESP3 {
 		return appendNumber(dst, '>', int64(n))

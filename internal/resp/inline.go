@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// inline parses a line such as `SSE.PUBLISH /a "two words" EVENT news`. It ends with LF; a CR before that is not part of
-// it.
+// inline parses a line such as `SSE.PUBLISH /a "two words" EVENT news`. It ends
+// with LF; a CR before that is not part of it.
 func (p *Parser) inline(buf []byte) (n int, err error) {
 	if crossProtocol(buf) {
 		return 0, ErrCrossProtocol
@@ -28,13 +28,15 @@ func (p *Parser) inline(buf []byte) (n int, err error) {
 	return n, p.split(bytes.TrimSuffix(buf[:n-1], []byte("\r")))
 }
 
-// crossProtocol tells whether a request begins as HTTP ones do: a POST that a web page may send anywhere without asking
-// first, and the header that all of them have and that no page can put anything in front of.
+// crossProtocol tells whether a line begins as one of HTTP: with the method that
+// a web page may send anywhere without asking first, or with the header that no
+// request is without.
 func crossProtocol(buf []byte) bool {
 	const n = len("POST ")
 	return len(buf) >= n && (bytes.EqualFold(buf[:n], []byte("POST ")) || bytes.EqualFold(buf[:n], []byte("Host:")))
 }
 
+// split finds the arguments of a line.
 func (p *Parser) split(line []byte) error {
 	p.unquoted = p.unquoted[:0]
 	verbatim := 0
@@ -68,9 +70,11 @@ func (p *Parser) split(line []byte) error {
 	}
 }
 
-// unquote returns what the argument at the head of line stands for, whose quoted part begins at line[open], and the line
-// behind it. By the rules of redis-cli "..." knows \n \r \t \b \a and \xHH, '...' knows \' alone, and the closing quote ends
-// the argument: not ok if there is none, or if something follows it.
+// unquote returns what the argument at the head of line stands for, whose
+// quoted part begins at line[open], and the line behind it. By the rules of
+// redis-cli "..." knows \n \r \t \b \a and \xHH, '...' knows \' alone, and the
+// closing quote ends the argument: not ok if there is none, or if something
+// follows it.
 func (p *Parser) unquote(line []byte, open int) (arg, rest []byte, ok bool) {
 	from := len(p.unquoted)
 	p.unquoted = append(p.unquoted, line[:open]...)
@@ -88,8 +92,8 @@ func (p *Parser) unquote(line []byte, open int) (arg, rest []byte, ok bool) {
 	return p.unquoted[from:to:to], rest, len(rest) == 0 || strings.IndexByte(blanks, rest[0]) >= 0
 }
 
-// unescape returns the byte that the head of s, which is not empty, stands for between quotes, and how many bytes of s
-// that takes.
+// unescape returns the byte that the head of s, which is not empty, stands for
+// between quotes, and how many bytes of s that takes.
 func unescape(s []byte, quote byte) (c byte, size int) {
 	if s[0] != '\\' || len(s) == 1 || quote == '\'' && s[1] != '\'' {
 		return s[0], 1

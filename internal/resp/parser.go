@@ -7,40 +7,47 @@ import (
 )
 
 var (
-	// ErrProtocol is the head of every error that bad input causes. The stream behind it has no meaning any more: send the
-	// error and close. Its text is Redis's, capital and all, because it goes out on the wire.
+	// ErrProtocol is the head of every error that bad input causes. The stream
+	// behind it has no meaning any more: send the error and close. Its text is
+	// Redis's, capital and all, because it goes out on the wire.
 	ErrProtocol = errors.New("Protocol error")
 
-	// ErrCrossProtocol is returned for an HTTP request: a browser has been talked into sending one to this port. Close
-	// without an answer.
+	// ErrCrossProtocol is returned for an HTTP request: a browser has been
+	// talked into sending one to this port. Close without an answer.
 	ErrCrossProtocol = errors.New("HTTP request on a Redis port")
 )
 
-// Limits bound what one request may take. All must be positive, and Bulk and Command below a tenth of the largest int.
+// Limits bound what one request may take. All must be positive, and Bulk and
+// Command below a tenth of the largest int.
 type Limits struct {
 	Elements int // arguments of a request, its name included
 	Bulk     int // bytes of one argument
 	Command  int // bytes of one request on the wire, in either form
 }
 
-// Unauthenticated is what Redis 7 grants a client that has not given its password yet.
+// Unauthenticated is what Redis 7 grants a client that has not given its
+// password yet.
 var Unauthenticated = Limits{Elements: 10, Bulk: 16 << 10, Command: 64 << 10}
 
-// maxHeader is the most bytes between a type byte and the end of its line: every int64 fits, and CRLF.
+// maxHeader is the most bytes between a type byte and the end of its line:
+// every int64 fits, and CRLF.
 const maxHeader = 22
 
 // blanks separate the arguments of an inline request.
 const blanks = " \t\v\f\r"
 
-// Parser finds requests at the head of a buffer. It keeps its place between calls, so that a request that comes byte by
-// byte is still parsed in linear time, and its slices, so that it does not allocate once they have grown. Not safe for
-// concurrent use.
+// Parser finds requests at the head of a buffer. It keeps its place between
+// calls, so that a request that comes byte by byte is still parsed in linear
+// time, and its slices, so that it does not allocate once they have grown. Not
+// safe for concurrent use.
 type Parser struct {
 	// Limits may be changed between two requests.
 	Limits Limits
 
-	// Verbatim, if set, is asked for every inline request with its name as it was sent. A result n > 0 ends the splitting
-	// after n arguments: what follows on the line is one more, taken as it stands, quotes and blanks included.
+	// Verbatim, if set, is asked for every inline request with its name as it
+	// was sent. A result n > 0 ends the splitting after n arguments: what
+	// follows on the line is one more, taken as it stands, quotes and blanks
+	// included.
 	Verbatim func(name []byte) int
 
 	pos      int    // bytes of this request that need no second look; 0 before it has begun
@@ -54,9 +61,11 @@ type Parser struct {
 
 type span struct{ from, to int }
 
-// Next parses the request at the head of buf and returns its arguments and its length in bytes. n == 0 without an error
-// means that the request is incomplete: call again with the same bytes and more behind them. Empty lines and empty arrays
-// are requests without arguments, to be skipped. After an error the parser is of no more use.
+// Next parses the request at the head of buf and returns its arguments and its
+// length in bytes. n == 0 without an error means that the request is
+// incomplete: call again with the same bytes and more behind them. Empty lines
+// and empty arrays are requests without arguments, to be skipped. After an
+// error the parser is of no more use.
 //
 // The arguments lie in buf or in the parser, and are valid until the next call.
 func (p *Parser) Next(buf []byte) (args [][]byte, n int, err error) {
@@ -77,7 +86,8 @@ func (p *Parser) Next(buf []byte) (args [][]byte, n int, err error) {
 	return p.args, n, nil
 }
 
-// array parses `*2\r\n$4\r\nPING\r\n$2\r\nhi\r\n` from where the last call left off.
+// array parses `*2\r\n$4\r\nPING\r\n$2\r\nhi\r\n` from where the last call left
+// off.
 func (p *Parser) array(buf []byte) (n int, err error) {
 	if p.pos == 0 {
 		if p.elements, p.pos, err = header(buf, 0, p.Limits.Elements, "multibulk"); p.pos == 0 {
@@ -117,8 +127,9 @@ func (p *Parser) array(buf []byte) (n int, err error) {
 	return p.pos, nil
 }
 
-// header reads the length that stands between the type byte at buf[at] and CRLF. next is the offset behind the line, and 0
-// if the line is incomplete or bad.
+// header reads the length that stands between the type byte at buf[at] and
+// CRLF. next is the offset behind the line, and 0 if the line is incomplete or
+// bad.
 func header(buf []byte, at, limit int, what string) (length, next int, err error) {
 	line := buf[at+1 : min(len(buf), at+1+maxHeader)]
 	i := bytes.IndexByte(line, '\n')
@@ -139,7 +150,8 @@ func header(buf []byte, at, limit int, what string) (length, next int, err error
 	return length, at + 1 + i + 1, nil
 }
 
-// decimal is the number that digits stand for. There is one way to write a number: no sign, no leading zero.
+// decimal is the number that digits stand for. There is one way to write a
+// number: no sign, no leading zero.
 func decimal(digits []byte, limit int) (n int, ok bool) {
 	if len(digits) == 0 || digits[0] == '0' && len(digits) > 1 {
 		return 0, false

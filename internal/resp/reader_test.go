@@ -77,7 +77,8 @@ func FuzzReadReply(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		got, err := ReadReply(bufio.NewReader(bytes.NewReader(input)))
 		runtime.ReadMemStats(&after)
-		// One bulk may be announced and not come. All else is in proportion to the input.
+		// One bulk may be announced and not come. All else is in proportion to
+		// the input.
 		if grown, most := after.TotalAlloc-before.TotalAlloc, uint64(2*maxReplyBulk+1000*len(input)); grown > most {
 			t.Fatalf("ReadReply(%q) took %d bytes, want at most %d", input, grown, most)
 		}
