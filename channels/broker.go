@@ -8,19 +8,9 @@ import (
 	"time"
 )
 
-// Bounds on memory that no flag sets yet, in bytes.
-const (
-	// maxUnserved is how much may wait for one loop. Publishers wait above it,
-	// so a flood of them is slowed to the speed of the slowest loop.
-	maxUnserved = 1 << 20
-	// backlogBytes is how much of its newest messages a channel with
-	// subscribers keeps at least, so that a reader that is behind finds what
-	// it missed. Well above maxUnserved: a reader counts as lapped only when
-	// it is that much behind its own loop.
-	backlogBytes = 4 << 20
-	// DefaultMaxKept bounds the kept messages of all channels together.
-	DefaultMaxKept = 256 << 20
-)
+// maxUnserved is how much may wait for one loop, in bytes. Publishers wait
+// above it, so a flood of them is slowed to the speed of the slowest loop.
+const maxUnserved = 1 << 20
 
 // DefaultPublishTimeout bounds how long a publisher waits for a loop.
 const DefaultPublishTimeout = 5 * time.Second
@@ -28,7 +18,8 @@ const DefaultPublishTimeout = 5 * time.Second
 // ErrBusy is what Publish returns when a loop has not caught up in time.
 var ErrBusy = errors.New("an event loop is too far behind, the event was not published: publish again later")
 
-// Options of a Broker. Zero fields mean the defaults, but for History.
+// Options of a Broker. Zero fields mean the defaults, but for History; none may
+// be negative.
 type Options struct {
 	// History is how many messages a channel keeps when nobody listens. With
 	// 0 it keeps none, and events carry no id.
@@ -40,8 +31,8 @@ type Options struct {
 	MaxEventBytes int
 	// PublishTimeout bounds how long Publish waits for a loop that is behind.
 	PublishTimeout time.Duration
-	// Epoch names this run of the broker in event ids; drawn at random when
-	// empty.
+	// Epoch names this run of the broker in event ids, without line breaks and
+	// NUL; drawn at random when empty.
 	Epoch string
 }
 
@@ -54,37 +45,15 @@ type Broker struct {
 	mu       sync.Mutex
 	seq      uint64 // of the newest message
 	channels map[string]*Channel
-	// oldest and newest are the ends of the list of all kept messages by age,
-	// and kept is their size in bytes.
-	oldest, newest *Message
-	kept           int
-	// served is closed and replaced when a loop reports progress while
-	// publishers wait for it; nil when none wait.
-	served chan struct{}
+	kept     retention
+	// forgotten is the sequence of the newest message that went together with
+	// its channel. A channel of that name, opened again, must not pretend to
+	// have everything.
+	forgotten uint64
+	// room is closed when a loop may have room for those who wait for it; nil
+	// when nobody waits.
+	room chan struct{}
 }
-
-// Channel is a name with its subscribers and its newest messages. It lives in
-// the broker while it has either; a loop may hold it for as long as it is
-// attached. Everything but the name is guarded by Broker.mu.
-type Channel struct {
-	name string
-	// loops says which inboxes want the channel's messages, and for how many
-	// subscribers. Few entries: at most one a loop.
-	loops []attachment
-	// subscribers is the sum over loops.
-	subscribers int
-	log         log
-	// evicted is the sequence of the newest message that left the log.
-	evicted uint64
-}
-
-type attachment struct {
-	inbox       *Inbox
-	subscribers int
-}
-
-// Name returns the channel's name. Safe for concurrent use.
-func (c *Channel) Name() string { return c.name }
 
 // NewBroker returns an empty broker.
 func NewBroker(opts Options) *Broker {
@@ -132,6 +101,7 @@ func (b *Broker) Publish(channel string, ev Event) (receivers int, err error) {
 	b.seq++
 	if c == nil {
 		if b.opts.History == 0 {
+			b.forgotten = b.seq
 			return 0, nil
 		}
 		c = b.open(channel)
@@ -161,10 +131,10 @@ func (b *Broker) awaitRoom(channel string) (*Channel, error) {
 		if c == nil || !c.crowded() {
 			return c, nil
 		}
-		if b.served == nil {
-			b.served = make(chan struct{})
+		if b.room == nil {
+			b.room = make(chan struct{})
 		}
-		served := b.served
+		room := b.room
 		if timeout == nil {
 			timer := time.NewTimer(b.opts.PublishTimeout)
 			defer timer.Stop()
@@ -172,22 +142,13 @@ func (b *Broker) awaitRoom(channel string) (*Channel, error) {
 		}
 		b.mu.Unlock()
 		select {
-		case <-served:
+		case <-room:
 			b.mu.Lock()
 		case <-timeout:
 			b.mu.Lock()
 			return nil, ErrBusy
 		}
 	}
-}
-
-func (c *Channel) crowded() bool {
-	for i := range c.loops {
-		if c.loops[i].inbox.unserved >= maxUnserved {
-			return true
-		}
-	}
-	return false
 }
 
 // Served tells that the owner of in has done with msgs, which it took from the
@@ -199,11 +160,16 @@ func (b *Broker) Served(in *Inbox, msgs []*Message) {
 	}
 	b.mu.Lock()
 	in.unserved -= size
-	if b.served != nil {
-		close(b.served)
-		b.served = nil
-	}
+	b.resume()
 	b.mu.Unlock()
+}
+
+// resume has waiting publishers look again for room. Called with mu held.
+func (b *Broker) resume() {
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
 }
 
 // Attach counts one subscriber of each of names on the loop that owns in, and
@@ -219,60 +185,57 @@ func (b *Broker) Attach(in *Inbox, dst []*Channel, names ...[]byte) ([]*Channel,
 		if c == nil {
 			c = b.open(string(name))
 		}
-		c.subscribers++
-		if i := c.find(in); i >= 0 {
-			c.loops[i].subscribers++
-		} else {
-			c.loops = append(c.loops, attachment{in, 1})
-		}
+		c.attach(in)
 		dst = append(dst, c)
 	}
 	return dst, b.seq
 }
 
-// Detach takes back one subscriber of each of chans on the loop that owns in.
+// Detach takes back one subscriber of each of chans on the loop that owns in,
+// which must be attached to them.
 func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range chans {
-		c.subscribers--
-		i := c.find(in)
-		if c.loops[i].subscribers--; c.loops[i].subscribers == 0 {
-			c.loops = slices.Delete(c.loops, i, i+1)
+		if c.detach(in) {
+			b.resume() // publishers need not wait for a loop that has left
 		}
 		b.trim(c)
 	}
 }
 
-func (c *Channel) find(in *Inbox) int {
-	return slices.IndexFunc(c.loops, func(a attachment) bool { return a.inbox == in })
-}
-
 // Since appends to dst what was published on chans after cursor, in order: at
-// least one message if there is any, and no more once their wire forms pass
-// maxBytes. It returns false, and nothing, when some of it is no longer kept.
-// chans must be attached by the caller.
+// least one message if there is any, and no more once their wire forms reach
+// maxBytes, which is at least 1. It returns false, and nothing, when some of it
+// may no longer be kept. chans must be attached by the caller.
 func (b *Broker) Since(dst []*Message, cursor uint64, maxBytes int, chans ...*Channel) ([]*Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	var onStack [64]int
+	next := onStack[:0] // next[i] is the place in the log of chans[i]
 	for _, c := range chans {
 		if c.evicted > cursor {
 			return dst, false
 		}
+		next = append(next, c.log.after(cursor))
 	}
 	for size := 0; size < maxBytes; {
-		var next *Message
-		for _, c := range chans {
-			if i := c.log.after(cursor); i < c.log.n && (next == nil || c.log.at(i).Seq < next.Seq) {
-				next = c.log.at(i)
+		var first *Message
+		var from int
+		for i, c := range chans {
+			if next[i] == c.log.n {
+				continue
+			}
+			if m := c.log.at(next[i]); first == nil || m.Seq < first.Seq {
+				first, from = m, i
 			}
 		}
-		if next == nil {
+		if first == nil {
 			break
 		}
-		dst = append(dst, next)
-		size += len(next.Wire)
-		cursor = next.Seq
+		next[from]++
+		dst = append(dst, first)
+		size += len(first.Wire)
 	}
 	return dst, true
 }
@@ -304,56 +267,7 @@ func (b *Broker) Channels() []string {
 
 // open adds the channel. Called with mu held.
 func (b *Broker) open(name string) *Channel {
-	c := &Channel{name: name}
+	c := &Channel{name: name, evicted: b.forgotten}
 	b.channels[name] = c
 	return c
-}
-
-// keep puts m, the newest message, into its channel's log and evicts what the
-// bounds no longer allow. Called with mu held.
-func (b *Broker) keep(m *Message) {
-	m.Channel.log.push(m)
-	m.older = b.newest
-	if m.older != nil {
-		m.older.newer = m
-	} else {
-		b.oldest = m
-	}
-	b.newest = m
-	b.kept += m.size()
-	b.trim(m.Channel)
-	for b.kept > b.opts.MaxKept {
-		oldest := b.oldest.Channel
-		b.evict(oldest)
-		b.trim(oldest)
-	}
-}
-
-// trim evicts what c need not keep, and forgets c when nothing is left of it.
-// Called with mu held.
-func (b *Broker) trim(c *Channel) {
-	for c.log.n > b.opts.History && (c.subscribers == 0 || c.log.size > backlogBytes) {
-		b.evict(c)
-	}
-	if c.subscribers == 0 && c.log.n == 0 {
-		delete(b.channels, c.name)
-	}
-}
-
-// evict drops the oldest message of c. Called with mu held.
-func (b *Broker) evict(c *Channel) {
-	m := c.log.pop()
-	c.evicted = m.Seq
-	b.kept -= m.size()
-	if m.older != nil {
-		m.older.newer = m.newer
-	} else {
-		b.oldest = m.newer
-	}
-	if m.newer != nil {
-		m.newer.older = m.older
-	} else {
-		b.newest = m.older
-	}
-	m.older, m.newer = nil, nil
 }

@@ -22,10 +22,11 @@ var (
 	ErrEventRetry    = errors.New("bad retry")
 )
 
-// Event is one event as its publisher hands it in. Data is text in UTF-8 (what
-// else a stream carries, clients replace by U+FFFD) of any number of lines; Type is the name that EventSource dispatches it under
-// ("" is "message"); Retry, when not 0, sets the client's reconnection delay,
-// in whole milliseconds.
+// Event is one event as its publisher hands it in. Data is text of any number
+// of lines, in UTF-8: clients replace what else a stream carries by U+FFFD.
+// Type is the name that EventSource dispatches it under ("" is "message").
+// Retry, when not 0, sets the client's reconnection delay, in whole
+// milliseconds.
 type Event struct {
 	Data  []byte
 	Type  string
@@ -38,10 +39,10 @@ func (e Event) check(max int) error {
 		return fmt.Errorf("%w: %d bytes, want at most %d", ErrEventTooLarge, n, max)
 	}
 	if i := strings.IndexAny(e.Type, "\r\n\x00"); i >= 0 {
-		return fmt.Errorf("%w: %q has %q at byte %d, want no line break and no NUL", ErrEventType, e.Type, e.Type[i], i)
+		return fmt.Errorf("%w: %.64q has %q at byte %d, want no line break and no NUL", ErrEventType, e.Type, e.Type[i], i)
 	}
 	if !utf8.ValidString(e.Type) {
-		return fmt.Errorf("%w: %q is not valid UTF-8", ErrEventType, e.Type)
+		return fmt.Errorf("%w: %.64q is not valid UTF-8", ErrEventType, e.Type)
 	}
 	if i := invalidUTF8(e.Data); i >= 0 {
 		return fmt.Errorf("%w: byte %d (%#02x) is not valid UTF-8, send binary data as base64", ErrEventData, i, e.Data[i])

@@ -1,0 +1,58 @@
+package channels
+
+import "slices"
+
+// Channel is a name with its subscribers and its newest messages. It lives in
+// the broker while it has either; a loop may hold it for as long as it is
+// attached. Everything but the name is guarded by Broker.mu.
+type Channel struct {
+	name string
+	// loops says which inboxes want the channel's messages, and for how many
+	// subscribers. Few entries: at most one a loop.
+	loops []attachment
+	// subscribers is the sum over loops.
+	subscribers int
+	log         log
+	// evicted is the sequence of the newest message that is no longer in the
+	// log, or a later one: what is above it is in the log for certain.
+	evicted uint64
+}
+
+// attachment is the subscribers of a channel on one loop, one or more.
+type attachment struct {
+	inbox       *Inbox
+	subscribers int
+}
+
+// Name returns the channel's name. Safe for concurrent use.
+func (c *Channel) Name() string { return c.name }
+
+// attach counts one more subscriber on the loop that owns in.
+func (c *Channel) attach(in *Inbox) {
+	c.subscribers++
+	if i := c.find(in); i >= 0 {
+		c.loops[i].subscribers++
+	} else {
+		c.loops = append(c.loops, attachment{in, 1})
+	}
+}
+
+// detach takes back one attach. It returns true when it was the loop's last.
+func (c *Channel) detach(in *Inbox) (last bool) {
+	c.subscribers--
+	i := c.find(in)
+	c.loops[i].subscribers--
+	if last = c.loops[i].subscribers == 0; last {
+		c.loops = slices.Delete(c.loops, i, i+1)
+	}
+	return last
+}
+
+func (c *Channel) find(in *Inbox) int {
+	return slices.IndexFunc(c.loops, func(a attachment) bool { return a.inbox == in })
+}
+
+// crowded tells whether a loop that listens has no room.
+func (c *Channel) crowded() bool {
+	return slices.ContainsFunc(c.loops, func(a attachment) bool { return a.inbox.unserved >= maxUnserved })
+}

@@ -1,0 +1,79 @@
+package channels
+
+const (
+	// backlogBytes is how much of its newest messages a channel with
+	// subscribers keeps, so that a reader that is behind finds what it missed.
+	// Well above maxUnserved: a reader counts as lapped only when it is that
+	// much behind its own loop.
+	backlogBytes = 4 << 20
+	// DefaultMaxKept bounds the kept messages of all channels together.
+	DefaultMaxKept = 256 << 20
+)
+
+// retention is the list of all kept messages by age, linked through them.
+// Guarded by Broker.mu.
+type retention struct {
+	oldest, newest *Message
+	size           int // in bytes
+}
+
+// push adds m, the newest.
+func (r *retention) push(m *Message) {
+	m.older = r.newest
+	if m.older != nil {
+		m.older.newer = m
+	} else {
+		r.oldest = m
+	}
+	r.newest = m
+	r.size += m.size()
+}
+
+// remove takes m out, and the links out of m: who holds it longer must not hold
+// its neighbours with it.
+func (r *retention) remove(m *Message) {
+	if m.older != nil {
+		m.older.newer = m.newer
+	} else {
+		r.oldest = m.newer
+	}
+	if m.newer != nil {
+		m.newer.older = m.older
+	} else {
+		r.newest = m.older
+	}
+	m.older, m.newer = nil, nil
+	r.size -= m.size()
+}
+
+// keep puts m, the newest message, into its channel's log and evicts what the
+// bounds no longer allow. Called with mu held.
+func (b *Broker) keep(m *Message) {
+	m.Channel.log.push(m)
+	b.kept.push(m)
+	b.trim(m.Channel)
+	for b.kept.size > b.opts.MaxKept {
+		c := b.kept.oldest.Channel
+		b.evict(c)
+		b.trim(c)
+	}
+}
+
+// trim evicts what c need not keep, and forgets c when nothing is left of it.
+// Called with mu held.
+func (b *Broker) trim(c *Channel) {
+	for c.log.n > b.opts.History && (c.subscribers == 0 || c.log.size > backlogBytes) {
+		b.evict(c)
+	}
+	if c.subscribers == 0 && c.log.n == 0 {
+		b.forgotten = max(b.forgotten, c.evicted)
+		delete(b.channels, c.name)
+	}
+}
+
+// evict drops the oldest message of c. Called with mu held.
+func (b *Broker) evict(c *Channel) {
+	m := c.log.pop()
+	c.evicted = m.Seq
+	b.kept.remove(m)
+}
