@@ -25,7 +25,7 @@ type chunked struct{ chunks []*[1 << chunkBits]slot }
 
 func newChunked(n int) *chunked {
 	t := &chunked{}
-	for range n >> chunkBits {
+	for range (n + 1<<chunkBits - 1) >> chunkBits {
 		t.chunks = append(t.chunks, new([1 << chunkBits]slot))
 	}
 	return t
