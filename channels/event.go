@@ -82,27 +82,31 @@ func (e Event) appendFields(dst []byte) []byte {
 		dst = strconv.AppendInt(dst, e.Retry.Milliseconds(), 10)
 		dst = append(dst, '\n')
 	}
-	for rest := e.Data; ; {
-		dst = append(dst, "data: "...)
-		i := bytes.IndexAny(rest, "\r\n")
-		if i < 0 {
-			dst = append(dst, rest...)
-			return append(dst, '\n')
+	for rest, more := e.Data, true; more; {
+		var line []byte
+		line, rest, more = bytes.Cut(rest, lf)
+		if more {
+			line = bytes.TrimSuffix(line, cr)
 		}
-		dst = append(dst, rest[:i]...)
-		dst = append(dst, '\n')
-		if rest[i] == '\r' && i+1 < len(rest) && rest[i+1] == '\n' {
-			i++
+		for broken := true; broken; {
+			var part []byte
+			part, line, broken = bytes.Cut(line, cr)
+			dst = append(dst, "data: "...)
+			dst = append(dst, part...)
+			dst = append(dst, '\n')
 		}
-		rest = rest[i+1:]
 	}
+	return dst
 }
 
 // fieldsSize bounds the length of what appendFields appends, closely: the wire
 // form is kept.
 func (e Event) fieldsSize() int {
-	lines := 1 + bytes.Count(e.Data, []byte{'\n'}) + bytes.Count(e.Data, []byte{'\r'})
-	size := len(e.Data) + lines*len("data: \n")
+	breaks := bytes.Count(e.Data, lf)
+	if n := bytes.Count(e.Data, cr); n > 0 {
+		breaks += n - bytes.Count(e.Data, crlf)
+	}
+	size := len(e.Data) + (1+breaks)*len("data: \n")
 	if e.Type != "" {
 		size += len("event: \n") + len(e.Type)
 	}
@@ -111,6 +115,9 @@ func (e Event) fieldsSize() int {
 	}
 	return size
 }
+
+// What ends a line.
+var cr, lf, crlf = []byte("\r"), []byte("\n"), []byte("\r\n")
 
 // maxDecimal is the length of the longest 64-bit integer in decimal.
 const maxDecimal = 20

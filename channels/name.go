@@ -16,18 +16,19 @@ var ErrName = errors.New("bad channel name")
 // CheckName reports why name cannot name a channel: it has to be 1 to MaxName
 // bytes of valid UTF-8 without control characters. Safe for concurrent use.
 func CheckName(name []byte) error {
+	// What an error quotes is copied, so that a name in order is not.
 	switch {
 	case len(name) == 0:
 		return fmt.Errorf("%w: it is empty, want 1 to %d bytes", ErrName, MaxName)
 	case len(name) > MaxName:
-		return fmt.Errorf("%w: %.32q... has %d bytes, want at most %d", ErrName, name, len(name), MaxName)
+		return fmt.Errorf("%w: %.32q... has %d bytes, want at most %d", ErrName, string(name), len(name), MaxName)
 	case !utf8.Valid(name):
-		return fmt.Errorf("%w: %q is not valid UTF-8", ErrName, name)
+		return fmt.Errorf("%w: %q is not valid UTF-8", ErrName, string(name))
 	}
 	for i := 0; i < len(name); {
 		r, size := utf8.DecodeRune(name[i:])
 		if unicode.IsControl(r) {
-			return fmt.Errorf("%w: %q has the control character %U at byte %d", ErrName, name, r, i)
+			return fmt.Errorf("%w: %q has the control character %U at byte %d", ErrName, string(name), r, i)
 		}
 		i += size
 	}
