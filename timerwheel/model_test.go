@@ -166,10 +166,13 @@ func verify(w *Wheel[*chunked], want map[int32]int64) error {
 	for l := range w.levels {
 		level := &w.levels[l]
 		for slot, top := range level.top {
-			name := fmt.Sprintf("level %d slot %d", l, slot)
 			if marked := level.occupied[slot/64]>>(slot%64)&1 == 1; marked != (top != 0) {
-				return fmt.Errorf("%s: occupied bit %t, top %d", name, marked, top)
+				return fmt.Errorf("level %d slot %d: occupied bit %t, top %d", l, slot, marked, top)
 			}
+			if top == 0 {
+				continue
+			}
+			name := fmt.Sprintf("level %d slot %d", l, slot)
 			for at := top; at != 0; {
 				if at == top || at%blockStep == blockLen-1 {
 					if err := claim(at, name); err != nil {
