@@ -53,7 +53,7 @@ func newHeads(cfg *Config) heads {
 // streamHead appends the response head of an event stream.
 func (h *heads) streamHead(dst, origin []byte) []byte {
 	dst = append(dst, h.fixed...)
-	dst = h.cfg.appendCORS(dst, origin)
+	dst, _ = h.cfg.appendCORS(dst, origin)
 	return append(dst, "\r\n"...)
 }
 
@@ -63,23 +63,21 @@ func (h *heads) opening(dst, origin []byte) []byte {
 }
 
 // appendCORS appends the headers that let pages of origin read the answer (the
-// Fetch standard, 3.2): none when it may not. Credentials need the origin
+// Fetch standard, 3.2), and tells whether they may. Credentials need the origin
 // itself, so "*" does not grant them.
-func (cfg *Config) appendCORS(dst, origin []byte) []byte {
+func (cfg *Config) appendCORS(dst, origin []byte) (_ []byte, allowed bool) {
+	if slices.ContainsFunc(cfg.AllowOrigins, func(o string) bool { return o != "*" }) {
+		dst = append(dst, "Vary: Origin\r\n"...)
+	}
 	switch {
-	case len(cfg.AllowOrigins) == 0:
-		return dst
 	case slices.Contains(cfg.AllowOrigins, string(origin)):
 		dst = append(dst, "Access-Control-Allow-Origin: "...)
 		dst = append(dst, origin...)
-		dst = append(dst, "\r\nAccess-Control-Allow-Credentials: true\r\n"...)
+		return append(dst, "\r\nAccess-Control-Allow-Credentials: true\r\n"...), true
 	case slices.Contains(cfg.AllowOrigins, "*"):
-		dst = append(dst, "Access-Control-Allow-Origin: *\r\n"...)
+		return append(dst, "Access-Control-Allow-Origin: *\r\n"...), true
 	}
-	if len(cfg.AllowOrigins) > 1 || cfg.AllowOrigins[0] != "*" {
-		dst = append(dst, "Vary: Origin\r\n"...)
-	}
-	return dst
+	return dst, false
 }
 
 // allowedMethods is what the server answers; anything else is a 405.
@@ -87,9 +85,8 @@ const allowedMethods = "GET, HEAD, OPTIONS"
 
 // preflight returns the headers of the answer to OPTIONS.
 func (cfg *Config) preflight(origin []byte) []byte {
-	dst := append([]byte(nil), "Allow: "+allowedMethods+"\r\n"...)
-	before := len(dst)
-	if dst = cfg.appendCORS(dst, origin); len(dst) > before {
+	dst, allowed := cfg.appendCORS([]byte("Allow: "+allowedMethods+"\r\n"), origin)
+	if allowed {
 		dst = append(dst, "Access-Control-Allow-Methods: "+allowedMethods+"\r\n"+
 			"Access-Control-Allow-Headers: Last-Event-ID, Cache-Control, Authorization\r\n"+
 			"Access-Control-Max-Age: 86400\r\n"...)

@@ -40,7 +40,7 @@ type loop struct {
 	stopping atomic.Bool     // safe for concurrent use
 	counters counters        // reading: safe for concurrent use
 
-	now   time.Duration // loop time: since the server began
+	now   time.Duration // loop time, as of the event being served
 	wheel *timerwheel.Wheel[timers]
 	alarm *time.Timer   // signals the waker at the wheel's next deadline
 	armed time.Duration // when it will
@@ -126,7 +126,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	if !l.table.owned(fd, l.number) {
 		return false
 	}
-	l.now = time.Since(l.server.origin)
+	l.now = l.server.clock()
 	c := l.table.at(fd)
 	switch c.state {
 	case stateWake:

@@ -18,7 +18,8 @@ import (
 // at a time that the test sets.
 type handLoop struct {
 	*loop
-	t testing.TB
+	t    testing.TB
+	time *time.Duration
 }
 
 func turnByHand(t testing.TB, cfg Config, opts channels.Options) handLoop {
@@ -30,7 +31,9 @@ func turnByHand(t testing.TB, cfg Config, opts channels.Options) handLoop {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return handLoop{s.loops[0], t}
+	h := handLoop{s.loops[0], t, new(time.Duration)}
+	s.clock = func() time.Duration { return *h.time }
+	return h
 }
 
 // connect opens a connection and returns the loop's descriptor and the other
@@ -67,7 +70,7 @@ func (h handLoop) stream(target string) (fd int32, peer int) {
 
 // pass lets loop time pass, and the loop notice.
 func (h handLoop) pass(d time.Duration) {
-	h.server.origin = h.server.origin.Add(-d)
+	*h.time += d
 	h.turnOver()
 }
 
@@ -75,6 +78,13 @@ func (h handLoop) pass(d time.Duration) {
 func (h handLoop) turnOver() {
 	for h.on(h.waker.read, true, false); h.busy; {
 		h.on(h.waker.read, true, false)
+	}
+}
+
+func unixWrite(t testing.TB, fd int, text string) {
+	t.Helper()
+	if n, err := unix.Write(fd, []byte(text)); n < len(text) {
+		t.Fatalf("wrote %d of %d bytes: %v", n, len(text), err)
 	}
 }
 

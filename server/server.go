@@ -24,7 +24,7 @@ type Server struct {
 	heads  heads
 	table  *table
 	loops  []*loop
-	origin time.Time // of loop time
+	clock  func() time.Duration // loop time: since the server began
 
 	// maxStreams is the connection limit; maxOpen is more by the part of the
 	// reserve that requests which are no streams may take.
@@ -45,7 +45,8 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, broker: broker, log: cfg.Logger, origin: time.Now()}
+	began := time.Now()
+	s := &Server{cfg: cfg, broker: broker, log: cfg.Logger, clock: func() time.Duration { return time.Since(began) }}
 	s.heads = newHeads(&s.cfg)
 	s.limit = descriptorLimit()
 	s.table = newTable(min(s.limit, maxTable))

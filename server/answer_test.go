@@ -1,0 +1,132 @@
+package server
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"millrace/channels"
+	"millrace/httpparse"
+)
+
+var update = flag.Bool("update", false, "write what the server answers to testdata")
+
+// Ensure that every answer is, byte for byte, the one in testdata/answers.golden.
+func TestAnswers(t *testing.T) {
+	origins := Config{AllowOrigins: []string{"https://app.example", "http://localhost:3000"}}
+	everyone := Config{AllowOrigins: []string{"*"}}
+	tests := []struct {
+		name    string
+		cfg     Config
+		request string
+	}{
+		{"stream", Config{}, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"stream with retry", Config{Retry: 2500 * time.Millisecond}, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"stream over HTTP/1.0", Config{}, "GET /x HTTP/1.0\r\n\r\n"},
+		{"stream for an allowed origin", origins, "GET /x HTTP/1.1\r\nHost: h\r\nOrigin: http://localhost:3000\r\n\r\n"},
+		{"stream for another origin", origins, "GET /x HTTP/1.1\r\nHost: h\r\nOrigin: https://evil.example\r\n\r\n"},
+		{"stream for any origin", everyone, "GET /x HTTP/1.1\r\nHost: h\r\nOrigin: https://evil.example\r\n\r\n"},
+		{"head of a stream", Config{}, "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"health", Config{}, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"head of health", Config{}, "HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"options", Config{}, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"preflight allowed", origins, "OPTIONS /x HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\nAccess-Control-Request-Method: GET\r\n\r\n"},
+		{"preflight not allowed", origins, "OPTIONS /x HTTP/1.1\r\nHost: h\r\nOrigin: https://evil.example\r\nAccess-Control-Request-Method: GET\r\n\r\n"},
+		{"no channel", Config{}, "GET /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"method", Config{}, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"},
+		{"content", Config{}, "GET /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"},
+		{"accept", Config{}, "GET /x HTTP/1.1\r\nHost: h\r\nAccept: text/html, application/json\r\n\r\n"},
+		{"control character", Config{}, "GET /x%00y HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"not UTF-8", Config{}, "GET /%ff HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"long name", Config{}, "GET /" + strings.Repeat("x", 255) + " HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"bad query", Config{}, "GET /x?channel=%zz HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"too many channels", Config{}, "GET /x?" + manyChannels(64) + " HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{"no host", Config{}, "GET /x HTTP/1.1\r\n\r\n"},
+		{"garbage", Config{}, "\x16\x03\x01\x02\n"},
+		{"coding", Config{}, "GET /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n"},
+		{"version", Config{}, "GET /x HTTP/2.0\r\nHost: h\r\n\r\n"},
+		{"long target", Config{Head: httpparse.Limits{MaxBytes: 100}}, "GET /" + strings.Repeat("x", 200) + " HTTP/1.1\r\n"},
+		{"large head", Config{Head: httpparse.Limits{MaxBytes: 100}}, "GET /x HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 200) + "\r\n"},
+		{"many headers", Config{Head: httpparse.Limits{MaxHeaders: 2}}, "GET /x HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\n\r\n"},
+	}
+	var got bytes.Buffer
+	for _, tt := range tests {
+		h := turnByHand(t, tt.cfg, channels.Options{})
+		fd, peer := h.connect()
+		unixWrite(t, peer, tt.request)
+		h.on(fd, true, false)
+		fmt.Fprintf(&got, "=== %s\n--- %s\n%s\n", tt.name, abridged(tt.request), received(peer))
+	}
+	golden := filepath.Join("testdata", "answers.golden")
+	if *update {
+		if err := os.WriteFile(golden, got.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := strings.Split(string(want), "=== ")
+	for i, section := range strings.Split(got.String(), "=== ") {
+		if i >= len(wanted) || section != wanted[i] {
+			t.Errorf("not as in %s (run with -update to accept):\n%s", golden, section)
+		}
+	}
+}
+
+func manyChannels(n int) string {
+	var q strings.Builder
+	for i := range n {
+		fmt.Fprintf(&q, "channel=%d&", i)
+	}
+	return q.String()
+}
+
+// abridged is a request on one line, for the golden file.
+func abridged(request string) string {
+	quoted := fmt.Sprintf("%q", request)
+	if len(quoted) > 120 {
+		quoted = quoted[:120] + "..."
+	}
+	return quoted
+}
+
+// Ensure that the Accept header is read as RFC 9110 has it.
+func TestAccept(t *testing.T) {
+	tests := []struct {
+		headers string
+		want    bool
+	}{
+		{"", true},
+		{"Accept: text/event-stream\r\n", true},
+		{"Accept: TEXT/Event-Stream\r\n", true},
+		{"Accept: */*\r\n", true},
+		{"Accept: text/*\r\n", true},
+		{"Accept: text/html, */*;q=0.8\r\n", true},
+		{"Accept: text/html\r\nAccept: text/event-stream\r\n", true},
+		{"Accept: text/event-stream ; charset=utf-8\r\n", true},
+		{"Accept: text/event-stream; q=0.001\r\n", true},
+		{"Accept: text/event-stream;q=0\r\n", false},
+		{"Accept: text/event-stream;q=0, */*\r\n", false},
+		{"Accept: text/*;q=0, */*\r\n", false},
+		{"Accept: */*;q=0, text/event-stream\r\n", true},
+		{"Accept: text/html\r\n", false},
+		{"Accept: text/event-stream-2\r\n", false},
+		{"Accept: \r\n", false},
+	}
+	for _, tt := range tests {
+		var r httpparse.Request
+		if _, err := httpparse.Parse(&r, []byte("GET / HTTP/1.1\r\nHost: h\r\n"+tt.headers+"\r\n"), 0, httpparse.Limits{}); err != nil {
+			t.Fatalf("%q: %v", tt.headers, err)
+		}
+		if got := acceptsEventStream(&r); got != tt.want {
+			t.Errorf("%q: accepts an event stream: %v, want %v", tt.headers, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/channels"
+)
+
+// limited is a server in a process of its own with few descriptors.
+type limited struct {
+	t    *testing.T
+	addr string
+	in   io.Writer
+	out  *bufio.Reader
+}
+
+// limitedStats is what the process tells of itself.
+type limitedStats struct {
+	Stats
+	CPU time.Duration // of the process so far
+}
+
+const limitedEnv = "MILLRACE_TEST_MAX_CONNECTIONS"
+
+// startLimited runs TestLimitedServer under ulimit -n 256.
+func startLimited(t *testing.T, maxConnections int) *limited {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -n 256 && exec "$0" -test.run '^TestLimitedServer$'`, os.Args[0])
+	cmd.Env = append(os.Environ(), limitedEnv+"="+strconv.Itoa(maxConnections))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l := &limited{t: t, in: in, out: bufio.NewReader(out)}
+	t.Cleanup(func() {
+		in.Close() // which ends it
+		io.Copy(io.Discard, l.out)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the server's process: %v", err)
+		}
+		cancel()
+	})
+	l.ask("", &l.addr)
+	return l
+}
+
+// ask sends a line, if any, and reads the answer, a line of JSON.
+func (l *limited) ask(line string, answer any) {
+	l.t.Helper()
+	if line != "" {
+		fmt.Fprintln(l.in, line)
+	}
+	text, err := l.out.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(text, answer)
+	}
+	if err != nil {
+		l.t.Fatalf("asking %q: %q, %v", line, text, err)
+	}
+}
+
+func (l *limited) stats() (s limitedStats) {
+	l.t.Helper()
+	l.ask("stats", &s)
+	return s
+}
+
+// TestLimitedServer is no test but the process that startLimited starts.
+func TestLimitedServer(t *testing.T) {
+	limit, err := strconv.Atoi(os.Getenv(limitedEnv))
+	if err != nil {
+		t.Skip("runs only as another test's server process")
+	}
+	b := channels.NewBroker(channels.Options{})
+	s, err := New(Config{Listen: "127.0.0.1:0", Loops: 2, MaxConnections: limit, Logger: slog.New(slog.DiscardHandler)}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	defer s.Close()
+	out := json.NewEncoder(os.Stdout)
+	out.Encode(s.Addr().String())
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if data, ok := strings.CutPrefix(in.Text(), "publish "); ok {
+			n, err := b.Publish("/x", channels.Event{Data: []byte(data)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Encode(n)
+			continue
+		}
+		var usage unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+			t.Fatal(err)
+		}
+		out.Encode(limitedStats{s.Stats(), time.Duration(usage.Utime.Nano() + usage.Stime.Nano())})
+	}
+}
+
+// crowd is many clients that want a stream; what becomes of each is counted.
+type crowd struct {
+	open, turnedAway, heard atomic.Int64
+	leave                   chan struct{} // each receive ends one open stream
+}
+
+func gather(t *testing.T, l *limited, size int) *crowd {
+	c := &crowd{leave: make(chan struct{})}
+	for range size {
+		conn, err := net.Dial("tcp", l.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		go func() {
+			defer conn.Close()
+			fmt.Fprint(conn, "GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
+			lines := bufio.NewScanner(conn)
+			for lines.Scan() {
+				switch line := lines.Text(); {
+				case line == ":":
+					c.open.Add(1)
+					go func() {
+						<-c.leave
+						c.open.Add(-1)
+						conn.Close()
+					}()
+				case strings.HasPrefix(line, "retry: "):
+					c.turnedAway.Add(1)
+				case strings.HasPrefix(line, "data: "):
+					c.heard.Add(1)
+				}
+			}
+		}()
+	}
+	return c
+}
+
+// Ensure that a server out of descriptors lives, costs next to nothing while it
+// waits, keeps serving every open stream, and lets new ones in as old ones
+// leave.
+func TestOutOfDescriptors(t *testing.T) {
+	l := startLimited(t, 100_000)
+	c := gather(t, l, 1000)
+	defer close(c.leave)
+	settled := func() bool {
+		s := l.stats()
+		return s.AcceptPauses > 3 && s.Streams > 200 && s.Streams == c.open.Load()
+	}
+	eventually(t, "the descriptors are used up", settled)
+
+	before := l.stats()
+	const window = 2 * time.Second
+	<-time.After(window)
+	after := l.stats()
+	if share := float64(after.CPU-before.CPU) / float64(window); share > 0.05 {
+		t.Errorf("while out of descriptors it takes %.1f %% of a processor, want at most 5", 100*share)
+	}
+	if after.AcceptPauses == before.AcceptPauses {
+		t.Error("it does not try to accept again")
+	}
+
+	broadcast := func() {
+		t.Helper()
+		heard := c.heard.Load()
+		var receivers int64
+		l.ask("publish news", &receivers)
+		if receivers != c.open.Load() {
+			t.Errorf("%d receivers, want the %d open streams", receivers, c.open.Load())
+		}
+		eventually(t, "every open stream hears the news", func() bool { return c.heard.Load() == heard+receivers })
+	}
+	broadcast()
+	accepted := after.Accepted
+	const leaving = 50
+	for range leaving {
+		c.leave <- struct{}{}
+	}
+	eventually(t, "as many are let in as have left", func() bool { return l.stats().Accepted == accepted+leaving && settled() })
+	broadcast()
+	if n := c.turnedAway.Load(); n != 0 {
+		t.Errorf("%d clients were turned away, though the connection limit is far", n)
+	}
+}
+
+// Ensure that with the connection limit that the descriptor limit gives, there
+// are always descriptors to tell the rest of a crowd to come back later.
+func TestCrowdAtDefaultLimit(t *testing.T) {
+	l := startLimited(t, 0)
+	const limit = 256 - 64
+	c := gather(t, l, 1000)
+	defer close(c.leave)
+	eventually(t, "every client has a stream or is told to come back", func() bool {
+		return c.open.Load() == limit && c.turnedAway.Load() == 1000-limit
+	})
+	if s := l.stats(); s.Streams != limit {
+		t.Errorf("%d streams, want %d", s.Streams, limit)
+	}
+	var receivers int
+	l.ask("publish news", &receivers)
+	if receivers != limit {
+		t.Errorf("%d receivers, want %d", receivers, limit)
+	}
+	eventually(t, "every open stream hears the news", func() bool { return c.heard.Load() == limit })
+	for range 20 {
+		c.leave <- struct{}{}
+	}
+	eventually(t, "those who left are forgotten", func() bool { return l.stats().Streams == limit-20 })
+	again := gather(t, l, 20)
+	defer close(again.leave)
+	eventually(t, "new ones are let in", func() bool { return again.open.Load() == 20 })
+}
