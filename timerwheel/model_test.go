@@ -116,6 +116,9 @@ func (p *pair) advance(step time.Duration, budget int) (more bool) {
 	if due, ok := p.model.earliest(); ok && due <= p.model.now {
 		p.failf("at %v (tick %d) a timer due in tick %d has not expired", p.clock, p.model.now, due)
 	}
+	if at, ok := p.wheel.Next(); ok && at <= p.clock {
+		p.failf("at %v, with nothing more to do, Next() = %v", p.clock, at)
+	}
 	return false
 }
 

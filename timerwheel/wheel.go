@@ -144,7 +144,7 @@ func (w *Wheel[T]) earliest() (level int, start int64) {
 		}
 		shift := i * slotBits
 		first := (w.pos + 1<<shift - 1) >> shift
-		if s := (first + int64(l.ahead(int(first%slots)))) << shift; s <= start {
+		if s := (first + int64(l.ahead(int(first%slots)))) << shift; s < start {
 			level, start = i, s
 		}
 	}

@@ -84,6 +84,27 @@ func TestEndOfTime(t *testing.T) {
 	}
 }
 
+// Ensure that Next is exact within the reach of level 0, also after a long idle
+// time, and that a now which goes back changes nothing.
+func TestNextAfterIdleTime(t *testing.T) {
+	w := New(newChunked(1), tick, 0)
+	w.Advance(time.Hour, math.MaxInt, nil)
+	w.Advance(time.Minute, math.MaxInt, nil)
+	w.Schedule(0, 2*time.Minute)
+	if at, ok := w.Next(); !ok || at != time.Hour+tick {
+		t.Errorf("past deadline: Next() = %v, %t, want %v", at, ok, time.Hour+tick)
+	}
+	w.Schedule(0, time.Hour+4095*tick)
+	if at, ok := w.Next(); !ok || at != time.Hour+4095*tick {
+		t.Errorf("Next() = %v, %t, want %v", at, ok, time.Hour+4095*tick)
+	}
+	w.Cancel(0)
+	w.Cancel(0)
+	if at, ok := w.Next(); ok {
+		t.Errorf("empty wheel: Next() = %v", at)
+	}
+}
+
 // Ensure that a jump costs what there is to do, not what it passes over.
 func TestJumpCost(t *testing.T) {
 	w := New(newChunked(1), tick, 0)
