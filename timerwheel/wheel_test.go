@@ -44,11 +44,12 @@ func TestExpiryTick(t *testing.T) {
 				w.Schedule(0, at)
 				fired := 0
 				expire := func(int32) { fired++ }
-				for {
+				for now := start; ; {
 					next, ok := w.Next()
-					if !ok || next > want {
-						t.Fatalf("%s: Next() = %v, %t, want no later than %v", name, next, ok, want)
+					if !ok || next > want || next <= now {
+						t.Fatalf("%s: at %v, Next() = %v, %t, want later, and at most %v", name, now, next, ok, want)
 					}
+					now = next
 					if next == want {
 						break
 					}
