@@ -36,24 +36,31 @@ func turnByHand(t testing.TB, cfg Config, opts channels.Options) handLoop {
 	return h
 }
 
+// socketPair returns two connected sockets that do not block.
+func socketPair(t testing.TB) (a, b int) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range pair {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return pair[0], pair[1]
+}
+
 // connect opens a connection and returns the loop's descriptor and the other
 // end.
 func (h handLoop) connect() (fd int32, peer int) {
 	h.t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
+	ours, peer := socketPair(h.t)
+	h.t.Cleanup(func() { unix.Close(peer) })
+	if err := h.open(int32(ours), nil); err != nil {
 		h.t.Fatal(err)
 	}
-	for _, fd := range pair {
-		if err := unix.SetNonblock(fd, true); err != nil {
-			h.t.Fatal(err)
-		}
-	}
-	h.t.Cleanup(func() { unix.Close(pair[1]) })
-	if err := h.open(int32(pair[0]), nil); err != nil {
-		h.t.Fatal(err)
-	}
-	return int32(pair[0]), pair[1]
+	return int32(ours), peer
 }
 
 // stream opens a stream on target and takes its head and greeting.

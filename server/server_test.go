@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -228,5 +229,23 @@ func TestConfigRefused(t *testing.T) {
 func TestSlotSize(t *testing.T) {
 	if size := unsafe.Sizeof(conn{}); size != 64 {
 		t.Errorf("a slot has %d bytes, want 64", size)
+	}
+}
+
+// Ensure that the life of a stream is logged when asked for, and only then.
+func TestLogConnections(t *testing.T) {
+	for _, asked := range []bool{true, false} {
+		var log strings.Builder
+		s, b := start(t, Config{Loops: 1, LogConnections: asked, Logger: slog.New(slog.NewTextHandler(&log, nil))}, channels.Options{})
+		c := subscribe(t, s, "/x?channel=/y")
+		peer := c.LocalAddr().String()
+		c.Close()
+		eventually(t, "the stream is forgotten", func() bool { return b.Subscribers("/x") == 0 })
+		s.Close() // after which nothing is logged any more
+		begin := strings.Index(log.String(), `msg="client connected" peer=`+peer+` channels="/x /y"`)
+		end := strings.Index(log.String(), `msg="client disconnected" reason="client closed" peer=`+peer+` channels="/x /y"`)
+		if (begin >= 0) != asked || (end > begin) != asked {
+			t.Errorf("LogConnections %v: %q", asked, log.String())
+		}
 	}
 }

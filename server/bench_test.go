@@ -1,0 +1,77 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/channels"
+)
+
+// BenchmarkFanOut is what a delivery costs beside its write(2): streams on
+// /dev/null, which takes everything at once, against as many bare writes to the
+// same descriptors.
+func BenchmarkFanOut(b *testing.B) {
+	const streams = 5000
+	h := turnByHand(b, Config{}, channels.Options{})
+	descriptors := make([]int, streams)
+	for i := range descriptors {
+		fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.server.open.Add(1)
+		h.server.streams.Add(1)
+		h.counters.connections.Add(1)
+		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
+		h.startStream(int32(fd), c, nil, [][]byte{[]byte("/x")})
+		descriptors[i] = fd
+	}
+	event := channels.Event{Data: []byte(`{"foo":"bar"}`)}
+	report := func(b *testing.B, events int) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*streams*events), "ns/delivery")
+	}
+	for _, burst := range []int{1, 20} {
+		b.Run(fmt.Sprintf("millrace/burst=%d", burst), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for range burst {
+					if _, err := h.broker.Publish("/x", event); err != nil {
+						b.Fatal(err)
+					}
+				}
+				h.turnOver()
+			}
+			report(b, burst)
+		})
+	}
+	b.Run("bare writes", func(b *testing.B) {
+		wire := []byte("data: {\"foo\":\"bar\"}\n\n")
+		for b.Loop() {
+			for _, fd := range descriptors {
+				unix.Write(fd, wire)
+			}
+		}
+		report(b, 1)
+	})
+}
+
+// BenchmarkSubscribe is a stream's whole life on the loop, from accepted socket
+// to forgotten.
+func BenchmarkSubscribe(b *testing.B) {
+	h := turnByHand(b, Config{Keepalive: tick * 500, HeaderTimeout: tick * 1000}, channels.Options{})
+	const request = "GET /rooms/42 HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n"
+	b.ReportAllocs()
+	for b.Loop() {
+		ours, peer := socketPair(b)
+		if err := h.open(int32(ours), nil); err != nil {
+			b.Fatal(err)
+		}
+		unixWrite(b, peer, request)
+		h.on(int32(ours), true, false)
+		unix.Close(peer)
+		h.on(int32(ours), true, false)
+	}
+}
