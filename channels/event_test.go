@@ -147,7 +147,7 @@ func FuzzWire(f *testing.F) {
 		}
 		ev := Event{Data: data, Type: typ, Retry: time.Duration(retry) * time.Millisecond}
 		good := utf8.Valid(data) && utf8.ValidString(typ) && !strings.ContainsAny(typ, "\x00\r\n") &&
-			ev.Retry >= 0 && len(data)+len(typ) <= DefaultMaxEventBytes
+			ev.Retry >= 0 && ev.Retry%time.Millisecond == 0 && len(data)+len(typ) <= DefaultMaxEventBytes
 		before := publish(Event{Data: []byte("before"), Type: "other"})
 		err := publish(ev)
 		after := publish(Event{})

@@ -1,0 +1,146 @@
+package channels
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fill publishes to the channel until its loop has no room, and returns how
+// many messages that took.
+func fill(t *testing.T, b *Broker, channel string) (n int) {
+	t.Helper()
+	event := Event{Data: make([]byte, DefaultMaxEventBytes)}
+	for began := time.Now(); !b.channels[channel].crowded(); n++ {
+		if _, err := b.Publish(channel, event); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Fatalf("message %d waited %v with room in the inbox", n, waited)
+		}
+	}
+	return n
+}
+
+func TestPublishGoesOnAfterServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, in := NewBroker(Options{}), NewInbox(func() {})
+		b.Attach(in, nil, []byte("/a"))
+		n := fill(t, b, "/a")
+		if want := maxUnserved / (DefaultMaxEventBytes + messageOverhead); n < want || n > want+1 {
+			t.Errorf("%d messages wait for the loop, want %d", n, want)
+		}
+		const publishers = 5
+		done := make(chan error, publishers)
+		for range publishers {
+			go func() {
+				_, err := b.Publish("/a", Event{})
+				done <- err
+			}()
+		}
+		synctest.Wait()
+		msgs := in.Take(nil)
+		if len(done) != 0 || len(msgs) != n {
+			t.Fatalf("%d publishers went on and %d messages wait, want 0 and %d", len(done), len(msgs), n)
+		}
+
+		time.Sleep(time.Second)
+		b.Served(in, msgs[:0])
+		synctest.Wait()
+		if len(done) != 0 {
+			t.Fatalf("%d publishers went on with nothing served: to take is not to serve", len(done))
+		}
+		b.Served(in, msgs[:1])
+		synctest.Wait()
+		if len(done) != publishers {
+			t.Fatalf("%d publishers went on after one message was served, want %d", len(done), publishers)
+		}
+		for range publishers {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if got := len(in.Take(nil)); got != publishers {
+			t.Errorf("took %d messages, want %d", got, publishers)
+		}
+	})
+}
+
+func TestPublishGivesUp(t *testing.T) {
+	for _, opts := range []Options{{}, {PublishTimeout: 70 * time.Millisecond}} {
+		synctest.Test(t, func(t *testing.T) {
+			timeout := opts.PublishTimeout
+			if timeout == 0 {
+				timeout = DefaultPublishTimeout
+			}
+			b, in := NewBroker(opts), NewInbox(func() {})
+			b.Attach(in, nil, []byte("/a"))
+			n := fill(t, b, "/a")
+			began, seq := time.Now(), b.seq
+			go func() { // progress that makes no room does not prolong the wait
+				time.Sleep(timeout / 2)
+				b.Served(in, nil)
+			}()
+			if got, err := b.Publish("/a", Event{}); got != 0 || !errors.Is(err, ErrBusy) {
+				t.Errorf("Publish = %d, %v, want 0, %v", got, err, ErrBusy)
+			}
+			if waited := time.Since(began); waited != timeout {
+				t.Errorf("gave up after %v, want %v", waited, timeout)
+			}
+			if msgs := in.Take(nil); len(msgs) != n || b.seq != seq {
+				t.Errorf("a refused event left %d messages and sequence %d, want %d and %d", len(msgs), b.seq, n, seq)
+			}
+			b.verify(t)
+		})
+	}
+}
+
+// Ensure that one loop's backlog is nobody else's.
+func TestPublishPastACrowdedLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, slow, quick := NewBroker(Options{}), NewInbox(func() {}), NewInbox(func() {})
+		b.Attach(slow, nil, []byte("/slow"))
+		b.Attach(quick, nil, []byte("/quick"))
+		fill(t, b, "/slow")
+		waiting := make(chan error)
+		go func() {
+			_, err := b.Publish("/slow", Event{})
+			waiting <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		for range 100 {
+			mustPublish(t, b, "/quick", "x", 1)
+			mustPublish(t, b, "/nobody", "x", 0)
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("waited %v for a loop that does not listen", waited)
+		}
+		if err := <-waiting; !errors.Is(err, ErrBusy) {
+			t.Errorf("Publish to the slow loop: %v, want %v", err, ErrBusy)
+		}
+		if got := len(quick.Take(nil)); got != 100 {
+			t.Errorf("the quick loop got %d messages, want 100", got)
+		}
+	})
+}
+
+// Ensure that nobody waits for a loop that has left.
+func TestPublishGoesOnAfterDetach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, slow, quick := NewBroker(Options{}), NewInbox(func() {}), NewInbox(func() {})
+		chans, _ := b.Attach(slow, nil, []byte("/a"))
+		fill(t, b, "/a")
+		b.Attach(quick, nil, []byte("/a"))
+		go func() {
+			time.Sleep(time.Second)
+			b.Detach(slow, chans...)
+		}()
+		began := time.Now()
+		mustPublish(t, b, "/a", "x", 1)
+		if waited := time.Since(began); waited != time.Second {
+			t.Errorf("waited %v, want until the detach after 1s", waited)
+		}
+	})
+}
