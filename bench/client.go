@@ -1,0 +1,358 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stream is what a client knows of one connection. It has no pointers, so that
+// a million of them cost the garbage collector nothing.
+type stream struct {
+	checker
+	number int32 // among all streams
+	phase  phase
+}
+
+// phase is what a stream is waiting for.
+type phase uint8
+
+const (
+	phaseFree    phase = iota
+	phaseConnect       // the connection
+	phaseHead          // the response head
+	phaseBody
+)
+
+const (
+	readSize = 64 << 10 // bytes read at once
+	// maxHead bounds a response head, in bytes.
+	maxHead = 16 << 10
+	// maxEvents bounds how many events have their arrival times kept.
+	maxEvents = 1 << 20
+	// maxPingBuckets bounds the histogram of pings: the last bucket counts
+	// all that comes later. Some nine hours.
+	maxPingBuckets = 1 << 17
+)
+
+// client is one event loop with its share of the streams. All of it belongs to
+// the goroutine in run.
+type client struct {
+	cfg    *Config
+	poller poller
+	now    time.Duration
+
+	table   []stream         // by descriptor
+	partial map[int32][]byte // unfinished response heads
+	head    []byte           // a response head that was found good; most are equal
+	request []byte
+	buf     []byte
+
+	next       int // number of the stream to connect next
+	connecting int // streams that have no response head yet
+	live       int // streams that have
+	started    time.Duration
+	goals      []goal
+	report     Report
+}
+
+// goal is something that somebody waits for: all streams open, or an event on
+// all of them.
+type goal struct {
+	event  int // index in Report.Arrivals; -1 for open
+	client *client
+	done   chan<- error
+}
+
+// newClient returns a client for each cfg.Loops-th stream from number on.
+func newClient(cfg *Config, number int, since time.Duration) (*client, error) {
+	c := &client{
+		cfg:     cfg,
+		next:    number,
+		partial: make(map[int32][]byte),
+		request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", cfg.Target, cfg.Addr),
+		buf:     make([]byte, readSize),
+		report:  Report{PingsSince: since},
+	}
+	var err error
+	c.poller, err = openPoller()
+	return c, err
+}
+
+// run serves the streams until the poller is told to stop, and closes them.
+func (c *client) run() {
+	if err := c.poller.run(c.on); err != nil {
+		panic(err) // the poller was misused
+	}
+	for fd := range c.table {
+		if c.table[fd].phase != phaseFree {
+			unix.Close(fd)
+		}
+	}
+	c.settle(ErrClosed)
+}
+
+// open begins to open the client's streams.
+func (c *client) open(done chan<- error) {
+	c.started = Now()
+	c.connectMore()
+	c.await(goal{event: -1, done: done})
+}
+
+func (c *client) awaitEvent(event uint64, done chan<- error) {
+	if event < c.cfg.FirstEvent || event-c.cfg.FirstEvent >= maxEvents {
+		done <- fmt.Errorf("%w: event %d, want %d and less than %d more", ErrConfig, event, c.cfg.FirstEvent, maxEvents)
+		return
+	}
+	c.await(goal{event: int(event - c.cfg.FirstEvent), done: done})
+}
+
+func (c *client) await(g goal) {
+	c.goals = append(c.goals, g)
+	c.settle(nil)
+}
+
+// settle answers those whose goals are reached, or can no longer be: a stream
+// has ended, or err says why.
+func (c *client) settle(err error) {
+	if err == nil && c.report.Ended > 0 {
+		err = ErrEnded
+	}
+	waiting := c.goals[:0]
+	for _, g := range c.goals {
+		if err != nil || c.reached(g.event) {
+			g.done <- err
+		} else {
+			waiting = append(waiting, g)
+		}
+	}
+	c.goals = waiting
+}
+
+func (c *client) reached(event int) bool {
+	if c.connecting > 0 || c.next < c.cfg.Streams {
+		return false
+	}
+	return event < 0 || event < len(c.report.Arrivals) && c.report.Arrivals[event].Streams == c.live || c.live == 0
+}
+
+// connectMore opens streams until there are enough under way.
+func (c *client) connectMore() {
+	for c.connecting < c.cfg.Connecting && c.next < c.cfg.Streams && c.report.Ended == 0 {
+		number := c.next
+		c.next += c.cfg.Loops
+		if err := c.connect(number); err != nil {
+			c.ended(number, err)
+		}
+	}
+}
+
+func (c *client) connect(number int) error {
+	fd, err := connect(c.cfg.Addr, c.cfg.Source+number/sourcePorts)
+	if err != nil {
+		return err
+	}
+	if missing := int(fd) + 1 - len(c.table); missing > 0 {
+		c.table = append(c.table, make([]stream, missing)...)
+	}
+	c.table[fd] = stream{checker: checker{due: c.cfg.FirstEvent}, number: int32(number), phase: phaseConnect}
+	c.connecting++
+	if err := c.poller.watchBoth(fd); err != nil {
+		c.end(fd, err)
+	}
+	return nil
+}
+
+// on serves one ready descriptor. The event may be stale, its descriptor closed
+// and taken anew since: a hint only, the calls tell.
+func (c *client) on(fd int32, readable, writable bool) {
+	c.now = Now()
+	s := &c.table[fd]
+	switch {
+	case s.phase == phaseConnect && writable:
+		c.ask(fd, s)
+	case s.phase > phaseConnect && readable:
+		c.receive(fd, s)
+	}
+}
+
+// ask sends the request of a stream that is connected.
+func (c *client) ask(fd int32, s *stream) {
+	n, err := unix.Write(int(fd), c.request)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return
+	case err == nil && n < len(c.request): // a new socket takes a request whole
+		err = io.ErrShortWrite
+	case err == nil:
+		err = c.poller.unwatchWrites(fd)
+	}
+	if err != nil {
+		c.end(fd, fmt.Errorf("sending the request: %w", err))
+		return
+	}
+	s.phase = phaseHead
+}
+
+// receive takes in what has come.
+func (c *client) receive(fd int32, s *stream) {
+	n, err := unix.Read(int(fd), c.buf)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return
+	case err != nil:
+		c.end(fd, err)
+		return
+	case n == 0:
+		c.end(fd, fmt.Errorf("closed by the server: %w", io.EOF))
+		return
+	}
+	c.report.Bytes += uint64(n)
+	p := c.buf[:n]
+	if s.phase == phaseHead {
+		var whole bool
+		if p, whole, err = c.takeHead(fd, p); err != nil {
+			c.end(fd, err)
+			return
+		}
+		if !whole {
+			return
+		}
+		c.opened(s)
+		s = &c.table[fd] // the table may have grown
+	}
+	for len(p) > 0 {
+		n, got, err := s.next(p, c.cfg.PayloadSize)
+		if err != nil {
+			c.end(fd, err)
+			return
+		}
+		p = p[n:]
+		switch got {
+		case tokenEvent:
+			c.arrived(int(s.due - 1 - c.cfg.FirstEvent))
+		case tokenPing:
+			c.pinged()
+		}
+	}
+}
+
+// takeHead takes the response head from what has come of a stream, and returns
+// what is behind it. whole is false while the head is not complete.
+func (c *client) takeHead(fd int32, p []byte) (rest []byte, whole bool, err error) {
+	if rest, ok := bytes.CutPrefix(p, c.head); ok && c.head != nil && c.partial[fd] == nil {
+		return rest, true, nil
+	}
+	p = append(c.partial[fd], p...)
+	const blank = "\r\n\r\n"
+	end := bytes.Index(p, []byte(blank))
+	switch {
+	case end > maxHead || end < 0 && len(p) > maxHead:
+		return nil, false, fmt.Errorf("%w: a response head of more than %d bytes", ErrRefused, maxHead)
+	case end < 0:
+		c.partial[fd] = p
+		return nil, false, nil
+	}
+	delete(c.partial, fd)
+	head, rest := p[:end+len(blank)], p[end+len(blank):]
+	if err := checkHead(head); err != nil {
+		return nil, false, err
+	}
+	c.head = head
+	return rest, true, nil
+}
+
+// checkHead reports why a response head is not that of an event stream that
+// can be followed.
+func checkHead(head []byte) error {
+	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)
+	if err != nil {
+		return fmt.Errorf("%w: %.80q: %v", ErrRefused, head, err)
+	}
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	switch {
+	case r.StatusCode != http.StatusOK:
+		return fmt.Errorf("%w: status %s", ErrRefused, r.Status)
+	case !strings.EqualFold(strings.TrimSpace(media), "text/event-stream"):
+		return fmt.Errorf("%w: Content-Type %q", ErrRefused, media)
+	case r.TransferEncoding != nil || r.ContentLength >= 0:
+		return fmt.Errorf("%w: not delimited by the end of the connection", ErrRefused)
+	}
+	return nil
+}
+
+// opened counts a stream that has its response head.
+func (c *client) opened(s *stream) {
+	s.phase = phaseBody
+	c.connecting--
+	c.live++
+	c.report.Connecting = c.now - c.started
+	c.connectMore()
+	if c.connecting == 0 {
+		c.settle(nil)
+	}
+}
+
+// arrived counts an event, by its index in the arrivals.
+func (c *client) arrived(event int) {
+	c.report.Events++
+	if event >= maxEvents {
+		return
+	}
+	if event == len(c.report.Arrivals) {
+		c.report.Arrivals = append(c.report.Arrivals, Arrival{First: c.now})
+	}
+	a := &c.report.Arrivals[event]
+	a.Streams++
+	a.Last = c.now
+	if a.Streams == c.live {
+		c.settle(nil)
+	}
+}
+
+func (c *client) pinged() {
+	c.report.Pings++
+	bucket := min(int((c.now-c.report.PingsSince)/PingBucket), maxPingBuckets-1)
+	for len(c.report.PingTimes) <= bucket {
+		c.report.PingTimes = append(c.report.PingTimes, 0)
+	}
+	c.report.PingTimes[bucket]++
+}
+
+// end closes a stream and keeps the reason.
+func (c *client) end(fd int32, err error) {
+	s := &c.table[fd]
+	if s.phase == phaseBody {
+		c.live--
+	} else {
+		c.connecting--
+	}
+	delete(c.partial, fd)
+	s.phase = phaseFree
+	unix.Close(int(fd))
+	c.ended(int(s.number), err)
+}
+
+func (c *client) ended(number int, err error) {
+	c.report.Ended++
+	if len(c.report.Errors) < maxErrors {
+		c.report.Errors = append(c.report.Errors, fmt.Sprintf("stream %d: %v", number, err))
+	}
+	c.settle(nil)
+}
+
+// snapshot returns a copy of what the client has seen.
+func (c *client) snapshot() Report {
+	r := c.report
+	r.Open = c.live
+	r.Errors = append([]string(nil), r.Errors...)
+	r.Arrivals = append([]Arrival(nil), r.Arrivals...)
+	r.PingTimes = append([]int(nil), r.PingTimes...)
+	return r
+}

@@ -1,0 +1,199 @@
+package bench
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// floorHead answers every request, as a server of event streams would.
+const floorHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n:\n\n"
+
+// Floor is a server that does nothing but what no server of event streams can
+// leave out: it accepts, waits for the blank line of the request, and writes
+// each event to every socket with one system call. It has no timers, no
+// history and no channels, and believes what clients send. The methods are
+// safe for concurrent use.
+type Floor struct {
+	loops   []*floorLoop
+	addr    net.Addr
+	running sync.WaitGroup
+	mu      sync.Mutex // guards the pollers against use after close
+	closed  bool
+}
+
+// floorLoop is an event loop of a Floor.
+type floorLoop struct {
+	poller   poller
+	listener int32
+	table    []floorConn // by descriptor
+	fds      []int32     // of the sockets that have been answered
+	buf      []byte
+	streams  atomic.Int64 // len(fds)
+	failed   atomic.Int64 // writes that did not take all
+}
+
+type floorConn struct {
+	place   int32 // in floorLoop.fds; -1 before the answer
+	matched uint8 // of the blank line, in bytes
+}
+
+// NewFloor listens on a free port of 127.0.0.1 with as many loops.
+func NewFloor(loops int) (*Floor, error) {
+	f := &Floor{}
+	addr := "127.0.0.1:0"
+	for range loops {
+		l := &floorLoop{buf: make([]byte, readSize)}
+		var err error
+		if l.poller, err = openPoller(); err != nil {
+			f.Close()
+			return nil, err
+		}
+		if l.listener, f.addr, err = listen(addr); err == nil {
+			err = l.poller.watch(l.listener)
+		}
+		f.loops = append(f.loops, l)
+		f.running.Go(l.run)
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+		addr = f.addr.String()
+	}
+	return f, nil
+}
+
+// Addr is the address that the floor listens on.
+func (f *Floor) Addr() net.Addr { return f.addr }
+
+// Streams returns how many streams are open, and how many writes have failed.
+func (f *Floor) Streams() (open, failed int64) {
+	for _, l := range f.loops {
+		open += l.streams.Load()
+		failed += l.failed.Load()
+	}
+	return open, failed
+}
+
+// Broadcast begins to write wire to every stream. It must not be changed
+// afterwards.
+func (f *Floor) Broadcast(wire []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return ErrClosed
+	}
+	for _, l := range f.loops {
+		if err := l.poller.do(func() { l.broadcast(wire) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes everything.
+func (f *Floor) Close() {
+	f.mu.Lock()
+	closed := f.closed
+	f.closed = true
+	f.mu.Unlock()
+	if closed {
+		return
+	}
+	for _, l := range f.loops {
+		l.poller.stop()
+	}
+	f.running.Wait()
+	for _, l := range f.loops {
+		l.poller.close()
+	}
+}
+
+func (l *floorLoop) run() {
+	if err := l.poller.run(l.on); err != nil {
+		panic(err) // the poller was misused
+	}
+	unix.Close(int(l.listener))
+	for _, fd := range l.fds {
+		unix.Close(int(fd))
+	}
+}
+
+func (l *floorLoop) broadcast(wire []byte) {
+	for _, fd := range l.fds {
+		if n, _ := unix.Write(int(fd), wire); n < len(wire) {
+			l.failed.Add(1)
+		}
+	}
+}
+
+func (l *floorLoop) on(fd int32, _, _ bool) {
+	if fd == l.listener {
+		l.accept()
+		return
+	}
+	n, err := unix.Read(int(fd), l.buf)
+	if err == unix.EAGAIN {
+		return
+	}
+	if n <= 0 {
+		l.end(fd)
+		return
+	}
+	c := &l.table[fd]
+	if c.place >= 0 {
+		return
+	}
+	for _, b := range l.buf[:n] {
+		switch {
+		case b == "\r\n\r\n"[c.matched]:
+			c.matched++
+		case b == '\r':
+			c.matched = 1
+		default:
+			c.matched = 0
+		}
+		if c.matched == 4 {
+			l.answer(fd, c)
+			return
+		}
+	}
+}
+
+func (l *floorLoop) accept() {
+	fd, err := accept(l.listener)
+	if err != nil {
+		return
+	}
+	if missing := int(fd) + 1 - len(l.table); missing > 0 {
+		l.table = append(l.table, make([]floorConn, missing)...)
+	}
+	l.table[fd] = floorConn{place: -1}
+	if l.poller.watch(fd) != nil {
+		unix.Close(int(fd))
+	}
+}
+
+func (l *floorLoop) answer(fd int32, c *floorConn) {
+	if n, _ := unix.Write(int(fd), []byte(floorHead)); n < len(floorHead) {
+		l.failed.Add(1)
+	}
+	c.place = int32(len(l.fds))
+	l.fds = append(l.fds, fd)
+	l.streams.Add(1)
+}
+
+// end closes a connection; the last of the list takes its place.
+func (l *floorLoop) end(fd int32) {
+	if place := l.table[fd].place; place >= 0 {
+		last := l.fds[len(l.fds)-1]
+		l.fds[place] = last
+		l.table[last].place = place
+		l.fds = l.fds[:len(l.fds)-1]
+		l.streams.Add(-1)
+	}
+	unix.Close(int(fd))
+}

@@ -1,0 +1,79 @@
+package bench
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	ServeParts(map[string]any{
+		"streams": new(StreamsPart),
+		"floor":   new(FloorPart),
+	})
+	os.Exit(m.Run())
+}
+
+// startPart runs a part until the test ends.
+func startPart(t testing.TB, name string, environment ...string) *Process {
+	t.Helper()
+	p, err := Start(name, environment...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// call calls a method of a part.
+func call(t testing.TB, p *Process, method string, args, reply any) {
+	t.Helper()
+	if err := p.Call(patience, method, args, reply); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A floor and its streams, each in a process of its own.
+func TestProcesses(t *testing.T) {
+	const streams, size = 100, 10
+	floor, clients := startPart(t, "floor"), startPart(t, "streams")
+	var addr string
+	call(t, floor, "Listen", 2, &addr)
+	var r Report
+	call(t, clients, "Open", Config{Addr: addr, Streams: streams, PayloadSize: size}, &r)
+	call(t, floor, "Broadcast", AppendEvent(nil, 0, size), &None{})
+	call(t, clients, "Await", AwaitArgs{0, patience}, &None{})
+	call(t, clients, "Report", None{}, &r)
+	if r.Open != streams || r.Events != streams {
+		t.Errorf("%s, want %d streams with one event each", r, streams)
+	}
+	cpu, err := floor.CPU()
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	memory, err2 := floor.Memory()
+	if err := errors.Join(err, err2); err != nil || cpu <= 0 || cpu > time.Minute || memory < 1<<16 || memory > 1<<32 {
+		t.Errorf("the floor has used %v of processor time and %d bytes, %v", cpu, memory, err)
+	}
+}
+
+// A part ends when its parent lets it go, also in the middle of a call.
+func TestProcessEnds(t *testing.T) {
+	clients := startPart(t, "streams")
+	f := startFloor(t, 1)
+	var r Report
+	call(t, clients, "Open", Config{Addr: f.Addr().String()}, &r)
+	if err := clients.Call(time.Millisecond, "Await", AwaitArgs{0, time.Hour}, &None{}); !errors.Is(err, ErrTimeout) {
+		t.Fatalf("awaiting what never comes: %v, want %v", err, ErrTimeout)
+	}
+	before := time.Now()
+	clients.Close()
+	if took := time.Since(before); took > 4*time.Second {
+		t.Errorf("the process had to be killed, after %v", took)
+	}
+	if err := syscall.Kill(clients.PID(), 0); err != syscall.ESRCH {
+		t.Errorf("process %d is still there: %v", clients.PID(), err)
+	}
+}

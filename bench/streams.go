@@ -1,0 +1,255 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Errors of Streams.
+var (
+	ErrConfig  = errors.New("bad configuration")
+	ErrTimeout = errors.New("timed out")
+	ErrClosed  = errors.New("streams are closed")
+	ErrEnded   = errors.New("stream ended")
+	ErrRefused = errors.New("not answered with an event stream")
+)
+
+// Config says which streams are opened. Zero fields mean the defaults.
+type Config struct {
+	Addr    string // of the server: a loopback address and port
+	Target  string // of the request: path and query; "/" by default
+	Streams int    // how many
+	Loops   int    // event loops that share them; 1 by default
+
+	// Connecting is how many streams each loop opens at a time: enough to keep
+	// a server busy, too few to overflow its accept queue. 128 by default.
+	Connecting int
+	// Source is the first loopback address to connect from, counted from 0.
+	// Each serves for sourcePorts streams. Processes that load one server
+	// together should not have the same ones.
+	Source int
+	// FirstEvent is the number of the first event that is due on each stream.
+	FirstEvent uint64
+	// PayloadSize is the size that AppendPayload was given, in bytes.
+	PayloadSize int
+	// Timeout bounds the opening of all streams; a minute by default.
+	Timeout time.Duration
+}
+
+// sourcePorts is how many streams share a source address: well below half of
+// the usual port range of 28,232, where the kernel's search for a free port
+// becomes slow.
+const sourcePorts = 9000
+
+func (cfg *Config) check() error {
+	addr, err := net.ResolveTCPAddr("tcp4", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("%w: server address %q, want host:port: %v", ErrConfig, cfg.Addr, err)
+	}
+	if !addr.IP.IsLoopback() {
+		return fmt.Errorf("%w: server address %q, want a loopback address: a load test is nothing to point at others", ErrConfig, cfg.Addr)
+	}
+	cfg.Addr = addr.String()
+	for _, f := range []struct {
+		name       string
+		value      *int
+		usual, max int
+	}{
+		{"streams", &cfg.Streams, 1, 1 << 24},
+		{"loops", &cfg.Loops, 1, 1024},
+		{"streams opened at a time", &cfg.Connecting, 128, 4096},
+		{"payload size", &cfg.PayloadSize, 1, 1 << 20},
+	} {
+		if *f.value == 0 {
+			*f.value = f.usual
+		}
+		if *f.value < 1 || *f.value > f.max {
+			return fmt.Errorf("%w: %s: %d, want 1 to %d", ErrConfig, f.name, *f.value, f.max)
+		}
+	}
+	if cfg.Source < 0 || cfg.Source > 1<<16 {
+		return fmt.Errorf("%w: source address %d, want 0 to %d", ErrConfig, cfg.Source, 1<<16)
+	}
+	if cfg.Target == "" {
+		cfg.Target = "/"
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = time.Minute
+	}
+	return nil
+}
+
+// Streams are open event streams whose every byte is checked as it comes. The
+// methods are safe for concurrent use.
+type Streams struct {
+	cfg   Config
+	loops []*client
+
+	running sync.WaitGroup
+	mu      sync.Mutex // guards the pollers against use after close
+	closed  bool
+}
+
+// Open opens streams and returns when each of them has been answered. If one
+// cannot be opened, or not in time, none is.
+func Open(cfg Config) (*Streams, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Streams{cfg: cfg}
+	since := Now()
+	for i := range cfg.Loops {
+		c, err := newClient(&s.cfg, i, since)
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		s.loops = append(s.loops, c)
+		s.running.Go(c.run)
+	}
+	if err := s.await(cfg.Timeout, (*client).open); err != nil {
+		err = fmt.Errorf("opening %d streams on %s%s: %w: %s", cfg.Streams, cfg.Addr, cfg.Target, err, s.Report())
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Await returns when every stream has received the event of that number and
+// those before it. Errors wrap ErrTimeout, or what ended a stream.
+func (s *Streams) Await(event uint64, timeout time.Duration) error {
+	err := s.await(timeout, func(c *client, done chan<- error) { c.awaitEvent(event, done) })
+	if err != nil {
+		return fmt.Errorf("awaiting event %d: %w: %s", event, err, s.Report())
+	}
+	return nil
+}
+
+// await has each loop begin something, and waits until it is done everywhere.
+func (s *Streams) await(timeout time.Duration, begin func(c *client, done chan<- error)) error {
+	done := make(chan error, len(s.loops))
+	for _, c := range s.loops {
+		if err := s.do(c, func() { begin(c, done) }); err != nil {
+			return err
+		}
+	}
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	for range s.loops {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case <-deadline.C:
+			return fmt.Errorf("%w after %v", ErrTimeout, timeout)
+		}
+	}
+	return nil
+}
+
+// Report returns what the streams have seen so far. After Close it is empty.
+func (s *Streams) Report() Report {
+	reports := make(chan Report, len(s.loops))
+	var sum Report
+	for _, c := range s.loops {
+		if s.do(c, func() { reports <- c.snapshot() }) != nil {
+			return sum
+		}
+	}
+	for range s.loops {
+		sum.add(<-reports)
+	}
+	return sum
+}
+
+// do has task run by a loop.
+func (s *Streams) do(c *client, task func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return c.poller.do(task)
+}
+
+// Close closes the streams. Waiting calls return ErrClosed.
+func (s *Streams) Close() {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return
+	}
+	for _, c := range s.loops {
+		c.poller.stop()
+	}
+	s.running.Wait()
+	for _, c := range s.loops {
+		c.poller.close()
+	}
+}
+
+// Report is what streams have seen.
+type Report struct {
+	Open       int           // streams open now
+	Ended      int           // streams that have ended, by the server or because of what it sent
+	Errors     []string      // why, the first few
+	Connecting time.Duration // from the first connect to the last answer
+	Bytes      uint64
+	Events     uint64
+	Pings      uint64
+	Arrivals   []Arrival // by event, from Config.FirstEvent
+	// PingTimes counts pings by arrival, in buckets of PingBucket, the first
+	// of which begins at PingsSince.
+	PingTimes  []int
+	PingsSince time.Duration
+}
+
+// Arrival is when an event came, as Now tells the time.
+type Arrival struct {
+	Streams     int // that have it
+	First, Last time.Duration
+}
+
+const (
+	// PingBucket is the resolution of Report.PingTimes.
+	PingBucket = 250 * time.Millisecond
+	// maxErrors bounds Report.Errors.
+	maxErrors = 8
+)
+
+// String is the report in brief.
+func (r Report) String() string {
+	return fmt.Sprintf("%d streams open, %d ended %q, %d events, %d pings", r.Open, r.Ended, r.Errors, r.Events, r.Pings)
+}
+
+// add merges the report of another loop of the same Streams into r.
+func (r *Report) add(o Report) {
+	r.Open += o.Open
+	r.Ended += o.Ended
+	r.Errors = append(r.Errors, o.Errors[:min(len(o.Errors), maxErrors-len(r.Errors))]...)
+	r.Connecting = max(r.Connecting, o.Connecting)
+	r.Bytes += o.Bytes
+	r.Events += o.Events
+	r.Pings += o.Pings
+	for len(r.Arrivals) < len(o.Arrivals) {
+		r.Arrivals = append(r.Arrivals, Arrival{First: 1<<63 - 1})
+	}
+	for i, a := range o.Arrivals {
+		sum := &r.Arrivals[i]
+		sum.Streams += a.Streams
+		sum.First, sum.Last = min(sum.First, a.First), max(sum.Last, a.Last)
+	}
+	r.PingsSince = o.PingsSince
+	for len(r.PingTimes) < len(o.PingTimes) {
+		r.PingTimes = append(r.PingTimes, 0)
+	}
+	for i, n := range o.PingTimes {
+		r.PingTimes[i] += n
+	}
+}
