@@ -10,8 +10,9 @@ import (
 
 func TestMain(m *testing.M) {
 	ServeParts(map[string]any{
-		"streams": new(StreamsPart),
-		"floor":   new(FloorPart),
+		"millrace": new(MillracePart),
+		"streams":  new(StreamsPart),
+		"floor":    new(FloorPart),
 	})
 	os.Exit(m.Run())
 }

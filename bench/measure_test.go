@@ -1,0 +1,171 @@
+package bench
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"millrace/server"
+)
+
+// measured skips a test of figures where they would say nothing.
+func measured(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes thousands of connections and some seconds: not with -short")
+	}
+	if raceEnabled {
+		t.Skip("the race detector changes what is measured: not with -race")
+	}
+	if _, err := processCPU(1); err != nil {
+		t.Skip(err)
+	}
+}
+
+// attempts is how often a figure may be measured until it is good. The machine
+// may be busy with something else; a figure that is wrong stays wrong.
+const attempts = 3
+
+// One event to 15,000 streams costs hardly more than as many calls of write.
+func TestFanOutNearFloor(t *testing.T) {
+	measured(t)
+	const streams, events, size, most = 15_000, 9, 16, 1.15
+	floor := newFloor(t, size)
+	floor.connect(streams)
+	millrace, _ := newMillrace(t, size, 0)
+	millrace.connect(streams)
+
+	for attempt := 1; ; attempt++ {
+		var ours, theirs []time.Duration
+		for range events { // by turns, so that what disturbs one disturbs the other
+			ours = append(ours, millrace.broadcast())
+			theirs = append(theirs, floor.broadcast())
+		}
+		ratio := float64(median(ours)) / float64(median(theirs))
+		t.Logf("processor time of a delivery: millrace %v, floor %v, ratio %.3f (medians of %d events)",
+			median(ours)/streams, median(theirs)/streams, ratio, events)
+		t.Log(ours, theirs)
+		if ratio <= most {
+			return
+		}
+		if attempt == attempts {
+			t.Fatalf("a delivery costs %.3f times what the floor needs, want at most %v", ratio, most)
+		}
+	}
+}
+
+func median(d []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(d))[len(d)/2]
+}
+
+// 18,000 idle streams are next to nothing on the heap.
+func TestIdleStreamsOnTheHeap(t *testing.T) {
+	measured(t)
+	const few, many = 1_000, 17_000
+	millrace, _ := newMillrace(t, 1, 15*time.Second)
+	var base, full Heap
+	millrace.connect(few) // what the first streams bring is not theirs
+	call(t, millrace.server, "Heap", None{}, &base)
+	rss := millrace.memory()
+	millrace.connect(many)
+	call(t, millrace.server, "Heap", None{}, &full)
+	bytes := (float64(full.Bytes) - float64(base.Bytes)) / many
+	objects := (float64(full.Objects) - float64(base.Objects)) / many
+	t.Logf("%d more streams: %.1f bytes and %.4f objects each; anonymous memory %.1f bytes each, %d KiB in all",
+		many, bytes, objects, float64(millrace.memory()-rss)/many, millrace.memory()>>10)
+	if bytes > 100 || objects > 0.01 {
+		t.Errorf("a stream has %.1f bytes and %.4f objects of heap, want at most 100 and 0.01", bytes, objects)
+	}
+}
+
+// A pipeline of a thousand events reaches a thousand streams whole and in
+// order, many events with one write.
+func TestPipelineInFewWrites(t *testing.T) {
+	measured(t)
+	const streams, events, size = 1_000, 1_000, 16
+	millrace, client := newMillrace(t, size, 0)
+	millrace.connect(streams)
+
+	pipeline := client.Pipeline()
+	for n := range uint64(events) {
+		pipeline.Publish(t.Context(), rigTarget, AppendPayload(nil, n, size))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	began, before := Now(), millrace.cpu()
+	answers, err := pipeline.Exec(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, a := range answers {
+		if got := a.(*redis.IntCmd).Val(); got != streams {
+			t.Fatalf("event %d: %d receivers, want %d", n, got, streams)
+		}
+	}
+	millrace.await(events - 1)
+	cpu := millrace.cpu() - before
+	report := millrace.report()
+	if report.Events != streams*events {
+		t.Errorf("%d deliveries, want %d", report.Events, streams*events)
+	}
+	var stats server.Stats
+	call(t, millrace.server, "Stats", None{}, &stats)
+	perWrite := float64(stats.Deliveries) / float64(stats.Writes)
+	t.Logf("%d deliveries in %v, %v of processor time each, %.1f by a write",
+		stats.Deliveries, report.Arrivals[events-1].Last-began, cpu/(streams*events), perWrite)
+	if stats.Deliveries != streams*events || perWrite < 20 {
+		t.Errorf("%d deliveries with %d writes, %.1f by each; want %d, at least 20 by each",
+			stats.Deliveries, stats.Writes, perWrite, streams*events)
+	}
+}
+
+// A server of 15,000 silent streams does next to nothing, and what it does is
+// spread evenly.
+func TestIdleServerRests(t *testing.T) {
+	measured(t)
+	const streams, window, most = 15_000, 3 * time.Second, 0.01
+	millrace, _ := newMillrace(t, 1, time.Minute)
+	millrace.connect(streams)
+	for attempt := 1; ; attempt++ {
+		pings := millrace.report().Pings
+		began, before := Now(), millrace.cpu()
+		time.Sleep(window)
+		cpu, wall := millrace.cpu()-before, Now()-began
+		share := float64(cpu) / float64(wall)
+		t.Logf("%v of processor time in %v, %.2f %%, with %d pings", cpu, wall, 100*share, millrace.report().Pings-pings)
+		if share <= most {
+			return
+		}
+		if attempt == attempts {
+			t.Fatalf("an idle server takes %.2f %% of a processor, want at most %v %%", 100*share, 100*most)
+		}
+	}
+}
+
+// The pings of 15,000 streams are spread over their period.
+func TestPingsAreSpread(t *testing.T) {
+	measured(t)
+	const streams, keepalive, most = 15_000, 5 * time.Second, 1.5
+	millrace, _ := newMillrace(t, 1, keepalive)
+	millrace.connect(streams)
+	for attempt := 1; ; attempt++ {
+		time.Sleep(keepalive + PingBucket)
+		times := millrace.report().PingTimes
+		times = times[len(times)-1-int(keepalive/PingBucket) : len(times)-1] // the last one is not over yet
+		sum := 0
+		for _, n := range times {
+			sum += n
+		}
+		ratio := float64(slices.Max(times)) * float64(len(times)) / float64(sum)
+		t.Logf("%d pings in %v, by %v: %v, at most %.2f of the mean", sum, keepalive, PingBucket, times, ratio)
+		if ratio <= most && sum > streams*9/10 && sum < streams*11/10 {
+			return
+		}
+		if attempt == attempts {
+			t.Fatalf("%d pings in %v, the busiest %v with %.2f times the mean; want %d, and at most %v", sum, keepalive, PingBucket, ratio, streams, most)
+		}
+	}
+}

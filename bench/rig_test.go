@@ -1,0 +1,171 @@
+package bench
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"millrace/channels"
+	"millrace/internal/admin"
+	"millrace/server"
+)
+
+// rigTarget is the channel of every rig.
+const rigTarget = "/bench"
+
+// rig is a server with its streams, each in a process of its own.
+type rig struct {
+	t       testing.TB
+	server  *Process
+	addr    string
+	publish func(event uint64)
+
+	clients *Process
+	streams int
+	size    int    // of a payload, in bytes
+	next    uint64 // number of the next event
+}
+
+// newFloor returns a rig of the floor.
+func newFloor(t testing.TB, size int) *rig {
+	t.Helper()
+	r := &rig{t: t, server: startPart(t, "floor"), size: size}
+	call(t, r.server, "Listen", runtime.GOMAXPROCS(0), &r.addr)
+	r.publish = func(event uint64) {
+		call(t, r.server, "Broadcast", AppendEvent(nil, event, size), &None{})
+	}
+	return r
+}
+
+// newMillrace returns a rig of millrace, and a client of its admin port.
+func newMillrace(t testing.TB, size int, keepalive time.Duration) (*rig, *redis.Client) {
+	t.Helper()
+	r := &rig{t: t, server: startPart(t, "millrace"), size: size}
+	var addrs MillraceAddrs
+	call(t, r.server, "Listen", keepalive, &addrs)
+	r.addr = addrs.Public
+	client := redis.NewClient(&redis.Options{Addr: addrs.Admin})
+	t.Cleanup(func() { client.Close() })
+	r.publish = func(event uint64) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		n, err := client.Publish(ctx, rigTarget, AppendPayload(nil, event, size)).Result()
+		if err != nil || n != int64(r.streams) {
+			t.Fatalf("publishing event %d: %d receivers, %v; want %d", event, n, err, r.streams)
+		}
+	}
+	return r, client
+}
+
+// connect opens so many streams.
+func (r *rig) connect(streams int) {
+	r.t.Helper()
+	r.clients, r.streams = startPart(r.t, "streams"), streams
+	var report Report
+	call(r.t, r.clients, "Open", Config{
+		Addr: r.addr, Target: rigTarget, Streams: streams, FirstEvent: r.next, PayloadSize: r.size,
+	}, &report)
+}
+
+// broadcast delivers one event to every stream, and returns the processor time
+// that the server spent on it.
+func (r *rig) broadcast() time.Duration {
+	r.t.Helper()
+	before := r.cpu()
+	r.publish(r.next)
+	r.await(r.next)
+	r.next++
+	return r.cpu() - before
+}
+
+// await waits until every stream has the event.
+func (r *rig) await(event uint64) {
+	r.t.Helper()
+	call(r.t, r.clients, "Await", AwaitArgs{event, patience - time.Second}, &None{})
+}
+
+// cpu returns the processor time of the server.
+func (r *rig) cpu() time.Duration {
+	r.t.Helper()
+	d, err := r.server.CPU()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return d
+}
+
+func (r *rig) memory() int {
+	r.t.Helper()
+	n, err := r.server.Memory()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
+// report returns what the streams have seen, all of which must be open.
+func (r *rig) report() Report {
+	r.t.Helper()
+	var report Report
+	call(r.t, r.clients, "Report", None{}, &report)
+	if report.Open != r.streams || report.Ended != 0 {
+		r.t.Fatalf("%s; want %d streams open", report, r.streams)
+	}
+	return report
+}
+
+// MillracePart is millrace as a part for ServeParts: its server and its admin
+// port, as cmd/millrace wires them.
+type MillracePart struct{ server *server.Server }
+
+// MillraceAddrs are the addresses of a MillracePart.
+type MillraceAddrs struct{ Public, Admin string }
+
+// Listen starts a server whose streams are pinged at that interval.
+func (p *MillracePart) Listen(keepalive time.Duration, addrs *MillraceAddrs) error {
+	broker := channels.NewBroker(channels.Options{})
+	s, err := server.New(server.Config{
+		Listen:        "127.0.0.1:0",
+		Keepalive:     keepalive,
+		HeaderTimeout: 10 * time.Second,
+		SlowTimeout:   30 * time.Second,
+		Logger:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}, broker)
+	if err != nil {
+		return err
+	}
+	port, err := admin.Listen("127.0.0.1:0", admin.Config{Broker: broker})
+	if err != nil {
+		return err
+	}
+	p.server = s
+	s.Start()
+	go port.Serve()
+	*addrs = MillraceAddrs{s.Addr().String(), port.Addr().String()}
+	return nil
+}
+
+// Stats returns the figures of the server.
+func (p *MillracePart) Stats(_ None, stats *server.Stats) error {
+	*stats = p.server.Stats()
+	return nil
+}
+
+// Heap is the Go heap of a process after a collection.
+type Heap struct{ Bytes, Objects uint64 }
+
+// Heap returns what is live on the server's heap.
+func (p *MillracePart) Heap(_ None, heap *Heap) error {
+	runtime.GC()
+	runtime.GC() // what the first one moved from pools to their victims is dead now
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	*heap = Heap{m.HeapAlloc, m.HeapObjects}
+	return nil
+}
