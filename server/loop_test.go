@@ -144,6 +144,7 @@ func TestHeadDeadline(t *testing.T) {
 	h := turnByHand(t, Config{HeaderTimeout: 10 * time.Second}, channels.Options{})
 	fd, begun := h.connect()
 	_, silent := h.connect()
+	_, unread := h.connect()
 	for range 9 {
 		unix.Write(begun, []byte("G"))
 		h.on(fd, true, false)
@@ -152,7 +153,11 @@ func TestHeadDeadline(t *testing.T) {
 	if a, b := received(begun), received(silent); a != "" || b != "" {
 		t.Fatalf("before the deadline: %q and %q", a, b)
 	}
+	unixWrite(t, unread, "GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
 	h.pass(1100 * time.Millisecond)
+	if got := received(unread); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") {
+		t.Errorf("at the deadline, sent in time but not yet read: %q", got)
+	}
 	if got := received(begun); !strings.HasPrefix(got, "HTTP/1.1 408 Request Timeout\r\n") {
 		t.Errorf("at the deadline, begun: %q", got)
 	}
@@ -160,8 +165,8 @@ func TestHeadDeadline(t *testing.T) {
 		t.Errorf("at the deadline, silent: %q", got)
 	}
 	h.pass(lingerTimeout + 2*tick)
-	if n := h.counters.connections.Load(); n != 0 {
-		t.Errorf("%d connections left", n)
+	if n := h.counters.connections.Load(); n != 1 {
+		t.Errorf("%d connections left, want the one stream", n)
 	}
 }
 

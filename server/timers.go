@@ -9,15 +9,24 @@ func (l *loop) expire(fd int32) {
 	case stateListener:
 		l.resumeAccepting()
 	case stateHead:
-		if l.partial[fd] == nil { // nothing came: a spare connection of a browser, say
-			l.end(fd, c, reasonHeadLate)
-			return
-		}
-		l.refuse(fd, c, 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
+		l.headDue(fd, c)
 	case stateStream:
 		l.streamDue(fd, c)
 	case stateLinger:
 		l.end(fd, c, c.why)
+	}
+}
+
+// headDue ends the wait for a request head. What is there already counts, though
+// it has not been looked at: a loop that was held up must not blame its clients.
+func (l *loop) headDue(fd int32, c *conn) {
+	l.readHead(fd, c)
+	switch {
+	case !l.table.owned(fd, l.number) || c.state != stateHead:
+	case l.partial[fd] == nil: // nothing came: a spare connection of a browser, say
+		l.end(fd, c, reasonHeadLate)
+	default:
+		l.refuse(fd, c, 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
 	}
 }
 
