@@ -1,0 +1,28 @@
+// Package fdtable runs goroutines on OS threads that have a descriptor table of
+// their own, so that a process can hold more descriptors than its limit, which
+// bounds the numbers in one table (getrlimit(2), RLIMIT_NOFILE).
+//
+// [Go] is all there is, with [Supported] to ask before. The thread begins with a
+// copy of the process's table (unshare(2), CLONE_FILES), of which everything is
+// closed but standard input, output and error, what the runtime's own poller
+// needs, and what the caller names. What the goroutine opens, only it can use;
+// what the rest of the process opens later, it cannot.
+//
+// Why this is sound in Go. A goroutine that stays locked to its thread is the
+// only one to run on it, so no other meets the wrong table. New threads are
+// cloned from a thread that no goroutine has locked, so none inherits a table by
+// accident. What the runtime itself does on a locked thread is to look at its
+// poller while it collects garbage or looks for work, by a number that every
+// table therefore keeps.
+//
+// When not to use it. Inside, a descriptor of the rest of the process is a number
+// that means nothing, or a different file: never log to a file, exec, or touch a
+// net.Conn or os.File that was opened outside, but for the standard ones. On
+// systems other than Linux there is no such thing.
+package fdtable
+
+import "errors"
+
+// ErrUnsupported is wrapped by errors that say why there can be no descriptor
+// table a thread here.
+var ErrUnsupported = errors.New("a descriptor table per event loop is not possible here")
