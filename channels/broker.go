@@ -24,8 +24,9 @@ type Options struct {
 	// History is how many messages a channel keeps when nobody listens. With
 	// 0 it keeps none, and events carry no id.
 	History int
-	// MaxKept bounds the kept messages of all channels, in bytes; the oldest
-	// go first, whatever History says.
+	// MaxKept bounds the kept messages of all channels, in bytes, with the
+	// channels that are there only for them; the oldest go first, whatever
+	// History says.
 	MaxKept int
 	// MaxEventBytes bounds Data and Type of one event.
 	MaxEventBytes int
@@ -186,6 +187,7 @@ func (b *Broker) Attach(in *Inbox, dst []*Channel, names ...[]byte) ([]*Channel,
 			c = b.open(string(name))
 		}
 		c.attach(in)
+		b.assess(c)
 		dst = append(dst, c)
 	}
 	return dst, b.seq
@@ -202,6 +204,7 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 		}
 		b.trim(c)
 	}
+	b.bound()
 }
 
 // Since appends to dst what was published on chans after cursor, in order: at

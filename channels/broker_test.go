@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ func (b *Broker) verify(t rapid.TB) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	inLogs := 0
+	inLogs, rent := 0, 0
 	for name, c := range b.channels {
 		if c.name != name {
 			t.Fatalf("channel %q stands under %q", c.name, name)
@@ -48,10 +49,14 @@ func (b *Broker) verify(t rapid.TB) {
 		}
 		c.log.verify(t, kept)
 		inLogs += c.log.n
+		if want := channelOverhead + len(name); subscribers > 0 && c.rent != 0 || subscribers == 0 && c.rent != want {
+			t.Fatalf("channel %q with %d subscribers has a rent of %d, want %d when idle, else 0", name, subscribers, c.rent, want)
+		}
+		rent += c.rent
 	}
 
 	var older *Message
-	listed, size := 0, 0
+	listed, size := 0, rent
 	for m := b.kept.oldest; m != nil; m = m.newer {
 		if m.older != older || older != nil && older.Seq >= m.Seq {
 			t.Fatalf("message %d: its older neighbour is %v, want %v", m.Seq, m.older, older)
@@ -77,6 +82,13 @@ func mustPublish(t *testing.T, b *Broker, channel, text string, receivers int) {
 	t.Helper()
 	if n, err := b.Publish(channel, Event{Data: []byte(text)}); n != receivers || err != nil {
 		t.Fatalf("Publish(%q, %.32q) = %d, %v, want %d, nil", channel, text, n, err, receivers)
+	}
+}
+
+func mustPublishEvent(t *testing.T, b *Broker, channel string, ev Event) {
+	t.Helper()
+	if _, err := b.Publish(channel, ev); err != nil {
+		t.Fatalf("Publish(%q): %v", channel, err)
 	}
 }
 
@@ -237,7 +249,7 @@ func TestSinceManyChannels(t *testing.T) {
 // Ensure that a reader is told that it was lapped, and when its channel went
 // and came back meanwhile too.
 func TestSinceLapped(t *testing.T) {
-	b, in := NewBroker(Options{History: 2, MaxKept: 5 * (messageOverhead + 100)}), NewInbox(func() {})
+	b, in := NewBroker(Options{History: 2, MaxKept: 5 * (messageOverhead + channelOverhead + 100)}), NewInbox(func() {})
 	lapped := func(cursor uint64, c *Channel) bool {
 		t.Helper()
 		msgs, kept := b.Since(nil, cursor, 1, c)
@@ -252,7 +264,7 @@ func TestSinceLapped(t *testing.T) {
 	if lapped(0, chans[0]) {
 		t.Error("lapped with everything kept")
 	}
-	for range 9 {
+	for range 19 {
 		mustPublish(t, b, "/a", strings.Repeat("x", 70), 1)
 	}
 	oldest := chans[0].log.at(0).Seq
@@ -263,14 +275,14 @@ func TestSinceLapped(t *testing.T) {
 	if n := chans[0].log.n; n != 2 {
 		t.Errorf("%d messages kept when nobody listens, want 2", n)
 	}
-	for i := range 10 { // push /a out
+	for i := range 20 { // push /a out
 		mustPublish(t, b, fmt.Sprintf("/other%d", i), "x", 0)
 	}
 	if b.channels["/a"] != nil {
 		t.Fatal("/a is still there")
 	}
 	chans, cursor := b.Attach(in, nil, []byte("/a"))
-	if !lapped(9, chans[0]) || lapped(cursor, chans[0]) {
+	if !lapped(19, chans[0]) || lapped(cursor, chans[0]) {
 		t.Error("want lapped at a cursor before the channel went, and not at the one of its return")
 	}
 }
@@ -327,4 +339,56 @@ func TestPublishLargerThanMaxKept(t *testing.T) {
 	if _, kept := b.Since(nil, cursor, 1, chans...); kept {
 		t.Error("Since hides a message that could not be kept")
 	}
+}
+
+// Ensure that MaxKept is reached, and not passed.
+func TestMaxKept(t *testing.T) {
+	const message = messageOverhead + len("data: x\nid: E-1\n\n")
+	const channel = channelOverhead + len("/a")
+	for _, tt := range []struct{ maxKept, want int }{
+		{message + channel - 1, 0},
+		{message + channel, 1},
+		{2*message + channel - 1, 1},
+		{2*message + channel, 2},
+	} {
+		b := NewBroker(Options{History: 9, MaxKept: tt.maxKept, Epoch: "E"})
+		mustPublish(t, b, "/a", "x", 0)
+		mustPublish(t, b, "/a", "x", 0)
+		b.verify(t)
+		n := 0
+		if c := b.channels["/a"]; c != nil {
+			n = c.log.n
+		}
+		if n != tt.want {
+			t.Errorf("MaxKept %d keeps %d messages, want %d", tt.maxKept, n, tt.want)
+		}
+	}
+}
+
+// Ensure that the bytes counted against MaxKept are about those of the heap,
+// whatever is kept.
+func TestKeptIsWhatItCosts(t *testing.T) {
+	const messages = 50000
+	for _, tt := range []struct{ channels, name, data int }{
+		{1, 10, 13}, {1, 10, 2000}, {messages, 10, 13}, {messages, 200, 13}, {messages, 20, 200}, {messages / 5, 20, 13},
+	} {
+		before := heapInUse()
+		b := NewBroker(Options{History: messages, MaxKept: 1 << 30})
+		event := Event{Data: bytes.Repeat([]byte("x"), tt.data)}
+		for i := range messages {
+			mustPublishEvent(t, b, fmt.Sprintf("/%0*d", tt.name-1, i%tt.channels), event)
+		}
+		heap := heapInUse() - before
+		if ratio := float64(heap) / float64(b.kept.size); ratio < 0.7 || ratio > 1.3 {
+			t.Errorf("%d messages of %d bytes on %d channels take %d bytes of heap, counted as %d, want these within 30%%",
+				messages, tt.data, tt.channels, heap, b.kept.size)
+		}
+	}
+}
+
+func heapInUse() int {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
 }

@@ -88,8 +88,22 @@ func (n *naive) publish(channel string, size int) (seq uint64) {
 		n.inboxes[i].unserved += size
 	}
 	n.retain(channel)
+	n.bound()
+	if n.chans[channel] != nil {
+		n.history[seq-1].evicted = n.evicted(channel)
+	}
+	return seq
+}
+
+// bound applies MaxKept.
+func (n *naive) bound() {
 	for {
 		total := 0
+		for name := range n.chans {
+			if n.subscribers(name) == 0 {
+				total += channelOverhead + len(name)
+			}
+		}
 		oldest := ""
 		for _, m := range slices.Backward(n.history) {
 			if m.kept {
@@ -98,10 +112,7 @@ func (n *naive) publish(channel string, size int) (seq uint64) {
 			}
 		}
 		if total <= n.opts.MaxKept {
-			if n.chans[channel] != nil {
-				n.history[seq-1].evicted = n.evicted(channel)
-			}
-			return seq
+			return
 		}
 		n.evict(oldest)
 		n.retain(oldest)
@@ -269,6 +280,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 					delete(listeners, i)
 				}
 				n.retain(c.name)
+				n.bound()
 			},
 			"take": func(t *rapid.T) {
 				in := n.inboxes[inbox.Draw(t, "inbox")]
@@ -365,6 +377,11 @@ func (n *naive) compare(t *rapid.T, b *Broker) {
 		t.Fatalf("kept: %+v, want nothing", m)
 	}
 	for i, in := range n.inboxes {
+		for _, m := range in.taken {
+			if !n.history[m.Seq-1].kept && (m.older != nil || m.newer != nil) {
+				t.Fatalf("message %d is no longer kept, and holds on to its neighbours", m.Seq)
+			}
+		}
 		if in.inbox.unserved != in.unserved {
 			t.Fatalf("inbox %d: %d bytes unserved, want %d", i, in.inbox.unserved, in.unserved)
 		}

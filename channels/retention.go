@@ -6,15 +6,19 @@ const (
 	// Well above maxUnserved: a reader counts as lapped only when it is that
 	// much behind its own loop.
 	backlogBytes = 4 << 20
-	// DefaultMaxKept bounds the kept messages of all channels together.
+	// DefaultMaxKept bounds the kept messages of all channels together, and
+	// the channels that are there only for them.
 	DefaultMaxKept = 256 << 20
+	// channelOverhead is what a channel costs beside its name and messages:
+	// the struct, the least ring, the place in the map.
+	channelOverhead = 192
 )
 
 // retention is the list of all kept messages by age, linked through them.
 // Guarded by Broker.mu.
 type retention struct {
 	oldest, newest *Message
-	size           int // in bytes
+	size           int // in bytes, with the rent of channels
 }
 
 // push adds m, the newest.
@@ -52,6 +56,12 @@ func (b *Broker) keep(m *Message) {
 	m.Channel.log.push(m)
 	b.kept.push(m)
 	b.trim(m.Channel)
+	b.bound()
+}
+
+// bound evicts the oldest messages until what is kept is within MaxKept.
+// Called with mu held.
+func (b *Broker) bound() {
 	for b.kept.size > b.opts.MaxKept {
 		c := b.kept.oldest.Channel
 		b.evict(c)
@@ -69,6 +79,19 @@ func (b *Broker) trim(c *Channel) {
 		b.forgotten = max(b.forgotten, c.evicted)
 		delete(b.channels, c.name)
 	}
+	b.assess(c)
+}
+
+// assess sets the rent of c: a channel that is there only for its messages
+// counts with them, or one message each on many channels would take several
+// times MaxKept. Called with mu held.
+func (b *Broker) assess(c *Channel) {
+	b.kept.size -= c.rent
+	c.rent = 0
+	if c.subscribers == 0 && c.log.n > 0 {
+		c.rent = channelOverhead + len(c.name)
+	}
+	b.kept.size += c.rent
 }
 
 // evict drops the oldest message of c. Called with mu held.
