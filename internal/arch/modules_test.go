@@ -1,0 +1,89 @@
+package arch
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is a direct requirement of go.mod.
+type module struct {
+	path   string
+	users  []string // the packages that import it, as patterns; tests may always
+	reason string
+}
+
+// modules are all that there are. Each is code that we answer for and users
+// download: weigh what it saves before adding one.
+var modules = []module{
+	{"github.com/alecthomas/kong", []string{"cmd/*"}, "command line with environment and help"},
+	{"github.com/panjf2000/gnet/v2", []string{"server", "bench"}, "pollers and sockets: epoll and kqueue, proven"},
+	{"github.com/redis/go-redis/v9", nil, "a Redis client for the tests to publish with"},
+	{"github.com/tmaxmax/go-sse", nil, "an EventSource for the tests to subscribe with"},
+	{"github.com/valyala/bytebufferpool", []string{"server"}, "buffers for what few connections need"},
+	{"github.com/valyala/fasthttp", nil, "the parser that httpparse is measured beside"},
+	{"go.uber.org/goleak", nil, "finds goroutines that a test has left"},
+	{"golang.org/x/sys", []string{"server", "bench"}, "system calls that package syscall does not have"},
+	{"pgregory.net/rapid", nil, "property tests against models, with shrinking"},
+}
+
+// Ensure that go.mod requires what the table has a reason for, and no more.
+func TestRequirements(t *testing.T) {
+	cmd := exec.Command("go", "mod", "edit", "-json")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+		Replace []any
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	if len(mod.Replace) > 0 {
+		t.Errorf("go.mod replaces modules: %v", mod.Replace)
+	}
+	var required, reasoned []string
+	for _, r := range mod.Require {
+		if !r.Indirect {
+			required = append(required, r.Path)
+		}
+	}
+	for _, m := range modules {
+		reasoned = append(reasoned, m.path)
+		if m.reason == "" {
+			t.Errorf("%s: no reason", m.path)
+		}
+	}
+	slices.Sort(required)
+	if !slices.Equal(required, reasoned) {
+		t.Errorf("go.mod requires\n%q, want as in the sorted table\n%q", required, reasoned)
+	}
+}
+
+// Ensure that only those packages import a module that the table names.
+func TestModuleUsers(t *testing.T) {
+	for _, f := range parse(t) {
+		for _, imported := range f.imports() {
+			host, _, _ := strings.Cut(imported, "/")
+			if !strings.Contains(host, ".") {
+				continue // the standard library, or millrace
+			}
+			i := slices.IndexFunc(modules, func(m module) bool {
+				return imported == m.path || strings.HasPrefix(imported, m.path+"/")
+			})
+			if i < 0 {
+				t.Errorf("%s imports %s, of a module that is not in the table", f.name, imported)
+			} else if !f.test && !matches(modules[i].users, f.pkg()) {
+				t.Errorf("%s imports %s, which besides tests only %q may", f.name, imported, modules[i].users)
+			}
+		}
+	}
+}
