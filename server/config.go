@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"runtime"
 	"strings"
 	"time"
 
@@ -22,11 +21,14 @@ var ErrConfig = errors.New("bad configuration")
 type Config struct {
 	// Listen is the TCP address of the public port; port 0 picks a free one.
 	Listen string
-	// Loops is the number of event loops; 0 is one a core.
+	// Loops is the number of event loops; 0 is one a core, or as many as it
+	// takes where each has a descriptor table.
 	Loops int
 	// MaxConnections is how many event streams may be open at once; 0 is what
 	// the descriptor limit allows, less a reserve.
 	MaxConnections int
+	// FDTables says how loops hold their descriptors; "" is FDTablesAuto.
+	FDTables FDTables
 	// Keepalive is the time between two pings of a silent stream.
 	Keepalive time.Duration
 	// HeaderTimeout bounds the time from accept to a complete request head.
@@ -54,9 +56,6 @@ type Config struct {
 func (cfg *Config) check() error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
-	}
-	if cfg.Loops == 0 {
-		cfg.Loops = runtime.GOMAXPROCS(0)
 	}
 	if cfg.Loops < 0 || cfg.Loops > 1024 {
 		return fmt.Errorf("%w: %d loops, want 1 to 1024", ErrConfig, cfg.Loops)

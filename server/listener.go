@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,23 @@ const (
 	noticeInterval = time.Second
 )
 
-// addListener makes the loop accept from fd, which it owns from now on.
-func (l *loop) addListener(fd int32) error {
+// openListener gives the loop a listener on the server's address. The first
+// loop settles which port that is.
+func (l *loop) openListener() error {
+	s := l.server
+	var fd int32
+	var err error
+	switch {
+	case l.number == 0:
+		fd, s.addr, err = listen(s.cfg.Listen, listenerPerLoop)
+	case listenerPerLoop:
+		fd, _, err = listen(s.addr.String(), true)
+	default:
+		fd, err = duplicate(s.loops[0].listener)
+	}
+	if err != nil {
+		return err
+	}
 	if l.table.claim(fd, l.number, slot{state: stateListener}) == nil {
 		unix.Close(int(fd))
 		return unix.EMFILE
@@ -37,8 +53,8 @@ func (l *loop) accept() (more bool) {
 		return false
 	}
 	for range acceptsAtOnce {
-		if l.server.open.Load() >= l.server.maxOpen {
-			l.pauseAccepting("at the connection limit", "limit", l.server.maxStreams)
+		if l.server.open.Load() >= int64(l.server.capacity.accepted) {
+			l.pauseAccepting("at the connection limit", "limit", l.server.capacity.streams)
 			return false
 		}
 		fd, peer, err := accept(l.listener)
@@ -80,7 +96,7 @@ func (l *loop) pauseAccepting(why string, args ...any) {
 	l.wheel.Schedule(l.listener, l.now+acceptPause)
 	if l.now >= l.nextNotice {
 		l.nextNotice = l.now + noticeInterval
-		l.log.Warn("accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
+		l.server.notes.add(slog.LevelWarn, "accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
 	}
 }
 

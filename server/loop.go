@@ -1,7 +1,7 @@
 package server
 
 import (
-	"log/slog"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -32,7 +32,6 @@ type loop struct {
 	number   int32
 	cfg      *Config
 	broker   *channels.Broker
-	log      *slog.Logger
 	table    *table
 	poller   poller
 	waker    *waker          // signal: safe for concurrent use
@@ -70,11 +69,11 @@ type loop struct {
 	phases    *rand.Rand
 }
 
-// openLoop opens what a loop needs to be woken. It runs later, in run.
-func openLoop(s *Server, number int32) (*loop, error) {
+// newLoop makes a loop and its waker. Everything else is opened by the goroutine
+// that it lives on, which may have a descriptor table of its own.
+func newLoop(s *Server, number int32, table *table) (*loop, error) {
 	l := &loop{
-		server: s, number: number, cfg: &s.cfg, broker: s.broker, log: s.log, table: s.table,
-		listener:  -1,
+		server: s, number: number, cfg: &s.cfg, broker: s.broker, table: table,
 		armed:     math.MaxInt64,
 		byChannel: make(map[*channels.Channel]int32),
 		several:   make(map[int32][]membership),
@@ -85,38 +84,41 @@ func openLoop(s *Server, number int32) (*loop, error) {
 		phases:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	l.expired = l.expire
-	l.wheel = timerwheel.New(timers{s.table}, tick, 0)
+	l.wheel = timerwheel.New(timers{table}, tick, 0)
 	var err error
-	if l.poller, err = openPoller(); err != nil {
-		return nil, err
-	}
 	if l.waker, err = openWaker(); err != nil {
-		l.poller.close()
 		return nil, err
 	}
 	l.inbox = channels.NewInbox(l.waker.signal)
 	l.alarm = time.AfterFunc(math.MaxInt64, l.waker.signal)
-	l.table.claim(l.waker.read, number, slot{state: stateWake})
-	if err := l.poller.watch(l.waker.read); err != nil {
-		l.close()
-		return nil, err
-	}
 	return l, nil
 }
 
-// run serves until the server stops, then closes every connection of the loop.
-func (l *loop) run() error {
-	err := l.poller.run(l.on)
-	l.hangUp()
-	return err
-}
-
-// close releases what openLoop opened. For after run, or instead of it.
-func (l *loop) close() {
-	l.hangUp()
-	l.alarm.Stop()
-	l.waker.close()
-	l.poller.close()
+// live is the loop's goroutine: it opens the poller and the listener, tells
+// opened, serves from Start to Close, and closes everything. err is why it
+// cannot.
+func (l *loop) live(err error, opened chan<- error) {
+	if err == nil {
+		l.poller, err = openPoller()
+	}
+	if err != nil {
+		opened <- err
+		return
+	}
+	defer l.poller.close()
+	defer l.hangUp()
+	l.table.claim(l.waker.read, l.number, slot{state: stateWake})
+	if err = l.poller.watch(l.waker.read); err == nil {
+		err = l.openListener()
+	}
+	opened <- err
+	<-l.server.started
+	if err != nil || l.stopping.Load() {
+		return
+	}
+	if err := l.poller.run(l.on); err != nil {
+		l.server.failed <- fmt.Errorf("event loop %d: %w", l.number, err)
+	}
 }
 
 // on serves one ready descriptor. An event may be stale, its descriptor closed

@@ -227,6 +227,45 @@ func TestKeepalive(t *testing.T) {
 	}
 }
 
+// Ensure that pings share their moments, so that a loop wakes up for few of
+// them, and that every moment of a period has its share.
+func TestPingsShareMoments(t *testing.T) {
+	for _, c := range []struct {
+		period time.Duration
+		beats  int64
+	}{
+		{tick, 100},
+		{5 * time.Second, 100},
+		{15 * time.Second, 100},
+		{time.Minute, 240},
+		{61*time.Second + 1, 244},
+		{maxDuration, int64(maxDuration / (250 * time.Millisecond))},
+	} {
+		if got := beats(c.period); got != c.beats {
+			t.Errorf("%d beats in %v, want %d", got, c.period, c.beats)
+		}
+		for _, now := range []time.Duration{0, 1, tick, 7*time.Second + 3, time.Hour} {
+			first, second, last := nthBeat(1, c.period, now), nthBeat(2, c.period, now), nthBeat(c.beats, c.period, now)
+			if first <= now || last > now+c.period || last-first != time.Duration(c.beats-1)*(second-first) {
+				t.Errorf("period %v: beats at %v, %v to %v, want them spread over a period after %v", c.period, first, second, last, now)
+			}
+			if early := nthBeat(1, c.period, first-1); early != first {
+				t.Errorf("period %v: the beat after %v is %v, want %v as after %v", c.period, first-1, early, first, now)
+			}
+		}
+	}
+	const period, streams = 15 * time.Second, 500
+	h := turnByHand(t, Config{Keepalive: period}, channels.Options{})
+	moments := make(map[time.Duration]int)
+	for range streams {
+		fd, _ := h.stream("/x")
+		moments[h.table.at(fd).due]++
+	}
+	if n := int64(len(moments)); n > beats(period)+1 || n < beats(period)*9/10 { // one more: time passes meanwhile
+		t.Errorf("%d streams are pinged at %d moments of %v, want about %d", streams, n, period, beats(period))
+	}
+}
+
 // Ensure that a maximum lifetime ends a stream, pinged or not.
 func TestMaxLifetime(t *testing.T) {
 	h := turnByHand(t, Config{Keepalive: 4 * time.Second, MaxLifetime: 10 * time.Second}, channels.Options{})

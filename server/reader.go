@@ -1,6 +1,9 @@
 package server
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // slowReader is what a stream needs while it is behind: not the messages that
 // it misses, which the broker keeps for all, but the rest of the one that its
@@ -22,7 +25,7 @@ func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
 		c.behind = true
 		l.counters.behind.Add(1)
 		if err := l.poller.watchWrites(fd); err != nil {
-			l.log.Error("cannot wait for a socket to take more", "error", err) // the slow timeout ends it
+			l.server.notes.add(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
 		}
 		l.scheduleStream(fd, c)
 	}
@@ -69,7 +72,7 @@ func (l *loop) keepUp(fd int32, c *conn) {
 	c.behind = false
 	l.counters.behind.Add(-1)
 	if err := l.poller.unwatchWrites(fd); err != nil {
-		l.log.Error("cannot stop waiting for a socket to take more", "error", err)
+		l.server.notes.add(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
 	}
 	if l.cfg.Keepalive > 0 {
 		c.due = nextPhase(c.due, l.cfg.Keepalive, l.now)

@@ -98,7 +98,7 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 	switch {
 	case isHead:
 		l.finish(fd, c, l.server.heads.streamHead(nil, origin), reasonAnswered)
-	case l.server.streams.Add(1) > l.server.maxStreams:
+	case l.server.streams.Add(1) > int64(l.server.capacity.streams):
 		l.server.streams.Add(-1)
 		l.turnAway(fd, c, origin)
 	default:

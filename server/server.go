@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -12,28 +11,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/fdtable"
 )
 
 // Server accepts event streams on one address. Its methods are safe for
 // concurrent use.
 type Server struct {
-	cfg    Config
-	broker *channels.Broker
-	log    *slog.Logger
-	addr   net.Addr
-	heads  heads
-	table  *table
-	loops  []*loop
-	clock  func() time.Duration // loop time: since the server began
+	cfg      Config
+	capacity capacity
+	broker   *channels.Broker
+	notes    *notes
+	addr     net.Addr
+	heads    heads
+	clock    func() time.Duration // loop time: since the server began
+	loops    []*loop
 
-	// maxStreams is the connection limit; maxOpen is more by the part of the
-	// reserve that requests which are no streams may take.
-	maxStreams, maxOpen int64
-	limit               int
-	open                atomic.Int64 // accepted sockets of all loops
-	streams             atomic.Int64 // event streams of all loops
+	open    atomic.Int64 // accepted sockets of all loops
+	streams atomic.Int64 // event streams of all loops
 
-	running sync.WaitGroup
+	started chan struct{} // closed when the loops may run
+	start   sync.Once
+	running sync.WaitGroup // the loops
 	stop    sync.Once
 	failed  chan error
 }
@@ -45,18 +43,19 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	s := &Server{cfg: cfg, broker: broker, log: cfg.Logger, clock: func() time.Duration { return time.Since(began) }}
-	s.heads = newHeads(&s.cfg)
-	s.limit = descriptorLimit()
-	s.table = newTable(min(s.limit, maxTable))
-	spare := reserve(s.limit)
-	s.maxStreams = int64(cfg.MaxConnections)
-	if s.maxStreams == 0 {
-		s.maxStreams = int64(max(min(s.limit, maxTable)-spare, 1))
+	capacity, err := planCapacity(&cfg, descriptorLimit())
+	if err != nil {
+		return nil, err
 	}
-	s.maxOpen = s.maxStreams + int64(spare/2)
-	s.failed = make(chan error, cfg.Loops)
+	began := time.Now()
+	s := &Server{
+		cfg: cfg, capacity: capacity, broker: broker,
+		notes:   openNotes(cfg.Logger),
+		clock:   func() time.Duration { return time.Since(began) },
+		started: make(chan struct{}),
+		failed:  make(chan error, capacity.loops),
+	}
+	s.heads = newHeads(&s.cfg)
 	if err := s.openLoops(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
@@ -64,32 +63,43 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	return s, nil
 }
 
+// openLoops starts the goroutines of the loops, each with its listener open.
 func (s *Server) openLoops() error {
-	addr := s.cfg.Listen
 	if listenerPerLoop {
-		if err := probe(addr); err != nil {
+		if err := probe(s.cfg.Listen); err != nil {
 			return err
 		}
 	}
-	for i := range s.cfg.Loops {
-		l, err := openLoop(s, int32(i))
+	// Every waker comes before the first table is copied: a number by which one
+	// loop wakes another must mean the same in all tables.
+	shared := newTable(s.capacity.limit)
+	var wakers []int
+	for i := range s.capacity.loops {
+		table := shared
+		if s.capacity.perLoop && i > 0 {
+			table = newTable(s.capacity.limit)
+		}
+		l, err := newLoop(s, int32(i), table)
 		if err != nil {
 			return err
 		}
 		s.loops = append(s.loops, l)
-		var fd int32
-		if listenerPerLoop || i == 0 {
-			fd, s.addr, err = listen(addr, listenerPerLoop)
-			if err == nil {
-				addr = s.addr.String() // port 0 has become one that the others share
-			}
-		} else {
-			fd, err = duplicate(s.loops[0].listener)
+		wakers = append(wakers, int(l.waker.read))
+	}
+	for _, l := range s.loops {
+		opened := make(chan error, 1)
+		s.running.Add(1)
+		live := func(err error) {
+			defer s.running.Done()
+			l.live(err, opened)
 		}
-		if err != nil {
+		if !s.capacity.perLoop {
+			go live(nil)
+		} else if err := fdtable.Go(wakers, live); err != nil {
+			s.running.Done()
 			return err
 		}
-		if err := l.addListener(fd); err != nil {
+		if err := <-opened; err != nil {
 			return err
 		}
 	}
@@ -110,15 +120,7 @@ func probe(addr string) error {
 }
 
 // Start sets the loops running.
-func (s *Server) Start() {
-	for _, l := range s.loops {
-		s.running.Go(func() {
-			if err := l.run(); err != nil {
-				s.failed <- fmt.Errorf("event loop %d: %w", l.number, err)
-			}
-		})
-	}
-}
+func (s *Server) Start() { s.start.Do(func() { close(s.started) }) }
 
 // Failed receives an error for each loop that could not go on.
 func (s *Server) Failed() <-chan error { return s.failed }
@@ -127,14 +129,28 @@ func (s *Server) Failed() <-chan error { return s.failed }
 func (s *Server) Addr() net.Addr { return s.addr }
 
 // Loops returns the number of event loops.
-func (s *Server) Loops() int { return s.cfg.Loops }
+func (s *Server) Loops() int { return s.capacity.loops }
 
 // MaxConnections returns how many event streams may be open at once.
-func (s *Server) MaxConnections() int { return int(s.maxStreams) }
+func (s *Server) MaxConnections() int { return s.capacity.streams }
 
-// DescriptorLimit returns the limit on open descriptors that the server found
-// and, where it could, raised.
-func (s *Server) DescriptorLimit() int { return s.limit }
+// DescriptorLimit returns the limit on open descriptors of one table that the
+// server found and, where it could, raised.
+func (s *Server) DescriptorLimit() int { return s.capacity.limit }
+
+// FDTables returns whether the loops share one descriptor table or have one
+// each.
+func (s *Server) FDTables() FDTables {
+	if s.capacity.perLoop {
+		return FDTablesPerLoop
+	}
+	return FDTablesShared
+}
+
+// Room returns how many event streams the descriptor tables have room for. When
+// it is less than MaxConnections, accepting will pause before the limit is
+// reached.
+func (s *Server) Room() int { return s.capacity.room }
 
 // Close stops accepting, closes every connection, and returns when the loops
 // have ended and their descriptors are closed.
@@ -144,10 +160,13 @@ func (s *Server) Close() {
 			l.stopping.Store(true)
 			l.waker.signal()
 		}
+		s.Start() // those who have not begun see that they need not
 		s.running.Wait()
 		for _, l := range s.loops {
-			l.close()
+			l.alarm.Stop()
+			l.waker.close()
 		}
+		s.notes.close()
 	})
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -38,12 +39,12 @@ func (l *loop) startStream(fd int32, c *conn, head []byte, names [][]byte) {
 		c.local = severalChannels
 		l.several[fd] = several
 	}
-	if l.cfg.Keepalive > 0 { // the first ping within a period, at a phase of its own
-		c.due = l.now + 1 + time.Duration(l.phases.Int64N(int64(l.cfg.Keepalive)))
+	if period := l.cfg.Keepalive; period > 0 { // the first ping within a period, at a phase of its own
+		c.due = nthBeat(1+l.phases.Int64N(beats(period)), period, l.now)
 	}
 	l.counters.streams.Add(1)
 	if l.cfg.LogConnections {
-		l.log.Info("client connected", "peer", l.peers[fd], "channels", l.channelNames(fd, c))
+		l.server.notes.add(slog.LevelInfo, "client connected", "peer", l.peers[fd], "channels", l.channelNames(fd, c))
 	}
 	n, alive := l.write(fd, c, head)
 	if !alive {
@@ -59,7 +60,7 @@ func (l *loop) startStream(fd int32, c *conn, head []byte, names [][]byte) {
 // endStream takes back what startStream and fallBehind did.
 func (l *loop) endStream(fd int32, c *conn, why reason) {
 	if l.cfg.LogConnections {
-		l.log.Info("client disconnected", "reason", why.String(), "peer", l.peers[fd],
+		l.server.notes.add(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd],
 			"channels", l.channelNames(fd, c), "after", (l.now - c.opened).Round(time.Millisecond))
 	}
 	l.chans = l.channelsOf(fd, c, l.chans[:0])

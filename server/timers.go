@@ -78,6 +78,20 @@ func (l *loop) scheduleStream(fd int32, c *conn) {
 	l.wheel.Schedule(fd, at)
 }
 
+// beats returns the number of phases that the pings of a period are spread
+// over: many enough to be even, and yet few, since waking up for a ping costs
+// more than the ping does.
+func beats(period time.Duration) int64 {
+	const longest = 250 * time.Millisecond
+	return max(100, int64(period/longest))
+}
+
+// nthBeat returns the n-th time after now at which a ping may be due.
+func nthBeat(n int64, period, now time.Duration) time.Duration {
+	beat := period / time.Duration(beats(period))
+	return (now/beat + time.Duration(n)) * beat
+}
+
 // nextPhase returns the first time after now that is a whole number of periods
 // after due. A stream keeps its phase for life: were pings counted from the
 // last event, one broadcast would line up the pings of all its receivers.
