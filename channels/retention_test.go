@@ -1,0 +1,103 @@
+package channels
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// Ensure that a channel keeps a backlog for those who listen, that it is
+// bounded, and that it goes when they go.
+func TestBacklog(t *testing.T) {
+	b, in := NewBroker(Options{}), NewInbox(func() {})
+	chans, _ := b.Attach(in, nil, []byte("/a"))
+	event := Event{Data: bytes.Repeat([]byte("x"), DefaultMaxEventBytes)}
+	for range 3 * backlogBytes / DefaultMaxEventBytes {
+		if n, err := b.Publish("/a", event); n != 1 || err != nil {
+			t.Fatalf("Publish = %d, %v", n, err)
+		}
+		b.Served(in, in.Take(nil))
+	}
+	b.verify(t)
+	if size := b.kept.size; size > backlogBytes || size < backlogBytes-2*DefaultMaxEventBytes {
+		t.Errorf("a backlog of %d bytes, want just below %d", size, backlogBytes)
+	}
+	b.Detach(in, chans...)
+	b.verify(t)
+	if b.kept.size != 0 || len(b.channels) != 0 {
+		t.Errorf("%d bytes and %d channels kept for nobody", b.kept.size, len(b.channels))
+	}
+}
+
+// Ensure that an event above all bounds on what is kept is delivered still.
+func TestPublishLargerThanMaxKept(t *testing.T) {
+	b, in := NewBroker(Options{MaxKept: 50, History: 5}), NewInbox(func() {})
+	mustPublish(t, b, "/a", "x", 0)
+	if len(b.channels) != 0 {
+		t.Errorf("%d channels are left of a message that cannot be kept", len(b.channels))
+	}
+	chans, cursor := b.Attach(in, nil, []byte("/a"))
+	mustPublish(t, b, "/a", "y", 1)
+	b.verify(t)
+	if msgs := in.Take(nil); len(msgs) != 1 || msgs[0].Evicted != msgs[0].Seq {
+		t.Errorf("took %d messages, want the one that was not kept, marked so", len(msgs))
+	}
+	if _, kept := b.Since(nil, cursor, 1, chans...); kept {
+		t.Error("Since hides a message that could not be kept")
+	}
+}
+
+// Ensure that MaxKept is reached, and not passed.
+func TestMaxKept(t *testing.T) {
+	const message = messageOverhead + len("data: x\nid: E-1\n\n")
+	const channel = channelOverhead + len("/a")
+	for _, tt := range []struct{ maxKept, want int }{
+		{message + channel - 1, 0},
+		{message + channel, 1},
+		{2*message + channel - 1, 1},
+		{2*message + channel, 2},
+	} {
+		b := NewBroker(Options{History: 9, MaxKept: tt.maxKept, Epoch: "E"})
+		mustPublish(t, b, "/a", "x", 0)
+		mustPublish(t, b, "/a", "x", 0)
+		b.verify(t)
+		n := 0
+		if c := b.channels["/a"]; c != nil {
+			n = c.log.n
+		}
+		if n != tt.want {
+			t.Errorf("MaxKept %d keeps %d messages, want %d", tt.maxKept, n, tt.want)
+		}
+	}
+}
+
+// Ensure that the bytes counted against MaxKept are about those of the heap,
+// whatever is kept.
+func TestKeptIsWhatItCosts(t *testing.T) {
+	const messages = 50000
+	for _, tt := range []struct{ channels, name, data int }{
+		{1, 10, 13}, {1, 10, 2000}, {messages, 10, 13}, {messages, 200, 13}, {messages, 20, 200}, {messages / 5, 20, 13},
+	} {
+		before := heapInUse()
+		b := NewBroker(Options{History: messages, MaxKept: 1 << 30})
+		event := Event{Data: bytes.Repeat([]byte("x"), tt.data)}
+		for i := range messages {
+			if _, err := b.Publish(fmt.Sprintf("/%0*d", tt.name-1, i%tt.channels), event); err != nil {
+				t.Fatal(err)
+			}
+		}
+		heap := heapInUse() - before
+		if ratio := float64(heap) / float64(b.kept.size); ratio < 0.7 || ratio > 1.3 {
+			t.Errorf("%d messages of %d bytes on %d channels take %d bytes of heap, counted as %d, want these within 30%%",
+				messages, tt.data, tt.channels, heap, b.kept.size)
+		}
+	}
+}
+
+func heapInUse() int {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
