@@ -1,0 +1,233 @@
+package channels
+
+import (
+	"slices"
+
+	"pgregory.net/rapid"
+)
+
+// naive is the broker as one would write it without care for time: everything
+// ever published in one slice, everything asked for found by going through it.
+type naive struct {
+	opts    Options
+	history []naiveMessage // history[i] has sequence i+1
+	chans   map[string]*naiveChannel
+	inboxes []*naiveInbox
+	// forgotten is the newest message that went with its channel.
+	forgotten uint64
+}
+
+type naiveMessage struct {
+	seq     uint64
+	channel string
+	size    int
+	kept    bool
+	evicted uint64 // the channel's newest message not kept after this was published
+}
+
+// naiveChannel exists while somebody listens or something is kept.
+type naiveChannel struct {
+	listeners map[int]int // by inbox
+	born      uint64      // what counts as lost at birth
+}
+
+type naiveInbox struct {
+	inbox    *Inbox
+	wakes    int
+	waiting  []uint64 // posted, not taken
+	taken    []*Message
+	spare    []*Message
+	unserved int
+	// attached are the subscriptions of the inbox, one entry each.
+	attached []*Channel
+}
+
+func (n *naive) seq() uint64 { return uint64(len(n.history)) }
+
+func (n *naive) subscribers(channel string) (sum int) {
+	if c := n.chans[channel]; c != nil {
+		for _, subscribers := range c.listeners {
+			sum += subscribers
+		}
+	}
+	return sum
+}
+
+func (n *naive) crowded(channel string) bool {
+	if c := n.chans[channel]; c != nil {
+		for i := range c.listeners {
+			if n.inboxes[i].unserved >= maxUnserved {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (n *naive) open(channel string) *naiveChannel {
+	if n.chans[channel] == nil {
+		n.chans[channel] = &naiveChannel{listeners: map[int]int{}, born: n.forgotten}
+	}
+	return n.chans[channel]
+}
+
+func (n *naive) publish(channel string, size int) (seq uint64) {
+	seq = n.seq() + 1
+	n.history = append(n.history, naiveMessage{seq: seq, channel: channel, size: size})
+	if n.opts.History == 0 && n.chans[channel] == nil {
+		n.forgotten = seq
+		return seq
+	}
+	c := n.open(channel)
+	n.history[seq-1].kept = true
+	for i := range c.listeners {
+		n.inboxes[i].waiting = append(n.inboxes[i].waiting, seq)
+		n.inboxes[i].unserved += size
+	}
+	n.retain(channel)
+	n.bound()
+	if n.chans[channel] != nil {
+		n.history[seq-1].evicted = n.evicted(channel)
+	}
+	return seq
+}
+
+// bound applies MaxKept.
+func (n *naive) bound() {
+	for {
+		total := 0
+		for name := range n.chans {
+			if n.subscribers(name) == 0 {
+				total += channelOverhead + len(name)
+			}
+		}
+		oldest := ""
+		for _, m := range slices.Backward(n.history) {
+			if m.kept {
+				total += m.size
+				oldest = m.channel
+			}
+		}
+		if total <= n.opts.MaxKept {
+			return
+		}
+		n.evict(oldest)
+		n.retain(oldest)
+	}
+}
+
+func (n *naive) evict(channel string) {
+	for i := range n.history {
+		if m := &n.history[i]; m.kept && m.channel == channel {
+			m.kept = false
+			return
+		}
+	}
+}
+
+// retain applies a channel's own bounds.
+func (n *naive) retain(channel string) {
+	for {
+		count, size := 0, 0
+		for _, m := range n.history {
+			if m.kept && m.channel == channel {
+				count++
+				size += m.size
+			}
+		}
+		idle := n.subscribers(channel) == 0
+		if idle && count == 0 {
+			n.forgotten = max(n.forgotten, n.evicted(channel))
+			delete(n.chans, channel)
+			return
+		}
+		if count <= n.opts.History || !idle && size <= backlogBytes {
+			return
+		}
+		n.evict(channel)
+	}
+}
+
+// evicted is the newest message of channel that is not kept.
+func (n *naive) evicted(channel string) uint64 {
+	newest := n.chans[channel].born
+	for _, m := range n.history {
+		if m.channel == channel && !m.kept && m.seq > newest {
+			newest = m.seq
+		}
+	}
+	return newest
+}
+
+// lost tells whether a message of the channels after cursor is not kept.
+func (n *naive) lost(cursor uint64, chans []*Channel) bool {
+	for _, m := range n.history {
+		if m.seq > cursor && !m.kept && slices.ContainsFunc(chans, func(c *Channel) bool { return c.name == m.channel }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *naive) since(cursor uint64, maxBytes int, chans []*Channel) (seqs []uint64, kept bool) {
+	for _, c := range chans {
+		if n.evicted(c.name) > cursor {
+			return nil, false
+		}
+	}
+	size := 0
+	for _, m := range n.history {
+		listens := slices.ContainsFunc(chans, func(c *Channel) bool { return c.name == m.channel })
+		if m.seq > cursor && listens && size < maxBytes {
+			seqs = append(seqs, m.seq)
+			size += m.size - messageOverhead
+		}
+	}
+	return seqs, true
+}
+
+// compare checks all that can be seen of b against the model.
+func (n *naive) compare(t *rapid.T, b *Broker) {
+	if b.seq != n.seq() || b.forgotten != n.forgotten || len(b.channels) != len(n.chans) {
+		t.Fatalf("sequence %d, forgotten %d, %d channels, want %d, %d, %d",
+			b.seq, b.forgotten, len(b.channels), n.seq(), n.forgotten, len(n.chans))
+	}
+	var names []string
+	for name := range n.chans {
+		if b.channels[name] == nil {
+			t.Fatalf("channel %s is gone", name)
+		}
+		if got, want := b.Subscribers(name), n.subscribers(name); got != want {
+			t.Fatalf("Subscribers(%s) = %d, want %d", name, got, want)
+		} else if want > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if got := b.Channels(); !slices.Equal(got, names) {
+		t.Fatalf("Channels() = %v, want %v", got, names)
+	}
+	m := b.kept.oldest
+	for _, want := range n.history {
+		if !want.kept {
+			continue
+		}
+		if m == nil || m.Seq != want.seq {
+			t.Fatalf("kept: %+v, want %+v", m, want)
+		}
+		m = m.newer
+	}
+	if m != nil {
+		t.Fatalf("kept: %+v, want nothing", m)
+	}
+	for i, in := range n.inboxes {
+		for _, m := range in.taken {
+			if !n.history[m.Seq-1].kept && (m.older != nil || m.newer != nil) {
+				t.Fatalf("message %d is no longer kept, and holds on to its neighbours", m.Seq)
+			}
+		}
+		if in.inbox.unserved != in.unserved {
+			t.Fatalf("inbox %d: %d bytes unserved, want %d", i, in.inbox.unserved, in.unserved)
+		}
+	}
+}
