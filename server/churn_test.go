@@ -18,7 +18,16 @@ import (
 // that descriptors are reused all the time, never see a byte that is not
 // theirs, nor miss one, and that nothing of them is left. The race detector
 // watches 100,000 of them.
-func TestChurn(t *testing.T) {
+func TestChurn(t *testing.T) { churn(t, FDTablesShared, 1) }
+
+// Ensure the same where each loop has a descriptor table of its own.
+func TestChurnTablePerLoop(t *testing.T) {
+	needPerLoop(t)
+	churn(t, FDTablesPerLoop, 4)
+}
+
+// churn makes a part of the connections that a churn is made of.
+func churn(t *testing.T, tables FDTables, part int64) {
 	connections := int64(20_000)
 	if raceEnabled {
 		connections = 100_000
@@ -26,7 +35,8 @@ func TestChurn(t *testing.T) {
 	if testing.Short() {
 		connections = 2_000
 	}
-	s, b := start(t, Config{Loops: 3, Keepalive: 50 * time.Millisecond, HeaderTimeout: time.Second}, channels.Options{})
+	connections /= part
+	s, b := start(t, Config{Loops: 3, FDTables: tables, Keepalive: 50 * time.Millisecond, HeaderTimeout: time.Second}, channels.Options{})
 	const rooms = 8
 
 	var publisher, clients sync.WaitGroup
