@@ -1,0 +1,147 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"millrace/channels"
+	"millrace/internal/fdtable"
+)
+
+// Ensure that tables and loops follow from the limit and what is asked for.
+func TestPlanCapacity(t *testing.T) {
+	cores := runtime.GOMAXPROCS(0)
+	shared := capacity{limit: 20_000, loops: cores, room: 19_688, streams: 19_688, accepted: 19_688 + 156}
+	tests := []struct {
+		name  string
+		cfg   Config
+		limit int
+		want  capacity
+	}{
+		{"nothing asked", Config{}, 20_000, shared},
+		{"as many as one table has room for", Config{MaxConnections: 19_688}, 20_000, shared},
+		{"shared all the same", Config{MaxConnections: 50_000, FDTables: FDTablesShared, Loops: 3}, 20_000,
+			capacity{limit: 20_000, loops: 3, room: 19_688, streams: 50_000, accepted: 50_000 + 156}},
+		{"a tiny limit", Config{Loops: 1}, 60, capacity{limit: 60, loops: 1, room: 1, streams: 1, accepted: 33}},
+		{"no limit to speak of", Config{Loops: 1}, 1 << 30,
+			capacity{limit: maxTable, loops: 1, room: maxTable - 1024, streams: maxTable - 1024, accepted: maxTable - 512}},
+	}
+	if fdtable.Supported() == nil {
+		tests = append(tests, []struct {
+			name  string
+			cfg   Config
+			limit int
+			want  capacity
+		}{
+			{"a million", Config{MaxConnections: 1_000_000}, 20_000,
+				capacity{limit: 20_000, perLoop: true, loops: 55, room: 55 * 19_688, streams: 1_000_000, accepted: 1_000_000 + 55*156}},
+			{"a table a loop", Config{FDTables: FDTablesPerLoop, Loops: 4}, 20_000,
+				capacity{limit: 20_000, perLoop: true, loops: 4, room: 4 * 19_688, streams: 4 * 19_688, accepted: 4*19_688 + 4*156}},
+		}...)
+	}
+	for _, tt := range tests {
+		if got, err := planCapacity(&tt.cfg, tt.limit); err != nil || got != tt.want {
+			t.Errorf("%s: %+v with a limit of %d gives %+v, %v; want %+v", tt.name, tt.cfg, tt.limit, got, err, tt.want)
+		}
+	}
+	if _, err := planCapacity(&Config{FDTables: "many"}, 20_000); !errors.Is(err, ErrConfig) {
+		t.Errorf(`descriptor tables "many": %v, want an ErrConfig`, err)
+	}
+	if fdtable.Supported() != nil {
+		if _, err := planCapacity(&Config{FDTables: FDTablesPerLoop}, 20_000); !errors.Is(err, ErrConfig) || !errors.Is(err, fdtable.ErrUnsupported) {
+			t.Errorf("a table per loop where there can be none: %v, want an ErrConfig that says so", err)
+		}
+	}
+}
+
+// needPerLoop skips a test where loops cannot have descriptor tables.
+func needPerLoop(t *testing.T) {
+	t.Helper()
+	if err := fdtable.Supported(); err != nil {
+		t.Skip(err)
+	}
+}
+
+// Ensure that with a table per loop the process's own table holds none of the
+// connections, each loop's holds its share and nothing that it does not need,
+// and a stream that is closed by the server is closed for its client at once.
+func TestTablePerLoop(t *testing.T) {
+	needPerLoop(t)
+	const loops, streams = 4, 200
+	before := openDescriptors(t)
+	s, b := start(t, Config{Loops: loops, FDTables: FDTablesPerLoop}, channels.Options{})
+	if now := openDescriptors(t); now != before+loops {
+		t.Errorf("the process's table has %d descriptors more, want the %d wakers", now-before, loops)
+	}
+	var clients []*client
+	for range streams {
+		clients = append(clients, subscribe(t, s, "/x"))
+	}
+	held := 0
+	for _, n := range ownTables(t) {
+		// Standard files, the runtime's poller and its wake descriptor, all
+		// wakers; poller, its own wake descriptor, and listener of the loop.
+		const fixed = 3 + 2 + loops + 3
+		if n < fixed {
+			t.Errorf("a loop's table has %d descriptors, want at least %d", n, fixed)
+		}
+		held += n - fixed
+	}
+	if held != streams {
+		t.Errorf("beside what they need the loops' tables hold %d descriptors, want the %d streams", held, streams)
+	}
+	for i := range 20 {
+		publish(t, b, "/x", fmt.Sprint(i), streams)
+	}
+	for _, c := range clients {
+		for i := range 20 {
+			c.want(fmt.Sprintf("data: %d\n\n", i))
+		}
+	}
+	s.Close()
+	for _, c := range clients {
+		if _, err := c.r.ReadByte(); err == nil || os.IsTimeout(err) {
+			t.Fatalf("after Close a client reads %v, want its end", err)
+		}
+	}
+	if left := ownTables(t); len(left) != 0 {
+		eventually(t, "the loops' threads have ended", func() bool { return len(ownTables(t)) == 0 })
+	}
+}
+
+// ownTables returns the sizes of the descriptor tables of this process's
+// threads that are not the process's own.
+func ownTables(t *testing.T) (sizes []int) {
+	t.Helper()
+	common := descriptorsOf(t, "/proc/self/fd")
+	tasks, err := filepath.Glob("/proc/self/task/*/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range tasks {
+		if fds := descriptorsOf(t, dir); len(fds) > 0 && !slices.Equal(fds, common) {
+			sizes = append(sizes, len(fds))
+		}
+	}
+	return sizes
+}
+
+// descriptorsOf lists a table, without the descriptor that lists it.
+func descriptorsOf(t *testing.T, dir string) (fds []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) { // else the thread has just ended
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if target, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil {
+			fds = append(fds, entry.Name()+" "+target)
+		}
+	}
+	return fds
+}
