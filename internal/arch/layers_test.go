@@ -12,7 +12,7 @@ import (
 var layers = [][]string{
 	{"cmd/*"},
 	{"server", "bench", "internal/admin", "internal/backplane/*"},
-	{"channels", "httpparse", "timerwheel", "internal/resp"},
+	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable"},
 }
 
 // testOnly are the packages that nothing but tests may import.
