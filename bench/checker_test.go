@@ -155,6 +155,35 @@ func TestCheckerInPieces(t *testing.T) {
 	}
 }
 
+// Whatever comes, a checker finds the same in one piece and byte by byte.
+func FuzzChecker(f *testing.F) {
+	f.Add(":\n\n"+wire(5, 1)+wire(6, 1), 1)
+	f.Add("id: a-1\n"+wire(5, 30)+":keepalive\n\n"+wire(6, 30), 30)
+	f.Add(wire(5, 700)+wire(5, 700), 700)
+	f.Add("data: 5\ndata: 5\n\n", 1)
+	f.Fuzz(func(t *testing.T, stream string, size int) {
+		size = 1 + int(uint(size)%1024)
+		events, pings, err := follow(5, size, stream)
+		e, p, err2 := follow(5, size, strings.Split(stream, "")...)
+		if e != events || p != pings || fmt.Sprint(err) != fmt.Sprint(err2) && errors.Unwrap(err) != errors.Unwrap(err2) {
+			t.Errorf("%q, size %d: in one piece %d events, %d pings, %v; byte by byte %d, %d, %v", stream, size, events, pings, err, e, p, err2)
+		}
+		// What it lets pass has the data that is due, whatever else there is.
+		due := uint64(5)
+		for line := range strings.Lines(stream) {
+			if due == 5+uint64(events) {
+				break
+			}
+			if data, ok := strings.CutPrefix(line, "data: "); ok {
+				if want := string(AppendPayload(nil, due, size)) + "\n"; data != want {
+					t.Errorf("%q, size %d: %d events found, but event %d is %q, want %q", stream, size, events, due, data, want)
+				}
+				due++
+			}
+		}
+	})
+}
+
 func TestCheckerAllocatesNothing(t *testing.T) {
 	const size = 100
 	var stream []byte

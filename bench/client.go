@@ -65,9 +65,8 @@ type client struct {
 // goal is something that somebody waits for: all streams open, or an event on
 // all of them.
 type goal struct {
-	event  int // index in Report.Arrivals; -1 for open
-	client *client
-	done   chan<- error
+	event int // index in Report.Arrivals; -1 for open
+	done  chan<- error
 }
 
 // newClient returns a client for each cfg.Loops-th stream from number on.
@@ -139,7 +138,7 @@ func (c *client) reached(event int) bool {
 	if c.connecting > 0 || c.next < c.cfg.Streams {
 		return false
 	}
-	return event < 0 || event < len(c.report.Arrivals) && c.report.Arrivals[event].Streams == c.live || c.live == 0
+	return event < 0 || c.live == 0 || event < len(c.report.Arrivals) && c.report.Arrivals[event].Streams == c.live
 }
 
 // connectMore opens streams until there are enough under way.

@@ -147,16 +147,17 @@ func (l *floorLoop) on(fd int32, _, _ bool) {
 	if c.place >= 0 {
 		return
 	}
+	const blank = "\r\n\r\n"
 	for _, b := range l.buf[:n] {
-		switch {
-		case b == "\r\n\r\n"[c.matched]:
+		switch b {
+		case blank[c.matched]:
 			c.matched++
-		case b == '\r':
+		case '\r':
 			c.matched = 1
 		default:
 			c.matched = 0
 		}
-		if c.matched == 4 {
+		if int(c.matched) == len(blank) {
 			l.answer(fd, c)
 			return
 		}
@@ -164,16 +165,18 @@ func (l *floorLoop) on(fd int32, _, _ bool) {
 }
 
 func (l *floorLoop) accept() {
-	fd, err := accept(l.listener)
-	if err != nil {
-		return
-	}
-	if missing := int(fd) + 1 - len(l.table); missing > 0 {
-		l.table = append(l.table, make([]floorConn, missing)...)
-	}
-	l.table[fd] = floorConn{place: -1}
-	if l.poller.watch(fd) != nil {
-		unix.Close(int(fd))
+	for {
+		fd, err := accept(l.listener)
+		if err != nil {
+			return // no more, most likely; whatever it is, the poller comes back
+		}
+		if missing := int(fd) + 1 - len(l.table); missing > 0 {
+			l.table = append(l.table, make([]floorConn, missing)...)
+		}
+		l.table[fd] = floorConn{place: -1}
+		if l.poller.watch(fd) != nil {
+			unix.Close(int(fd))
+		}
 	}
 }
 

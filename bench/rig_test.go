@@ -84,6 +84,29 @@ func (r *rig) broadcast() time.Duration {
 	return r.cpu() - before
 }
 
+// pipeline delivers so many events, published together, to every stream of
+// millrace.
+func (r *rig) pipeline(client *redis.Client, events int) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	p := client.Pipeline()
+	for range events {
+		p.Publish(ctx, rigTarget, AppendPayload(nil, r.next, r.size))
+		r.next++
+	}
+	answers, err := p.Exec(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i, a := range answers {
+		if n := a.(*redis.IntCmd).Val(); n != int64(r.streams) {
+			r.t.Fatalf("event %d of %d: %d receivers, want %d", i, events, n, r.streams)
+		}
+	}
+	r.await(r.next - 1)
+}
+
 // await waits until every stream has the event.
 func (r *rig) await(event uint64) {
 	r.t.Helper()
