@@ -63,8 +63,8 @@ func (cfg *Config) check() error {
 	if cfg.MaxConnections < 0 {
 		return fmt.Errorf("%w: at most %d connections, want 1 or more, or 0 for what the limits allow", ErrConfig, cfg.MaxConnections)
 	}
-	if _, _, err := net.SplitHostPort(cfg.Listen); err != nil {
-		return fmt.Errorf("%w: listen address %q, want host:port or :port: %v", ErrConfig, cfg.Listen, err)
+	if _, err := net.ResolveTCPAddr("tcp", cfg.Listen); err != nil {
+		return fmt.Errorf("%w: listen address %q, want host:port or :port: %w", ErrConfig, cfg.Listen, err)
 	}
 	for _, d := range []struct {
 		name string

@@ -76,25 +76,31 @@ type Server struct {
 	running sync.WaitGroup // Serve and the connections; not added to once stopped is closed
 }
 
-// Listen opens the TCP address addr. An address that is not a loopback one is
-// refused with ErrNoPassword if there is no password.
+// Listen opens the TCP address addr, unless Check refuses it.
 func Listen(addr string, cfg Config) (*Server, error) {
-	tcp, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("admin address %q: %w", addr, err)
-	}
-	if err := checkExposure(tcp, cfg); err != nil {
+	if err := Check(addr, cfg); err != nil {
 		return nil, err
 	}
-	ln, err := net.ListenTCP("tcp", tcp)
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin address %q: %w", addr, err)
 	}
 	return New(ln, cfg)
 }
 
+// Check reports what is wrong with addr and cfg, and opens nothing. An address
+// that is not a loopback one is refused with ErrNoPassword if there is no
+// password.
+func Check(addr string, cfg Config) error {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("admin address %q, want host:port: %w", addr, err)
+	}
+	return checkExposure(tcp, cfg)
+}
+
 // New returns a server of the connections that ln accepts. It refuses what
-// Listen would refuse; otherwise the server owns ln.
+// Check would refuse; otherwise the server owns ln.
 func New(ln net.Listener, cfg Config) (*Server, error) {
 	if err := checkExposure(ln.Addr(), cfg); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func TestListen(t *testing.T) {
 		{"0.0.0.0:7379", "", "admin address 0.0.0.0:7379: reachable from other hosts"},
 		{"[::]:7379", "", "admin address [::]:7379: reachable from other hosts"},
 		{"192.0.2.1:7379", "", "admin address 192.0.2.1:7379: reachable from other hosts"},
-		{"7379", "", `admin address "7379": address 7379: missing port in address`},
+		{"7379", "", `admin address "7379", want host:port: address 7379: missing port in address`},
 		{"192.0.2.1:0", "secret", `admin address "192.0.2.1:0": listen tcp`},
 	} {
 		s, err := Listen(tt.addr, Config{Password: tt.password, Broker: &recorder{}})

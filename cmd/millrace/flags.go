@@ -1,0 +1,108 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// newParser returns a parser of command lines into target, whose fields may
+// have the tags min and max besides those of kong. A flag that is not given is
+// looked for in the environment: --max-connections is MILLRACE_MAX_CONNECTIONS.
+func newParser(target any, options ...kong.Option) *kong.Kong {
+	return kong.Must(target, append([]kong.Option{
+		kong.Name("millrace"),
+		kong.Description("A server that holds a very large number of event streams (Server-Sent Events) and broadcasts to them."),
+		kong.DefaultEnvars("MILLRACE"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		reader("text", func(text string) (string, error) { return text, nil }),
+		reader("a whole number", strconv.Atoi),
+		reader("a duration such as 500ms, 15s or 1h30m", time.ParseDuration),
+		reader("a level: debug, info, warn or error", parseLevel),
+		reader("a size such as 65536, 64KiB, 256MiB or 1GiB", parseSize),
+	}, options...)...)
+}
+
+// reader has fields of type T read by parse, within the bounds of their tags.
+// want says what parse takes.
+func reader[T cmp.Ordered](want string, parse func(string) (T, error)) kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		low, high := ctx.Value.Tag.Get("min"), ctx.Value.Tag.Get("max")
+		want := want
+		if low != "" {
+			want += ", at least " + low
+		}
+		if high != "" {
+			want += ", at most " + high
+		}
+		token, err := ctx.Scan.PopValue("")
+		switch {
+		case err != nil && token.IsEOL():
+			return fmt.Errorf("the value is missing, want %s", want)
+		case err != nil:
+			return fmt.Errorf("the value is missing before %q, want %s", token, want)
+		}
+		v, err := parse(token.String())
+		bound := func(text string, fallback T) T {
+			if text == "" {
+				return fallback
+			}
+			bound, err := parse(text)
+			if err != nil {
+				panic(err) // the tag is wrong
+			}
+			return bound
+		}
+		if err != nil || v < bound(low, v) || v > bound(high, v) {
+			return fmt.Errorf("%q, want %s", token, want)
+		}
+		target.Set(reflect.ValueOf(v))
+		return nil
+	}))
+}
+
+func parseLevel(text string) (level slog.Level, err error) {
+	return level, level.UnmarshalText([]byte(text))
+}
+
+// size is a number of bytes.
+type size int
+
+// sizeUnits are the units of a size, largest first.
+var sizeUnits = []struct {
+	name  string
+	bytes size
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}}
+
+func parseSize(text string) (size, error) {
+	for _, unit := range sizeUnits {
+		digits, ok := strings.CutSuffix(text, unit.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 63)
+		if err != nil || n > uint64(math.MaxInt/unit.bytes) {
+			break
+		}
+		return size(n) * unit.bytes, nil
+	}
+	return 0, errors.New("not a size")
+}
+
+// String returns s in the largest unit that it is a multiple of.
+func (s size) String() string {
+	for _, unit := range sizeUnits {
+		if s >= unit.bytes && s%unit.bytes == 0 {
+			return fmt.Sprintf("%d%s", s/unit.bytes, unit.name)
+		}
+	}
+	return "0B"
+}

@@ -1,0 +1,76 @@
+// Command millrace holds event streams (Server-Sent Events) and broadcasts to
+// them what is published at its admin port. `millrace serve`, or millrace
+// without a command, is the server; the other commands talk to one.
+//
+// The exit status is 0 for success, 2 for a command line or environment that
+// cannot be meant, and 1 for everything else that went wrong. Errors are one
+// line on stderr.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// errUsage is wrapped by errors that a different command line would avoid.
+var errUsage = errors.New("usage")
+
+// errReported is what a command returns that has told of its failure itself.
+var errReported = errors.New("reported")
+
+// commands are all that there are; each has its fields, which are its flags and
+// arguments, and its Run in the file of its name.
+type commands struct {
+	Serve   serveCommand   `cmd:"" default:"withargs" help:"Hold event streams and broadcast to them. This is the default command."`
+	Version versionCommand `cmd:"" help:"Print the version of millrace, of Go and of the platform."`
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run executes the command line and returns the exit status.
+func run(args []string) int {
+	// The first signal asks a command to end in order. From then on signals do
+	// what they do by themselves: a second one ends the process at once.
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, release)
+	defer release()
+
+	parser := newParser(new(commands), kong.BindTo(ctx, (*context.Context)(nil)))
+	command, err := parser.Parse(args)
+	if err != nil {
+		err = explain(err)
+	} else {
+		err = command.Run()
+	}
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errReported):
+		return 1
+	}
+	// Values are quoted from where they came; none may break the line.
+	text := strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(err.Error())
+	if errors.Is(err, errUsage) {
+		text = strings.TrimPrefix(text, errUsage.Error()+": ")
+		fmt.Fprintf(os.Stderr, "millrace: error: %s (try --help)\n", text)
+		return 2
+	}
+	fmt.Fprintf(os.Stderr, "millrace: error: %s\n", text)
+	return 1
+}
+
+// explain makes a usage error of what the parser returned, and says what would
+// be right where the parser does not.
+func explain(err error) error {
+	if argument, ok := strings.CutPrefix(err.Error(), "unexpected argument "); ok {
+		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, publish, subscribe or version) or flags of it", errUsage, argument)
+	}
+	return fmt.Errorf("%w: %w", errUsage, err)
+}

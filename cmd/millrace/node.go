@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"millrace/channels"
+	"millrace/httpparse"
+	"millrace/internal/admin"
+	"millrace/server"
+)
+
+// adminOff is the value of --admin for no admin port.
+const adminOff = "off"
+
+// node is a whole server: its two ports, and the broker between them.
+type node struct {
+	public      *server.Server
+	admin       *admin.Server // nil when it is off
+	adminFailed chan error    // receives an error when the admin port cannot go on
+}
+
+// open opens the ports of a node. It opens neither when something is wrong with
+// the flags.
+func (c *serveCommand) open(log *slog.Logger) (*node, error) {
+	if err := c.checkContradictions(); err != nil {
+		return nil, err
+	}
+	aliases, err := c.aliases()
+	if err != nil {
+		return nil, err
+	}
+	broker := channels.NewBroker(channels.Options{
+		History:       c.History,
+		MaxKept:       int(c.HistoryBytes),
+		MaxEventBytes: int(c.MaxEventBytes),
+	})
+	adminConfig := admin.Config{
+		Broker:        broker,
+		Password:      c.AdminPassword,
+		MaxEventBytes: int(c.MaxEventBytes),
+		Version:       version(),
+		Logger:        log,
+	}
+	if c.Admin != adminOff {
+		if err := admin.Check(c.Admin, adminConfig); err != nil {
+			return nil, fmt.Errorf("%w: --admin: %w", errUsage, err)
+		}
+	}
+
+	n := &node{adminFailed: make(chan error, 1)}
+	n.public, err = server.New(server.Config{
+		Listen:         c.Listen,
+		Loops:          c.Loops,
+		MaxConnections: c.MaxConnections,
+		FDTables:       c.FDTables,
+		Keepalive:      c.Keepalive,
+		HeaderTimeout:  c.HeaderTimeout,
+		SlowTimeout:    c.SlowTimeout,
+		MaxLifetime:    c.MaxLifetime,
+		Retry:          c.Retry,
+		AllowOrigins:   c.AllowOrigin,
+		Aliases:        aliases,
+		Head:           httpparse.Limits{MaxBytes: int(c.MaxHeadBytes), MaxHeaders: c.MaxHeaders},
+		LogConnections: c.LogConnections,
+		Logger:         log,
+	}, broker)
+	if err != nil {
+		return nil, startError(err, "--listen")
+	}
+	if c.Admin != adminOff {
+		adminConfig.Info = infoSection(n.public.Stats)
+		if n.admin, err = admin.Listen(c.Admin, adminConfig); err != nil {
+			n.public.Close()
+			return nil, startError(err, "--admin")
+		}
+	}
+	return n, nil
+}
+
+// start sets both ports to work.
+func (n *node) start() {
+	n.public.Start()
+	if n.admin != nil {
+		go func() {
+			if err := n.admin.Serve(); err != nil {
+				n.adminFailed <- err
+			}
+		}()
+	}
+}
+
+// close closes the ports, the admin port first: events that it has accepted
+// still reach the streams.
+func (n *node) close() {
+	if n.admin != nil {
+		n.admin.Close()
+	}
+	n.public.Close()
+}
+
+// adminAddr is the address of the admin port, or that it is off.
+func (n *node) adminAddr() string {
+	if n.admin == nil {
+		return adminOff
+	}
+	return n.admin.Addr().String()
+}
+
+// aliases returns the channel that each path of --alias stands for.
+func (c *serveCommand) aliases() (map[string]string, error) {
+	channelOf := make(map[string]string, len(c.Alias))
+	for _, alias := range c.Alias {
+		path, channel, ok := strings.Cut(alias, "=")
+		if !ok {
+			return nil, fmt.Errorf("%w: --alias: %q, want PATH=CHANNEL", errUsage, alias)
+		}
+		if other, twice := channelOf[path]; twice && other != channel {
+			return nil, fmt.Errorf("%w: --alias: the path %q stands for %q and for %q, want one channel", errUsage, path, other, channel)
+		}
+		channelOf[path] = channel
+	}
+	return channelOf, nil
+}
+
+// checkContradictions reports flags of which each is right, but not together.
+func (c *serveCommand) checkContradictions() error {
+	if c.Admin == adminOff && c.AdminPassword != "" {
+		return fmt.Errorf("%w: --admin-password is set while --admin is %q: want an address, or no password", errUsage, adminOff)
+	}
+	if c.History > 0 && c.HistoryBytes < c.MaxEventBytes {
+		return fmt.Errorf("%w: --history-bytes: %v is less than one event may have, want at least the %v of --max-event-bytes",
+			errUsage, c.HistoryBytes, c.MaxEventBytes)
+	}
+	return nil
+}
+
+// startError says what to do about err, which opening the address of flag has
+// returned.
+func startError(err error, flag string) error {
+	switch {
+	case errors.Is(err, server.ErrConfig):
+		return fmt.Errorf("%w: %w", errUsage, err)
+	case server.IsInUse(err):
+		return fmt.Errorf("%w: end what has the port, or choose another with %s HOST:PORT", err, flag)
+	}
+	return err
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"millrace/server"
+)
+
+// serveCommand is the server.
+type serveCommand struct {
+	Listen      string   `group:"Public port" default:":8080" placeholder:"HOST:PORT" help:"Address for event streams; port 0 picks a free one. [${default}]"`
+	Alias       []string `group:"Public port" placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
+	AllowOrigin []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, or * for all; repeatable. [none]"`
+
+	Admin         string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
+	AdminPassword string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+
+	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a silent stream; 0 for no pings. [${default}]"`
+	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
+	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`
+	SlowTimeout  time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"How long a stream may be behind; 0 for ever. [${default}]"`
+	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed; 0 for never. [${default}]"`
+	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`
+
+	MaxConnections int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
+	Loops          int             `group:"Limits" default:"0" min:"0" max:"1024" placeholder:"N" help:"Event loops; 0 for one a core. [${default}]"`
+	FDTables       server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
+	MaxEventBytes  size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
+	HeaderTimeout  time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
+	MaxHeadBytes   size            `group:"Limits" default:"8KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
+	MaxHeaders     int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`
+
+	LogFormat      string     `group:"Logging" default:"text" enum:"text,json" placeholder:"FORMAT" help:"Form of the log on stderr: text or json. [${default}]"`
+	LogLevel       slog.Level `group:"Logging" default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. [${default}]"`
+	LogConnections bool       `group:"Logging" help:"Log the beginning and the end of every stream. [off]"`
+}
+
+// Run serves until ctx is done or the server fails.
+func (c *serveCommand) Run(ctx context.Context) error { return c.serve(ctx, os.Stderr) }
+
+// serve is Run with a place for the log.
+func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
+	began := time.Now()
+	log := c.logger(stderr)
+	n, err := c.open(log)
+	if err != nil {
+		return err
+	}
+	n.start()
+	c.logStart(log, n)
+
+	select {
+	case <-ctx.Done():
+		log.Info("millrace is stopping", "why", context.Cause(ctx).Error())
+	case err = <-n.public.Failed():
+	case err = <-n.adminFailed:
+	}
+	if err != nil {
+		log.Error("millrace has failed and is stopping", "error", err)
+		err = errReported
+	}
+	n.close()
+	stats := n.public.Stats()
+	log.Info("millrace has stopped", "uptime", time.Since(began).Round(time.Millisecond).String(),
+		"accepted", stats.Accepted, "deliveries", stats.Deliveries, "writes", stats.Writes,
+		"bytes", stats.Bytes, "keepalives", stats.Pings)
+	return err
+}
+
+// logStart says where the server can be reached and what it may hold.
+func (c *serveCommand) logStart(log *slog.Logger, n *node) {
+	public := n.public
+	log.Info("millrace is ready", "public", public.Addr().String(), "admin", n.adminAddr(),
+		"loops", public.Loops(), "descriptor_limit", public.DescriptorLimit(), "fd_tables", string(public.FDTables()),
+		"max_connections", public.MaxConnections(), "keepalive", c.Keepalive.String(), "history", c.History,
+		"version", version())
+	if room, most := public.Room(), public.MaxConnections(); room < most {
+		limit := most + 1024 // the most that the server reserves for other descriptors
+		log.Warn("the descriptor limit has no room for --max-connections: accepting will pause before",
+			"max_connections", most, "room", room, "descriptor_limit", public.DescriptorLimit(),
+			"remedy", fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the systemd unit", limit, limit))
+	}
+}
+
+func (c *serveCommand) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
