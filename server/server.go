@@ -73,7 +73,6 @@ func (s *Server) openLoops() error {
 	// Every waker comes before the first table is copied: a number by which one
 	// loop wakes another must mean the same in all tables.
 	shared := newTable(s.capacity.limit)
-	var wakers []int
 	for i := range s.capacity.loops {
 		table := shared
 		if s.capacity.perLoop && i > 0 {
@@ -84,7 +83,6 @@ func (s *Server) openLoops() error {
 			return err
 		}
 		s.loops = append(s.loops, l)
-		wakers = append(wakers, int(l.waker.read))
 	}
 	for _, l := range s.loops {
 		opened := make(chan error, 1)
@@ -95,7 +93,7 @@ func (s *Server) openLoops() error {
 		}
 		if !s.capacity.perLoop {
 			go live(nil)
-		} else if err := fdtable.Go(wakers, live); err != nil {
+		} else if err := fdtable.Go(live); err != nil {
 			s.running.Done()
 			return err
 		}

@@ -4,9 +4,10 @@
 //
 // [Go] is all there is, with [Supported] to ask before. The thread begins with a
 // copy of the process's table (unshare(2), CLONE_FILES), of which everything is
-// closed but standard input, output and error, what the runtime's own poller
-// needs, and what the caller names. What the goroutine opens, only it can use;
-// what the rest of the process opens later, it cannot.
+// closed but standard input, output and error, and the pollers and eventfds that
+// were open when Go was called: a number by which one thread wakes another must
+// mean the same in all tables. What the goroutine opens, only it can use; what
+// the rest of the process opens later, it cannot.
 //
 // Why this is sound in Go. A goroutine that stays locked to its thread is the
 // only one to run on it, so no other meets the wrong table. New threads are

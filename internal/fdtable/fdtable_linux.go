@@ -16,39 +16,38 @@ import (
 // afterwards. Safe for concurrent use.
 var Supported = sync.OnceValue(func() error {
 	tried := make(chan error, 1)
-	if err := Go(nil, func(err error) { tried <- err }); err != nil {
+	if err := Go(func(err error) { tried <- err }); err != nil {
 		return err
 	}
 	return <-tried
 })
 
-// Go starts f on a thread with a descriptor table of its own, in which the
-// descriptors of keep still are what they are now. The thread ends when f
-// returns, and with it what is left open in its table. f is told when the table
-// could not be made; then it runs with that of the process. Go itself fails when
-// it cannot tell which descriptors the runtime needs.
-func Go(keep []int, f func(err error)) error {
-	needed, err := runtimeDescriptors()
+// Go starts f on a thread with a descriptor table of its own. The thread ends
+// when f returns, and with it what is left open in its table. f is told when the
+// table could not be made; then it runs with that of the process. Go itself fails
+// when it cannot tell which descriptors have to be kept.
+func Go(f func(err error)) error {
+	kept, err := pollers()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	keep = slices.Concat([]int{0, 1, 2}, needed, keep)
-	slices.Sort(keep)
-	go lockedTo(keep, f)
+	kept = append(kept, 0, 1, 2)
+	slices.Sort(kept)
+	go lockedTo(kept, f)
 	return nil
 }
 
 // lockedTo runs f on the thread it finds itself on, unless that is the first of
 // the process: the first outlives its goroutine, and its table is the one that
 // /proc/<pid>/fd shows.
-func lockedTo(keep []int, f func(error)) {
+func lockedTo(kept []int, f func(error)) {
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
 	if unix.Gettid() == unix.Getpid() {
 		elsewhere := make(chan struct{})
 		go func() {
 			runtime.LockOSThread()
 			close(elsewhere)
-			lockedTo(keep, f)
+			lockedTo(kept, f)
 		}()
 		<-elsewhere // holding the first thread until the other has one
 		runtime.UnlockOSThread()
@@ -58,13 +57,13 @@ func lockedTo(keep []int, f func(error)) {
 		f(fmt.Errorf("%w: %w", ErrUnsupported, os.NewSyscallError("unshare", err)))
 		return
 	}
-	f(closeAllBut(keep))
+	f(closeAllBut(kept))
 }
 
-// closeAllBut closes what is open but keep, which is sorted.
-func closeAllBut(keep []int) error {
+// closeAllBut closes what is open but kept, which is sorted.
+func closeAllBut(kept []int) error {
 	first := 0
-	for _, fd := range append(keep, -1) {
+	for _, fd := range append(kept, -1) {
 		last := fd - 1
 		if fd < 0 {
 			last = int(^uint32(0) >> 1)
@@ -79,11 +78,10 @@ func closeAllBut(keep []int) error {
 	return nil
 }
 
-// runtimeDescriptors returns those of the runtime's poller, which exists from
-// the first call on at the latest. Nothing else of the process is open then
-// that looks the same, if the caller asks before it opens pollers itself.
-var runtimeDescriptors = sync.OnceValues(func() ([]int, error) {
-	r, w, err := os.Pipe() // the poller comes with the first file that needs it
+// pollers returns the descriptors of the process that are epoll instances or
+// eventfds, those of the runtime among them.
+func pollers() ([]int, error) {
+	r, w, err := os.Pipe() // the runtime's poller comes with the first file that needs it
 	if err != nil {
 		return nil, err
 	}
@@ -108,4 +106,4 @@ var runtimeDescriptors = sync.OnceValues(func() ([]int, error) {
 		return nil, fmt.Errorf("no poller among %d descriptors in /proc/self/fd", len(entries))
 	}
 	return found, nil
-})
+}

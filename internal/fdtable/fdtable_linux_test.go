@@ -15,10 +15,10 @@ import (
 )
 
 // inside runs f on a thread with its own table and waits for its end.
-func inside(t *testing.T, keep []int, f func() error) {
+func inside(t *testing.T, f func() error) {
 	t.Helper()
 	done := make(chan error, 1)
-	err := Go(keep, func(err error) {
+	err := Go(func(err error) {
 		if err == nil {
 			err = f()
 		}
@@ -53,26 +53,29 @@ func TestSupported(t *testing.T) {
 	}
 }
 
-// Ensure that a thread begins with what it was given, and that what it opens
-// and closes is its own business.
+// Ensure that a thread begins with the standard files and with what wakes
+// others, and that what it opens and closes is its own business.
 func TestTableOfItsOwn(t *testing.T) {
-	kept, err := os.Open(os.DevNull)
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer kept.Close()
-	lost, err := os.Open(os.DevNull)
+	defer unix.Close(wake)
+	file, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lost.Close()
-	needed, err := runtimeDescriptors()
+	defer file.Close()
+	want, err := pollers()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := slices.Concat([]int{0, 1, 2, int(kept.Fd())}, needed)
+	if len(want) < 3 || !slices.Contains(want, wake) {
+		t.Errorf("pollers and eventfds are %v, want at least those of the runtime and %d", want, wake)
+	}
+	want = append(want, 0, 1, 2)
 	slices.Sort(want)
-	inside(t, []int{int(kept.Fd())}, func() error {
+	inside(t, func() error {
 		got, err := table()
 		if err != nil || !slices.Equal(got, want) {
 			return fmt.Errorf("the thread begins with descriptors %v (%v), want %v", got, err, want)
@@ -80,9 +83,9 @@ func TestTableOfItsOwn(t *testing.T) {
 		if unix.Gettid() == unix.Getpid() {
 			return fmt.Errorf("it runs on the first thread of the process")
 		}
-		return unix.Close(int(kept.Fd()))
+		return unix.Close(wake)
 	})
-	if _, err := kept.Stat(); err != nil {
+	if _, err := unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
 		t.Errorf("what the thread closed is closed outside: %v", err)
 	}
 }
@@ -111,7 +114,7 @@ func TestPastTheLimit(t *testing.T) {
 	hold := make(chan struct{})
 	held := make(chan error)
 	for range threads {
-		err := Go(nil, func(err error) {
+		err := Go(func(err error) {
 			for i := 0; err == nil && i < each; i++ {
 				_, err = unix.Open(os.DevNull, unix.O_RDONLY, 0)
 			}

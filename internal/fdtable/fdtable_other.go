@@ -13,4 +13,4 @@ func Supported() error {
 }
 
 // Go returns the error of Supported.
-func Go(keep []int, f func(err error)) error { return Supported() }
+func Go(f func(err error)) error { return Supported() }
