@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +29,6 @@ const (
 
 const (
 	readSize = 64 << 10 // bytes read at once
-	// maxHead bounds a response head, in bytes.
-	maxHead = 16 << 10
 	// maxEvents bounds how many events have their arrival times kept.
 	maxEvents = 1 << 20
 	// maxPingBuckets bounds the histogram of pings: the last bucket counts
@@ -48,9 +43,8 @@ type client struct {
 	poller poller
 	now    time.Duration
 
-	table   []stream         // by descriptor
-	partial map[int32][]byte // unfinished response heads
-	head    []byte           // a response head that was found good; most are equal
+	table   []stream // by descriptor
+	heads   heads
 	request []byte
 	buf     []byte
 
@@ -74,7 +68,7 @@ func newClient(cfg *Config, number int, since time.Duration) (*client, error) {
 	c := &client{
 		cfg:     cfg,
 		next:    number,
-		partial: make(map[int32][]byte),
+		heads:   heads{partial: make(map[int32][]byte)},
 		request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", cfg.Target, cfg.Addr),
 		buf:     make([]byte, readSize),
 		report:  Report{PingsSince: since},
@@ -216,7 +210,7 @@ func (c *client) receive(fd int32, s *stream) {
 	p := c.buf[:n]
 	if s.phase == phaseHead {
 		var whole bool
-		if p, whole, err = c.takeHead(fd, p); err != nil {
+		if p, whole, err = c.heads.take(fd, p); err != nil {
 			c.end(fd, err)
 			return
 		}
@@ -240,50 +234,6 @@ func (c *client) receive(fd int32, s *stream) {
 			c.pinged()
 		}
 	}
-}
-
-// takeHead takes the response head from what has come of a stream, and returns
-// what is behind it. whole is false while the head is not complete.
-func (c *client) takeHead(fd int32, p []byte) (rest []byte, whole bool, err error) {
-	if rest, ok := bytes.CutPrefix(p, c.head); ok && c.head != nil && c.partial[fd] == nil {
-		return rest, true, nil
-	}
-	p = append(c.partial[fd], p...)
-	const blank = "\r\n\r\n"
-	end := bytes.Index(p, []byte(blank))
-	switch {
-	case end > maxHead || end < 0 && len(p) > maxHead:
-		return nil, false, fmt.Errorf("%w: a response head of more than %d bytes", ErrRefused, maxHead)
-	case end < 0:
-		c.partial[fd] = p
-		return nil, false, nil
-	}
-	delete(c.partial, fd)
-	head, rest := p[:end+len(blank)], p[end+len(blank):]
-	if err := checkHead(head); err != nil {
-		return nil, false, err
-	}
-	c.head = head
-	return rest, true, nil
-}
-
-// checkHead reports why a response head is not that of an event stream that
-// can be followed.
-func checkHead(head []byte) error {
-	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)
-	if err != nil {
-		return fmt.Errorf("%w: %.80q: %v", ErrRefused, head, err)
-	}
-	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	switch {
-	case r.StatusCode != http.StatusOK:
-		return fmt.Errorf("%w: status %s", ErrRefused, r.Status)
-	case !strings.EqualFold(strings.TrimSpace(media), "text/event-stream"):
-		return fmt.Errorf("%w: Content-Type %q", ErrRefused, media)
-	case r.TransferEncoding != nil || r.ContentLength >= 0:
-		return fmt.Errorf("%w: not delimited by the end of the connection", ErrRefused)
-	}
-	return nil
 }
 
 // opened counts a stream that has its response head.
@@ -332,7 +282,7 @@ func (c *client) end(fd int32, err error) {
 	} else {
 		c.connecting--
 	}
-	delete(c.partial, fd)
+	c.heads.forget(fd)
 	s.phase = phaseFree
 	unix.Close(int(fd))
 	c.ended(int(s.number), err)
@@ -350,8 +300,8 @@ func (c *client) ended(number int, err error) {
 func (c *client) snapshot() Report {
 	r := c.report
 	r.Open = c.live
-	r.Errors = append([]string(nil), r.Errors...)
-	r.Arrivals = append([]Arrival(nil), r.Arrivals...)
-	r.PingTimes = append([]int(nil), r.PingTimes...)
+	r.Errors = slices.Clone(r.Errors)
+	r.Arrivals = slices.Clone(r.Arrivals)
+	r.PingTimes = slices.Clone(r.PingTimes)
 	return r
 }

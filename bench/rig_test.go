@@ -143,6 +143,18 @@ func (r *rig) report() Report {
 	return report
 }
 
+// spread returns the median time from the first stream's arrival to the last
+// one's, of that many newest events.
+func (r *rig) spread(events int) time.Duration {
+	r.t.Helper()
+	arrivals := r.report().Arrivals
+	var all []time.Duration
+	for _, a := range arrivals[len(arrivals)-events:] {
+		all = append(all, a.Last-a.First)
+	}
+	return median(all).Round(time.Microsecond)
+}
+
 // MillracePart is millrace as a part for ServeParts: its server and its admin
 // port, as cmd/millrace wires them.
 type MillracePart struct{ server *server.Server }
