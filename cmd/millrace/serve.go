@@ -53,6 +53,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
 	}
 	n.start()
 	c.logStart(log, n)
+	stopping := n.tellSystemd(log)
 
 	select {
 	case <-ctx.Done():
@@ -64,6 +65,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
 		log.Error("millrace has failed and is stopping", "error", err)
 		err = errReported
 	}
+	stopping()
 	n.close()
 	stats := n.public.Stats()
 	log.Info("millrace has stopped", "uptime", time.Since(began).Round(time.Millisecond).String(),

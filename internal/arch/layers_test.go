@@ -16,7 +16,7 @@ var layers = [][]string{
 }
 
 // testOnly are the packages that nothing but tests may import.
-var testOnly = []string{"internal/arch", "internal/interop", "internal/testenv"}
+var testOnly = []string{"deploy", "internal/arch", "internal/interop", "internal/testenv"}
 
 // Ensure that imports point downward, whatever the platform. Tests are exempt.
 func TestLayers(t *testing.T) {

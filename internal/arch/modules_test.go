@@ -19,6 +19,7 @@ type module struct {
 // download: weigh what it saves before adding one.
 var modules = []module{
 	{"github.com/alecthomas/kong", []string{"cmd/*"}, "command line with environment and help"},
+	{"github.com/coreos/go-systemd/v22", []string{"cmd/millrace"}, "systemd's readiness and watchdog, with its rules of addresses and owners"},
 	{"github.com/panjf2000/gnet/v2", []string{"server", "bench"}, "pollers and sockets: epoll and kqueue, proven"},
 	{"github.com/redis/go-redis/v9", nil, "a Redis client for the tests to publish with"},
 	{"github.com/tmaxmax/go-sse", nil, "an EventSource for the tests to subscribe with"},
