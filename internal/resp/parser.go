@@ -8,8 +8,8 @@ import (
 
 var (
 	// ErrProtocol is the head of every error that bad input causes. The stream
-	// behind it has no meaning any more: send the error and close. Its text is
-	// Redis's, capital and all, because it goes out on the wire.
+	// behind it has no meaning any more: send the error and close.
+	//lint:ignore ST1005 it goes out on the wire, worded as Redis words it
 	ErrProtocol = errors.New("Protocol error")
 
 	// ErrCrossProtocol is returned for an HTTP request: a browser has been
