@@ -28,8 +28,10 @@ var errReported = errors.New("reported")
 // commands are all that there are; each has its fields, which are its flags and
 // arguments, and its Run in the file of its name.
 type commands struct {
-	Serve   serveCommand   `cmd:"" default:"withargs" help:"Hold event streams and broadcast to them. This is the default command."`
-	Version versionCommand `cmd:"" help:"Print the version of millrace, of Go and of the platform."`
+	Serve     serveCommand     `cmd:"" default:"withargs" help:"Hold event streams and broadcast to them. This is the default command."`
+	Publish   publishCommand   `cmd:"" help:"Publish events through the admin port, and print the number of receivers."`
+	Subscribe subscribeCommand `cmd:"" help:"Print the events of a stream, one a line."`
+	Version   versionCommand   `cmd:"" help:"Print the version of millrace, of Go and of the platform."`
 }
 
 func main() { os.Exit(run(os.Args[1:])) }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// firstRetry is the reconnection delay until the server tells another.
+const firstRetry = 3 * time.Second
+
+// errRefused is wrapped by errors about an answer that is no event stream. To
+// ask again would not help.
+var errRefused = errors.New("no event stream")
+
+// errDone is returned when all is printed that was asked for.
+var errDone = errors.New("done")
+
+// subscribeCommand prints an event stream.
+type subscribeCommand struct {
+	URL string `arg:"" name:"url" help:"Where the stream is, such as localhost:8080/rooms/42. http:// may be left out."`
+
+	Count int  `short:"n" env:"-" min:"0" default:"0" placeholder:"N" help:"Events after which to end; 0 for never. [${default}]"`
+	JSON  bool `name:"json" env:"-" xor:"form" help:"Print each event as a line of JSON, with data, event and id. [off]"`
+	Raw   bool `env:"-" xor:"form" help:"Print the bytes of the stream as they come. [off]"`
+}
+
+// Run prints the data of each event with a line break behind it, until ctx is
+// done. When the connection is lost it comes back with Last-Event-ID, as an
+// EventSource does; only the first connection must succeed.
+func (c *subscribeCommand) Run(ctx context.Context) error {
+	address, err := streamURL(c.URL)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(os.Stdout)
+	s := &subscription{
+		url:    address,
+		stream: eventStream{retry: firstRetry},
+		out:    out,
+		print:  func(ev event) error { _, err := fmt.Fprintln(out, ev.Data); return err },
+		left:   c.Count,
+	}
+	if c.Raw {
+		s.raw = out
+		s.print = func(event) error { return nil }
+	}
+	if c.JSON {
+		lines := json.NewEncoder(out)
+		lines.SetEscapeHTML(false)
+		s.print = func(ev event) error { return lines.Encode(ev) }
+	}
+	err = s.run(ctx)
+	if err == nil {
+		err = out.Flush()
+	}
+	return err
+}
+
+// streamURL returns the URL that text means.
+func streamURL(text string) (string, error) {
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("%w: the URL %q, want http://HOST:PORT/CHANNEL or https", errUsage, text)
+	}
+	return text, nil
+}
+
+// subscription is a stream that is reconnected whenever it breaks.
+type subscription struct {
+	url    string
+	stream eventStream
+	out    *bufio.Writer
+	print  func(event) error
+	raw    io.Writer // nil unless every byte is to be printed
+	left   int       // events until errDone; none if it begins at 0
+	opened bool      // there has been a stream
+}
+
+// run returns nil when ctx is done or left events have come.
+func (s *subscription) run(ctx context.Context) error {
+	for {
+		err := s.connect(ctx)
+		switch {
+		case errors.Is(err, errDone) || ctx.Err() != nil:
+			return nil
+		case errors.Is(err, syscall.ECONNREFUSED) && !s.opened:
+			return fmt.Errorf("%s refuses connections: is millrace running there?", s.url)
+		case errors.Is(err, errRefused) || !s.opened:
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "millrace: the stream has ended (%v), connecting again in %v\n", err, s.stream.retry)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(s.stream.retry):
+		}
+	}
+}
+
+// connect opens the stream and prints it. That it ends is an error, errDone
+// among others.
+func (s *subscription) connect(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("Cache-Control", "no-cache")
+	if s.stream.lastID != "" {
+		request.Header.Set("Last-Event-ID", s.stream.lastID)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if err := checkStream(response); err != nil {
+		return fmt.Errorf("%s: %w", s.url, err)
+	}
+	s.opened = true
+	return s.stream.read(bufio.NewReader(beforeRead{response.Body, s.out.Flush}), s.raw, s.dispatch)
+}
+
+// dispatch prints ev. It returns errDone after the last one.
+func (s *subscription) dispatch(ev event) error {
+	if err := s.print(ev); err != nil {
+		return err
+	}
+	if s.left--; s.left == 0 {
+		return errDone
+	}
+	return nil
+}
+
+// checkStream reports why r is no event stream.
+func checkStream(r *http.Response) error {
+	if r.StatusCode != http.StatusOK {
+		const most = 200 // bytes of the answer that are shown
+		body, _ := io.ReadAll(io.LimitReader(r.Body, most))
+		text := strings.TrimSpace(string(body))
+		if text != "" {
+			text = ": " + text
+		}
+		return fmt.Errorf("%w, the answer is %s%s", errRefused, r.Status, text)
+	}
+	kind := r.Header.Get("Content-Type")
+	if media, _, err := mime.ParseMediaType(kind); err != nil || media != "text/event-stream" {
+		return fmt.Errorf("%w, the answer is of type %q, want text/event-stream", errRefused, kind)
+	}
+	return nil
+}
