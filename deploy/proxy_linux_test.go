@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -67,11 +68,19 @@ func haproxyEdits(s *site) []string {
 
 func haproxyArgs(_ *site, config string) []string { return []string{"-db", "-f", config} }
 
+// caddyEdits bind Caddy to the site's address: to Caddy, the host in it is a name
+// that it answers to, and it would listen on the port of every address. The other
+// listeners that it opens by itself, port 80 and its admin port, stay closed.
 func caddyEdits(s *site) []string {
-	if s.tls {
-		return []string{"127.0.0.1:8080", s.upstream, "http://:80", "https://" + s.listen, "#tls ", "", "/etc/caddy", s.dir}
+	host, _, _ := net.SplitHostPort(s.listen)
+	edits := []string{
+		"127.0.0.1:8080", s.upstream,
+		"\tservers {", "\tdefault_bind " + host + "\n\tauto_https disable_redirects\n\tadmin off\n\tservers {",
 	}
-	return []string{"127.0.0.1:8080", s.upstream, "http://:80", "http://" + s.listen}
+	if s.tls {
+		return append(edits, "http://:80", "https://"+s.listen, "#tls ", "", "/etc/caddy", s.dir)
+	}
+	return append(edits, "http://:80", "http://"+s.listen)
 }
 
 func caddyArgs(_ *site, config string) []string {
