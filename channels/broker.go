@@ -28,29 +28,38 @@ type Options struct {
 	// channels that are there only for them; the oldest go first, whatever
 	// History says.
 	MaxKept int
+	// HistoryTTL is how long a message is kept at most; 0 for no such limit.
+	HistoryTTL time.Duration
 	// MaxEventBytes bounds Data and Type of one event.
 	MaxEventBytes int
 	// PublishTimeout bounds how long Publish waits for a loop that is behind.
 	PublishTimeout time.Duration
-	// Epoch names this run of the broker in event ids, without line breaks and
-	// NUL; drawn at random when empty.
+	// Epoch names this run of the broker in event ids, in letters and digits;
+	// drawn at random when empty.
 	Epoch string
+	// Backplane links this broker with those of other nodes; nil for a node on
+	// its own.
+	Backplane Backplane
 }
 
 // Broker owns the channels and the order of their messages. All of its methods
 // are safe for concurrent use.
 type Broker struct {
-	opts   Options
-	idSize int // length of the longest id line; 0 when events carry none
+	opts      Options
+	idSize    int // length of the longest id line; 0 when events carry none
+	backplane Backplane
+	clock     func() time.Duration
 
 	mu       sync.Mutex
-	seq      uint64 // of the newest message
+	seq      uint64   // of the newest message
+	head     Position // of the newest message
 	channels map[string]*Channel
 	kept     retention
 	// forgotten is the sequence of the newest message that went together with
 	// its channel. A channel of that name, opened again, must not pretend to
 	// have everything.
-	forgotten uint64
+	forgotten   uint64
+	forgottenAt Position
 	// room is closed when a loop may have room for those who wait for it; nil
 	// when nobody waits.
 	room chan struct{}
@@ -70,26 +79,59 @@ func NewBroker(opts Options) *Broker {
 	if opts.Epoch == "" {
 		opts.Epoch = rand.Text()[:10] // 50 bits: two runs do not share an epoch
 	}
-	b := &Broker{opts: opts, channels: make(map[string]*Channel)}
+	began := time.Now()
+	b := &Broker{
+		opts: opts, channels: make(map[string]*Channel), backplane: opts.Backplane,
+		clock: func() time.Duration { return time.Since(began) },
+	}
+	if b.backplane == nil {
+		b.backplane = alone{b}
+	}
 	if opts.History > 0 {
-		b.idSize = len("id: -\n") + len(opts.Epoch) + maxDecimal
+		b.idSize = len("id: --\n") + len(opts.Epoch) + 2*maxDecimal
 	}
 	return b
 }
 
-// Publish gives ev the next place in the order of all messages and hands it to
-// every loop with subscribers of the channel. It returns how many there are at
-// that place in the order. ev.Data is not kept. When a loop is so far behind
-// that memory would grow, Publish waits, at most Options.PublishTimeout, and
-// then returns ErrBusy; other errors wrap ErrName, ErrEventTooLarge,
-// ErrEventData, ErrEventType or ErrEventRetry.
-func (b *Broker) Publish(channel string, ev Event) (receivers int, err error) {
+// Receipt says what has become of an event that was published.
+type Receipt struct {
+	// Receivers is how many subscribers this node had for it.
+	Receivers int
+	// Position is the event's place, for ID; zero where it has none.
+	Position Position
+}
+
+// ID returns the event id of a message that was published, "" if it has none.
+// Safe for concurrent use.
+func (b *Broker) ID(r Receipt) string {
+	if b.opts.History == 0 || r.Position == (Position{}) {
+		return ""
+	}
+	return string(appendID(nil, b.opts.Epoch, r.Position))
+}
+
+// Publish hands ev to the backplane, and so to every subscriber of the channel
+// on every node. ev.Data is not kept. When a loop is so far behind that memory
+// would grow, Publish waits, at most Options.PublishTimeout, and then returns
+// ErrBusy; other errors wrap ErrName, ErrEventTooLarge, ErrEventData,
+// ErrEventType or ErrEventRetry, or are the backplane's.
+func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
 	if err := CheckName([]byte(channel)); err != nil {
-		return 0, err
+		return Receipt{}, err
 	}
 	if err := ev.check(b.opts.MaxEventBytes); err != nil {
-		return 0, err
+		return Receipt{}, err
 	}
+	return b.backplane.Publish(channel, ev)
+}
+
+// Deliver gives ev, which Publish would take, the next place in the order of all
+// messages of this node, and hands it to every loop with subscribers of the
+// channel. It returns how many there are at that place in the order. at is the
+// position that an engine has given the event, above those before it on the
+// channel, or zero to have it numbered here. It waits as Publish does, and
+// returns ErrBusy or nil.
+func (b *Broker) Deliver(channel string, ev Event, at Position) (Receipt, error) {
 	// All but the id is encoded before the lock is taken; the id comes last.
 	wire := ev.appendFields(make([]byte, 0, ev.fieldsSize()+b.idSize+len("\n")))
 
@@ -97,22 +139,27 @@ func (b *Broker) Publish(channel string, ev Event) (receivers int, err error) {
 	defer b.mu.Unlock()
 	c, err := b.awaitRoom(channel)
 	if err != nil {
-		return 0, err
+		return Receipt{}, err
 	}
 	b.seq++
+	if at == (Position{}) {
+		at.Minor = b.seq
+	}
+	b.head = at
 	if c == nil {
 		if b.opts.History == 0 {
-			b.forgotten = b.seq
-			return 0, nil
+			b.forget(b.seq, at)
+			return Receipt{}, nil
 		}
 		c = b.open(channel)
 	}
 	if b.opts.History > 0 {
-		wire = append(wire, "id: "...)
-		wire = appendID(wire, b.opts.Epoch, b.seq)
-		wire = append(wire, '\n')
+		wire = appendIDLine(wire, b.opts.Epoch, at)
 	}
-	m := &Message{Seq: b.seq, Channel: c, Wire: append(wire, '\n')}
+	m := &Message{Seq: b.seq, Channel: c, Wire: append(wire, '\n'), position: at}
+	if b.opts.HistoryTTL > 0 {
+		m.born = b.clock()
+	}
 	b.keep(m)
 	m.Evicted = c.evicted
 	for i := range c.loops {
@@ -120,7 +167,7 @@ func (b *Broker) Publish(channel string, ev Event) (receivers int, err error) {
 		in.unserved += m.size()
 		in.post(m)
 	}
-	return c.subscribers, nil
+	return Receipt{c.subscribers, at}, nil
 }
 
 // awaitRoom returns the channel, nil when there is none, once every loop that
@@ -182,15 +229,23 @@ func (b *Broker) Attach(in *Inbox, dst []*Channel, names ...[]byte) ([]*Channel,
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, name := range names {
-		c := b.channels[string(name)]
-		if c == nil {
-			c = b.open(string(name))
-		}
-		c.attach(in)
-		b.assess(c)
-		dst = append(dst, c)
+		dst = append(dst, b.attach(in, name))
 	}
 	return dst, b.seq
+}
+
+// attach counts one subscriber of a channel. Called with mu held.
+func (b *Broker) attach(in *Inbox, name []byte) *Channel {
+	c := b.channels[string(name)]
+	if c == nil {
+		c = b.open(string(name))
+	}
+	c.attach(in)
+	b.assess(c)
+	if c.subscribers == 1 {
+		b.backplane.Follow(c.name)
+	}
+	return c
 }
 
 // Detach takes back one subscriber of each of chans on the loop that owns in,
@@ -202,6 +257,9 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 		if c.detach(in) {
 			b.resume() // publishers need not wait for a loop that has left
 		}
+		if c.subscribers == 0 {
+			b.backplane.Unfollow(c.name)
+		}
 		b.trim(c)
 	}
 	b.bound()
@@ -210,14 +268,20 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 // Since appends to dst what was published on chans after cursor, in order: at
 // least one message if there is any, and no more once their wire forms reach
 // maxBytes, which is at least 1. It returns false, and nothing, when some of it
-// may no longer be kept. chans must be attached by the caller.
-func (b *Broker) Since(dst []*Message, cursor uint64, maxBytes int, chans ...*Channel) ([]*Message, bool) {
+// above floor (see Start; 0 for none) may no longer be kept. chans must be
+// attached by the caller.
+func (b *Broker) Since(dst []*Message, cursor, floor uint64, maxBytes int, chans ...*Channel) ([]*Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.since(dst, cursor, floor, maxBytes, chans)
+}
+
+// since is Since with mu held.
+func (b *Broker) since(dst []*Message, cursor, floor uint64, maxBytes int, chans []*Channel) ([]*Message, bool) {
 	var onStack [64]int
 	next := onStack[:0] // next[i] is the place in the log of chans[i]
 	for _, c := range chans {
-		if c.evicted > cursor {
+		if c.evicted > max(cursor, floor) {
 			return dst, false
 		}
 		next = append(next, c.log.after(cursor))
@@ -270,7 +334,7 @@ func (b *Broker) Channels() []string {
 
 // open adds the channel. Called with mu held.
 func (b *Broker) open(name string) *Channel {
-	c := &Channel{name: name, evicted: b.forgotten}
+	c := &Channel{name: name, evicted: b.forgotten, lost: b.forgottenAt}
 	b.channels[name] = c
 	return c
 }

@@ -78,7 +78,7 @@ func (b *Broker) verify(t rapid.TB) {
 // mustPublish publishes text on the channel and checks the answer.
 func mustPublish(t *testing.T, b *Broker, channel, text string, receivers int) {
 	t.Helper()
-	if n, err := b.Publish(channel, Event{Data: []byte(text)}); n != receivers || err != nil {
+	if n, err := b.Publish(channel, Event{Data: []byte(text)}); n.Receivers != receivers || err != nil {
 		t.Fatalf("Publish(%q, %.32q) = %d, %v, want %d, nil", channel, text, n, err, receivers)
 	}
 }
@@ -124,7 +124,7 @@ func TestPublishReachesSubscribers(t *testing.T) {
 func TestPublishRefusesNames(t *testing.T) {
 	b := NewBroker(Options{History: 1})
 	for _, name := range []string{"", "a\nb", "\xff", strings.Repeat("n", MaxName+1)} {
-		if n, err := b.Publish(name, Event{}); n != 0 || !errors.Is(err, ErrName) {
+		if n, err := b.Publish(name, Event{}); n.Receivers != 0 || !errors.Is(err, ErrName) {
 			t.Errorf("Publish(%q) = %d, %v, want 0, %v", name, n, err, ErrName)
 		}
 	}
@@ -213,7 +213,7 @@ func TestSince(t *testing.T) {
 		{start, 2 * wire, chans, []uint64{1, 2}},
 	} {
 		mark := &Message{}
-		got, kept := b.Since([]*Message{mark}, tt.cursor, tt.maxBytes, tt.chans...)
+		got, kept := b.Since([]*Message{mark}, tt.cursor, 0, tt.maxBytes, tt.chans...)
 		if got[0] != mark || !kept || !slices.Equal(seqs(got[1:]), tt.want) {
 			t.Errorf("Since(%d, %d bytes, %d channels) = %v, %v, want %v, true",
 				tt.cursor, tt.maxBytes, len(tt.chans), seqs(got[1:]), kept, tt.want)
@@ -231,7 +231,7 @@ func TestSinceManyChannels(t *testing.T) {
 	for i := range 200 {
 		mustPublish(t, b, fmt.Sprintf("/%d", 99-i%100), "x", 1)
 	}
-	msgs, kept := b.Since(nil, 0, 1<<20, chans...)
+	msgs, kept := b.Since(nil, 0, 0, 1<<20, chans...)
 	if len(msgs) != 200 || !kept || !slices.IsSorted(seqs(msgs)) {
 		t.Errorf("Since = %v, %v, want 1 to 200, true", seqs(msgs), kept)
 	}
@@ -243,7 +243,7 @@ func TestSinceLapped(t *testing.T) {
 	b, in := NewBroker(Options{History: 2, MaxKept: 5 * (messageOverhead + channelOverhead + 100)}), NewInbox(func() {})
 	lapped := func(cursor uint64, c *Channel) bool {
 		t.Helper()
-		msgs, kept := b.Since(nil, cursor, 1, c)
+		msgs, kept := b.Since(nil, cursor, 0, 1, c)
 		if !kept && len(msgs) != 0 {
 			t.Errorf("Since(%d) = %v, false, want nothing, false", cursor, seqs(msgs))
 		}
@@ -283,10 +283,10 @@ func TestSinceBeforeAttach(t *testing.T) {
 	b, in := NewBroker(Options{}), NewInbox(func() {})
 	mustPublish(t, b, "/a", "x", 0)
 	chans, cursor := b.Attach(in, nil, []byte("/a"))
-	if _, kept := b.Since(nil, 0, 1, chans...); kept {
+	if _, kept := b.Since(nil, 0, 0, 1, chans...); kept {
 		t.Error("Since(0) hides a message that was never kept")
 	}
-	if _, kept := b.Since(nil, cursor, 1, chans...); !kept {
+	if _, kept := b.Since(nil, cursor, 0, 1, chans...); !kept {
 		t.Errorf("Since(%d) is lapped at the cursor of Attach", cursor)
 	}
 }

@@ -16,6 +16,8 @@ type Channel struct {
 	// evicted is the sequence of the newest message that is no longer in the
 	// log, or a later one: what is above it is in the log for certain.
 	evicted uint64
+	// lost is the position of that message.
+	lost Position
 	// rent is what the channel itself counts for against MaxKept, in bytes.
 	rent int
 }

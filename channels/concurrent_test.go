@@ -114,7 +114,7 @@ func (l *testLoop) serve() {
 	}
 	for _, s := range l.now {
 		for s.pulls {
-			msgs, kept := l.b.Since(nil, s.cursor, 200, s.chans...)
+			msgs, kept := l.b.Since(nil, s.cursor, 0, 200, s.chans...)
 			if !kept {
 				l.t.Errorf("lapped at cursor %d with everything kept", s.cursor)
 			}
@@ -158,7 +158,7 @@ func TestConcurrent(t *testing.T) {
 				if err != nil {
 					t.Errorf("publisher %d, message %d: %v", p, i, err)
 				}
-				counts[p] = append(counts[p], n)
+				counts[p] = append(counts[p], n.Receivers)
 			}
 		})
 	}
@@ -266,10 +266,10 @@ func TestConcurrentComeAndGo(t *testing.T) {
 			for i := range 3000 {
 				chans, _ := b.Attach(in, nil, []byte{'/', byte('a' + i%3)})
 				n, err := b.Publish(chans[0].Name(), Event{})
-				if err != nil || n < 1 {
-					t.Errorf("Publish to one's own channel = %d, %v, want at least 1, nil", n, err)
+				if err != nil || n.Receivers < 1 {
+					t.Errorf("Publish to one's own channel = %+v, %v, want at least 1, nil", n, err)
 				}
-				counted.Add(int64(n))
+				counted.Add(int64(n.Receivers))
 				b.Detach(in, chans...)
 				spare = in.Take(spare) // at most one subscriber here: what came, came for it
 				received.Add(int64(len(spare)))

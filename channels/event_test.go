@@ -18,7 +18,7 @@ func publishOne(t *testing.T, opts Options, ev Event) *Message {
 	t.Helper()
 	b, in := NewBroker(opts), NewInbox(func() {})
 	b.Attach(in, nil, []byte("/x"))
-	if n, err := b.Publish("/x", ev); n != 1 || err != nil {
+	if n, err := b.Publish("/x", ev); n.Receivers != 1 || err != nil {
 		t.Fatalf("Publish(%.100q) = %d, %v, want 1, nil", ev.Data, n, err)
 	}
 	return in.Take(nil)[0]
@@ -118,8 +118,8 @@ func TestEventRefuses(t *testing.T) {
 			b := NewBroker(Options{MaxEventBytes: limit, History: 1})
 			n, err := b.Publish("/x", tt.ev)
 			switch {
-			case n != 0 || !errors.Is(err, tt.kind):
-				t.Errorf("Publish(%+v) = %d, %v, want 0, %v", tt.ev, n, err, tt.kind)
+			case n.Receivers != 0 || !errors.Is(err, tt.kind):
+				t.Errorf("Publish(%+v) = %+v, %v, want 0, %v", tt.ev, n, err, tt.kind)
 			case err != nil && err.Error() != tt.want:
 				t.Errorf("Publish(%+v)\n got %s\nwant %s", tt.ev, err, tt.want)
 			}

@@ -13,10 +13,10 @@ func ExampleBroker() {
 	inbox := channels.NewInbox(func() { fmt.Println("wake the loop") })
 	chans, cursor := broker.Attach(inbox, nil, []byte("/rooms/42"))
 
-	receivers, err := broker.Publish("/rooms/42", channels.Event{Data: []byte("hello\nworld")})
-	fmt.Println(receivers, err)
-	receivers, err = broker.Publish("/rooms/42", channels.Event{Type: "bye", Data: []byte("{}")})
-	fmt.Println(receivers, err)
+	receipt, err := broker.Publish("/rooms/42", channels.Event{Data: []byte("hello\nworld")})
+	fmt.Println(receipt.Receivers, broker.ID(receipt), err)
+	receipt, err = broker.Publish("/rooms/42", channels.Event{Type: "bye", Data: []byte("{}")})
+	fmt.Println(receipt.Receivers, broker.ID(receipt), err)
 
 	messages := inbox.Take(nil)
 	for _, m := range messages {
@@ -25,14 +25,14 @@ func ExampleBroker() {
 	broker.Served(inbox, messages) // makes room for publishers
 
 	// A subscriber whose socket was full reads on from its cursor.
-	missed, kept := broker.Since(nil, cursor+1, 64<<10, chans...)
+	missed, kept := broker.Since(nil, cursor+1, 0, 64<<10, chans...)
 	fmt.Println(len(missed), kept)
 
 	broker.Detach(inbox, chans...)
 	// Output:
 	// wake the loop
-	// 1 <nil>
-	// 1 <nil>
+	// 1 7f-1 <nil>
+	// 1 7f-2 <nil>
 	// /rooms/42 "data: hello\ndata: world\nid: 7f-1\n\n"
 	// /rooms/42 "event: bye\ndata: {}\nid: 7f-2\n\n"
 	// 1 true

@@ -1,6 +1,6 @@
 package channels
 
-import "strconv"
+import "time"
 
 // Message is an event encoded once. It is immutable after Publish has made it
 // and shared by every loop, so it is safe for concurrent reading.
@@ -17,6 +17,9 @@ type Message struct {
 	// no longer be brought to the head.
 	Evicted uint64
 
+	position Position
+	born     time.Duration // when it was published, on the broker's clock
+
 	// older and newer link every kept message of the broker by age. Guarded by
 	// Broker.mu, and not part of what is immutable.
 	older, newer *Message
@@ -24,14 +27,7 @@ type Message struct {
 
 // messageOverhead is what a kept or waiting message costs beside its wire
 // form: the struct, its place in a log and in an inbox. In bytes.
-const messageOverhead = 96
+const messageOverhead = 128
 
 // size is what m counts for against the bounds on memory, in bytes.
 func (m *Message) size() int { return len(m.Wire) + messageOverhead }
-
-// appendID appends the event id "<epoch>-<sequence>".
-func appendID(dst []byte, epoch string, seq uint64) []byte {
-	dst = append(dst, epoch...)
-	dst = append(dst, '-')
-	return strconv.AppendUint(dst, seq, 10)
-}

@@ -32,8 +32,8 @@ func TestBrokerAgainstModel(t *testing.T) {
 			channel := name.Draw(t, "channel")
 			before := n.seq()
 			if n.crowded(channel) {
-				if got, err := b.Publish(channel, Event{Data: data[:size]}); got != 0 || !errors.Is(err, ErrBusy) {
-					t.Fatalf("Publish(%s) to a crowded loop = %d, %v, want 0, %v", channel, got, err, ErrBusy)
+				if got, err := b.Publish(channel, Event{Data: data[:size]}); got.Receivers != 0 || !errors.Is(err, ErrBusy) {
+					t.Fatalf("Publish(%s) to a crowded loop = %+v, %v, want 0, %v", channel, got, err, ErrBusy)
 				}
 				return
 			}
@@ -45,8 +45,8 @@ func TestBrokerAgainstModel(t *testing.T) {
 				}
 			}
 			want := n.subscribers(channel)
-			if got, err := b.Publish(channel, Event{Data: data[:size]}); got != want || err != nil {
-				t.Fatalf("Publish(%s) = %d, %v, want %d, nil", channel, got, err, want)
+			if got, err := b.Publish(channel, Event{Data: data[:size]}); got.Receivers != want || err != nil {
+				t.Fatalf("Publish(%s) = %+v, %v, want %d receivers, nil", channel, got, err, want)
 			}
 			seq := n.publish(channel, size+wireOverhead(opts, b, before+1))
 			for i, in := range n.inboxes {
@@ -136,7 +136,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 				}
 				maxBytes := rapid.SampledFrom([]int{1, 300, 1000, 1 << 30}).Draw(t, "max bytes")
 				want, wantKept := n.since(cursor, maxBytes, chans)
-				got, kept := b.Since(nil, cursor, maxBytes, chans...)
+				got, kept := b.Since(nil, cursor, 0, maxBytes, chans...)
 				if kept != wantKept || !slices.Equal(seqs(got), want) {
 					t.Fatalf("Since(%d, %d bytes, %d channels) = %v, %v, want %v, %v",
 						cursor, maxBytes, len(chans), seqs(got), kept, want, wantKept)
@@ -157,7 +157,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 func wireOverhead(opts Options, b *Broker, seq uint64) int {
 	size := len("data: \n\n") + messageOverhead
 	if opts.History > 0 {
-		size += len("id: \n") + len(appendID(nil, b.opts.Epoch, seq))
+		size += len("id: \n") + len(appendID(nil, b.opts.Epoch, Position{Minor: seq}))
 	}
 	return size
 }

@@ -53,6 +53,7 @@ func (r *retention) remove(m *Message) {
 // keep puts m, the newest message, into its channel's log and evicts what the
 // bounds no longer allow. Called with mu held.
 func (b *Broker) keep(m *Message) {
+	b.expire()
 	m.Channel.log.push(m)
 	b.kept.push(m)
 	b.trim(m.Channel)
@@ -76,7 +77,7 @@ func (b *Broker) trim(c *Channel) {
 		b.evict(c)
 	}
 	if c.subscribers == 0 && c.log.n == 0 {
-		b.forgotten = max(b.forgotten, c.evicted)
+		b.forget(c.evicted, c.lost)
 		delete(b.channels, c.name)
 	}
 	b.assess(c)
@@ -97,6 +98,35 @@ func (b *Broker) assess(c *Channel) {
 // evict drops the oldest message of c. Called with mu held.
 func (b *Broker) evict(c *Channel) {
 	m := c.log.pop()
-	c.evicted = m.Seq
+	c.evicted, c.lost = m.Seq, m.position
 	b.kept.remove(m)
+}
+
+// forget notes a message that is gone together with its channel. Called with mu
+// held.
+func (b *Broker) forget(seq uint64, p Position) {
+	if seq > b.forgotten {
+		b.forgotten, b.forgottenAt = seq, p
+	}
+}
+
+// Expire evicts the messages that are older than Options.HistoryTTL. Publish and
+// Resume do so by themselves: it is for a broker that nobody talks to. Safe for
+// concurrent use.
+func (b *Broker) Expire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expire()
+}
+
+// expire is Expire with mu held.
+func (b *Broker) expire() {
+	if b.opts.HistoryTTL == 0 {
+		return
+	}
+	for now := b.clock(); b.kept.oldest != nil && now-b.kept.oldest.born >= b.opts.HistoryTTL; {
+		c := b.kept.oldest.Channel
+		b.evict(c)
+		b.trim(c)
+	}
 }

@@ -14,7 +14,7 @@ func TestBacklog(t *testing.T) {
 	chans, _ := b.Attach(in, nil, []byte("/a"))
 	event := Event{Data: bytes.Repeat([]byte("x"), DefaultMaxEventBytes)}
 	for range 3 * backlogBytes / DefaultMaxEventBytes {
-		if n, err := b.Publish("/a", event); n != 1 || err != nil {
+		if n, err := b.Publish("/a", event); n.Receivers != 1 || err != nil {
 			t.Fatalf("Publish = %d, %v", n, err)
 		}
 		b.Served(in, in.Take(nil))
@@ -43,7 +43,7 @@ func TestPublishLargerThanMaxKept(t *testing.T) {
 	if msgs := in.Take(nil); len(msgs) != 1 || msgs[0].Evicted != msgs[0].Seq {
 		t.Errorf("took %d messages, want the one that was not kept, marked so", len(msgs))
 	}
-	if _, kept := b.Since(nil, cursor, 1, chans...); kept {
+	if _, kept := b.Since(nil, cursor, 0, 1, chans...); kept {
 		t.Error("Since hides a message that could not be kept")
 	}
 }

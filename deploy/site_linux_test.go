@@ -258,7 +258,7 @@ func startMillrace(t *testing.T, keepalive time.Duration) *millrace {
 // publish publishes data and wants that many receivers.
 func (m *millrace) publish(channel, data string, receivers int) {
 	m.t.Helper()
-	if n, err := m.broker.Publish(channel, channels.Event{Data: []byte(data)}); n != receivers || err != nil {
+	if n, err := m.broker.Publish(channel, channels.Event{Data: []byte(data)}); n.Receivers != receivers || err != nil {
 		m.t.Fatalf("Publish(%q, %q): %d receivers, %v, want %d", channel, data, n, err, receivers)
 	}
 }

@@ -30,7 +30,8 @@ type heads struct {
 	// bytes of an event are the same for all. X-Accel-Buffering keeps nginx
 	// from holding them back.
 	fixed string
-	// greeting is written at once, so that intermediaries pass the head on.
+	// greeting is a comment that is written at once, so that intermediaries pass
+	// the head on, and the first fields.
 	greeting string
 }
 
@@ -42,10 +43,10 @@ func newHeads(cfg *Config) heads {
 			"Cache-Control: no-cache\r\n" +
 			"X-Accel-Buffering: no\r\n" +
 			"Connection: close\r\n",
-		greeting: ":\n\n",
+		greeting: ":\n",
 	}
 	if cfg.Retry > 0 {
-		h.greeting = fmt.Sprintf(":\nretry: %d\n\n", cfg.Retry.Milliseconds())
+		h.greeting = fmt.Sprintf(":\nretry: %d\n", cfg.Retry.Milliseconds())
 	}
 	return h
 }
@@ -57,7 +58,8 @@ func (h *heads) streamHead(dst, origin []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// opening appends the response head of an event stream and its first comment.
+// opening appends the response head of an event stream and its first fields,
+// without the blank line behind them.
 func (h *heads) opening(dst, origin []byte) []byte {
 	return append(h.streamHead(dst, origin), h.greeting...)
 }

@@ -26,7 +26,7 @@ func BenchmarkFanOut(b *testing.B) {
 		h.server.streams.Add(1)
 		h.counters.connections.Add(1)
 		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-		h.startStream(int32(fd), c, nil, [][]byte{[]byte("/x")})
+		h.startStream(int32(fd), c, nil, [][]byte{[]byte("/x")}, nil)
 		descriptors[i] = fd
 	}
 	event := channels.Event{Data: []byte(`{"foo":"bar"}`)}

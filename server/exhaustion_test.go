@@ -110,7 +110,7 @@ func TestLimitedServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out.Encode(n)
+			out.Encode(n.Receivers)
 			continue
 		}
 		var usage unix.Rusage
@@ -123,8 +123,8 @@ func TestLimitedServer(t *testing.T) {
 
 // crowd is many clients that want a stream; what becomes of each is counted.
 type crowd struct {
-	open, turnedAway, heard atomic.Int64
-	leave                   chan struct{} // each receive ends one open stream
+	open, left, turnedAway, heard atomic.Int64
+	leave                         chan struct{} // each receive ends one open stream
 }
 
 func gather(t *testing.T, l *limited, size int) *crowd {
@@ -147,6 +147,7 @@ func gather(t *testing.T, l *limited, size int) *crowd {
 						<-c.leave
 						c.open.Add(-1)
 						conn.Close()
+						c.left.Add(1)
 					}()
 				case strings.HasPrefix(line, "retry: "):
 					c.turnedAway.Add(1)
@@ -199,7 +200,9 @@ func TestOutOfDescriptors(t *testing.T) {
 	for range leaving {
 		c.leave <- struct{}{}
 	}
-	eventually(t, "as many are let in as have left", func() bool { return l.stats().Accepted == accepted+leaving && settled() })
+	eventually(t, "as many are let in as have left", func() bool {
+		return c.left.Load() == leaving && l.stats().Accepted == accepted+leaving && settled()
+	})
 	broadcast()
 	if n := c.turnedAway.Load(); n != 0 {
 		t.Errorf("%d clients were turned away, though the connection limit is far", n)

@@ -123,14 +123,16 @@ func (l *loop) endTurn() {
 func (l *loop) deliver(fd int32, c *conn, b *batch) {
 	switch {
 	case c.behind:
-		if c.cursor < b.messages[len(b.messages)-1].Evicted {
+		if evicted := b.messages[len(b.messages)-1].Evicted; c.cursor < evicted && l.readers[fd].floor < evicted {
 			l.end(fd, c, reasonLapped)
 		}
 	case c.local == severalChannels:
 		l.deliverSeveral(fd, c)
 	default:
 		messages, wire := b.after(c.cursor)
-		l.send(fd, c, messages, wire)
+		if len(messages) > 0 {
+			l.send(fd, c, 0, messages, wire)
+		}
 	}
 }
 
@@ -144,37 +146,51 @@ func (l *loop) deliverSeveral(fd int32, c *conn) {
 		return
 	}
 	several := l.several[fd]
-	l.missed, l.scratch = l.missed[:0], l.scratch[:0]
+	l.missed = l.missed[:0]
 	for _, m := range t.messages {
 		listens := func(s membership) bool { return l.locals[s.local].channel == m.Channel }
 		if m.Seq > c.cursor && slices.ContainsFunc(several, listens) {
 			l.missed = append(l.missed, m)
-			l.scratch = append(l.scratch, m.Wire...)
 		}
 	}
-	if l.send(fd, c, l.missed, l.scratch) {
+	l.scratch = appendWires(l.scratch[:0], l.missed)
+	if len(l.missed) == 0 || l.send(fd, c, 0, l.missed, l.scratch) {
 		c.cursor = end
 	}
 	clear(l.missed)
 }
 
-// send writes messages, whose wire forms together are wire, to a stream that
-// has everything before them, and moves its cursor. It returns true when all
-// was taken; otherwise the stream is behind, or has ended.
-func (l *loop) send(fd int32, c *conn, messages []*channels.Message, wire []byte) (whole bool) {
-	if len(messages) == 0 {
-		return true
+// appendWires appends the wire forms of messages.
+func appendWires(dst []byte, messages []*channels.Message) []byte {
+	for _, m := range messages {
+		dst = append(dst, m.Wire...)
 	}
+	return dst
+}
+
+// send writes wire to a stream: lead bytes, and the wire forms of messages, before
+// which the stream has everything. It moves the stream's cursor, and returns true
+// when all was taken; otherwise the stream is behind, or has ended.
+func (l *loop) send(fd int32, c *conn, lead int, messages []*channels.Message, wire []byte) (whole bool) {
 	n, alive := l.write(fd, c, wire)
 	if !alive {
 		return false
 	}
-	l.counters.writes.Add(1)
+	if len(messages) > 0 {
+		l.counters.writes.Add(1)
+	}
 	if n == len(wire) {
-		l.counters.deliveries.Add(uint64(len(messages)))
-		c.cursor = messages[len(messages)-1].Seq
+		if len(messages) > 0 {
+			l.counters.deliveries.Add(uint64(len(messages)))
+			c.cursor = messages[len(messages)-1].Seq
+		}
 		return true
 	}
+	if n < lead {
+		l.fallBehind(fd, c, slices.Clone(wire[n:lead]), false)
+		return false
+	}
+	n -= lead
 	var rest []byte
 	for _, m := range messages {
 		if n == 0 {

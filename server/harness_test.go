@@ -124,8 +124,8 @@ func (c *client) want(text string) {
 func publish(t testing.TB, b *channels.Broker, channel, data string, receivers int) {
 	t.Helper()
 	n, err := b.Publish(channel, channels.Event{Data: []byte(data)})
-	if err != nil || n != receivers {
-		t.Fatalf("publishing %.40q on %s: %d receivers, %v; want %d", data, channel, n, err, receivers)
+	if err != nil || n.Receivers != receivers {
+		t.Fatalf("publishing %.40q on %s: %+v, %v; want %d receivers", data, channel, n, err, receivers)
 	}
 }
 

@@ -62,6 +62,7 @@ type loop struct {
 	buf       []byte                 // what was read for it
 	scratch   []byte                 // for one answer or one stream's merged events
 	missed    []*channels.Message    // for one stream's catching up
+	start     channels.Start         // of the stream that begins
 	chans     []*channels.Channel    // for one stream's attaching and detaching
 	path      []byte                 // one request's path, decoded
 	names     [][]byte               // its channels

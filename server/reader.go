@@ -12,6 +12,7 @@ type slowReader struct {
 	rest    []byte
 	message bool          // rest is of a message, not of a ping or a response head
 	since   time.Duration // when it fell behind
+	floor   uint64        // what it is not lapped by: see channels.Start
 }
 
 // fallBehind marks a stream whose socket is full. rest is what has to be sent
@@ -50,24 +51,22 @@ func (l *loop) catchUp(fd int32, c *conn) {
 	}
 	l.chans = l.channelsOf(fd, c, l.chans[:0])
 	var kept bool
-	l.missed, kept = l.broker.Since(l.missed[:0], c.cursor, turnBytes, l.chans...)
+	l.missed, kept = l.broker.Since(l.missed[:0], c.cursor, r.floor, turnBytes, l.chans...)
 	switch {
 	case !kept:
 		l.end(fd, c, reasonLapped)
 	case len(l.missed) == 0:
 		l.keepUp(fd, c)
 	default:
-		l.scratch = l.scratch[:0]
-		for _, m := range l.missed {
-			l.scratch = append(l.scratch, m.Wire...)
-		}
-		l.send(fd, c, l.missed, l.scratch) // if the socket took all, it will say that it takes more
+		l.scratch = appendWires(l.scratch[:0], l.missed)
+		l.send(fd, c, 0, l.missed, l.scratch) // if the socket took all, it will say that it takes more
 		clear(l.missed)
 	}
 }
 
 // keepUp takes fallBehind back, for a stream that has everything.
 func (l *loop) keepUp(fd int32, c *conn) {
+	c.cursor = max(c.cursor, l.readers[fd].floor)
 	delete(l.readers, fd)
 	c.behind = false
 	l.counters.behind.Add(-1)

@@ -121,7 +121,7 @@ func TestNeverReads(t *testing.T) {
 			t.Fatal(err)
 		}
 		healthy.want(event)
-		if n == 1 {
+		if n.Receivers == 1 {
 			t.Logf("ended after %d events of %d bytes", i, len(event))
 			break
 		}

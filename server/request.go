@@ -102,9 +102,27 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 		l.server.streams.Add(-1)
 		l.turnAway(fd, c, origin)
 	default:
-		l.scratch = l.server.heads.opening(l.scratch[:0], origin)
-		l.startStream(fd, c, l.scratch, l.names)
+		l.startStream(fd, c, origin, l.names, l.lastEventID(r))
 	}
+}
+
+// lastEventID is what the client says it has seen last: the header of an
+// EventSource that reconnects, or else the parameter of one that begins with
+// what a page or another client has seen. Empty if it says nothing.
+func (l *loop) lastEventID(r *httpparse.Request) []byte {
+	if id, ok := r.Get("Last-Event-ID"); ok {
+		return id
+	}
+	for key, value := range httpparse.Params(r.Query) {
+		if string(key) == "last_event_id" || string(key) == "lastEventID" {
+			id, err := httpparse.AppendQueryDecoded(nil, value)
+			if err != nil {
+				return value // which is no id of ours
+			}
+			return id
+		}
+	}
+	return nil
 }
 
 // channelsAsked sets l.names to the channels of a request, each once: what the

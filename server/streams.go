@@ -2,7 +2,6 @@ package server
 
 import (
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,18 +21,19 @@ type membership struct {
 	place int32 // in the subscribers of it
 }
 
-// startStream answers with the head of an event stream and attaches it to
-// names, which are valid and differ from each other.
-func (l *loop) startStream(fd int32, c *conn, head []byte, names [][]byte) {
-	l.dropPartial(fd)
-	var cursor uint64
-	l.chans, cursor = l.broker.Attach(l.inbox, l.chans[:0], names...)
-	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, cursor: cursor}
-	if len(l.chans) == 1 {
-		c.local, c.place = l.join(l.chans[0], fd)
+// startStream answers with the head of an event stream, attaches it to names,
+// which are valid and differ from each other, and replays what the client missed
+// since lastID.
+func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, lastID []byte) {
+	l.broker.Resume(&l.start, l.inbox, lastID, turnBytes, names...)
+	l.scratch = l.broker.AppendStart(l.server.heads.opening(l.scratch[:0], origin), &l.start)
+	l.dropPartial(fd) // which held lastID
+	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, cursor: l.start.Cursor}
+	if chans := l.start.Channels; len(chans) == 1 {
+		c.local, c.place = l.join(chans[0], fd)
 	} else {
-		several := make([]membership, len(l.chans))
-		for i, channel := range l.chans {
+		several := make([]membership, len(chans))
+		for i, channel := range chans {
 			several[i].local, several[i].place = l.join(channel, fd)
 		}
 		c.local = severalChannels
@@ -46,15 +46,32 @@ func (l *loop) startStream(fd int32, c *conn, head []byte, names [][]byte) {
 	if l.cfg.LogConnections {
 		l.server.notes.add(slog.LevelInfo, "client connected", "peer", l.peers[fd], "channels", l.channelNames(fd, c))
 	}
-	n, alive := l.write(fd, c, head)
-	if !alive {
-		return
-	}
-	if n < len(head) {
-		l.fallBehind(fd, c, slices.Clone(head[n:]), false)
-	}
-	c.spoken = false // the head does not stand in for the first ping
 	l.scheduleStream(fd, c)
+	if l.replay(fd, c) {
+		c.spoken = false // the head does not stand in for the first ping
+	}
+}
+
+// replay sends a stream its opening, which is in l.scratch, together with what
+// it missed before l.start, in one write if that will do. It returns false when
+// the stream has ended.
+func (l *loop) replay(fd int32, c *conn) (alive bool) {
+	start, opening := &l.start, len(l.scratch)
+	l.scratch = appendWires(l.scratch, start.Missed)
+	whole := l.send(fd, c, opening, start.Missed, l.scratch)
+	clear(start.Missed)
+	if !l.table.owned(fd, l.number) {
+		return false
+	}
+	if whole && len(l.scratch)-opening >= turnBytes {
+		l.fallBehind(fd, c, nil, false) // there may be more
+	}
+	if c.behind {
+		l.readers[fd].floor = start.Floor
+	} else {
+		c.cursor = max(c.cursor, start.Head)
+	}
+	return true
 }
 
 // endStream takes back what startStream and fallBehind did.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"millrace/channels"
 	"millrace/httpparse"
@@ -17,9 +18,12 @@ const adminOff = "off"
 
 // node is a whole server: its two ports, and the broker between them.
 type node struct {
+	broker      *channels.Broker
+	historyTTL  time.Duration
 	public      *server.Server
 	admin       *admin.Server // nil when it is off
 	adminFailed chan error    // receives an error when the admin port cannot go on
+	janitor     janitor
 }
 
 // open opens the ports of a node. It opens neither when something is wrong with
@@ -34,6 +38,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 	}
 	broker := channels.NewBroker(channels.Options{
 		History:       c.History,
+		HistoryTTL:    c.HistoryTTL,
 		MaxKept:       int(c.HistoryBytes),
 		MaxEventBytes: int(c.MaxEventBytes),
 	})
@@ -50,7 +55,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		}
 	}
 
-	n := &node{adminFailed: make(chan error, 1)}
+	n := &node{broker: broker, historyTTL: c.HistoryTTL, adminFailed: make(chan error, 1)}
 	n.public, err = server.New(server.Config{
 		Listen:         c.Listen,
 		Loops:          c.Loops,
@@ -83,6 +88,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 // start sets both ports to work.
 func (n *node) start() {
 	n.public.Start()
+	n.janitor.start(n.broker, n.historyTTL)
 	if n.admin != nil {
 		go func() {
 			if err := n.admin.Serve(); err != nil {
@@ -99,6 +105,7 @@ func (n *node) close() {
 		n.admin.Close()
 	}
 	n.public.Close()
+	n.janitor.stop()
 }
 
 // adminAddr is the address of the admin port, or that it is off.
@@ -129,6 +136,9 @@ func (c *serveCommand) aliases() (map[string]string, error) {
 func (c *serveCommand) checkContradictions() error {
 	if c.Admin == adminOff && c.AdminPassword != "" {
 		return fmt.Errorf("%w: --admin-password is set while --admin is %q: want an address, or no password", errUsage, adminOff)
+	}
+	if c.HistoryTTL < 0 {
+		return fmt.Errorf("%w: --history-ttl: %v, want 0 (for as long as there is room) or more", errUsage, c.HistoryTTL)
 	}
 	if c.History > 0 && c.HistoryBytes < c.MaxEventBytes {
 		return fmt.Errorf("%w: --history-bytes: %v is less than one event may have, want at least the %v of --max-event-bytes",

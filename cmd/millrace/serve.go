@@ -23,6 +23,7 @@ type serveCommand struct {
 	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a silent stream; 0 for no pings. [${default}]"`
 	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
 	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`
+	HistoryTTL   time.Duration `group:"Streams" name:"history-ttl" default:"5m" placeholder:"TIME" help:"How long a message is kept at most; 0 for as long as there is room. [${default}]"`
 	SlowTimeout  time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"How long a stream may be behind; 0 for ever. [${default}]"`
 	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed; 0 for never. [${default}]"`
 	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`

@@ -28,7 +28,7 @@ type recorder struct {
 	published []string
 }
 
-func (r *recorder) Publish(channel string, ev channels.Event) (int, error) {
+func (r *recorder) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	line := fmt.Sprintf("%s %q", channel, ev.Data)
@@ -36,7 +36,7 @@ func (r *recorder) Publish(channel string, ev channels.Event) (int, error) {
 		line += fmt.Sprintf(" %q %v", ev.Type, ev.Retry)
 	}
 	r.published = append(r.published, line)
-	return r.subscribers[channel], nil
+	return channels.Receipt{Receivers: r.subscribers[channel]}, nil
 }
 
 func (r *recorder) Subscribers(channel string) int { return r.subscribers[channel] }

@@ -48,12 +48,12 @@ func (c *conn) publishEvent(channel []byte, ev channels.Event) {
 	if string(channel) != c.channel { // most often it is the last one, and needs no new string
 		c.channel = string(channel)
 	}
-	receivers, err := c.server.cfg.Broker.Publish(c.channel, ev)
+	receipt, err := c.server.cfg.Broker.Publish(c.channel, ev)
 	if err != nil {
 		c.fail("ERR %.512v", err)
 		return
 	}
-	c.out = resp.AppendInt(c.out, int64(receivers))
+	c.out = resp.AppendInt(c.out, int64(receipt.Receivers))
 }
 
 // pubsubChannels answers PUBSUB CHANNELS [pattern]: the channels with

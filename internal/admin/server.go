@@ -38,7 +38,7 @@ const DefaultMaxClients = 256
 // concurrent use.
 type Broker interface {
 	// Publish must not keep ev.Data, which lies in the buffer of a connection.
-	Publish(channel string, ev channels.Event) (receivers int, err error)
+	Publish(channel string, ev channels.Event) (channels.Receipt, error)
 	Subscribers(channel string) int
 	Channels() []string
 }

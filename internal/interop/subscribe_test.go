@@ -151,20 +151,24 @@ func TestCurl(t *testing.T) {
 		name    string
 		history int
 		flags   []string
+		opening string
 		id      string // format of the last line of the n-th event
 	}{
-		{"without history", 0, nil, ""},
-		{"with history", 100, nil, "id: e-%d\n"},
-		{"Last-Event-ID", 100, []string{"-H", "Last-Event-ID: e-0"}, "id: e-%d\n"},
-		{"Last-Event-ID of another run", 0, []string{"-H", "Last-Event-ID: other-17"}, ""},
-		{"HTTP/1.0", 0, []string{"--http1.0"}, ""},
+		{"without history", 0, nil, ":\n\n", ""},
+		{"with history", 100, nil, ":\nid: e-0\n\n", "id: e-%d\n"},
+		{"Last-Event-ID", 100, []string{"-H", "Last-Event-ID: e-0"}, ":\nid: e-0\n\n", "id: e-%d\n"},
+		{"Last-Event-ID of another run", 100, []string{"-H", "Last-Event-ID: other-17"},
+			":\n\nevent: millrace.gap\ndata: {\"reason\":\"restart\",\"oldest\":\"\",\"head\":\"e-0\"}\nid: e-0\n\n", "id: e-%d\n"},
+		{"Last-Event-ID without history", 0, []string{"-H", "Last-Event-ID: other-17"},
+			":\n\nevent: millrace.gap\ndata: {\"reason\":\"unknown\",\"oldest\":\"\",\"head\":\"\"}\n\n", ""},
+		{"HTTP/1.0", 0, []string{"--http1.0"}, ":\n\n", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := start(t, server.Config{}, tt.history)
 			cmd := command(t, "curl", append(tt.flags, "-sSN", "http://"+f.public+channel)...)
 			out := follow(t, cmd)
 			f.awaitSubscribers(1)
-			got, want := make([]byte, 64<<10), ":\n\n"
+			got, want := make([]byte, 64<<10), tt.opening
 			for i, m := range messages {
 				f.publish(channels.Event{Data: []byte(m.data), Type: m.event})
 				want += strings.TrimSuffix(m.wire, "\n")

@@ -1,0 +1,125 @@
+package channels
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Ensure that a last event id leads to what came after it, and that a client is
+// told whenever that cannot be all.
+func TestResume(t *testing.T) {
+	b, in := NewBroker(Options{History: 3, Epoch: "E"}), NewInbox(func() {})
+	for i, name := range []string{"/a", "/b", "/a", "/b", "/a", "/a", "/a", "/c"} { // kept: a 5 6 7, b 2 4, c 8
+		mustPublish(t, b, name, fmt.Sprint(i+1), 0)
+	}
+	for _, tt := range []struct {
+		id, names string
+		missed    []uint64
+		cursor    uint64
+		opening   string
+	}{
+		{"", "/a", nil, 8, "id: E-8\n\n"},
+		{"", "/new", nil, 8, "id: E-8\n\n"},
+		{"E-8", "/a", nil, 8, "id: E-8\n\n"},
+		{"E-6", "/a", []uint64{7}, 6, "id: E-6\n\n"},
+		{"E-3", "/a", []uint64{5, 6, 7}, 4, "id: E-3\n\n"},
+		{"E-3", "/a /b /c", []uint64{4, 5, 6, 7, 8}, 3, "id: E-3\n\n"},
+		{"E-3", "/nothing", nil, 8, "id: E-3\n\n"},
+		{"E-0", "/b", []uint64{2, 4}, 1, "id: E-0\n\n"},
+		{"E-0", "/a", []uint64{5, 6, 7}, 4, gapEvent("evicted", "E-5", "E-8", "E-4")},
+		{"E-2", "/a /b", []uint64{4, 5, 6, 7}, 3, gapEvent("evicted", "E-2", "E-8", "E-3")},
+		{"earliest", "/a /b", []uint64{2, 4, 5, 6, 7}, 1, "id: E-1\n\n"},
+		{"earliest", "/nothing", nil, 8, "id: E-8\n\n"},
+		{"F-6", "/a", []uint64{5, 6, 7}, 4, gapEvent("restart", "E-5", "E-8", "E-4")},
+		{"F-6", "/nothing", nil, 8, gapEvent("restart", "", "E-8", "E-8")},
+		{"E-9", "/a", []uint64{5, 6, 7}, 4, gapEvent("unknown", "E-5", "E-8", "E-4")},
+		{"E-6x", "/a", []uint64{5, 6, 7}, 4, gapEvent("unknown", "E-5", "E-8", "E-4")},
+		{"nonsense", "/a", []uint64{5, 6, 7}, 4, gapEvent("unknown", "E-5", "E-8", "E-4")},
+	} {
+		t.Run(fmt.Sprintf("%q on %s", tt.id, tt.names), func(t *testing.T) {
+			var s Start
+			var names [][]byte
+			for name := range strings.FieldsSeq(tt.names) {
+				names = append(names, []byte(name))
+			}
+			b.Resume(&s, in, []byte(tt.id), 1<<20, names...)
+			if got := seqs(s.Missed); !slices.Equal(got, tt.missed) || s.Cursor != tt.cursor || s.Head != 8 {
+				t.Errorf("missed %v, cursor %d, head %d, want %v, %d, 8", got, s.Cursor, s.Head, tt.missed, tt.cursor)
+			}
+			if got := string(b.AppendStart(nil, &s)); got != tt.opening {
+				t.Errorf("opening %q, want %q", got, tt.opening)
+			}
+			b.Detach(in, s.Channels...)
+			b.verify(t)
+		})
+	}
+}
+
+func gapEvent(reason, oldest, head, id string) string {
+	return fmt.Sprintf("\nevent: millrace.gap\ndata: {\"reason\":%q,\"oldest\":%q,\"head\":%q}\nid: %s\n\n", reason, oldest, head, id)
+}
+
+// Ensure that a subscriber is not lapped by what it has been told is gone, and
+// is by what goes afterwards.
+func TestFloor(t *testing.T) {
+	b, in := NewBroker(Options{History: 1, MaxKept: 1 << 20, Epoch: "E"}), NewInbox(func() {})
+	mustPublish(t, b, "/b", "1", 0)
+	mustPublish(t, b, "/a", "2", 0)
+	mustPublish(t, b, "/a", "3", 0) // 2 is evicted
+	var s Start
+	b.Resume(&s, in, []byte("F-1"), 1, []byte("/a"), []byte("/b"))
+	if got := seqs(s.Missed); !slices.Equal(got, []uint64{1}) || s.Floor != 2 {
+		t.Fatalf("missed %v, floor %d, want [1], 2", got, s.Floor)
+	}
+	if got, kept := b.Since(nil, 1, s.Floor, 1<<20, s.Channels...); !kept || !slices.Equal(seqs(got), []uint64{3}) {
+		t.Errorf("after 1: %v, %v, want [3], true", seqs(got), kept)
+	}
+	if _, kept := b.Since(nil, 1, 0, 1<<20, s.Channels...); kept {
+		t.Error("without the floor, the loss of 2 is not noticed")
+	}
+}
+
+// Ensure that messages older than the time to live go, whoever asks, and that
+// their loss is told.
+func TestHistoryTTL(t *testing.T) {
+	var now time.Duration
+	b, in := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Epoch: "E"}), NewInbox(func() {})
+	b.clock = func() time.Duration { return now }
+	mustPublish(t, b, "/a", "1", 0)
+	now = 30 * time.Second
+	mustPublish(t, b, "/a", "2", 0)
+	now = time.Minute - 1
+	if b.Expire(); b.channels["/a"].log.n != 2 {
+		t.Errorf("%d messages kept after %v, want 2", b.channels["/a"].log.n, now)
+	}
+	now = time.Minute
+	var s Start
+	b.Resume(&s, in, []byte("E-0"), 1<<20, []byte("/a"))
+	if got := seqs(s.Missed); !slices.Equal(got, []uint64{2}) || s.Gap != GapEvicted {
+		t.Errorf("after %v: missed %v, gap %q, want [2], evicted", now, got, s.Gap)
+	}
+	b.Detach(in, s.Channels...)
+	now = 2 * time.Minute
+	if b.Expire(); len(b.channels) != 0 || b.kept.size != 0 {
+		t.Errorf("%d channels, %d bytes are kept after %v, want none", len(b.channels), b.kept.size, now)
+	}
+	b.verify(t)
+}
+
+// Ensure that what appendID writes parseID reads, and that it reads nothing
+// else.
+func FuzzParseID(f *testing.F) {
+	for _, id := range []string{"E-1", "E-0", "E-1-2", "E-0-2", "E-01", "E--1", "-1", "E", "E-", "E-1-", "E-1-2-3",
+		"E-18446744073709551615", "E-18446744073709551616", "E-99999999999999999999"} {
+		f.Add([]byte(id))
+	}
+	f.Fuzz(func(t *testing.T, id []byte) {
+		epoch, p, ok := parseID(id)
+		if ok && string(appendID(nil, string(epoch), p)) != string(id) {
+			t.Errorf("%q is read as epoch %q, position %v", id, epoch, p)
+		}
+	})
+}
