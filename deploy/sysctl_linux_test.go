@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"millrace/internal/doctor"
 )
 
 // sysctl is a line of sysctl.conf.
@@ -77,4 +79,17 @@ func TestDescriptorLimits(t *testing.T) {
 		}
 	}
 	t.Error("sysctl.conf does not set fs.nr_open")
+}
+
+// Ensure that `millrace doctor` is content with a host that has these settings.
+func TestSysctlsAreWhatDoctorAdvises(t *testing.T) {
+	shipped := make(map[string]string)
+	for _, s := range sysctls(t) {
+		shipped[s.key] = s.value
+	}
+	for key, want := range doctor.Advice() {
+		if shipped[key] != want {
+			t.Errorf("%s = %q, want %q as millrace doctor advises", key, shipped[key], want)
+		}
+	}
 }

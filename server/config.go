@@ -57,8 +57,8 @@ func (cfg *Config) check() error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if cfg.Loops < 0 || cfg.Loops > 1024 {
-		return fmt.Errorf("%w: %d loops, want 1 to 1024", ErrConfig, cfg.Loops)
+	if cfg.Loops < 0 || cfg.Loops > maxLoops {
+		return fmt.Errorf("%w: %d loops, want 1 to %d", ErrConfig, cfg.Loops, maxLoops)
 	}
 	if cfg.MaxConnections < 0 {
 		return fmt.Errorf("%w: at most %d connections, want 1 or more, or 0 for what the limits allow", ErrConfig, cfg.MaxConnections)

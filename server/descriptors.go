@@ -52,7 +52,7 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 	if p.loops == 0 {
 		p.loops = runtime.GOMAXPROCS(0)
 		if p.perLoop { // the kernel spreads connections evenly, but not to the last one
-			p.loops = max(p.loops, (cfg.MaxConnections+table-1-table/16)/(table-table/16))
+			p.loops = min(max(p.loops, (cfg.MaxConnections+table-1-table/16)/(table-table/16)), maxLoops)
 		}
 	}
 	tables := 1

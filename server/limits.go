@@ -26,6 +26,10 @@ func descriptorLimit() int {
 // whatever the limit says: 16 million.
 const maxTable = 1 << 24
 
+// maxLoops is the number of event loops at most. With a descriptor table each,
+// every one is a thread.
+const maxLoops = 1024
+
 // reserve returns how many descriptors under limit are kept from streams: one
 // half for requests that are no streams and for those that are turned away, the
 // other for the rest of the process.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"millrace/internal/doctor"
 	"millrace/server"
 )
 
@@ -82,11 +83,22 @@ func (c *serveCommand) logStart(log *slog.Logger, n *node) {
 		"loops", public.Loops(), "descriptor_limit", public.DescriptorLimit(), "fd_tables", string(public.FDTables()),
 		"max_connections", public.MaxConnections(), "keepalive", c.Keepalive.String(), "history", c.History,
 		"version", version())
+	c.logVerdict(log, n)
 	if room, most := public.Room(), public.MaxConnections(); room < most {
 		limit := most + 1024 // the most that the server reserves for other descriptors
 		log.Warn("the descriptor limit has no room for --max-connections: accepting will pause before",
 			"max_connections", most, "room", room, "descriptor_limit", public.DescriptorLimit(),
 			"remedy", fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the systemd unit", limit, limit))
+	}
+}
+
+// logVerdict says what this host holds besides, as `millrace doctor` does.
+func (c *serveCommand) logVerdict(log *slog.Logger, n *node) {
+	r := doctor.Examine(doctor.Local(), doctor.Plan{Target: c.MaxConnections, PerLoop: n.public.FDTables() == server.FDTablesPerLoop})
+	if r.Enough {
+		log.Info(r.Verdict())
+	} else {
+		log.Warn(r.Verdict(), "max_connections", c.MaxConnections, "remedy", fmt.Sprintf("see millrace doctor --for %d", c.MaxConnections))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // path.Match. A package imports only from layers below its own.
 var layers = [][]string{
 	{"cmd/*"},
-	{"server", "bench", "internal/admin", "internal/backplane/*"},
+	{"server", "bench", "internal/admin", "internal/doctor", "internal/backplane/*"},
 	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable"},
 }
 

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"millrace/internal/doctor"
+	"millrace/server"
+)
+
+// doctorCommand examines this host.
+type doctorCommand struct {
+	For      int             `default:"0" min:"0" max:"1000000000" placeholder:"N" help:"Streams that the host is to hold: the exit status is 1 if it cannot, and fixes are for as many; 0 for a million as an example. [${default}]"`
+	FDTables server.FDTables `name:"fd-tables" default:"auto" enum:"auto,shared,per-loop" placeholder:"KIND" help:"Descriptor tables of the server: shared, per-loop (Linux), or auto for per-loop when one is too small for --for. [${default}]"`
+	Loopback bool            `help:"The clients are on this host too, as a load generator or a proxy is: both ends of each stream count. [off]"`
+	JSON     bool            `name:"json" help:"Print the report as JSON. [off]"`
+}
+
+// Run prints the report.
+func (c *doctorCommand) Run() error { return c.report(os.Stdout, doctor.Local()) }
+
+// report is Run with a place for the report, and the host that it is of.
+func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
+	r := doctor.Examine(h, doctor.Plan{
+		Target:   c.For,
+		PerLoop:  c.FDTables == server.FDTablesPerLoop || c.FDTables == server.FDTablesAuto && h.Tabled(c.For),
+		Loopback: c.Loopback,
+	})
+	write := r.WriteTable
+	if c.JSON {
+		write = func(w io.Writer) error {
+			encoder := json.NewEncoder(w)
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(r)
+		}
+	}
+	if err := write(w); err != nil {
+		return fmt.Errorf("the report cannot be written: %w", err)
+	}
+	if !r.Enough {
+		return errReported // in the report
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/fstest"
+
+	"millrace/internal/doctor"
+)
+
+// Ensure that the exit status says whether the host holds as many streams as
+// were asked for, with as many descriptor tables as the server would have.
+func TestDoctorSaysWhetherHostHoldsEnough(t *testing.T) {
+	host := doctor.Read(fstest.MapFS{"proc/self/limits": {Data: []byte("Max open files 20000 20000 files\n")}})
+	const holds = 19688 // in one table
+	for _, tt := range []struct {
+		args  []string
+		tight error // why loops cannot have tables of their own
+		want  int
+	}{
+		{args: nil, want: 0},
+		{args: []string{"--for", "19688"}, want: 0},
+		{args: []string{"--for", "19689"}, want: 0}, // in several
+		{args: []string{"--for", "19689", "--fd-tables", "shared"}, want: 1},
+		{args: []string{"--for", "19689", "--fd-tables", "per-loop"}, want: 0},
+		{args: []string{"--for", "19689"}, tight: errors.New("no unshare"), want: 1},
+	} {
+		var c commands
+		if _, err := newParser(&c).Parse(append([]string{"doctor", "--json"}, tt.args...)); err != nil {
+			t.Fatalf("%q: %v", tt.args, err)
+		}
+		h := host
+		h.Tables = tt.tight
+		var out bytes.Buffer
+		status := 0
+		if err := c.Doctor.report(&out, h); errors.Is(err, errReported) {
+			status = 1
+		} else if err != nil {
+			t.Fatalf("%q: %v", tt.args, err)
+		}
+		var report struct {
+			Holds   *int
+			PerLoop bool `json:"per_loop"`
+			Enough  bool
+		}
+		if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+			t.Fatalf("%q: %v in %s", tt.args, err, &out)
+		}
+		if status != tt.want || report.Enough != (status == 0) || !report.PerLoop && *report.Holds != holds {
+			t.Errorf("%q with tables %v: exit %d, %+v, want exit %d", tt.args, tt.tight, status, report, tt.want)
+		}
+	}
+}
+
+func TestDoctorPrintsTable(t *testing.T) {
+	var out bytes.Buffer
+	host := doctor.Local()
+	if err := new(doctorCommand).report(&out, host); err != nil {
+		t.Fatal(err)
+	}
+	if verdict := doctor.Examine(host, doctor.Plan{}).Verdict(); !bytes.HasPrefix(out.Bytes(), []byte(verdict+"\n")) {
+		t.Errorf("the table begins otherwise than %q:\n%s", verdict, &out)
+	}
+}
