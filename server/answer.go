@@ -17,8 +17,8 @@ import (
 const (
 	// lingerTimeout is how long an answered client may take to close.
 	lingerTimeout = 2 * time.Second
-	// turnAwayDelay is the least that a client is told to wait that found the
-	// server full; the most is three times as long.
+	// turnAwayDelay is the least that a client is told to wait that is not let
+	// in; the most is three times as long.
 	turnAwayDelay = 5 * time.Second
 )
 
@@ -138,17 +138,17 @@ func (l *loop) refuseError(fd int32, c *conn, err error) {
 	l.refuse(fd, c, status, err.Error())
 }
 
-// turnAway answers a stream request that finds the server full. An EventSource
-// takes any status but 200 as final, so it gets a stream that says when to come
-// back, each client a time of its own, and ends.
-func (l *loop) turnAway(fd int32, c *conn, origin []byte) {
+// turnAway answers a stream request that comes when there is no room, or too
+// soon. An EventSource takes any status but 200 as final, so it gets a stream
+// that says when to come back, each client a time of its own, and ends.
+func (l *loop) turnAway(fd int32, c *conn, origin []byte, why reason) {
 	delay := turnAwayDelay + rand.N(2*turnAwayDelay)
 	b := l.server.heads.streamHead(l.scratch[:0], origin)
 	b = append(b, "retry: "...)
 	b = strconv.AppendInt(b, delay.Milliseconds(), 10)
 	b = append(b, "\n\n"...)
 	l.scratch = b
-	l.finish(fd, c, b, reasonOverload)
+	l.finish(fd, c, b, why)
 }
 
 // finish writes the last bytes of a connection and waits for the client to

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -27,6 +29,16 @@ type Config struct {
 	// MaxConnections is how many event streams may be open at once; 0 is what
 	// the descriptor limit allows, less a reserve.
 	MaxConnections int
+	// MaxConnectionsPerIP is how many connections one client address may have,
+	// an IPv6 network of 64 bits counting as one; 0 is any number.
+	MaxConnectionsPerIP int
+	// AcceptRate bounds new connections, AcceptRatePerIP those of one client
+	// address. A stream request above a bound is told to come back later.
+	AcceptRate, AcceptRatePerIP Rate
+	// ProxyProtocol says that every connection comes from one of TrustedProxies
+	// and begins with a PROXY header, which names the client.
+	ProxyProtocol  bool
+	TrustedProxies []netip.Prefix
 	// FDTables says how loops hold their descriptors; "" is FDTablesAuto.
 	FDTables FDTables
 	// Keepalive is the time between two pings of a silent stream.
@@ -62,6 +74,17 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxConnections < 0 {
 		return fmt.Errorf("%w: at most %d connections, want 1 or more, or 0 for what the limits allow", ErrConfig, cfg.MaxConnections)
+	}
+	if cfg.MaxConnectionsPerIP < 0 || cfg.MaxConnectionsPerIP > math.MaxInt32 {
+		return fmt.Errorf("%w: at most %d connections of one address, want 1 to %d, or 0 for any number", ErrConfig, cfg.MaxConnectionsPerIP, math.MaxInt32)
+	}
+	for _, r := range []Rate{cfg.AcceptRate, cfg.AcceptRatePerIP} {
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	if err := cfg.checkProxies(); err != nil {
+		return err
 	}
 	if _, err := net.ResolveTCPAddr("tcp", cfg.Listen); err != nil {
 		return fmt.Errorf("%w: listen address %q, want host:port or :port: %w", ErrConfig, cfg.Listen, err)

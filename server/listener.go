@@ -15,8 +15,6 @@ const (
 	// acceptPause is how long accepting waits when there is no descriptor or
 	// memory for one more connection.
 	acceptPause = 100 * time.Millisecond
-	// noticeInterval is the time between two log lines about that.
-	noticeInterval = time.Second
 )
 
 // openListener gives the loop a listener on the server's address. The first
@@ -94,8 +92,7 @@ func (l *loop) pauseAccepting(why string, args ...any) {
 	l.paused = true
 	l.counters.acceptPauses.Add(1)
 	l.wheel.Schedule(l.listener, l.now+acceptPause)
-	if l.now >= l.nextNotice {
-		l.nextNotice = l.now + noticeInterval
+	if l.mayNotice(why) {
 		l.server.notes.add(slog.LevelWarn, "accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
 	}
 }
@@ -107,7 +104,7 @@ func (l *loop) resumeAccepting() {
 }
 
 // open gives an accepted socket its slot, and the time to send a request head.
-func (l *loop) open(fd int32, peer unix.Sockaddr) error {
+func (l *loop) open(fd int32, from unix.Sockaddr) error {
 	c := l.table.claim(fd, l.number, slot{state: stateHead})
 	if c == nil {
 		unix.Close(int(fd))
@@ -121,10 +118,7 @@ func (l *loop) open(fd int32, peer unix.Sockaddr) error {
 	l.server.open.Add(1)
 	l.counters.accepted.Add(1)
 	l.counters.connections.Add(1)
-	if l.cfg.LogConnections {
-		l.peers[fd] = peerAddr(peer)
-	}
-	if l.cfg.HeaderTimeout > 0 {
+	if l.welcome(fd, c, socketPeer(from)) && l.cfg.HeaderTimeout > 0 {
 		l.wheel.Schedule(fd, l.now+l.cfg.HeaderTimeout)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -45,10 +44,10 @@ type loop struct {
 	armed time.Duration // when it will
 	busy  bool          // work is left, and the waker's descriptor is readable
 
-	listener   int32 // descriptor
-	accepting  bool  // the accept queue may hold more
-	paused     bool  // accepting waits for the listener's timer
-	nextNotice time.Duration
+	listener   int32                    // descriptor
+	accepting  bool                     // the accept queue may hold more
+	paused     bool                     // accepting waits for the listener's timer
+	nextNotice map[string]time.Duration // by message: when it may be logged again
 
 	locals    []*local // by index; nil where unused
 	unused    []int32  // indexes of locals
@@ -56,7 +55,7 @@ type loop struct {
 	several   map[int32][]membership // streams on more than one channel
 	partial   map[int32]*partialHead // unfinished request heads
 	readers   map[int32]*slowReader  // streams that are behind
-	peers     map[int32]net.Addr     // only with Config.LogConnections
+	peers     map[int32]peer         // only if Config.keepsPeers
 	turn      turn                   // the fan-out under way
 	request   httpparse.Request      // of the connection being served
 	buf       []byte                 // what was read for it
@@ -75,14 +74,15 @@ type loop struct {
 func newLoop(s *Server, number int32, table *table) (*loop, error) {
 	l := &loop{
 		server: s, number: number, cfg: &s.cfg, broker: s.broker, table: table,
-		armed:     math.MaxInt64,
-		byChannel: make(map[*channels.Channel]int32),
-		several:   make(map[int32][]membership),
-		partial:   make(map[int32]*partialHead),
-		readers:   make(map[int32]*slowReader),
-		peers:     make(map[int32]net.Addr),
-		buf:       make([]byte, readSize),
-		phases:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		armed:      math.MaxInt64,
+		byChannel:  make(map[*channels.Channel]int32),
+		several:    make(map[int32][]membership),
+		partial:    make(map[int32]*partialHead),
+		readers:    make(map[int32]*slowReader),
+		peers:      make(map[int32]peer),
+		nextNotice: make(map[string]time.Duration),
+		buf:        make([]byte, readSize),
+		phases:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	l.expired = l.expire
 	l.wheel = timerwheel.New(timers{table}, tick, 0)
@@ -142,7 +142,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		if l.accept() {
 			l.comeBack()
 		}
-	case stateHead:
+	case stateProxy, stateHead:
 		l.readHead(fd, c)
 	case stateStream:
 		if writable && c.behind {
@@ -215,13 +215,16 @@ func (l *loop) hangUp() {
 // belong to another loop from then on: nothing may touch c afterwards.
 func (l *loop) end(fd int32, c *conn, why reason) {
 	switch c.state {
-	case stateHead:
+	case stateProxy, stateHead:
 		l.dropPartial(fd)
 	case stateStream:
 		l.endStream(fd, c, why)
 	}
-	if l.cfg.LogConnections {
+	if l.cfg.keepsPeers() {
 		delete(l.peers, fd)
+	}
+	if c.address != 0 {
+		l.server.addresses.leave(c.address, c.away, l.now)
 	}
 	l.wheel.Cancel(fd)
 	l.counters.closed[why].Add(1)

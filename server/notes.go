@@ -18,6 +18,19 @@ type notes struct {
 	done    sync.WaitGroup
 }
 
+// noticeInterval is the time between two lines with one message, of those that
+// clients can cause as often as they like.
+const noticeInterval = time.Second
+
+// mayNotice tells whether such a line may be logged, and takes it as done.
+func (l *loop) mayNotice(msg string) bool {
+	if l.now < l.nextNotice[msg] {
+		return false
+	}
+	l.nextNotice[msg] = l.now + noticeInterval
+	return true
+}
+
 // notesQueued is how many lines may wait; what is above is counted and dropped.
 const notesQueued = 4096
 

@@ -102,6 +102,3 @@ func accept(listener int32) (fd int32, peer unix.Sockaddr, err error) {
 	n, sa, err := socket.Accept(int(listener))
 	return int32(n), sa, err
 }
-
-// peerAddr is what accept says of the other end, for people.
-func peerAddr(sa unix.Sockaddr) net.Addr { return socket.SockaddrToTCPOrUnixAddr(sa) }

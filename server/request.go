@@ -24,8 +24,8 @@ const maxChannels = 64
 // partialHead is the beginning of a request head whose rest is to come.
 type partialHead = bytebufferpool.ByteBuffer
 
-// readHead takes in what a client sent of its request head, and serves the
-// request when the head is complete.
+// readHead takes in what a client sent of its request head, or a proxy before
+// it, and serves the request when the head is complete.
 func (l *loop) readHead(fd int32, c *conn) {
 	n, ok := l.read(fd, c)
 	if !ok {
@@ -38,20 +38,38 @@ func (l *loop) readHead(fd int32, c *conn) {
 		partial.B = append(partial.B, head...)
 		head = partial.B
 	}
+	if c.state == stateProxy {
+		length := l.readProxy(fd, c, head)
+		if length == 0 {
+			return
+		}
+		head, seen = head[length:], 0
+		if partial != nil {
+			partial.B = partial.B[:copy(partial.B, head)]
+			head = partial.B
+		}
+	}
 	r := &l.request
 	_, err := httpparse.Parse(r, head, seen, l.cfg.Head)
 	switch {
 	case err == nil:
 		l.serve(fd, c, r)
 	case errors.Is(err, httpparse.ErrNeedMore):
-		if partial == nil {
-			partial = bytebufferpool.Get()
-			partial.B = append(partial.B, head...)
-			l.partial[fd] = partial
-		}
+		l.keepPartial(fd, head)
 	default:
 		l.refuseError(fd, c, err)
 	}
+}
+
+// keepPartial keeps head until more of it comes, unless that is what it is kept
+// in.
+func (l *loop) keepPartial(fd int32, head []byte) {
+	if len(head) == 0 || l.partial[fd] != nil {
+		return
+	}
+	partial := bytebufferpool.Get()
+	partial.B = append(partial.B, head...)
+	l.partial[fd] = partial
 }
 
 // dropPartial forgets the beginning of a request head, if there is one.
@@ -98,9 +116,11 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 	switch {
 	case isHead:
 		l.finish(fd, c, l.server.heads.streamHead(nil, origin), reasonAnswered)
+	case c.why != reasonAnswered:
+		l.turnAway(fd, c, origin, c.why)
 	case l.server.streams.Add(1) > int64(l.server.capacity.streams):
 		l.server.streams.Add(-1)
-		l.turnAway(fd, c, origin)
+		l.turnAway(fd, c, origin, reasonOverload)
 	default:
 		l.startStream(fd, c, origin, l.names, l.lastEventID(r))
 	}

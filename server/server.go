@@ -26,6 +26,9 @@ type Server struct {
 	clock    func() time.Duration // loop time: since the server began
 	loops    []*loop
 
+	arrivals  sharedBucket // new connections of all loops
+	addresses *addresses   // nil when nothing is bounded by address
+
 	open    atomic.Int64 // accepted sockets of all loops
 	streams atomic.Int64 // event streams of all loops
 
@@ -56,6 +59,10 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 		failed:  make(chan error, capacity.loops),
 	}
 	s.heads = newHeads(&s.cfg)
+	s.arrivals.bucket = newBucket(cfg.AcceptRate)
+	if cfg.MaxConnectionsPerIP > 0 || cfg.AcceptRatePerIP != (Rate{}) {
+		s.addresses = newAddresses(cfg.MaxConnectionsPerIP, cfg.AcceptRatePerIP)
+	}
 	if err := s.openLoops(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)

@@ -6,28 +6,40 @@ import "sync/atomic"
 type reason uint8
 
 const (
-	reasonAnswered reason = iota // a request that was no stream, answered
-	reasonClient                 // the client closed or reset the connection
-	reasonHeadLate               // no complete request head in time
-	reasonWrite                  // a write failed
-	reasonLapped                 // behind by more than is kept
-	reasonSlow                   // behind for too long
-	reasonLifetime               // reached its maximum lifetime
-	reasonOverload               // above the connection limit
-	reasonShutdown               // the server stopped
+	reasonAnswered     reason = iota // a request that was no stream, answered
+	reasonClient                     // the client closed or reset the connection
+	reasonHeadLate                   // no complete request head in time
+	reasonWrite                      // a write failed
+	reasonLapped                     // behind by more than is kept
+	reasonSlow                       // behind for too long
+	reasonLifetime                   // reached its maximum lifetime
+	reasonOverload                   // above the connection limit
+	reasonRate                       // above the accept rate
+	reasonAddressLimit               // above the connection limit of the client's address
+	reasonAddressRate                // above the accept rate of the client's address
+	reasonAddressFlood               // too many of one address are being told that already
+	reasonNoProxy                    // with the PROXY protocol: the peer is no trusted proxy
+	reasonProxyHeader                // a trusted proxy sent no right PROXY header
+	reasonShutdown                   // the server stopped
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{
-	reasonAnswered: "answered",
-	reasonClient:   "client closed",
-	reasonHeadLate: "header timeout",
-	reasonWrite:    "write failed",
-	reasonLapped:   "too far behind",
-	reasonSlow:     "slow timeout",
-	reasonLifetime: "maximum lifetime",
-	reasonOverload: "connection limit",
-	reasonShutdown: "server stopped",
+	reasonAnswered:     "answered",
+	reasonClient:       "client closed",
+	reasonHeadLate:     "header timeout",
+	reasonWrite:        "write failed",
+	reasonLapped:       "too far behind",
+	reasonSlow:         "slow timeout",
+	reasonLifetime:     "maximum lifetime",
+	reasonOverload:     "connection limit",
+	reasonRate:         "accept rate",
+	reasonAddressLimit: "connection limit per address",
+	reasonAddressRate:  "accept rate per address",
+	reasonAddressFlood: "address flood",
+	reasonNoProxy:      "not a trusted proxy",
+	reasonProxyHeader:  "bad proxy header",
+	reasonShutdown:     "server stopped",
 }
 
 func (r reason) String() string { return reasonNames[r] }

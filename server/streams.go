@@ -28,7 +28,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 	l.broker.Resume(&l.start, l.inbox, lastID, turnBytes, names...)
 	l.scratch = l.broker.AppendStart(l.server.heads.opening(l.scratch[:0], origin), &l.start)
 	l.dropPartial(fd) // which held lastID
-	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, cursor: l.start.Cursor}
+	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, cursor: l.start.Cursor, address: c.address}
 	if chans := l.start.Channels; len(chans) == 1 {
 		c.local, c.place = l.join(chans[0], fd)
 	} else {
@@ -44,7 +44,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 	}
 	l.counters.streams.Add(1)
 	if l.cfg.LogConnections {
-		l.server.notes.add(slog.LevelInfo, "client connected", "peer", l.peers[fd], "channels", l.channelNames(fd, c))
+		l.server.notes.add(slog.LevelInfo, "client connected", "peer", l.peers[fd].String(), "channels", l.channelNames(fd, c))
 	}
 	l.scheduleStream(fd, c)
 	if l.replay(fd, c) {
@@ -77,7 +77,7 @@ func (l *loop) replay(fd int32, c *conn) (alive bool) {
 // endStream takes back what startStream and fallBehind did.
 func (l *loop) endStream(fd int32, c *conn, why reason) {
 	if l.cfg.LogConnections {
-		l.server.notes.add(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd],
+		l.server.notes.add(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd].String(),
 			"channels", l.channelNames(fd, c), "after", (l.now - c.opened).Round(time.Millisecond))
 	}
 	l.chans = l.channelsOf(fd, c, l.chans[:0])

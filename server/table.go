@@ -17,21 +17,22 @@ import (
 type conn struct {
 	owner atomic.Int32
 	slot
-	_ [8]byte
 }
 
 // slot is the part of a conn that belongs to its owner.
 type slot struct {
-	timer  timerwheel.Node // the one timer of this descriptor
-	local  int32           // stream: index of its channel in loop.locals, or severalChannels
-	opened time.Duration   // when the stream began, in loop time
-	cursor uint64          // stream: the sequence up to which it has everything
-	due    time.Duration   // stream: its next ping, in loop time
-	place  int32           // stream: its index in the channel's list of subscribers
-	state  state
-	why    reason // lingering: why it will end
-	behind bool   // stream: it has an entry in loop.readers
-	spoken bool   // stream: something was written since the last ping was due
+	timer   timerwheel.Node // the one timer of this descriptor
+	local   int32           // stream: index of its channel in loop.locals, or severalChannels
+	opened  time.Duration   // when the stream began, in loop time
+	cursor  uint64          // stream: the sequence up to which it has everything
+	due     time.Duration   // stream: its next ping, in loop time
+	place   int32           // stream: its index in the channel's list of subscribers
+	address addressRef      // the client's entry in Server.addresses, if it is counted there
+	state   state
+	why     reason // head: why it may not become a stream, if not reasonAnswered; lingering: why it will end
+	away    bool   // counted at its address as one that may not become a stream
+	behind  bool   // stream: it has an entry in loop.readers
+	spoken  bool   // stream: something was written since the last ping was due
 }
 
 // severalChannels, in slot.local, says that the stream's channels are found in
@@ -45,6 +46,7 @@ const (
 	stateFree     state = iota
 	stateWake           // the loop's wake descriptor
 	stateListener       // timer: try to accept again
+	stateProxy          // a PROXY header is awaited, then a request head; timer: the deadline of both
 	stateHead           // a request head is awaited; timer: its deadline
 	stateStream         // timer: the next ping, the end of patience, or of life
 	stateLinger         // answered, waiting for the peer's end; timer: no longer

@@ -8,7 +8,7 @@ func (l *loop) expire(fd int32) {
 	switch c.state {
 	case stateListener:
 		l.resumeAccepting()
-	case stateHead:
+	case stateProxy, stateHead:
 		l.headDue(fd, c)
 	case stateStream:
 		l.streamDue(fd, c)
@@ -22,8 +22,8 @@ func (l *loop) expire(fd int32) {
 func (l *loop) headDue(fd int32, c *conn) {
 	l.readHead(fd, c)
 	switch {
-	case !l.table.owned(fd, l.number) || c.state != stateHead:
-	case l.partial[fd] == nil: // nothing came: a spare connection of a browser, say
+	case !l.table.owned(fd, l.number) || c.state != stateProxy && c.state != stateHead:
+	case c.state == stateProxy, l.partial[fd] == nil: // nothing came: a spare connection of a browser, say
 		l.end(fd, c, reasonHeadLate)
 	default:
 		l.refuse(fd, c, 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -36,6 +37,10 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	trusted, err := c.trustedProxies()
+	if err != nil {
+		return nil, err
+	}
 	broker := channels.NewBroker(channels.Options{
 		History:       c.History,
 		HistoryTTL:    c.HistoryTTL,
@@ -57,20 +62,25 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 
 	n := &node{broker: broker, historyTTL: c.HistoryTTL, adminFailed: make(chan error, 1)}
 	n.public, err = server.New(server.Config{
-		Listen:         c.Listen,
-		Loops:          c.Loops,
-		MaxConnections: c.MaxConnections,
-		FDTables:       c.FDTables,
-		Keepalive:      c.Keepalive,
-		HeaderTimeout:  c.HeaderTimeout,
-		SlowTimeout:    c.SlowTimeout,
-		MaxLifetime:    c.MaxLifetime,
-		Retry:          c.Retry,
-		AllowOrigins:   c.AllowOrigin,
-		Aliases:        aliases,
-		Head:           httpparse.Limits{MaxBytes: int(c.MaxHeadBytes), MaxHeaders: c.MaxHeaders},
-		LogConnections: c.LogConnections,
-		Logger:         log,
+		Listen:              c.Listen,
+		Loops:               c.Loops,
+		MaxConnections:      c.MaxConnections,
+		MaxConnectionsPerIP: c.MaxConnectionsPerIP,
+		AcceptRate:          c.AcceptRate,
+		AcceptRatePerIP:     c.AcceptRatePerIP,
+		ProxyProtocol:       c.ProxyProtocol,
+		TrustedProxies:      trusted,
+		FDTables:            c.FDTables,
+		Keepalive:           c.Keepalive,
+		HeaderTimeout:       c.HeaderTimeout,
+		SlowTimeout:         c.SlowTimeout,
+		MaxLifetime:         c.MaxLifetime,
+		Retry:               c.Retry,
+		AllowOrigins:        c.AllowOrigin,
+		Aliases:             aliases,
+		Head:                httpparse.Limits{MaxBytes: int(c.MaxHeadBytes), MaxHeaders: c.MaxHeaders},
+		LogConnections:      c.LogConnections,
+		Logger:              log,
 	}, broker)
 	if err != nil {
 		return nil, startError(err, "--listen")
@@ -132,6 +142,23 @@ func (c *serveCommand) aliases() (map[string]string, error) {
 	return channelOf, nil
 }
 
+// trustedProxies returns the networks of --trusted-proxies. An address is a
+// network of one.
+func (c *serveCommand) trustedProxies() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		network, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+			network, err = netip.PrefixFrom(addr.WithZone(""), addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: --trusted-proxies: %q, want a network such as 10.0.0.0/8 or an address", errUsage, text)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}
+
 // checkContradictions reports flags of which each is right, but not together.
 func (c *serveCommand) checkContradictions() error {
 	if c.Admin == adminOff && c.AdminPassword != "" {
@@ -139,6 +166,9 @@ func (c *serveCommand) checkContradictions() error {
 	}
 	if c.HistoryTTL < 0 {
 		return fmt.Errorf("%w: --history-ttl: %v, want 0 (for as long as there is room) or more", errUsage, c.HistoryTTL)
+	}
+	if c.ProxyProtocol != (len(c.TrustedProxies) > 0) {
+		return fmt.Errorf("%w: --proxy-protocol and --trusted-proxies go together: the proxies that may name clients, and that they do", errUsage)
 	}
 	if c.History > 0 && c.HistoryBytes < c.MaxEventBytes {
 		return fmt.Errorf("%w: --history-bytes: %v is less than one event may have, want at least the %v of --max-event-bytes",

@@ -14,9 +14,11 @@ import (
 
 // serveCommand is the server.
 type serveCommand struct {
-	Listen      string   `group:"Public port" default:":8080" placeholder:"HOST:PORT" help:"Address for event streams; port 0 picks a free one. [${default}]"`
-	Alias       []string `group:"Public port" placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
-	AllowOrigin []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, or * for all; repeatable. [none]"`
+	Listen         string   `group:"Public port" default:":8080" placeholder:"HOST:PORT" help:"Address for event streams; port 0 picks a free one. [${default}]"`
+	Alias          []string `group:"Public port" placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
+	ProxyProtocol  bool     `group:"Public port" help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
+	TrustedProxies []string `group:"Public port" placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
+	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, or * for all; repeatable. [none]"`
 
 	Admin         string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
 	AdminPassword string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
@@ -29,13 +31,16 @@ type serveCommand struct {
 	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed; 0 for never. [${default}]"`
 	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`
 
-	MaxConnections int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
-	Loops          int             `group:"Limits" default:"0" min:"0" max:"1024" placeholder:"N" help:"Event loops; 0 for one a core. [${default}]"`
-	FDTables       server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
-	MaxEventBytes  size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
-	HeaderTimeout  time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
-	MaxHeadBytes   size            `group:"Limits" default:"8KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
-	MaxHeaders     int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`
+	MaxConnections      int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
+	MaxConnectionsPerIP int             `group:"Limits" name:"max-connections-per-ip" default:"0" min:"0" max:"2147483647" placeholder:"N" help:"Open connections of one client address, an IPv6 /64 counting as one; 0 for any number. [${default}]"`
+	AcceptRate          server.Rate     `group:"Limits" default:"0" placeholder:"RATE" help:"New connections in a time, such as 1000/s; streams above it are told to come back; 0 for any number. [${default}]"`
+	AcceptRatePerIP     server.Rate     `group:"Limits" name:"accept-rate-per-ip" default:"0" placeholder:"RATE" help:"The same for one client address, such as 30/m or 100/10s. [${default}]"`
+	Loops               int             `group:"Limits" default:"0" min:"0" max:"1024" placeholder:"N" help:"Event loops; 0 for one a core. [${default}]"`
+	FDTables            server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
+	MaxEventBytes       size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
+	HeaderTimeout       time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
+	MaxHeadBytes        size            `group:"Limits" default:"8KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
+	MaxHeaders          int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`
 
 	LogFormat      string     `group:"Logging" default:"text" enum:"text,json" placeholder:"FORMAT" help:"Form of the log on stderr: text or json. [${default}]"`
 	LogLevel       slog.Level `group:"Logging" default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. [${default}]"`

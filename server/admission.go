@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"millrace/internal/proxyproto"
+)
+
+// welcome takes in who has connected. It returns false when the connection has
+// been ended.
+func (l *loop) welcome(fd int32, c *conn, from peer) bool {
+	if l.cfg.keepsPeers() {
+		l.peers[fd] = from
+	}
+	switch {
+	case !l.cfg.ProxyProtocol:
+		return l.admit(fd, c, from, true)
+	case !l.cfg.trusts(from):
+		l.drop(fd, c, from, reasonNoProxy, "want a proxy of the trusted ones")
+		return false
+	}
+	c.state = stateProxy
+	return true
+}
+
+// readProxy takes in the header in which a proxy names the client. It returns
+// its length, or 0 when the rest of it is to come or the connection has been
+// ended.
+func (l *loop) readProxy(fd int32, c *conn, head []byte) (length int) {
+	client, length, err := proxyproto.Parse(head)
+	switch {
+	case errors.Is(err, proxyproto.ErrNeedMore):
+		l.keepPartial(fd, head)
+		return 0
+	case err != nil:
+		l.drop(fd, c, l.peers[fd], reasonProxyHeader, err.Error())
+		return 0
+	}
+	c.state = stateHead
+	named := client.IsValid()
+	if named {
+		l.peers[fd] = namedPeer(client)
+	}
+	if !l.admit(fd, c, l.peers[fd], named) {
+		return 0
+	}
+	return length
+}
+
+// admit decides whether a stream may come of a connection. If none may, the
+// request is still awaited, to tell an EventSource to come back; and other
+// requests are answered as ever, which a health check needs most when much is
+// going on. A client that its proxy has not named counts at no address. admit
+// returns false when the connection has been ended: too many of that address
+// are being told already.
+func (l *loop) admit(fd int32, c *conn, client peer, named bool) (alive bool) {
+	if named && l.server.addresses != nil {
+		c.address, c.why = l.server.addresses.arrive(client.network(), l.now)
+		c.away = c.why != reasonAnswered
+		if c.why == reasonAddressFlood {
+			l.drop(fd, c, client, c.why, fmt.Sprintf("%d of this address are being told to come back", maxAway))
+			return false
+		}
+	}
+	// What is refused already takes nothing from the bucket of all, or one
+	// address could empty it.
+	if c.why == reasonAnswered && !l.server.arrivals.take(l.now) {
+		c.why = reasonRate
+	}
+	if c.why != reasonAnswered && l.mayNotice(c.why.String()) {
+		l.server.notes.add(slog.LevelWarn, "a client is told to come back later", "reason", c.why.String(), "peer", client.String())
+	}
+	return true
+}
+
+// drop ends a connection without an answer.
+func (l *loop) drop(fd int32, c *conn, from peer, why reason, detail string) {
+	if l.mayNotice(why.String()) {
+		l.server.notes.add(slog.LevelWarn, "a connection is closed without an answer", "reason", why.String(), "peer", from.String(), "detail", detail)
+	}
+	l.end(fd, c, why)
+}
+
+// keepsPeers tells whether loops keep the addresses of their clients: for the
+// log, and where the kernel does not know them.
+func (cfg *Config) keepsPeers() bool { return cfg.LogConnections || cfg.ProxyProtocol }
+
+// trusts tells whether p may name clients.
+func (cfg *Config) trusts(p peer) bool {
+	addr := p.addrPort().Addr()
+	for _, prefix := range cfg.TrustedProxies {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkProxies reports what cannot be meant about proxies.
+func (cfg *Config) checkProxies() error {
+	if cfg.ProxyProtocol && len(cfg.TrustedProxies) == 0 {
+		return fmt.Errorf("%w: the PROXY protocol without trusted proxies: name them, or anybody could claim any address", ErrConfig)
+	}
+	if !cfg.ProxyProtocol && len(cfg.TrustedProxies) > 0 {
+		return fmt.Errorf("%w: trusted proxies without the PROXY protocol: want both or neither", ErrConfig)
+	}
+	for _, prefix := range cfg.TrustedProxies {
+		if !prefix.IsValid() || prefix.Addr().Is4In6() {
+			return fmt.Errorf("%w: trusted proxy %v, want a network such as 10.0.0.0/8 or 2001:db8::/32", ErrConfig, prefix)
+		}
+	}
+	return nil
+}

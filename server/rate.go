@@ -1,0 +1,117 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Rate is a number of events in a period: so many at once, and as many in every
+// period from then on, evenly. The zero Rate is no limit.
+type Rate struct {
+	Events int
+	Period time.Duration
+}
+
+// Bounds of a Rate.
+const (
+	maxRateEvents = 1_000_000
+	minRatePeriod = time.Second
+	maxRatePeriod = 24 * time.Hour
+)
+
+func (r Rate) check() error {
+	if r == (Rate{}) || r.Events >= 1 && r.Events <= maxRateEvents && r.Period >= minRatePeriod && r.Period <= maxRatePeriod {
+		return nil
+	}
+	return fmt.Errorf("%w: rate of %d in %v, want 1 to %d in %v to %v, or 0 for no limit",
+		ErrConfig, r.Events, r.Period, maxRateEvents, minRatePeriod, maxRatePeriod)
+}
+
+// ratePeriods are the periods that have a letter.
+var ratePeriods = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+
+// UnmarshalText reads "100" or "100/s", "30/m", "500/h", "100/10s", or "0".
+func (r *Rate) UnmarshalText(text []byte) error {
+	events, period, has := strings.Cut(string(text), "/")
+	read := Rate{Period: time.Second}
+	var err error
+	if has {
+		var ok bool
+		if read.Period, ok = ratePeriods[period]; !ok {
+			read.Period, err = time.ParseDuration(period)
+		}
+	}
+	if err == nil {
+		read.Events, err = strconv.Atoi(events)
+	}
+	if read.Events == 0 {
+		read = Rate{}
+	}
+	if err != nil || read.check() != nil {
+		return fmt.Errorf("%q, want a rate such as 1000, 1000/s, 30/m or 100/10s, at most %d in %v to %v, or 0 for no limit",
+			text, maxRateEvents, minRatePeriod, maxRatePeriod)
+	}
+	*r = read
+	return nil
+}
+
+// String is what UnmarshalText reads.
+func (r Rate) String() string {
+	if r.Events == 0 {
+		return "0"
+	}
+	for letter, period := range ratePeriods {
+		if r.Period == period {
+			return fmt.Sprintf("%d/%s", r.Events, letter)
+		}
+	}
+	return fmt.Sprintf("%d/%v", r.Events, r.Period)
+}
+
+// bucket is the size of a token bucket: as many tokens as a Rate has events. What
+// is left in one is a single number, the time at which it will be full again.
+type bucket struct {
+	token time.Duration // in which one flows in; 0 for a bucket without bounds
+	whole time.Duration // in which an empty one fills
+}
+
+func newBucket(r Rate) bucket {
+	if r.Events == 0 {
+		return bucket{}
+	}
+	token := r.Period / time.Duration(r.Events)
+	return bucket{token, token * time.Duration(r.Events)}
+}
+
+// take takes a token out of a bucket that is full at a time, and returns when it
+// is full then. It returns false when there is none.
+func (b bucket) take(full, now time.Duration) (_ time.Duration, ok bool) {
+	after := max(full, now) + b.token
+	if after-now > b.whole {
+		return full, false
+	}
+	return after, true
+}
+
+// sharedBucket is one bucket for all loops. Safe for concurrent use.
+type sharedBucket struct {
+	bucket
+	full atomic.Int64
+}
+
+// take takes a token, if there is one.
+func (b *sharedBucket) take(now time.Duration) bool {
+	if b.token == 0 {
+		return true
+	}
+	for {
+		full := b.full.Load()
+		after, ok := b.bucket.take(time.Duration(full), now)
+		if !ok || b.full.CompareAndSwap(full, int64(after)) {
+			return ok
+		}
+	}
+}
