@@ -169,6 +169,12 @@ func (s *site) certify() *x509.CertPool {
 // get sends a request through the proxy; cancel is the client that leaves.
 func (s *site) get(path string, headers ...string) (_ *http.Response, cancel func()) {
 	s.t.Helper()
+	return s.getBy(s.client, path, headers...)
+}
+
+// getBy is get from a client of its own.
+func (s *site) getBy(client *http.Client, path string, headers ...string) (_ *http.Response, cancel func()) {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
 	scheme := "http://"
@@ -182,7 +188,7 @@ func (s *site) get(path string, headers ...string) (_ *http.Response, cancel fun
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := s.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -234,25 +240,30 @@ func (st *stream) wantEnd() {
 type millrace struct {
 	t       *testing.T
 	broker  *channels.Broker
+	server  *server.Server
 	address string
 }
 
 // startMillrace runs a server until the test ends.
 func startMillrace(t *testing.T, keepalive time.Duration) *millrace {
 	t.Helper()
+	return startConfigured(t, server.Config{Keepalive: keepalive})
+}
+
+// startConfigured is startMillrace with more of its configuration.
+func startConfigured(t *testing.T, cfg server.Config) *millrace {
+	t.Helper()
+	cfg.Listen = "127.0.0.1:0"
+	cfg.HeaderTimeout = patience
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	broker := channels.NewBroker(channels.Options{})
-	s, err := server.New(server.Config{
-		Listen:        "127.0.0.1:0",
-		Keepalive:     keepalive,
-		HeaderTimeout: patience,
-		Logger:        slog.New(slog.DiscardHandler),
-	}, broker)
+	s, err := server.New(cfg, broker)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
 	t.Cleanup(s.Close)
-	return &millrace{t, broker, s.Addr().String()}
+	return &millrace{t, broker, s, s.Addr().String()}
 }
 
 // publish publishes data and wants that many receivers.

@@ -69,9 +69,6 @@ func (l *loop) admit(fd int32, c *conn, client peer, named bool) (alive bool) {
 	if c.why == reasonAnswered && !l.server.arrivals.take(l.now) {
 		c.why = reasonRate
 	}
-	if c.why != reasonAnswered && l.mayNotice(c.why.String()) {
-		l.server.notes.add(slog.LevelWarn, "a client is told to come back later", "reason", c.why.String(), "peer", client.String())
-	}
 	return true
 }
 

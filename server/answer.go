@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -142,6 +143,9 @@ func (l *loop) refuseError(fd int32, c *conn, err error) {
 // soon. An EventSource takes any status but 200 as final, so it gets a stream
 // that says when to come back, each client a time of its own, and ends.
 func (l *loop) turnAway(fd int32, c *conn, origin []byte, why reason) {
+	if l.mayNotice(why.String()) {
+		l.server.notes.add(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(fd).String())
+	}
 	delay := turnAwayDelay + rand.N(2*turnAwayDelay)
 	b := l.server.heads.streamHead(l.scratch[:0], origin)
 	b = append(b, "retry: "...)

@@ -25,6 +25,18 @@ func socketPeer(sa unix.Sockaddr) peer {
 	return peer{}
 }
 
+// peerOf returns the client of a connection, as far as it is known.
+func (l *loop) peerOf(fd int32) peer {
+	if p, ok := l.peers[fd]; ok {
+		return p
+	}
+	sa, err := unix.Getpeername(int(fd))
+	if err != nil { // reset meanwhile
+		return peer{}
+	}
+	return socketPeer(sa)
+}
+
 // namedPeer returns the client that a proxy names.
 func namedPeer(client netip.AddrPort) peer { return peer{client.Addr().As16(), client.Port()} }
 

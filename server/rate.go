@@ -33,32 +33,30 @@ func (r Rate) check() error {
 // ratePeriods are the periods that have a letter.
 var ratePeriods = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 
-// UnmarshalText reads "100" or "100/s", "30/m", "500/h", "100/10s", or "0".
-func (r *Rate) UnmarshalText(text []byte) error {
-	events, period, has := strings.Cut(string(text), "/")
-	read := Rate{Period: time.Second}
+// ParseRate reads "100" or "100/s", "30/m", "500/h", "100/10s", or "0".
+func ParseRate(text string) (Rate, error) {
+	events, period, has := strings.Cut(text, "/")
+	r := Rate{Period: time.Second}
 	var err error
 	if has {
 		var ok bool
-		if read.Period, ok = ratePeriods[period]; !ok {
-			read.Period, err = time.ParseDuration(period)
+		if r.Period, ok = ratePeriods[period]; !ok {
+			r.Period, err = time.ParseDuration(period)
 		}
 	}
 	if err == nil {
-		read.Events, err = strconv.Atoi(events)
+		r.Events, err = strconv.Atoi(events)
 	}
-	if read.Events == 0 {
-		read = Rate{}
+	if err != nil {
+		return Rate{}, fmt.Errorf("%w: rate %q, want one such as 1000/s, 30/m or 100/10s", ErrConfig, text)
 	}
-	if err != nil || read.check() != nil {
-		return fmt.Errorf("%q, want a rate such as 1000, 1000/s, 30/m or 100/10s, at most %d in %v to %v, or 0 for no limit",
-			text, maxRateEvents, minRatePeriod, maxRatePeriod)
+	if r.Events == 0 {
+		r = Rate{}
 	}
-	*r = read
-	return nil
+	return r, r.check()
 }
 
-// String is what UnmarshalText reads.
+// String is what ParseRate reads.
 func (r Rate) String() string {
 	if r.Events == 0 {
 		return "0"

@@ -22,17 +22,16 @@ func TestRateText(t *testing.T) {
 		{"100/10s", Rate{100, 10 * time.Second}, "100/10s"},
 		{"1000000/24h", Rate{1_000_000, 24 * time.Hour}, "1000000/24h0m0s"},
 	} {
-		var got, again Rate
-		if err := got.UnmarshalText([]byte(tt.text)); err != nil || got != tt.want || got.String() != tt.as {
+		got, err := ParseRate(tt.text)
+		if err != nil || got != tt.want || got.String() != tt.as {
 			t.Errorf("%q is read as %v, %v; want %v", tt.text, got, err, tt.as)
 		}
-		if err := again.UnmarshalText([]byte(got.String())); err != nil || again != got {
+		if again, err := ParseRate(got.String()); err != nil || again != got {
 			t.Errorf("%v is read as %v, %v", got, again, err)
 		}
 	}
 	for _, text := range []string{"", "/", "/s", "1/", "-1", "1.5", "1/d", "1/0s", "1/500ms", "1/25h", "1000001", "1/s/s", " 1", "0x10", "1e3"} {
-		var r Rate
-		if err := r.UnmarshalText([]byte(text)); err == nil {
+		if r, err := ParseRate(text); err == nil {
 			t.Errorf("%q is read as %v, want an error", text, r)
 		}
 	}

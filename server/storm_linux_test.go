@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -62,7 +63,8 @@ func (c *client) isStream() (open bool) {
 // room; and that other requests are answered.
 func TestMaxConnectionsPerIP(t *testing.T) {
 	const most = 5
-	s, _ := start(t, Config{Loops: 2, MaxConnectionsPerIP: most}, channels.Options{})
+	log := new(logLines)
+	s, _ := start(t, Config{Loops: 2, MaxConnectionsPerIP: most, Logger: slog.New(slog.NewJSONHandler(log, nil))}, channels.Options{})
 	here, there := net.IPv4(127, 1, 0, 1), net.IPv4(127, 1, 0, 2)
 	var streams []*client
 	for range most {
@@ -87,6 +89,9 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 	if !dialFrom(t, s, there).askStream() {
 		t.Error("another address is turned away")
 	}
+	eventually(t, "the log says so", func() bool {
+		return strings.HasPrefix(log.find("a client is told to come back later", "peer"), here.String()+":")
+	})
 	streams[2].Close()
 	eventually(t, "there is room again", func() bool { return dialFrom(t, s, here).askStream() })
 	if got := s.Stats().Closed[reasonAddressLimit.String()]; got < 3*maxAway {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"millrace/server"
 )
 
 // newParser returns a parser of command lines into target, whose fields may
@@ -27,6 +29,7 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 		reader("a whole number", strconv.Atoi),
 		reader("a duration such as 500ms, 15s or 1h30m", time.ParseDuration),
 		reader("a level: debug, info, warn or error", parseLevel),
+		readerBy("a rate such as 1000/s, 30/m or 100/10s, at most 1000000 in 1s to 24h, or 0 for no limit", server.ParseRate, func(_, _ server.Rate) int { return 0 }),
 		reader("a size such as 65536, 64KiB, 256MiB or 1GiB", parseSize),
 	}, options...)...)
 }
@@ -34,6 +37,11 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 // reader has fields of type T read by parse, within the bounds of their tags.
 // want says what parse takes.
 func reader[T cmp.Ordered](want string, parse func(string) (T, error)) kong.Option {
+	return readerBy(want, parse, cmp.Compare[T])
+}
+
+// readerBy is reader for types that have an order of their own, or none.
+func readerBy[T any](want string, parse func(string) (T, error), compare func(a, b T) int) kong.Option {
 	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
 		low, high := ctx.Value.Tag.Get("min"), ctx.Value.Tag.Get("max")
 		want := want
@@ -61,7 +69,7 @@ func reader[T cmp.Ordered](want string, parse func(string) (T, error)) kong.Opti
 			}
 			return bound
 		}
-		if err != nil || v < bound(low, v) || v > bound(high, v) {
+		if err != nil || compare(v, bound(low, v)) < 0 || compare(v, bound(high, v)) > 0 {
 			return fmt.Errorf("%q, want %s", token, want)
 		}
 		target.Set(reflect.ValueOf(v))
