@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,9 @@ import (
 // a million of them cost the garbage collector nothing.
 type stream struct {
 	checker
-	number int32 // among all streams
+	chunks
+	number int32  // among all streams
+	since  uint32 // when it began to connect, or its last ping came; in milliseconds since client.zero
 	phase  phase
 }
 
@@ -31,6 +34,9 @@ const (
 	readSize = 64 << 10 // bytes read at once
 	// maxEvents bounds how many events have their arrival times kept.
 	maxEvents = 1 << 20
+	// awake is the longest time between two descriptors being served in which a
+	// loop was not asleep.
+	awake = 100 * time.Microsecond
 	// maxPingBuckets bounds the histogram of pings: the last bucket counts
 	// all that comes later. Some nine hours.
 	maxPingBuckets = 1 << 17
@@ -41,6 +47,7 @@ const (
 type client struct {
 	cfg    *Config
 	poller poller
+	zero   time.Duration
 	now    time.Duration
 
 	table   []stream // by descriptor
@@ -48,16 +55,20 @@ type client struct {
 	request []byte
 	buf     []byte
 
-	next       int // number of the stream to connect next
-	connecting int // streams that have no response head yet
-	live       int // streams that have
+	next       int          // number of the stream to connect next
+	connecting int          // streams that have no response head yet
+	live       int          // streams that have
+	opened     atomic.Int64 // live, for anybody
 	started    time.Duration
+	published  time.Duration // of what arrives, 0 for unknown
+	churnUntil time.Duration // streams are being replaced, 0 for not
+	oldest     int32         // descriptor that the next one to be replaced is looked for from
 	goals      []goal
 	report     Report
 }
 
-// goal is something that somebody waits for: all streams open, or an event on
-// all of them.
+// goal is something that somebody waits for: all streams open and nothing more
+// to be replaced, or an event on all of them.
 type goal struct {
 	event int // index in Report.Arrivals; -1 for open
 	done  chan<- error
@@ -67,11 +78,12 @@ type goal struct {
 func newClient(cfg *Config, number int, since time.Duration) (*client, error) {
 	c := &client{
 		cfg:     cfg,
+		zero:    since,
 		next:    number,
 		heads:   heads{partial: make(map[int32][]byte)},
 		request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", cfg.Target, cfg.Addr),
 		buf:     make([]byte, readSize),
-		report:  Report{PingsSince: since},
+		report:  Report{PingsSince: since, Connects: NewHistogram(), Latency: NewHistogram(), PingsOff: NewHistogram()},
 	}
 	var err error
 	c.poller, err = openPoller()
@@ -129,7 +141,7 @@ func (c *client) settle(err error) {
 }
 
 func (c *client) reached(event int) bool {
-	if c.connecting > 0 || c.next < c.cfg.Streams {
+	if c.connecting > 0 || c.next < c.cfg.Streams || c.churnUntil > 0 {
 		return false
 	}
 	return event < 0 || c.live == 0 || event < len(c.report.Arrivals) && c.report.Arrivals[event].Streams == c.live
@@ -147,14 +159,19 @@ func (c *client) connectMore() {
 }
 
 func (c *client) connect(number int) error {
-	fd, err := connect(c.cfg.Addr, c.cfg.Source+number/sourcePorts)
+	source := c.cfg.Source + number/sourcePorts
+	if !c.cfg.loopback {
+		source = -1
+	}
+	fd, err := connect(c.cfg.Addr, source)
 	if err != nil {
 		return err
 	}
 	if missing := int(fd) + 1 - len(c.table); missing > 0 {
 		c.table = append(c.table, make([]stream, missing)...)
 	}
-	c.table[fd] = stream{checker: checker{due: c.cfg.FirstEvent}, number: int32(number), phase: phaseConnect}
+	due := c.cfg.FirstEvent + uint64(len(c.report.Arrivals))
+	c.table[fd] = stream{checker: checker{due: due}, number: int32(number), since: c.millis(Now()), phase: phaseConnect}
 	c.connecting++
 	if err := c.poller.watchBoth(fd); err != nil {
 		c.end(fd, err)
@@ -165,7 +182,12 @@ func (c *client) connect(number int) error {
 // on serves one ready descriptor. The event may be stale, its descriptor closed
 // and taken anew since: a hint only, the calls tell.
 func (c *client) on(fd int32, readable, writable bool) {
+	last := c.now
 	c.now = Now()
+	if c.cfg.Gather > 0 && c.now-last > awake && c.connecting == 0 {
+		time.Sleep(c.cfg.Gather)
+		c.now = Now()
+	}
 	s := &c.table[fd]
 	switch {
 	case s.phase == phaseConnect && writable:
@@ -209,48 +231,124 @@ func (c *client) receive(fd int32, s *stream) {
 	c.report.Bytes += uint64(n)
 	p := c.buf[:n]
 	if s.phase == phaseHead {
-		var whole bool
-		if p, whole, err = c.heads.take(fd, p); err != nil {
+		var whole, chunked bool
+		if p, whole, chunked, err = c.heads.take(fd, p); err != nil {
 			c.end(fd, err)
 			return
 		}
 		if !whole {
 			return
 		}
-		c.opened(s)
+		if chunked {
+			s.chunks.part = chunkSize
+		}
+		c.answered(s)
 		s = &c.table[fd] // the table may have grown
 	}
+	for len(p) > 0 && err == nil {
+		var body []byte
+		if body, p, err = s.chunks.next(p); err == nil {
+			err = c.check(s, body)
+		}
+	}
+	if err != nil {
+		c.end(fd, err)
+	}
+}
+
+// check takes in what has come of a stream's body.
+func (c *client) check(s *stream, p []byte) error {
 	for len(p) > 0 {
-		n, got, err := s.next(p, c.cfg.PayloadSize)
+		n, got, err := s.checker.next(p, c.cfg.PayloadSize)
 		if err != nil {
-			c.end(fd, err)
-			return
+			return err
 		}
 		p = p[n:]
 		switch got {
 		case tokenEvent:
 			c.arrived(int(s.due - 1 - c.cfg.FirstEvent))
 		case tokenPing:
-			c.pinged()
+			c.pinged(s)
+		}
+	}
+	return nil
+}
+
+// answered counts a stream that has its response head.
+func (c *client) answered(s *stream) {
+	s.phase = phaseBody
+	c.report.Connects.Record(time.Duration(c.millis(c.now)-s.since) * time.Millisecond)
+	s.since = 0
+	c.connecting--
+	c.live++
+	c.opened.Add(1)
+	c.report.Connecting = c.now - c.started
+	if c.churnUntil > 0 {
+		c.replaceMore()
+	} else {
+		c.connectMore()
+	}
+	if c.connecting == 0 {
+		c.settle(nil)
+	}
+}
+
+// millis is a moment as a stream has it; never 0.
+func (c *client) millis(now time.Duration) uint32 {
+	return uint32((now-c.zero)/time.Millisecond) + 1
+}
+
+// expect says when what will arrive was published.
+func (c *client) expect(published time.Duration) {
+	c.published = published
+	c.report.Latency.Reset()
+}
+
+// churn begins to replace streams.
+func (c *client) churn(until time.Duration, done chan<- error) {
+	c.churnUntil = until
+	c.replaceMore()
+	c.await(goal{event: -1, done: done})
+}
+
+// replaceMore replaces streams until enough are under way, or the time is over.
+func (c *client) replaceMore() {
+	for c.connecting < min(c.cfg.Connecting, c.live) && c.report.Ended == 0 {
+		if Now() >= c.churnUntil {
+			c.churnUntil = 0
+			return
+		}
+		fd := c.oldestStream()
+		unix.Close(int(fd))
+		c.table[fd].phase = phaseFree
+		c.live--
+		c.opened.Add(-1)
+		c.report.Replaced++
+		number := c.next
+		c.next += c.cfg.Loops
+		if err := c.connect(number); err != nil {
+			c.ended(number, err)
 		}
 	}
 }
 
-// opened counts a stream that has its response head.
-func (c *client) opened(s *stream) {
-	s.phase = phaseBody
-	c.connecting--
-	c.live++
-	c.report.Connecting = c.now - c.started
-	c.connectMore()
-	if c.connecting == 0 {
-		c.settle(nil)
+// oldestStream returns the next open stream by descriptor: a new one takes the
+// number of one that was closed, so that its turn comes last.
+func (c *client) oldestStream() int32 {
+	for {
+		c.oldest = (c.oldest + 1) % int32(len(c.table))
+		if c.table[c.oldest].phase == phaseBody {
+			return c.oldest
+		}
 	}
 }
 
 // arrived counts an event, by its index in the arrivals.
 func (c *client) arrived(event int) {
 	c.report.Events++
+	if c.published > 0 {
+		c.report.Latency.Record(c.now - c.published)
+	}
 	if event >= maxEvents {
 		return
 	}
@@ -265,8 +363,14 @@ func (c *client) arrived(event int) {
 	}
 }
 
-func (c *client) pinged() {
+func (c *client) pinged(s *stream) {
 	c.report.Pings++
+	now := c.millis(c.now)
+	if period := uint32(c.cfg.PingPeriod / time.Millisecond); period > 0 && s.since > 0 {
+		off := (now - s.since) % period
+		c.report.PingsOff.Record(time.Duration(min(off, period-off)) * time.Millisecond)
+	}
+	s.since = now
 	bucket := min(int((c.now-c.report.PingsSince)/PingBucket), maxPingBuckets-1)
 	for len(c.report.PingTimes) <= bucket {
 		c.report.PingTimes = append(c.report.PingTimes, 0)
@@ -279,6 +383,7 @@ func (c *client) end(fd int32, err error) {
 	s := &c.table[fd]
 	if s.phase == phaseBody {
 		c.live--
+		c.opened.Add(-1)
 	} else {
 		c.connecting--
 	}
@@ -303,5 +408,6 @@ func (c *client) snapshot() Report {
 	r.Errors = slices.Clone(r.Errors)
 	r.Arrivals = slices.Clone(r.Arrivals)
 	r.PingTimes = slices.Clone(r.PingTimes)
+	r.Connects, r.Latency, r.PingsOff = r.Connects.Clone(), r.Latency.Clone(), r.PingsOff.Clone()
 	return r
 }

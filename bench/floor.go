@@ -29,6 +29,7 @@ type Floor struct {
 type floorLoop struct {
 	poller   poller
 	listener int32
+	addr     net.Addr    // of the listener
 	table    []floorConn // by descriptor
 	fds      []int32     // of the sockets that have been answered
 	buf      []byte
@@ -41,26 +42,30 @@ type floorConn struct {
 	matched uint8 // of the blank line, in bytes
 }
 
-// NewFloor listens on a free port of 127.0.0.1 with as many loops.
-func NewFloor(loops int) (*Floor, error) {
+// NewFloor listens on a free port of 127.0.0.1 with as many loops, each with a
+// descriptor table of its own if asked.
+func NewFloor(loops int, ownTables bool) (*Floor, error) {
 	f := &Floor{}
-	addr := "127.0.0.1:0"
-	for range loops {
-		l := &floorLoop{buf: make([]byte, readSize)}
-		var err error
-		if l.poller, err = openPoller(); err != nil {
+	for range loops { // every poller before the first table is copied, as in Streams
+		p, err := openPoller()
+		if err != nil {
 			f.Close()
 			return nil, err
 		}
-		if l.listener, f.addr, err = listen(addr); err == nil {
-			err = l.poller.watch(l.listener)
+		f.loops = append(f.loops, &floorLoop{poller: p, buf: make([]byte, readSize)})
+	}
+	addr := "127.0.0.1:0"
+	for _, l := range f.loops {
+		opened := make(chan error, 1)
+		err := spawn(&f.running, ownTables, func() { l.run(addr, opened) })
+		if err == nil {
+			err = <-opened
 		}
-		f.loops = append(f.loops, l)
-		f.running.Go(l.run)
 		if err != nil {
 			f.Close()
 			return nil, fmt.Errorf("listen on %s: %w", addr, err)
 		}
+		f.addr = l.addr
 		addr = f.addr.String()
 	}
 	return f, nil
@@ -112,11 +117,23 @@ func (f *Floor) Close() {
 	}
 }
 
-func (l *floorLoop) run() {
+// run serves from the moment that it tells opened until the poller is told to
+// stop, and closes everything.
+func (l *floorLoop) run(addr string, opened chan<- error) {
+	var err error
+	if l.listener, l.addr, err = listen(addr); err != nil {
+		opened <- err
+		return
+	}
+	defer unix.Close(int(l.listener))
+	err = l.poller.watch(l.listener)
+	opened <- err
+	if err != nil {
+		return
+	}
 	if err := l.poller.run(l.on); err != nil {
 		panic(err) // the poller was misused
 	}
-	unix.Close(int(l.listener))
 	for _, fd := range l.fds {
 		unix.Close(int(fd))
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -15,51 +16,54 @@ const maxHead = 16 << 10
 type heads struct {
 	partial map[int32][]byte // what has come of the unfinished ones, by descriptor
 	good    []byte           // one that was found good: most are equal to it
+	chunked bool             // what follows that one is chunked
 }
 
 // take takes the response head from what has come of a stream, and returns
-// what is behind it. whole is false while the head is not complete.
-func (h *heads) take(fd int32, p []byte) (rest []byte, whole bool, err error) {
+// what is behind it. whole is false while the head is not complete. chunked
+// tells whether what follows has the chunked transfer coding.
+func (h *heads) take(fd int32, p []byte) (rest []byte, whole, chunked bool, err error) {
 	if rest, ok := bytes.CutPrefix(p, h.good); ok && h.good != nil && h.partial[fd] == nil {
-		return rest, true, nil
+		return rest, true, h.chunked, nil
 	}
 	p = append(h.partial[fd], p...)
 	const blank = "\r\n\r\n"
 	end := bytes.Index(p, []byte(blank))
 	switch {
 	case end > maxHead || end < 0 && len(p) > maxHead:
-		return nil, false, fmt.Errorf("%w: a response head of more than %d bytes", ErrRefused, maxHead)
+		return nil, false, false, fmt.Errorf("%w: a response head of more than %d bytes", ErrRefused, maxHead)
 	case end < 0:
 		h.partial[fd] = p
-		return nil, false, nil
+		return nil, false, false, nil
 	}
 	h.forget(fd)
 	head, rest := p[:end+len(blank)], p[end+len(blank):]
-	if err := checkHead(head); err != nil {
-		return nil, false, err
+	chunked, err = checkHead(head)
+	if err != nil {
+		return nil, false, false, err
 	}
-	h.good = head
-	return rest, true, nil
+	h.good, h.chunked = head, chunked
+	return rest, true, chunked, nil
 }
 
 // forget drops what has come of a response head.
 func (h *heads) forget(fd int32) { delete(h.partial, fd) }
 
-// checkHead reports why a response head is not that of an event stream that
-// can be followed.
-func checkHead(head []byte) error {
+// checkHead tells whether what follows a response head is chunked, or why it is
+// not the head of an event stream.
+func checkHead(head []byte) (chunked bool, err error) {
 	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)
 	if err != nil {
-		return fmt.Errorf("%w: %.80q: %v", ErrRefused, head, err)
+		return false, fmt.Errorf("%w: %.80q: %v", ErrRefused, head, err)
 	}
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	switch {
 	case r.StatusCode != http.StatusOK:
-		return fmt.Errorf("%w: status %s", ErrRefused, r.Status)
+		return false, fmt.Errorf("%w: status %s", ErrRefused, r.Status)
 	case !strings.EqualFold(strings.TrimSpace(media), "text/event-stream"):
-		return fmt.Errorf("%w: Content-Type %q", ErrRefused, media)
-	case r.TransferEncoding != nil || r.ContentLength >= 0:
-		return fmt.Errorf("%w: not delimited by the end of the connection", ErrRefused)
+		return false, fmt.Errorf("%w: Content-Type %q", ErrRefused, media)
+	case r.ContentLength >= 0:
+		return false, fmt.Errorf("%w: a body of %d bytes", ErrRefused, r.ContentLength)
 	}
-	return nil
+	return slices.Equal(r.TransferEncoding, []string{"chunked"}), nil
 }

@@ -1,19 +1,55 @@
 package bench
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // None is the argument or the reply of a part's method that has none.
 type None struct{}
 
 // StreamsPart is Streams as a part for ServeParts.
-type StreamsPart struct{ streams *Streams }
+type StreamsPart struct {
+	streams *Streams
+	opening atomic.Pointer[Streams] // the newest, open or not
+}
 
-// Open is Open. It is called once, and before the other methods.
+// Open is Open. It is called before the other methods, and again after Close.
 func (p *StreamsPart) Open(cfg Config, reply *Report) (err error) {
-	if p.streams, err = Open(cfg); err == nil {
-		*reply = p.streams.Report()
+	s, err := open(cfg, p.opening.Store)
+	if err == nil {
+		*reply = s.Report()
 	}
+	p.streams = s
 	return err
+}
+
+// Opened is Streams.Opened, also while Open is at work.
+func (p *StreamsPart) Opened(_ None, n *int) error {
+	if s := p.opening.Load(); s != nil {
+		*n = s.Opened()
+	}
+	return nil
+}
+
+// Expect is Streams.Expect.
+func (p *StreamsPart) Expect(published time.Duration, _ *None) error {
+	return p.streams.Expect(published)
+}
+
+// ChurnArgs are the arguments of Streams.Churn.
+type ChurnArgs struct{ For, Timeout time.Duration }
+
+// Churn is Streams.Churn.
+func (p *StreamsPart) Churn(args ChurnArgs, replaced *int) (err error) {
+	*replaced, err = p.streams.Churn(args.For, args.Timeout)
+	return err
+}
+
+// Close is Streams.Close.
+func (p *StreamsPart) Close(_, _ *None) error {
+	p.streams.Close()
+	return nil
 }
 
 // AwaitArgs are the arguments of Streams.Await.
@@ -36,9 +72,15 @@ func (p *StreamsPart) Report(_ None, reply *Report) error {
 // FloorPart is Floor as a part for ServeParts.
 type FloorPart struct{ floor *Floor }
 
+// ListenArgs are the arguments of NewFloor.
+type ListenArgs struct {
+	Loops     int
+	OwnTables bool
+}
+
 // Listen is NewFloor; the reply is its address.
-func (p *FloorPart) Listen(loops int, addr *string) (err error) {
-	if p.floor, err = NewFloor(loops); err == nil {
+func (p *FloorPart) Listen(args ListenArgs, addr *string) (err error) {
+	if p.floor, err = NewFloor(args.Loops, args.OwnTables); err == nil {
 		*addr = p.floor.Addr().String()
 	}
 	return err

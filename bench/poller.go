@@ -89,11 +89,13 @@ func accept(listener int32) (fd int32, err error) {
 }
 
 // connect begins to open a connection to addr from one of the host's loopback
-// addresses, counted from 0.
+// addresses, counted from 0; -1 leaves it to the system.
 func connect(addr string, source int) (fd int32, err error) {
-	n, _, err := socket.TCPSocket("tcp4", addr, false, []socket.Option[int]{
-		{SetSockOpt: bindLoopback, Opt: source},
-	}, nil)
+	var options []socket.Option[int]
+	if source >= 0 {
+		options = []socket.Option[int]{{SetSockOpt: bindLoopback, Opt: source}}
+	}
+	n, _, err := socket.TCPSocket("tcp4", addr, false, options, nil)
 	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return 0, fmt.Errorf("connect to %s from loopback address %d: %w", addr, source, err)
 	}

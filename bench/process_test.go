@@ -41,7 +41,7 @@ func TestProcesses(t *testing.T) {
 	const streams, size = 100, 10
 	floor, clients := startPart(t, "floor"), startPart(t, "streams")
 	var addr string
-	call(t, floor, "Listen", 2, &addr)
+	call(t, floor, "Listen", ListenArgs{Loops: 2}, &addr)
 	var r Report
 	call(t, clients, "Open", Config{Addr: addr, Streams: streams, PayloadSize: size}, &r)
 	call(t, floor, "Broadcast", AppendEvent(nil, 0, size), &None{})

@@ -19,6 +19,11 @@ type Report struct {
 	// of which begins at PingsSince.
 	PingTimes  []int
 	PingsSince time.Duration
+
+	Replaced int        // streams, by Churn
+	Connects *Histogram // from connect to the response head; to the millisecond
+	Latency  *Histogram // from the moment of Expect to each arrival since
+	PingsOff *Histogram // how far pings came from a whole number of periods after the one before
 }
 
 // Arrival is when an event came, as Now tells the time.
@@ -41,6 +46,10 @@ func (r Report) String() string {
 
 // add merges the report of another loop of the same Streams into r.
 func (r *Report) add(o Report) {
+	r.Replaced += o.Replaced
+	r.Connects.Merge(o.Connects)
+	r.Latency.Merge(o.Latency)
+	r.PingsOff.Merge(o.PingsOff)
 	r.Open += o.Open
 	r.Ended += o.Ended
 	r.Errors = append(r.Errors, o.Errors[:min(len(o.Errors), maxErrors-len(r.Errors))]...)

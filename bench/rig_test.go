@@ -35,7 +35,7 @@ type rig struct {
 func newFloor(t testing.TB, size int) *rig {
 	t.Helper()
 	r := &rig{t: t, server: startPart(t, "floor"), size: size}
-	call(t, r.server, "Listen", runtime.GOMAXPROCS(0), &r.addr)
+	call(t, r.server, "Listen", ListenArgs{Loops: runtime.GOMAXPROCS(0)}, &r.addr)
 	r.publish = func(event uint64) {
 		call(t, r.server, "Broadcast", AppendEvent(nil, event, size), &None{})
 	}

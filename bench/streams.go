@@ -24,9 +24,14 @@ type Config struct {
 	Streams int    // how many
 	Loops   int    // event loops that share them; 1 by default
 
-	// Connecting is how many streams each loop opens at a time: enough to keep
+	// OwnTables gives each loop a descriptor table of its own, so that all
+	// together may have more streams than the descriptor limit. Only on Linux.
+	OwnTables bool
+	// Connecting is how many streams a loop opens at a time: enough to keep
 	// a server busy, too few to overflow its accept queue. 128 by default.
 	Connecting int
+	// Opening is how many loops open their streams at a time; all by default.
+	Opening int
 	// Source is the first loopback address to connect from, counted from 0.
 	// Each serves for sourcePorts streams. Processes that load one server
 	// together should not have the same ones.
@@ -35,8 +40,20 @@ type Config struct {
 	FirstEvent uint64
 	// PayloadSize is the size that AppendPayload was given, in bytes.
 	PayloadSize int
+	// PingPeriod is the time between two pings of a stream, or 0: then they
+	// are counted, but not timed.
+	PingPeriod time.Duration
+	// Gather is how long a loop that was woken lets arrivals gather before it
+	// looks at them. Many loops on few processors would otherwise be woken for
+	// every single one, at the server's expense. It adds to what is measured
+	// of latencies.
+	Gather time.Duration
+	// Anywhere allows an address that is no loopback one.
+	Anywhere bool
 	// Timeout bounds the opening of all streams; a minute by default.
 	Timeout time.Duration
+
+	loopback bool // Addr is a loopback address
 }
 
 // sourcePorts is how many streams share a source address: well below half of
@@ -49,9 +66,10 @@ func (cfg *Config) check() error {
 	if err != nil {
 		return fmt.Errorf("%w: server address %q, want host:port: %v", ErrConfig, cfg.Addr, err)
 	}
-	if !addr.IP.IsLoopback() {
+	if !addr.IP.IsLoopback() && !cfg.Anywhere {
 		return fmt.Errorf("%w: server address %q, want a loopback address: a load test is nothing to point at others", ErrConfig, cfg.Addr)
 	}
+	cfg.loopback = addr.IP.IsLoopback()
 	cfg.Addr = addr.String()
 	for _, f := range []struct {
 		name       string
@@ -61,6 +79,7 @@ func (cfg *Config) check() error {
 		{"streams", &cfg.Streams, 1, 1 << 24},
 		{"loops", &cfg.Loops, 1, 1024},
 		{"streams opened at a time", &cfg.Connecting, 128, 4096},
+		{"loops that open streams at a time", &cfg.Opening, 1024, 1024},
 		{"payload size", &cfg.PayloadSize, 1, 1 << 20},
 	} {
 		if *f.value == 0 {
@@ -95,22 +114,20 @@ type Streams struct {
 
 // Open opens streams and returns when each of them has been answered. If one
 // cannot be opened, or not in time, none is.
-func Open(cfg Config) (*Streams, error) {
+func Open(cfg Config) (*Streams, error) { return open(cfg, func(*Streams) {}) }
+
+// open is Open, and shows the streams before they are open.
+func open(cfg Config, show func(*Streams)) (*Streams, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	s := &Streams{cfg: cfg}
-	since := Now()
-	for i := range cfg.Loops {
-		c, err := newClient(&s.cfg, i, since)
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		s.loops = append(s.loops, c)
-		s.running.Go(c.run)
+	if err := s.start(Now()); err != nil {
+		s.Close()
+		return nil, err
 	}
-	if err := s.await(cfg.Timeout, (*client).open); err != nil {
+	show(s)
+	if err := s.await(cfg.Timeout, cfg.Opening, (*client).open); err != nil {
 		err = fmt.Errorf("opening %d streams on %s%s: %w: %s", cfg.Streams, cfg.Addr, cfg.Target, err, s.Report())
 		s.Close()
 		return nil, err
@@ -118,27 +135,77 @@ func Open(cfg Config) (*Streams, error) {
 	return s, nil
 }
 
+// start sets the loops running.
+func (s *Streams) start(since time.Duration) error {
+	// Every poller comes before the first table is copied: a number by which a
+	// loop is woken must mean the same in all tables.
+	for i := range s.cfg.Loops {
+		c, err := newClient(&s.cfg, i, since)
+		if err != nil {
+			return err
+		}
+		s.loops = append(s.loops, c)
+	}
+	for _, c := range s.loops {
+		if err := spawn(&s.running, s.cfg.OwnTables, c.run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Await returns when every stream has received the event of that number and
 // those before it. Errors wrap ErrTimeout, or what ended a stream.
 func (s *Streams) Await(event uint64, timeout time.Duration) error {
-	err := s.await(timeout, func(c *client, done chan<- error) { c.awaitEvent(event, done) })
+	err := s.await(timeout, len(s.loops), func(c *client, done chan<- error) { c.awaitEvent(event, done) })
 	if err != nil {
 		return fmt.Errorf("awaiting event %d: %w: %s", event, err, s.Report())
 	}
 	return nil
 }
 
-// await has each loop begin something, and waits until it is done everywhere.
-func (s *Streams) await(timeout time.Duration, begin func(c *client, done chan<- error)) error {
-	done := make(chan error, len(s.loops))
-	for _, c := range s.loops {
-		if err := s.do(c, func() { begin(c, done) }); err != nil {
-			return err
-		}
+// Expect has the latencies of what arrives from now on counted from a moment of
+// Now: when it was published. What was counted before is forgotten.
+func (s *Streams) Expect(published time.Duration) error {
+	return s.await(time.Minute, len(s.loops), func(c *client, done chan<- error) {
+		c.expect(published)
+		done <- nil
+	})
+}
+
+// Churn replaces streams, the oldest first, for so long, and returns how many
+// were replaced. Nothing may be published meanwhile.
+func (s *Streams) Churn(d, timeout time.Duration) (int, error) {
+	before := s.Report().Replaced
+	until := Now() + d
+	if err := s.await(d+timeout, len(s.loops), func(c *client, done chan<- error) { c.churn(until, done) }); err != nil {
+		return 0, fmt.Errorf("replacing streams: %w: %s", err, s.Report())
 	}
+	return s.Report().Replaced - before, nil
+}
+
+// Opened returns how many streams are open now, at next to no cost.
+func (s *Streams) Opened() (n int) {
+	for _, c := range s.loops {
+		n += int(c.opened.Load())
+	}
+	return n
+}
+
+// await has each loop begin something, so many of them at a time, and waits
+// until it is done everywhere.
+func (s *Streams) await(timeout time.Duration, atOnce int, begin func(c *client, done chan<- error)) error {
+	done := make(chan error, len(s.loops))
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	for range s.loops {
+	begun := 0
+	for ended := 0; ended < len(s.loops); ended++ {
+		for ; begun < len(s.loops) && begun < ended+atOnce; begun++ {
+			c := s.loops[begun]
+			if err := s.do(c, func() { begin(c, done) }); err != nil {
+				return err
+			}
+		}
 		select {
 		case err := <-done:
 			if err != nil {
@@ -154,7 +221,7 @@ func (s *Streams) await(timeout time.Duration, begin func(c *client, done chan<-
 // Report returns what the streams have seen so far. After Close it is empty.
 func (s *Streams) Report() Report {
 	reports := make(chan Report, len(s.loops))
-	var sum Report
+	sum := Report{Connects: NewHistogram(), Latency: NewHistogram(), PingsOff: NewHistogram()}
 	for _, c := range s.loops {
 		if s.do(c, func() { reports <- c.snapshot() }) != nil {
 			return sum
