@@ -1,10 +1,12 @@
 package bench
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,20 +36,63 @@ func processCPU(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// processMemory returns how much anonymous memory of a process is resident, in
-// bytes.
-func processMemory(pid int) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// processMemory returns how much memory of a process is resident, and how much
+// of that is anonymous, in bytes.
+func processMemory(pid int) (rss, anon int, err error) {
+	file := fmt.Sprintf("/proc/%d/status", pid)
+	figures, err := kilobytes(file)
+	if err != nil {
+		return 0, 0, err
+	}
+	rss, ok := figures["VmRSS"]
+	if !ok {
+		return 0, 0, fmt.Errorf("%s: no VmRSS: the process has ended", file)
+	}
+	return rss, figures["RssAnon"], nil
+}
+
+// children returns the processes that a process has started.
+func children(pid int) (pids []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // it may have ended
+		for _, word := range strings.Fields(string(text)) {
+			if n, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, n)
+			}
+		}
+	}
+	return pids
+}
+
+// kernelMemory returns what the kernel holds for itself on the whole host, in
+// bytes: slabs, stacks, page tables and the buffers of TCP sockets.
+func kernelMemory() (int, error) {
+	m, err := kilobytes("/proc/meminfo")
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := bytes.Cut(status, []byte("\nRssAnon:"))
-	value, _, _ := bytes.Cut(rest, []byte(" kB"))
-	kilobytes, err := strconv.Atoi(string(bytes.TrimSpace(value)))
+	_, pages, err := tcpSockets()
+	return m["Slab"] + m["KernelStack"] + m["PageTables"] + pages*os.Getpagesize(), err
+}
+
+// tcpSockets returns how many TCP sockets are in use on the host, and how many
+// pages their buffers have.
+func tcpSockets() (inUse, pages int, err error) {
+	text, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {
-		return 0, fmt.Errorf("memory of process %d: %w", pid, err)
+		return 0, 0, err
 	}
-	return kilobytes << 10, nil
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) < 11 || words[0] != "TCP:" {
+			continue
+		}
+		inUse, err = strconv.Atoi(words[2])
+		pages, err2 := strconv.Atoi(words[10])
+		return inUse, pages, errors.Join(err, err2)
+	}
+	return 0, 0, fmt.Errorf("/proc/net/sockstat: no line of TCP in %q", text)
 }
 
 // hostClock reads CLOCK_MONOTONIC.

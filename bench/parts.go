@@ -5,6 +5,21 @@ import (
 	"time"
 )
 
+// Parts are those that every program which calls Start gives to ServeParts.
+func Parts() map[string]any {
+	return map[string]any{
+		partStreams: new(StreamsPart),
+		partFloor:   new(FloorPart),
+		partNetHTTP: new(NetHTTPPart),
+	}
+}
+
+const (
+	partStreams = "streams"
+	partFloor   = "floor"
+	partNetHTTP = "nethttp"
+)
+
 // None is the argument or the reply of a part's method that has none.
 type None struct{}
 
@@ -88,3 +103,14 @@ func (p *FloorPart) Listen(args ListenArgs, addr *string) (err error) {
 
 // Broadcast is Floor.Broadcast.
 func (p *FloorPart) Broadcast(wire []byte, _ *None) error { return p.floor.Broadcast(wire) }
+
+// NetHTTPPart is NetHTTP as a part for ServeParts.
+type NetHTTPPart struct{ server *NetHTTP }
+
+// Listen is NewNetHTTP; the reply is its address.
+func (p *NetHTTPPart) Listen(_ None, addr *string) (err error) {
+	if p.server, err = NewNetHTTP(); err == nil {
+		*addr = p.server.Addr().String()
+	}
+	return err
+}

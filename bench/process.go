@@ -65,6 +65,7 @@ func (p pipes) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteC
 type Process struct {
 	cmd    *exec.Cmd
 	client *rpc.Client
+	pauses pauses
 	ended  chan struct{} // closed when the process has ended
 }
 
@@ -77,7 +78,10 @@ func Start(part string, environment ...string) (*Process, error) {
 	}
 	cmd := exec.Command(executable)
 	cmd.Env = append(append(os.Environ(), environment...), partVariable+"="+part)
-	cmd.Stderr = os.Stderr
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -91,6 +95,7 @@ func Start(part string, environment ...string) (*Process, error) {
 	}
 	p := &Process{cmd: cmd, client: rpc.NewClient(pipes{out, in}), ended: make(chan struct{})}
 	go func() {
+		p.pauses.follow(stderr, func(text string) { fmt.Fprintln(os.Stderr, text) })
 		cmd.Wait()
 		close(p.ended)
 	}()
@@ -122,7 +127,10 @@ func (p *Process) CPU() (time.Duration, error) { return processCPU(p.PID()) }
 
 // Memory returns how much anonymous memory of the process is resident, in
 // bytes.
-func (p *Process) Memory() (int, error) { return processMemory(p.PID()) }
+func (p *Process) Memory() (int, error) {
+	_, anon, err := processMemory(p.PID())
+	return anon, err
+}
 
 // Close ends the process, by force if it does not end by itself.
 func (p *Process) Close() {

@@ -9,11 +9,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ServeParts(map[string]any{
-		"millrace": new(MillracePart),
-		"streams":  new(StreamsPart),
-		"floor":    new(FloorPart),
-	})
+	parts := Parts()
+	parts["millrace"] = new(MillracePart)
+	ServeParts(parts)
 	os.Exit(m.Run())
 }
 

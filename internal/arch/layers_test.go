@@ -12,7 +12,7 @@ import (
 var layers = [][]string{
 	{"cmd/*"},
 	{"server", "bench", "internal/admin", "internal/doctor", "internal/backplane/*"},
-	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto"},
+	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto", "bench/report"},
 }
 
 // testOnly are the packages that nothing but tests may import.

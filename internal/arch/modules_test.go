@@ -18,15 +18,18 @@ type module struct {
 // modules are all that there are. Each is code that we answer for and users
 // download: weigh what it saves before adding one.
 var modules = []module{
+	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench"}, "latencies of millions of deliveries in a fixed few kilobytes"},
 	{"github.com/alecthomas/kong", []string{"cmd/*"}, "command line with environment and help"},
 	{"github.com/coreos/go-systemd/v22", []string{"cmd/millrace"}, "systemd's readiness and watchdog, with its rules of addresses and owners"},
 	{"github.com/panjf2000/gnet/v2", []string{"server", "bench"}, "pollers and sockets: epoll and kqueue, proven"},
 	{"github.com/redis/go-redis/v9", nil, "a Redis client for the tests to publish with"},
+	{"github.com/schollz/progressbar/v3", []string{"cmd/millbench"}, "the line on a terminal that says what a long run is at"},
 	{"github.com/tmaxmax/go-sse", nil, "an EventSource for the tests to subscribe with"},
 	{"github.com/valyala/bytebufferpool", []string{"server"}, "buffers for what few connections need"},
 	{"github.com/valyala/fasthttp", nil, "the parser that httpparse is measured beside"},
 	{"go.uber.org/goleak", nil, "finds goroutines that a test has left"},
 	{"golang.org/x/sys", []string{"server", "bench", "internal/fdtable"}, "system calls that package syscall does not have"},
+	{"gonum.org/v1/plot", []string{"bench/report"}, "plots as SVG, so that a report is one file"},
 	{"pgregory.net/rapid", nil, "property tests against models, with shrinking"},
 }
 

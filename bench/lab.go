@@ -1,0 +1,163 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"millrace/bench/report"
+)
+
+// Lab is what all scenarios have in common: how servers are started and loaded,
+// and the document that figures go into.
+type Lab struct {
+	Millrace MillraceOptions
+	External *External // the only server, if there is one
+	Load     Load
+	Document *report.Document
+}
+
+// Names of servers that a Lab can start.
+const (
+	NameMillrace = "millrace"
+	NameFloor    = "floor"
+	NameNetHTTP  = "net/http"
+	NameNchan    = "nchan"
+)
+
+// session starts a server by name, with a session that has so many streams. Its
+// result goes into the document.
+func (l *Lab) session(name string, streams int) (*Session, error) {
+	server, err := l.start(name, streams)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	load := l.Load
+	load.Streams = streams
+	if server.Name == NameMillrace {
+		load.PingPeriod = l.Millrace.Keepalive
+	}
+	l.Load.Source += streams/sourcePorts + 1 // the next one's are others
+	s, err := NewSession(server, load)
+	if err != nil {
+		return nil, err
+	}
+	l.Document.Results = append(l.Document.Results, s.Result)
+	return s, nil
+}
+
+func (l *Lab) start(name string, streams int) (*Server, error) {
+	if l.External != nil {
+		return l.External.Server()
+	}
+	switch name {
+	case NameMillrace:
+		o := l.Millrace
+		o.Streams = streams
+		return StartMillrace(o)
+	case NameFloor:
+		return StartFloor(streams)
+	case NameNetHTTP:
+		return StartNetHTTP()
+	case NameNchan:
+		return StartNchan()
+	}
+	return nil, fmt.Errorf("%w: server %q, want %s, %s, %s or %s", ErrConfig, name, NameMillrace, NameFloor, NameNetHTTP, NameNchan)
+}
+
+// alone runs a scenario with one server after the other. One that is not
+// installed is left out.
+func (l *Lab) alone(names []string, streams int, scenario func(*Session) error) error {
+	for _, name := range names {
+		s, err := l.session(name, streams)
+		if errors.Is(err, ErrNoNchan) {
+			l.say("left out: %v", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = s.Open()
+		if err == nil {
+			err = scenario(s)
+		}
+		s.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// together opens sessions with all servers, and runs a scenario of each in
+// turn, for so many rounds: what disturbs one disturbs the others.
+func (l *Lab) together(names []string, streams, rounds int, scenario func(*Session) error) error {
+	var sessions []*Session
+	defer func() {
+		for _, s := range sessions {
+			s.Close()
+		}
+	}()
+	for _, name := range names {
+		s, err := l.session(name, streams)
+		if errors.Is(err, ErrNoNchan) {
+			l.say("left out: %v", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		sessions = append(sessions, s)
+		if err := s.Open(); err != nil {
+			return err
+		}
+	}
+	for range rounds {
+		for _, s := range sessions {
+			if err := scenario(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Lab) say(format string, args ...any) {
+	if l.Load.Note != nil {
+		l.Load.Note(fmt.Sprintf(format, args...))
+	}
+}
+
+// Hold opens streams and lets them be idle for so long.
+func (l *Lab) Hold(names []string, streams int, d time.Duration) error {
+	return l.alone(names, streams, func(s *Session) error {
+		if err := s.Idle(d); err != nil {
+			return err
+		}
+		return s.CloseStreams()
+	})
+}
+
+// FanOut publishes events one at a time, the servers taking turns.
+func (l *Lab) FanOut(names []string, streams, events int) error {
+	if err := l.together(names, streams, events, (*Session).Broadcast); err != nil {
+		return err
+	}
+	l.judgeFanOut(streams)
+	return nil
+}
+
+// Flood publishes as fast as each server accepts.
+func (l *Lab) Flood(names []string, streams int, d time.Duration) error {
+	return l.alone(names, streams, func(s *Session) error { return s.Flood(d) })
+}
+
+// Churn replaces streams for so long.
+func (l *Lab) Churn(names []string, streams int, d time.Duration) error {
+	return l.alone(names, streams, func(s *Session) error { return s.Churn(d) })
+}
+
+// Storm has everybody reconnect at once.
+func (l *Lab) Storm(names []string, streams int) error {
+	return l.alone(names, streams, (*Session).Storm)
+}

@@ -1,0 +1,78 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// fewStreams is how many are compared with many.
+	fewStreams = 15_000
+	// fullMillion is how many streams it takes for all of the verdicts: with
+	// fewer, times and ratios say little.
+	fullMillion = 1_000_000
+)
+
+// Million has one process of millrace hold so many streams, with everything
+// that it has to do for them: opening, events, pings, the end. Beside it, in
+// the same run, the floor with as many, and millrace with few.
+func (l *Lab) Million(streams, events int, idle time.Duration) error {
+	if streams >= fullMillion {
+		if err := l.few(events); err != nil {
+			return err
+		}
+	}
+	if l.External == nil {
+		err := l.alone([]string{NameFloor}, streams, func(s *Session) error {
+			return l.broadcasts(s, events)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	err := l.alone([]string{NameMillrace}, streams, func(s *Session) error {
+		if err := l.broadcasts(s, events); err != nil {
+			return err
+		}
+		if idle > 0 {
+			if err := s.Idle(idle); err != nil {
+				return err
+			}
+		}
+		return s.CloseStreams()
+	})
+	if err != nil {
+		return err
+	}
+	l.judgeMillion(streams, events)
+	return nil
+}
+
+// few is what the figures of many streams are compared with.
+func (l *Lab) few(events int) error {
+	return l.together([]string{NameMillrace, NameFloor}, fewStreams, 2*events, (*Session).Broadcast)
+}
+
+func (l *Lab) broadcasts(s *Session, events int) error {
+	for range events {
+		if err := s.Broadcast(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Compare has all servers hold few streams, and flood them.
+func (l *Lab) Compare(names []string, events int, flood time.Duration) error {
+	if err := l.FanOut(names, fewStreams, events); err != nil {
+		return err
+	}
+	for _, streams := range []int{1_000, 10_000} {
+		floods := names
+		if err := l.Flood(floods, streams, flood); err != nil {
+			return fmt.Errorf("flood: %w", err)
+		}
+	}
+	l.judgeCompare()
+	return nil
+}

@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// startTimeout bounds the time from the start of a server to its being ready.
+const startTimeout = time.Minute
+
+// MillraceOptions say which millrace is started, and how.
+type MillraceOptions struct {
+	Program   string // path of the binary
+	Streams   int    // that will be open
+	Keepalive time.Duration
+	Target    string   // of the streams
+	Flags     []string // more of them, at the end of the command line
+}
+
+// BuildMillrace builds the server of this module into dir and returns the path
+// of the program. Beside an installed millbench it is enough to have millrace.
+func BuildMillrace(dir string) (string, error) {
+	if executable, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(executable), "millrace")
+		if _, err := os.Stat(beside); err == nil {
+			return beside, nil
+		}
+	}
+	program := filepath.Join(dir, "millrace")
+	out, err := exec.Command("go", "build", "-o", program, "millrace/cmd/millrace").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building millrace: %w: %s: run millbench in the source tree, or name the program with --millrace", err, out)
+	}
+	return program, nil
+}
+
+// StartMillrace starts a millrace as its users do, on free ports of loopback.
+func StartMillrace(o MillraceOptions) (*Server, error) {
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+		"--keepalive", o.Keepalive.String(), "--max-connections", strconv.Itoa(o.Streams)}
+	cmd := exec.Command(o.Program, append(args, o.Flags...)...)
+	cmd.Env = append(os.Environ(), traceVariable)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &Server{Name: "millrace", Target: o.Target, pids: []int{cmd.Process.Pid}, pauses: new(pauses)}
+	ready := make(chan readyLine, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.pauses.follow(stderr, func(text string) {
+			var line readyLine
+			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "millrace is ready" {
+				ready <- line
+			} else if !strings.Contains(text, `"level":"INFO"`) {
+				fmt.Fprintln(os.Stderr, text)
+			}
+		})
+		cmd.Wait()
+	}()
+	s.close = func() {
+		cmd.Process.Signal(unix.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(2 * time.Minute):
+			cmd.Process.Kill()
+			<-ended
+		}
+	}
+	select {
+	case line := <-ready:
+		s.Addr, s.Version = line.Public, line.Version
+		s.publisher, err = DialRESP(line.Admin, o.Target)
+	case <-ended:
+		err = fmt.Errorf("%s %s has ended before it was ready", o.Program, strings.Join(cmd.Args[1:], " "))
+	case <-time.After(startTimeout):
+		err = fmt.Errorf("%s is not ready: %w after %v", o.Program, ErrTimeout, startTimeout)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// readyLine is what millrace logs when it can be reached.
+type readyLine struct {
+	Msg, Public, Admin, Version string
+	Loops                       int
+	FDTables                    string `json:"fd_tables"`
+}

@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"fmt"
+
+	"millrace/bench/report"
+)
+
+// judge adds a verdict to the document.
+func (l *Lab) judge(what string, passed bool, want, got string) {
+	l.Document.Verdicts = append(l.Document.Verdicts, report.Verdict{What: what, Want: want, Got: got, Passed: passed})
+}
+
+// result returns that of a server with so many streams, nil if there is none.
+func (l *Lab) result(name string, streams int, has func(*report.Result) bool) *report.Result {
+	for _, r := range l.Document.Results {
+		if r.Server == name && r.Streams == streams && has(r) {
+			return r
+		}
+	}
+	return nil
+}
+
+func hasBroadcasts(r *report.Result) bool { return len(r.Broadcasts) > 0 }
+func hasFlood(r *report.Result) bool      { return r.Flood != nil }
+
+func rate(b report.Broadcast) float64       { return b.PerSecond }
+func serverCPU(b report.Broadcast) float64  { return b.ServerMicros }
+func toLastByte(b report.Broadcast) float64 { return b.Seconds }
+
+const (
+	// rssPerStream is what a stream may take of a full million's process, all
+	// included, in bytes.
+	rssPerStream = 100
+	// With fewer streams, the process itself counts: rssBase, and for each
+	// stream rssPerStreamOfFew.
+	rssPerStreamOfFew = 150
+	rssBase           = 32 << 20
+)
+
+func (l *Lab) judgeMillion(streams, events int) {
+	r := l.result(l.name(NameMillrace), streams, hasBroadcasts)
+	if r == nil {
+		return
+	}
+	deliveries := 0
+	for _, b := range r.Broadcasts {
+		deliveries += b.Deliveries
+	}
+	l.judge("every stream receives every event, none twice", deliveries == streams*events,
+		fmt.Sprintf("%s deliveries", report.Count(streams*events)), report.Count(deliveries))
+	l.judge("all streams closed", r.Close.SocketsLeft == 0, "0 left", report.Count(r.Close.SocketsLeft))
+	if streams < fullMillion {
+		most := rssBase + rssPerStreamOfFew*streams
+		l.judge("resident memory of the server", r.Connect.RSSMB <= megabytes(most),
+			fmt.Sprintf("at most %d bytes a stream and %d MiB", rssPerStreamOfFew, rssBase>>20),
+			fmt.Sprintf("%.1f MiB of %.1f", r.Connect.RSSMB, megabytes(most)))
+		return
+	}
+	l.judge("resident memory of the server", r.Connect.RSSBytes <= rssPerStream,
+		fmt.Sprintf("at most %d bytes a stream, all included", rssPerStream), fmt.Sprintf("%.1f", r.Connect.RSSBytes))
+	l.judge("memory of the kernel back after the end", r.Close.KernelPercent >= 90, "at least 90 %", fmt.Sprintf("%.1f %%", r.Close.KernelPercent))
+	if r.GC != nil {
+		l.judge("pauses of the garbage collector", r.GC.MaxMS <= 1, "at most 1 ms", fmt.Sprintf("%.2f ms, of %d", r.GC.MaxMS, r.GC.Pauses))
+	}
+	l.judge("all streams open", r.Connect.Seconds <= 120, "in at most 120 s", fmt.Sprintf("%.1f s", r.Connect.Seconds))
+	last := r.Median(toLastByte)
+	l.judge("one event to the last stream, median", last <= 25, "in at most 25 s on a quiet host", fmt.Sprintf("%.1f s", last))
+	if floor := l.result(NameFloor, streams, hasBroadcasts); floor != nil {
+		ratio := r.Median(rate) / floor.Median(rate)
+		l.judge("deliveries per second, beside the floor's", ratio >= 0.9, "at least 0.9", fmt.Sprintf("%.2f", ratio))
+	}
+	if few := l.result(l.name(NameMillrace), fewStreams, hasBroadcasts); few != nil {
+		ratio := r.Median(serverCPU) / few.Median(serverCPU)
+		l.judge("processor time of a delivery, beside that with few streams", ratio <= 1.4, "at most 1.4",
+			fmt.Sprintf("%.2f (%.1f us, %.1f us with %s)", ratio, r.Median(serverCPU), few.Median(serverCPU), report.Count(fewStreams)))
+	}
+	if r.Idle != nil && r.Idle.Pings > 0 {
+		l.judge("pings on time", r.Idle.PingsOffMS.Max <= 2000, "at most 2 s off their phase",
+			fmt.Sprintf("%.0f ms, of %s; %.1f %% of a processor", r.Idle.PingsOffMS.Max, report.Count(r.Idle.Pings), r.Idle.ServerPercent))
+	}
+}
+
+func (l *Lab) judgeFanOut(streams int) {
+	r, floor := l.result(l.name(NameMillrace), streams, hasBroadcasts), l.result(NameFloor, streams, hasBroadcasts)
+	if r == nil || floor == nil {
+		return
+	}
+	ratio := r.Median(rate) / floor.Median(rate)
+	l.judge(fmt.Sprintf("%s streams: deliveries per second, beside the floor's", report.Count(streams)), ratio >= 0.95, "at least 0.95", fmt.Sprintf("%.2f", ratio))
+}
+
+func (l *Lab) judgeCompare() {
+	r := l.result(l.name(NameMillrace), fewStreams, hasBroadcasts)
+	for _, other := range []struct {
+		name   string
+		memory float64
+	}{{NameNchan, 50}, {NameNetHTTP, 100}} {
+		o := l.result(other.name, fewStreams, hasBroadcasts)
+		if r == nil || o == nil {
+			continue
+		}
+		times := o.Connect.AnonMB / r.Connect.AnonMB
+		l.judge("anonymous memory of "+other.name+", beside millrace's", times >= other.memory,
+			fmt.Sprintf("at least %.0f times", other.memory), fmt.Sprintf("%.0f times (%.1f MiB, %.1f MiB)", times, o.Connect.AnonMB, r.Connect.AnonMB))
+		ours, theirs := r.Median(serverCPU), o.Median(serverCPU)
+		l.judge("processor time of a delivery, beside "+other.name, ours < theirs, "less", fmt.Sprintf("%.1f us, %.1f us", ours, theirs))
+		for _, streams := range []int{1_000, 10_000} {
+			f, g := l.result(l.name(NameMillrace), streams, hasFlood), l.result(other.name, streams, hasFlood)
+			if f == nil || g == nil {
+				continue
+			}
+			times := f.Flood.PerSecond / g.Flood.PerSecond
+			l.judge(fmt.Sprintf("flood of %s streams, beside %s's", report.Count(streams), other.name), times >= 5, "at least 5 times",
+				fmt.Sprintf("%.1f times (%s and %s deliveries per second)", times, report.Figure(f.Flood.PerSecond), report.Figure(g.Flood.PerSecond)))
+		}
+	}
+}
+
+// name is that of the server under test.
+func (l *Lab) name(usual string) string {
+	if l.External != nil {
+		return l.External.URL
+	}
+	return usual
+}

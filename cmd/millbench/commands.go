@@ -1,0 +1,86 @@
+package main
+
+import (
+	"time"
+
+	"millrace/bench"
+)
+
+type holdCommand struct {
+	common
+	Streams int           `default:"15000" placeholder:"N" help:"Open streams. [${default}]"`
+	For     time.Duration `default:"30s" placeholder:"TIME" help:"How long they are idle. [${default}]"`
+}
+
+// Run runs the scenario.
+func (c *holdCommand) Run() error {
+	return c.run("Open streams, idle", func(l *bench.Lab) error { return l.Hold(c.servers("millrace"), c.Streams, c.For) })
+}
+
+type fanoutCommand struct {
+	common
+	Streams int `default:"15000" placeholder:"N" help:"Open streams. [${default}]"`
+	Events  int `default:"20" placeholder:"N" help:"Events, one after the other. [${default}]"`
+}
+
+// Run runs the scenario.
+func (c *fanoutCommand) Run() error {
+	return c.run("One event to all streams", func(l *bench.Lab) error { return l.FanOut(c.servers("millrace", "floor"), c.Streams, c.Events) })
+}
+
+type floodCommand struct {
+	common
+	Streams int           `default:"1000" placeholder:"N" help:"Open streams. [${default}]"`
+	For     time.Duration `default:"5s" placeholder:"TIME" help:"How long it is published. [${default}]"`
+}
+
+// Run runs the scenario.
+func (c *floodCommand) Run() error {
+	return c.run("A flood of events", func(l *bench.Lab) error { return l.Flood(c.servers("millrace"), c.Streams, c.For) })
+}
+
+type churnCommand struct {
+	common
+	Streams int           `default:"5000" placeholder:"N" help:"Open streams. [${default}]"`
+	For     time.Duration `default:"10s" placeholder:"TIME" help:"How long they are replaced. [${default}]"`
+}
+
+// Run runs the scenario.
+func (c *churnCommand) Run() error {
+	return c.run("Streams that come and go", func(l *bench.Lab) error { return l.Churn(c.servers("millrace"), c.Streams, c.For) })
+}
+
+type stormCommand struct {
+	common
+	Streams int `default:"15000" placeholder:"N" help:"Open streams. [${default}]"`
+}
+
+// Run runs the scenario.
+func (c *stormCommand) Run() error {
+	return c.run("Everybody reconnects at once", func(l *bench.Lab) error { return l.Storm(c.servers("millrace"), c.Streams) })
+}
+
+type millionCommand struct {
+	common
+	Streams int           `default:"1000000" placeholder:"N" help:"Open streams. [${default}]"`
+	Events  int           `default:"5" placeholder:"N" help:"Events, one after the other. [${default}]"`
+	Idle    time.Duration `default:"130s" placeholder:"TIME" help:"How long they are idle afterwards, for their pings; 0 for not at all. [${default}]"`
+}
+
+// Run runs the scenario.
+func (c *millionCommand) Run() error {
+	return c.run("A million streams in one process", func(l *bench.Lab) error { return l.Million(c.Streams, c.Events, c.Idle) })
+}
+
+type compareCommand struct {
+	common
+	Events int           `default:"10" placeholder:"N" help:"Events, one after the other. [${default}]"`
+	For    time.Duration `default:"5s" placeholder:"TIME" help:"How long a flood takes. [${default}]"`
+}
+
+// Run runs the scenario.
+func (c *compareCommand) Run() error {
+	return c.run("millrace beside others", func(l *bench.Lab) error {
+		return l.Compare(c.servers("millrace", "floor", "net/http", "nchan"), c.Events, c.For)
+	})
+}

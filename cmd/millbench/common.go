@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"millrace/bench"
+	"millrace/bench/report"
+)
+
+// common are the flags of every scenario.
+type common struct {
+	Servers []string `group:"Servers to start" placeholder:"NAME,..." help:"Which: millrace, floor, net/http, nchan. [those that the scenario is about]"`
+
+	Millrace  string        `group:"Servers to start" placeholder:"PATH" help:"Program of millrace. [the one beside millbench, or else built from the source]"`
+	Flag      []string      `group:"Servers to start" sep:"none" placeholder:"FLAG" help:"Flag for millrace, such as --flag=--loops=4; repeatable. [none]"`
+	Keepalive time.Duration `default:"60s" group:"Servers to start" placeholder:"TIME" help:"Time between two pings of millrace. [${default}]"`
+
+	URL      string `name:"url" group:"A server that is there" placeholder:"URL" help:"A stream of it. [none: servers are started]"`
+	Admin    string `group:"A server that is there" placeholder:"HOST:PORT" help:"Its port for PUBLISH of the Redis protocol. [none]"`
+	Channel  string `group:"A server that is there" placeholder:"NAME" help:"Channel to publish on. [the path of the URL]"`
+	Publish  string `group:"A server that is there" placeholder:"COMMAND" help:"Shell command that publishes what it reads. [none]"`
+	PID      int    `name:"pid" group:"A server that is there" placeholder:"N" help:"Its first process, to measure what it uses. [unknown]"`
+	Anywhere bool   `group:"A server that is there" help:"Load it even though it is not on this host. [off]"`
+
+	Payload int           `default:"16" group:"Load" placeholder:"BYTES" help:"Size of the data of an event. [${default}]"`
+	Gather  time.Duration `default:"0s" group:"Load" placeholder:"TIME" help:"How long a client's loop lets arrivals gather. [20ms where there are many loops]"`
+	Timeout time.Duration `default:"5m" group:"Load" placeholder:"TIME" help:"Bound of every step. [${default}]"`
+
+	JSON string `name:"json" group:"Report" placeholder:"FILE" help:"Write the figures for programs. [none]"`
+	HTML string `name:"html" group:"Report" placeholder:"FILE" help:"Write a page with plots. [none]"`
+}
+
+// errVerdict says that something does not hold. What, the report tells.
+var errVerdict = errors.New("a verdict does not hold")
+
+// servers are those to load: what the command line says, or else usual.
+func (c *common) servers(usual ...string) []string {
+	switch {
+	case c.URL != "":
+		return usual[:1]
+	case len(c.Servers) > 0:
+		return c.Servers
+	}
+	return usual
+}
+
+// run runs a scenario and writes its report.
+func (c *common) run(title string, scenario func(*bench.Lab) error) error {
+	progress := newProgress()
+	lab := &bench.Lab{
+		Millrace: bench.MillraceOptions{Program: c.Millrace, Keepalive: c.Keepalive, Target: "/bench", Flags: c.Flag},
+		Load:     bench.Load{PayloadSize: c.Payload, Gather: c.Gather, Timeout: c.Timeout, Anywhere: c.Anywhere, Note: progress.note},
+		Document: bench.NewDocument(title, os.Args),
+	}
+	if err := c.external(lab); err != nil {
+		return err
+	}
+	if lab.External == nil && c.Millrace == "" {
+		dir, err := os.MkdirTemp("", "millbench")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		progress.note("building millrace")
+		if lab.Millrace.Program, err = bench.BuildMillrace(dir); err != nil {
+			return err
+		}
+	}
+	err := scenario(lab)
+	progress.end()
+	lab.Document.Seconds = time.Since(lab.Document.Started).Seconds()
+	if err != nil {
+		lab.Document.Verdicts = append(lab.Document.Verdicts, report.Verdict{What: "the run", Want: "no error", Got: err.Error()})
+	}
+	lab.Document.WriteText(os.Stdout)
+	return errors.Join(err, c.write(lab.Document))
+}
+
+// external sets the lab's server, if the command line names one.
+func (c *common) external(lab *bench.Lab) error {
+	if c.URL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "http" || u.Host == "" {
+		return fmt.Errorf("--url: %q, want http://HOST:PORT/PATH", c.URL)
+	}
+	e := &bench.External{URL: c.URL, Addr: u.Host, Target: u.RequestURI(), Admin: c.Admin, Channel: c.Channel, Command: c.Publish, PID: c.PID}
+	if u.Port() == "" {
+		e.Addr += ":80"
+	}
+	if e.Channel == "" {
+		e.Channel = u.Path
+	}
+	lab.External = e
+	return nil
+}
+
+// write writes the files that are asked for.
+func (c *common) write(d *report.Document) error {
+	for _, file := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{c.JSON, d.WriteJSON}, {c.HTML, d.WriteHTML}} {
+		if file.name == "" {
+			continue
+		}
+		f, err := os.Create(file.name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(file.write(f), f.Close()); err != nil {
+			return fmt.Errorf("%s: %w", file.name, err)
+		}
+	}
+	if !d.Passed() {
+		return errVerdict
+	}
+	return nil
+}
+
+// progress is a line on the terminal that says what is being done, and nothing
+// where stderr is no terminal.
+type progress struct{ bar *progressbar.ProgressBar }
+
+func newProgress() progress {
+	info, err := os.Stderr.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return progress{}
+	}
+	return progress{progressbar.NewOptions(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSpinnerType(14),
+		progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish())}
+}
+
+func (p progress) note(what string) {
+	if p.bar != nil {
+		p.bar.Describe(strings.TrimSpace(what))
+	}
+}
+
+func (p progress) end() {
+	if p.bar != nil {
+		p.bar.Finish()
+	}
+}

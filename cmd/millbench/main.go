@@ -1,0 +1,52 @@
+// Command millbench loads servers of event streams on this host, checks every
+// byte of every stream, and reports what it has measured. By default it starts
+// the servers itself: millrace, as its users start it, and what it is compared
+// with.
+//
+// The exit status is 0 when everything was delivered and every verdict holds,
+// 2 for a command line that cannot be meant, and 1 otherwise.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"millrace/bench"
+)
+
+// commands are all that there are; each is a scenario.
+type commands struct {
+	Hold    holdCommand    `cmd:"" help:"Open streams and leave them idle: memory and processor time."`
+	Fanout  fanoutCommand  `cmd:"" help:"Publish events one at a time, the servers taking turns: latency, processor time of a delivery."`
+	Flood   floodCommand   `cmd:"" help:"Publish as fast as the server accepts: deliveries per second, events per write, lag."`
+	Churn   churnCommand   `cmd:"" help:"Replace streams, the oldest first: connections per second."`
+	Storm   stormCommand   `cmd:"" help:"Close all streams and open them again at once."`
+	Million millionCommand `cmd:"" help:"A million streams in one process, from the first connection to the end of the last."`
+	Compare compareCommand `cmd:"" help:"millrace beside a bare loop of writes, net/http and nchan: memory, fan-out and floods."`
+}
+
+func main() {
+	bench.ServeParts(bench.Parts())
+	os.Exit(run(os.Args[1:]))
+}
+
+// run executes the command line and returns the exit status.
+func run(args []string) int {
+	parser := kong.Must(new(commands),
+		kong.Name("millbench"),
+		kong.Description("Loads servers of event streams on this host, checks every byte, and reports what it measures."),
+		kong.DefaultEnvars("MILLBENCH"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "millbench: error: %v (try --help)\n", err)
+		return 2
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "millbench: error: %v\n", err)
+		return 1
+	}
+	return 0
+}
