@@ -198,12 +198,12 @@ func (l *floorLoop) accept() {
 }
 
 func (l *floorLoop) answer(fd int32, c *floorConn) {
+	c.place = int32(len(l.fds))
+	l.fds = append(l.fds, fd)
+	l.streams.Add(1) // before the client can know
 	if n, _ := unix.Write(int(fd), []byte(floorHead)); n < len(floorHead) {
 		l.failed.Add(1)
 	}
-	c.place = int32(len(l.fds))
-	l.fds = append(l.fds, fd)
-	l.streams.Add(1)
 }
 
 // end closes a connection; the last of the list takes its place.
