@@ -14,9 +14,19 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// tree reads one of the made-up hosts of testdata.
+// tree reads one of the made-up hosts of testdata: a line "-- NAME" begins a file.
 func tree(name string) Host {
-	h := Read(os.DirFS(filepath.Join("testdata", name)))
+	text, err := os.ReadFile(filepath.Join("testdata", name+".host"))
+	if err != nil {
+		panic(err)
+	}
+	content := make(map[string]string)
+	for section := range strings.SplitSeq("\n"+string(text), "\n-- ") {
+		file, text, _ := strings.Cut(section, "\n")
+		content[file] = text
+	}
+	delete(content, "") // before the first
+	h := Read(files(content))
 	h.Machine.Arch, h.Machine.Processors = "amd64", 2
 	if name == "container" {
 		h.Tables = errors.New("a descriptor table per event loop is not possible here: unshare: operation not permitted")
