@@ -38,9 +38,9 @@ func nginxEdits(s *site) []string {
 		"/var/log/nginx/error.log", "stderr",
 	}
 	if s.tls {
-		edits = append(edits, "#tls ", "", "0.0.0.0:80;", s.listen+" ssl http2;", "/etc/nginx", s.dir)
+		edits = append(edits, "#tls ", "", "listen 0.0.0.0:80", "listen "+s.listen+" ssl http2", "/etc/nginx", s.dir)
 	} else {
-		edits = append(edits, "0.0.0.0:80;", s.listen+";")
+		edits = append(edits, "listen 0.0.0.0:80", "listen "+s.listen)
 	}
 	var temp strings.Builder // of what is compiled in, for users but root
 	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {

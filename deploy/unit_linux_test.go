@@ -191,10 +191,11 @@ func traceMillrace(t *testing.T) string {
 		t.Errorf("%v\n%s", err, strings.Join(written, "\n"))
 	}
 	var text []byte
-	ended := fmt.Sprintf("%d +++ exited with 0 +++", cmd.Process.Pid)
-	eventually(t, "strace has written "+ended, func() bool {
+	// strace pads numbers of less than five digits.
+	ended := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with 0 \+\+\+$`, cmd.Process.Pid))
+	eventually(t, "strace has written "+ended.String(), func() bool {
 		text, err = os.ReadFile(trace)
-		return err == nil && regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(ended)).Match(text)
+		return err == nil && ended.Match(text)
 	})
 	return string(text)
 }

@@ -26,7 +26,7 @@ import (
 type Plan struct {
 	Target   int  // streams to hold, 0 to MaxTarget; 0 for none in mind
 	PerLoop  bool // a descriptor table per event loop, where that is possible
-	Loopback bool // the clients are on this host, too: a load generator, or a proxy
+	Loopback bool // the clients are on this host, too, as those of a load generator
 }
 
 const (
