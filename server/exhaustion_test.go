@@ -37,11 +37,13 @@ type limitedStats struct {
 
 const limitedEnv = "MILLRACE_TEST_MAX_CONNECTIONS"
 
-// startLimited runs TestLimitedServer under ulimit -n 256.
-func startLimited(t *testing.T, maxConnections int) *limited {
+// startLimited runs TestLimitedServer under ulimit -n 256, and under the command
+// that within names, if any.
+func startLimited(t *testing.T, maxConnections int, within ...string) *limited {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -n 256 && exec "$0" -test.run '^TestLimitedServer$'`, os.Args[0])
+	args := append([]string{"-c", `ulimit -n 256 && exec "$0" "$@"`}, within...)
+	cmd := exec.CommandContext(ctx, "sh", append(args, os.Args[0], "-test.run", "^TestLimitedServer$")...)
 	cmd.Env = append(os.Environ(), limitedEnv+"="+strconv.Itoa(maxConnections))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -108,6 +108,13 @@ func (c *client) line() string {
 	return line
 }
 
+// skipTo reads lines up to one.
+func (c *client) skipTo(line string) {
+	c.t.Helper()
+	for c.line() != line {
+	}
+}
+
 // want reads as many bytes as text has, which they must equal.
 func (c *client) want(text string) {
 	c.t.Helper()

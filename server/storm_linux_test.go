@@ -174,3 +174,58 @@ func TestAcceptStorm(t *testing.T) {
 		t.Errorf("closed by reason: %v", closed)
 	}
 }
+
+// Ensure that while everybody comes back at once, and most are told to come
+// later, those who are in get every event: none waits for the storm to end.
+func TestStormStarvesNobody(t *testing.T) {
+	comers := 5_000
+	if testing.Short() || raceEnabled {
+		comers = 2_000
+	}
+	s, b := start(t, Config{Loops: 2, AcceptRate: Rate{100, maxRatePeriod}, Keepalive: time.Second}, channels.Options{})
+	var inside []*client
+	for range 20 {
+		inside = append(inside, subscribe(t, s, "/inside"))
+	}
+	var begun, away atomic.Int64
+	var clients sync.WaitGroup
+	for range 64 {
+		clients.Go(func() {
+			for n := begun.Add(1); n <= int64(comers); n = begun.Add(1) {
+				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 3, byte(n>>8), byte(n))}, Timeout: patience}
+				conn, err := dialer.Dial("tcp", s.Addr().String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.SetDeadline(time.Now().Add(patience))
+				fmt.Fprint(conn, askX)
+				answer, err := io.ReadAll(io.LimitReader(conn, int64(len(s.heads.fixed+"\r\nretry: "))))
+				if err != nil {
+					t.Error(err)
+				}
+				if strings.HasSuffix(string(answer), "\r\nretry: ") {
+					away.Add(1)
+				}
+				conn.(*net.TCPConn).SetLinger(0)
+				conn.Close()
+			}
+		})
+	}
+	rounds := 0
+	for ; begun.Load() < int64(comers); rounds++ {
+		data := fmt.Sprint("round ", rounds)
+		publish(t, b, "/inside", data, len(inside))
+		for _, c := range inside {
+			c.skipTo("data: " + data + "\n")
+		}
+	}
+	clients.Wait()
+	if want := int64(comers - 80); away.Load() != want {
+		t.Errorf("%d were told to come back, want %d", away.Load(), want)
+	}
+	t.Logf("%d events reached everybody while %d came", rounds, comers)
+	if rounds < comers/200 {
+		t.Errorf("%d events reached everybody while %d came, want at least %d", rounds, comers, comers/200)
+	}
+}
