@@ -54,6 +54,7 @@ type Broker struct {
 	seq      uint64   // of the newest message
 	head     Position // of the newest message
 	channels map[string]*Channel
+	ordered  index // of channels
 	kept     retention
 	// forgotten is the sequence of the newest message that went together with
 	// its channel. A channel of that name, opened again, must not pretend to
@@ -160,6 +161,7 @@ func (b *Broker) Deliver(channel string, ev Event, at Position) (Receipt, error)
 	if b.opts.HistoryTTL > 0 {
 		m.born = b.clock()
 	}
+	c.published++
 	b.keep(m)
 	m.Evicted = c.evicted
 	for i := range c.loops {
@@ -336,5 +338,6 @@ func (b *Broker) Channels() []string {
 func (b *Broker) open(name string) *Channel {
 	c := &Channel{name: name, evicted: b.forgotten, lost: b.forgottenAt}
 	b.channels[name] = c
+	b.ordered.add(c)
 	return c
 }

@@ -15,6 +15,7 @@ func (b *Broker) verify(t rapid.TB) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.ordered.verify(t, b.channels)
 	inLogs, rent := 0, 0
 	for name, c := range b.channels {
 		if c.name != name {

@@ -12,7 +12,9 @@ type Channel struct {
 	loops []attachment
 	// subscribers is the sum over loops.
 	subscribers int
-	log         log
+	// published is the number of messages since the channel was opened.
+	published uint64
+	log       log
 	// evicted is the sequence of the newest message that is no longer in the
 	// log, or a later one: what is above it is in the log for certain.
 	evicted uint64

@@ -79,6 +79,7 @@ func (b *Broker) trim(c *Channel) {
 	if c.subscribers == 0 && c.log.n == 0 {
 		b.forget(c.evicted, c.lost)
 		delete(b.channels, c.name)
+		b.ordered.remove(c)
 	}
 	b.assess(c)
 }

@@ -1,0 +1,69 @@
+package channels
+
+import "strings"
+
+// Info is what there is to say of one channel.
+type Info struct {
+	Name        string
+	Subscribers int
+	Published   uint64 // messages since the channel was opened
+	Head        string // event id of the newest message; "" if none is kept, or without ids
+	History     int    // messages kept
+	Bytes       int    // that these take
+}
+
+// Lookup returns what there is to say of a channel, false if there is none of
+// that name.
+func (b *Broker) Lookup(name string) (Info, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.channels[name]
+	if c == nil {
+		return Info{}, false
+	}
+	return b.info(c), true
+}
+
+// Page appends to dst at most limit channels whose names begin with prefix, in
+// the order of their names and from the first that is above after on; "" is
+// below all. The names are bytes, compared as such. It takes a time of the
+// number that it appends, and not of the number of channels.
+func (b *Broker) Page(dst []Info, prefix, after string, limit int) []Info {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ordered.from(max(prefix, after), func(c *Channel) bool {
+		if limit == 0 || !strings.HasPrefix(c.name, prefix) {
+			return false
+		}
+		if c.name != after {
+			dst = append(dst, b.info(c))
+			limit--
+		}
+		return true
+	})
+	return dst
+}
+
+// info describes c. Called with mu held.
+func (b *Broker) info(c *Channel) Info {
+	i := Info{Name: c.name, Subscribers: c.subscribers, Published: c.published, History: c.log.n, Bytes: c.log.size}
+	if c.log.n > 0 {
+		i.Head = b.ID(Receipt{Position: c.log.at(c.log.n - 1).position})
+	}
+	return i
+}
+
+// Figures are those of a broker.
+type Figures struct {
+	Channels  int
+	Published uint64 // messages, those that nobody was there for included
+	Kept      int    // bytes of the messages that are kept
+	MaxKept   int    // the most that may be kept
+}
+
+// Figures returns the present figures.
+func (b *Broker) Figures() Figures {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Figures{Channels: len(b.channels), Published: b.seq, Kept: b.kept.size, MaxKept: b.opts.MaxKept}
+}
