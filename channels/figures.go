@@ -67,3 +67,16 @@ func (b *Broker) Figures() Figures {
 	defer b.mu.Unlock()
 	return Figures{Channels: len(b.channels), Published: b.seq, Kept: b.kept.size, MaxKept: b.opts.MaxKept}
 }
+
+// Missing returns how many of the kept messages of chans were published after
+// cursor, and whether there were more that are no longer kept. chans must be
+// attached by the caller.
+func (b *Broker) Missing(cursor uint64, chans ...*Channel) (messages int, lapped bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range chans {
+		messages += c.log.n - c.log.after(cursor)
+		lapped = lapped || c.evicted > cursor
+	}
+	return messages, lapped
+}

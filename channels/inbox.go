@@ -32,6 +32,13 @@ func (in *Inbox) post(m *Message) {
 	}
 }
 
+// Len returns how many messages wait. Safe for concurrent use.
+func (in *Inbox) Len() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.msgs)
+}
+
 // Take returns everything that waits and leaves spare, emptied, for what comes
 // next: the owner passes back the slice it got before. Loop-owned.
 func (in *Inbox) Take(spare []*Message) []*Message {

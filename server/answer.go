@@ -122,7 +122,7 @@ func (l *loop) answer(fd int32, c *conn, status int, headers []byte, body string
 
 // refuse answers with an error status and says why.
 func (l *loop) refuse(fd int32, c *conn, status int, why string) {
-	l.counters.refused.Add(1)
+	l.counters.refuse(status)
 	var headers []byte
 	if status == http.StatusMethodNotAllowed {
 		headers = []byte("Allow: " + allowedMethods + "\r\n")
@@ -168,5 +168,6 @@ func (l *loop) finish(fd int32, c *conn, last []byte, why reason) {
 	}
 	l.dropPartial(fd)
 	c.state, c.why = stateLinger, why
+	l.counters.lingering.Add(1)
 	l.wheel.Schedule(fd, l.now+lingerTimeout)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"time"
 
 	"millrace/channels"
 )
@@ -18,6 +19,7 @@ type turn struct {
 	messages []*channels.Message // the part of taken whose turn it is
 	groups   []group             // by channel, those with subscribers here
 	current  int                 // the group under way
+	began    time.Duration       // its first write, in loop time
 }
 
 // group is the part of a turn that belongs to one channel.
@@ -83,6 +85,7 @@ func (l *loop) beginTurn() bool {
 	for i := range t.groups {
 		t.groups[i].encode()
 	}
+	t.began = l.server.clock()
 	return true
 }
 
@@ -107,6 +110,9 @@ func (l *loop) endTurn() {
 	t := &l.turn
 	if len(t.messages) == 0 {
 		return
+	}
+	if len(t.groups) > 0 {
+		l.counters.fanout.record(l.server.clock() - t.began)
 	}
 	for i := range t.groups {
 		g := &t.groups[i]

@@ -35,6 +35,7 @@ type loop struct {
 	poller   poller
 	waker    *waker          // signal: safe for concurrent use
 	inbox    *channels.Inbox // posting: safe for concurrent use
+	mail     chan func()     // questions from outside, see ask: safe for concurrent use
 	stopping atomic.Bool     // safe for concurrent use
 	counters counters        // reading: safe for concurrent use
 
@@ -75,6 +76,7 @@ func newLoop(s *Server, number int32, table *table) (*loop, error) {
 	l := &loop{
 		server: s, number: number, cfg: &s.cfg, broker: s.broker, table: table,
 		armed:      math.MaxInt64,
+		mail:       make(chan func(), mailSize),
 		byChannel:  make(map[*channels.Channel]int32),
 		several:    make(map[int32][]membership),
 		partial:    make(map[int32]*partialHead),
@@ -155,6 +157,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		l.read(fd, c)
 	}
 	l.arm()
+	l.counters.served.record(l.server.clock() - l.now)
 	return false
 }
 
@@ -167,6 +170,7 @@ func (l *loop) wake() {
 	if l.now >= l.armed {
 		l.armed = math.MaxInt64
 	}
+	l.readMail()
 	more := l.wheel.Advance(l.now, slice, l.expired)
 	more = l.fanOut(slice) || more
 	more = l.accept() || more
@@ -219,6 +223,8 @@ func (l *loop) end(fd int32, c *conn, why reason) {
 		l.dropPartial(fd)
 	case stateStream:
 		l.endStream(fd, c, why)
+	case stateLinger:
+		l.counters.lingering.Add(-1)
 	}
 	if l.cfg.keepsPeers() {
 		delete(l.peers, fd)

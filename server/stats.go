@@ -1,6 +1,10 @@
 package server
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+)
 
 // reason says why a connection ended.
 type reason uint8
@@ -44,51 +48,110 @@ var reasonNames = [reasonCount]string{
 
 func (r reason) String() string { return reasonNames[r] }
 
+// statuses are those that requests are refused with. The last is for others.
+var statuses = [...]int{400, 401, 403, 404, 405, 406, 408, 413, 414, 429, 431, 501, 503, 505, 500}
+
 // counters are one loop's figures: written by the loop, read by anybody.
 type counters struct {
 	connections atomic.Int64 // open sockets, in whatever state
 	streams     atomic.Int64 // open event streams
 	behind      atomic.Int64 // streams that are behind
+	lingering   atomic.Int64 // sockets that have had their last byte
 
 	accepted     atomic.Uint64
-	acceptPauses atomic.Uint64 // times that accepting had to wait for descriptors or memory
-	refused      atomic.Uint64 // requests answered with a status of 400 and above
+	acceptPauses atomic.Uint64                // times that accepting had to wait for descriptors or memory
+	refused      [len(statuses)]atomic.Uint64 // requests by the status of the answer
+	opened       atomic.Uint64                // event streams that have begun
 	closed       [reasonCount]atomic.Uint64
 
 	deliveries atomic.Uint64 // messages written to a stream, whole
 	writes     atomic.Uint64 // writes that carried them
 	bytes      atomic.Uint64 // written to clients, all that it takes
 	keepalives atomic.Uint64
+
+	fanout histogram // of a turn, from its first write to the last
+	served histogram // of what was done for one ready descriptor, or of one slice
+}
+
+// refuse counts a refusal.
+func (n *counters) refuse(status int) {
+	i := slices.Index(statuses[:], status)
+	if i < 0 {
+		i = len(statuses) - 1
+	}
+	n.refused[i].Add(1)
 }
 
 // Stats are the figures of a server, all loops together. Each is exact when the
 // server is at rest.
 type Stats struct {
-	Connections, Streams, Behind     int64
-	Accepted, AcceptPauses, Refused  uint64
-	Deliveries, Writes, Bytes, Pings uint64
+	// Connections are the open sockets: Streams, of which some are Behind,
+	// Lingering ones that have had their last byte, and for the rest those
+	// whose request is awaited.
+	Connections, Streams, Behind, Lingering int64
+	Accepted, AcceptPauses, Refused, Opened uint64
+	Deliveries, Writes, Bytes, Pings        uint64
 	// Closed counts ended connections by reason; every reason is there.
 	Closed map[string]uint64
+	// RefusedBy counts requests that were refused by the status of the answer.
+	RefusedBy map[int]uint64
+	// Fanout is the time from the first write of a turn to its last, on one
+	// loop. Turn is the time that a loop takes for one ready descriptor, or for
+	// one slice of its work.
+	Fanout, Turn Histogram
 }
 
 // Stats returns the present figures. Safe for concurrent use.
 func (s *Server) Stats() Stats {
-	sum := Stats{Closed: make(map[string]uint64, reasonCount)}
+	sum := Stats{Closed: make(map[string]uint64, reasonCount), RefusedBy: make(map[int]uint64, len(statuses))}
 	for _, l := range s.loops {
 		n := &l.counters
 		sum.Connections += n.connections.Load()
 		sum.Streams += n.streams.Load()
 		sum.Behind += n.behind.Load()
+		sum.Lingering += n.lingering.Load()
 		sum.Accepted += n.accepted.Load()
 		sum.AcceptPauses += n.acceptPauses.Load()
-		sum.Refused += n.refused.Load()
+		sum.Opened += n.opened.Load()
 		sum.Deliveries += n.deliveries.Load()
 		sum.Writes += n.writes.Load()
 		sum.Bytes += n.bytes.Load()
 		sum.Pings += n.keepalives.Load()
+		for i, status := range statuses {
+			refused := n.refused[i].Load()
+			sum.Refused += refused
+			sum.RefusedBy[status] += refused
+		}
 		for r := range reasonCount {
 			sum.Closed[r.String()] += n.closed[r].Load()
 		}
+		n.fanout.addTo(&sum.Fanout)
+		n.served.addTo(&sum.Turn)
 	}
 	return sum
+}
+
+// LoopStats are the figures of one loop.
+type LoopStats struct {
+	Connections, Streams, Behind int64
+	Inbox                        int // messages that wait for the loop
+	Deliveries                   uint64
+	Busy                         time.Duration // that the loop has worked, since the start
+}
+
+// LoopStats returns the present figures of each loop. Safe for concurrent use.
+func (s *Server) LoopStats() []LoopStats {
+	stats := make([]LoopStats, len(s.loops))
+	for i, l := range s.loops {
+		n := &l.counters
+		stats[i] = LoopStats{
+			Connections: n.connections.Load(),
+			Streams:     n.streams.Load(),
+			Behind:      n.behind.Load(),
+			Inbox:       l.inbox.Len(),
+			Deliveries:  n.deliveries.Load(),
+			Busy:        time.Duration(n.served.sum.Load()),
+		}
+	}
+	return stats
 }

@@ -43,6 +43,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 		c.due = nthBeat(1+l.phases.Int64N(beats(period)), period, l.now)
 	}
 	l.counters.streams.Add(1)
+	l.counters.opened.Add(1)
 	if l.cfg.LogConnections {
 		l.server.notes.add(slog.LevelInfo, "client connected", "peer", l.peers[fd].String(), "channels", l.channelNames(fd, c))
 	}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+const (
+	// maxReported bounds how many slow readers one answer names.
+	maxReported = 1000
+	// maxConsidered bounds how many of its slow readers a loop looks at for one
+	// answer, which takes it some 5 ms. With more, it looks at any of them.
+	maxConsidered = 1 << 16
+)
+
+// SlowReader is a stream that is behind.
+type SlowReader struct {
+	Address  string
+	Channels []string
+	Loop     int
+	// Behind is how long it has been so.
+	Behind time.Duration
+	// Missing is how many messages are kept for it that it has not got.
+	Missing int
+	// Lapped tells that some of what it misses is no longer kept: its next
+	// message ends it.
+	Lapped bool
+}
+
+// SlowReaders returns those n streams that have been behind for longest, the
+// worst first. With an error, which is a StuckError, those of some loops are
+// missing. Safe for concurrent use.
+func (s *Server) SlowReaders(ctx context.Context, n int) ([]SlowReader, error) {
+	n = min(n, maxReported)
+	found, err := askAll(ctx, s, func(l *loop) []SlowReader { return l.slowReaders(n) })
+	all := slices.Concat(found...)
+	slices.SortFunc(all, func(a, b SlowReader) int { return cmp.Compare(b.Behind, a.Behind) })
+	return all[:min(n, len(all))], err
+}
+
+// slowReaders is SlowReaders of one loop.
+func (l *loop) slowReaders(n int) []SlowReader {
+	type candidate struct {
+		fd    int32
+		since time.Duration
+	}
+	var worst []candidate // the longest behind first, n at most
+	considered := 0
+	for fd, r := range l.readers {
+		if considered++; considered > maxConsidered {
+			break
+		}
+		at, _ := slices.BinarySearchFunc(worst, r.since, func(c candidate, since time.Duration) int {
+			return cmp.Compare(c.since, since)
+		})
+		if at < n {
+			worst = slices.Insert(worst, at, candidate{fd, r.since})
+			worst = worst[:min(n, len(worst))]
+		}
+	}
+	readers := make([]SlowReader, len(worst))
+	for i, w := range worst {
+		c := l.table.at(w.fd)
+		l.chans = l.channelsOf(w.fd, c, l.chans[:0])
+		r := &readers[i]
+		r.Address, r.Loop, r.Behind = l.peerOf(w.fd).String(), int(l.number), l.now-w.since
+		r.Missing, r.Lapped = l.broker.Missing(c.cursor, l.chans...)
+		for _, channel := range l.chans {
+			r.Channels = append(r.Channels, channel.Name())
+		}
+	}
+	return readers
+}
