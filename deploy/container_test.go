@@ -133,7 +133,7 @@ func TestContainerfile(t *testing.T) {
 			t.Errorf("ENTRYPOINT %q, which COPY %s does not bring", words, only(t, image, "COPY"))
 		}
 	}
-	if got := only(t, image, "EXPOSE"); got != "8080 7379" {
+	if got := only(t, image, "EXPOSE"); got != "8080 7379 8081" {
 		t.Errorf("EXPOSE %s, want the default ports of millrace", got)
 	}
 }

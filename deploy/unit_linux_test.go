@@ -161,8 +161,8 @@ func traceMillrace(t *testing.T) string {
 	cmd := exec.CommandContext(ctx, testenv.Need(t, "strace"), "-D", "-f", "-q", "-o", trace, buildAsContainer(t), "serve")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "nobody"), "WATCHDOG_USEC=60000000")
 	cmd.Env = append(cmd.Env, shippedSettings(t)...)
-	cmd.Env = append(cmd.Env, "MILLRACE_LISTEN=127.0.0.1:0", "MILLRACE_ADMIN=127.0.0.1:0", "MILLRACE_KEEPALIVE=100ms",
-		"MILLRACE_HISTORY=0", "MILLRACE_FD_TABLES=per-loop", "MILLRACE_LOOPS=2")
+	cmd.Env = append(cmd.Env, "MILLRACE_LISTEN=127.0.0.1:0", "MILLRACE_ADMIN=127.0.0.1:0", "MILLRACE_OPS=127.0.0.1:0",
+		"MILLRACE_KEEPALIVE=100ms", "MILLRACE_HISTORY=0", "MILLRACE_FD_TABLES=per-loop", "MILLRACE_LOOPS=2")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

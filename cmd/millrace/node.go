@@ -6,28 +6,32 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"millrace/channels"
 	"millrace/httpparse"
 	"millrace/internal/admin"
+	"millrace/internal/ops"
 	"millrace/server"
 )
 
-// adminOff is the value of --admin for no admin port.
-const adminOff = "off"
+// off is the value of --admin and --ops for no such port.
+const off = "off"
 
-// node is a whole server: its two ports, and the broker between them.
+// node is a whole server: its ports, and the broker between them.
 type node struct {
-	broker      *channels.Broker
-	historyTTL  time.Duration
-	public      *server.Server
-	admin       *admin.Server // nil when it is off
-	adminFailed chan error    // receives an error when the admin port cannot go on
-	janitor     janitor
+	broker     *channels.Broker
+	historyTTL time.Duration
+	public     *server.Server
+	admin      *admin.Server // nil when it is off
+	ops        *ops.Server   // nil when it is off
+	portFailed chan error    // receives an error when one of these two cannot go on
+	janitor    janitor
+	stopping   atomic.Bool
 }
 
-// open opens the ports of a node. It opens neither when something is wrong with
+// open opens the ports of a node. It opens none when something is wrong with
 // the flags.
 func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 	if err := c.checkContradictions(); err != nil {
@@ -54,13 +58,18 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		Version:       version(),
 		Logger:        log,
 	}
-	if c.Admin != adminOff {
+	if c.Admin != off {
 		if err := admin.Check(c.Admin, adminConfig); err != nil {
 			return nil, fmt.Errorf("%w: --admin: %w", errUsage, err)
 		}
 	}
+	if c.Ops != off {
+		if err := ops.Check(c.Ops, c.OpsToken); err != nil {
+			return nil, fmt.Errorf("%w: --ops: %w", errUsage, err)
+		}
+	}
 
-	n := &node{broker: broker, historyTTL: c.HistoryTTL, adminFailed: make(chan error, 1)}
+	n := &node{broker: broker, historyTTL: c.HistoryTTL, portFailed: make(chan error, 2)}
 	n.public, err = server.New(server.Config{
 		Listen:              c.Listen,
 		Loops:               c.Loops,
@@ -85,32 +94,54 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, startError(err, "--listen")
 	}
-	if c.Admin != adminOff {
+	if c.Admin != off {
 		adminConfig.Info = infoSection(n.public.Stats)
 		if n.admin, err = admin.Listen(c.Admin, adminConfig); err != nil {
-			n.public.Close()
+			n.close()
 			return nil, startError(err, "--admin")
+		}
+	}
+	if c.Ops != off {
+		n.ops, err = ops.Listen(c.Ops, ops.Config{
+			Broker:        broker,
+			Streams:       n.public,
+			Token:         c.OpsToken,
+			MaxEventBytes: int(c.MaxEventBytes),
+			Version:       version(),
+			Ready:         n.ready,
+			Logger:        log,
+		})
+		if err != nil {
+			n.close()
+			return nil, startError(err, "--ops")
 		}
 	}
 	return n, nil
 }
 
-// start sets both ports to work.
+// start sets the ports to work.
 func (n *node) start() {
 	n.public.Start()
 	n.janitor.start(n.broker, n.historyTTL)
+	serve := func(port func() error) {
+		if err := port(); err != nil {
+			n.portFailed <- err
+		}
+	}
 	if n.admin != nil {
-		go func() {
-			if err := n.admin.Serve(); err != nil {
-				n.adminFailed <- err
-			}
-		}()
+		go serve(n.admin.Serve)
+	}
+	if n.ops != nil {
+		go serve(n.ops.Serve)
 	}
 }
 
-// close closes the ports, the admin port first: events that it has accepted
-// still reach the streams.
+// close closes the ports, those of publishers first: events that they have
+// accepted still reach the streams.
 func (n *node) close() {
+	if n.ops != nil {
+		n.ops.Close()
+	}
 	if n.admin != nil {
 		n.admin.Close()
 	}
@@ -118,12 +149,29 @@ func (n *node) close() {
 	n.janitor.stop()
 }
 
+// ready tells why the node should get no new clients, nil if it should. Safe for
+// concurrent use.
+func (n *node) ready() error {
+	if n.stopping.Load() {
+		return errors.New("millrace is stopping")
+	}
+	return n.broker.Health()
+}
+
 // adminAddr is the address of the admin port, or that it is off.
 func (n *node) adminAddr() string {
 	if n.admin == nil {
-		return adminOff
+		return off
 	}
 	return n.admin.Addr().String()
+}
+
+// opsAddr is the address of the ops port, or that it is off.
+func (n *node) opsAddr() string {
+	if n.ops == nil {
+		return off
+	}
+	return n.ops.Addr().String()
 }
 
 // aliases returns the channel that each path of --alias stands for.
@@ -161,8 +209,11 @@ func (c *serveCommand) trustedProxies() ([]netip.Prefix, error) {
 
 // checkContradictions reports flags of which each is right, but not together.
 func (c *serveCommand) checkContradictions() error {
-	if c.Admin == adminOff && c.AdminPassword != "" {
-		return fmt.Errorf("%w: --admin-password is set while --admin is %q: want an address, or no password", errUsage, adminOff)
+	if c.Admin == off && c.AdminPassword != "" {
+		return fmt.Errorf("%w: --admin-password is set while --admin is %q: want an address, or no password", errUsage, off)
+	}
+	if c.Ops == off && c.OpsToken != "" {
+		return fmt.Errorf("%w: --ops-token is set while --ops is %q: want an address, or no token", errUsage, off)
 	}
 	if c.HistoryTTL < 0 {
 		return fmt.Errorf("%w: --history-ttl: %v, want 0 (for as long as there is room) or more", errUsage, c.HistoryTTL)

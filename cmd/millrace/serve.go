@@ -23,6 +23,9 @@ type serveCommand struct {
 	Admin         string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
 	AdminPassword string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
 
+	Ops      string `group:"Ops port" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for health, metrics, the dashboard and publishing by HTTP; off for none. [${default}]"`
+	OpsToken string `group:"Ops port" placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+
 	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a silent stream; 0 for no pings. [${default}]"`
 	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
 	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`
@@ -66,12 +69,13 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
 	case <-ctx.Done():
 		log.Info("millrace is stopping", "why", context.Cause(ctx).Error())
 	case err = <-n.public.Failed():
-	case err = <-n.adminFailed:
+	case err = <-n.portFailed:
 	}
 	if err != nil {
 		log.Error("millrace has failed and is stopping", "error", err)
 		err = errReported
 	}
+	n.stopping.Store(true)
 	stopping()
 	n.close()
 	stats := n.public.Stats()
@@ -84,7 +88,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
 // logStart says where the server can be reached and what it may hold.
 func (c *serveCommand) logStart(log *slog.Logger, n *node) {
 	public := n.public
-	log.Info("millrace is ready", "public", public.Addr().String(), "admin", n.adminAddr(),
+	log.Info("millrace is ready", "public", public.Addr().String(), "admin", n.adminAddr(), "ops", n.opsAddr(),
 		"loops", public.Loops(), "descriptor_limit", public.DescriptorLimit(), "fd_tables", string(public.FDTables()),
 		"max_connections", public.MaxConnections(), "keepalive", c.Keepalive.String(), "history", c.History,
 		"version", version())

@@ -4,12 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,7 +28,7 @@ func TestSystemdIsTold(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	log := new(strings.Builder)
-	cmd := exec.CommandContext(ctx, binary, "--listen", "127.0.0.1:0", "--admin", "off", "--loops", "3")
+	cmd := exec.CommandContext(ctx, binary, "--listen", "127.0.0.1:0", "--admin", "off", "--ops", "off", "--loops", "3")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket.LocalAddr().String(), "WATCHDOG_USEC=2000000")
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
@@ -47,69 +46,59 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 }
 
-// Ensure that loops that do not run are found out, and that those that do pass.
-func TestProbe(t *testing.T) {
-	n := openProbed(t, server.Config{Loops: 2})
-	if err := n.probe(t.Context(), 50*time.Millisecond); err == nil {
-		t.Error("loops that have not been started passed for alive")
-	}
-	n.public.Start()
-	if err := n.probe(t.Context(), time.Minute); err != nil {
-		t.Error(err)
-	}
-}
-
-// Ensure that a server is not taken for dead because it is full.
-func TestProbeOfFullServer(t *testing.T) {
-	n := openProbed(t, server.Config{Loops: 2, MaxConnections: 1})
-	n.public.Start()
-	for range 5000 { // connections that ask for nothing
-		conn, err := net.Dial("tcp", n.public.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if n.public.Stats().AcceptPauses > 0 {
-			break
-		}
-	}
-	if n.public.Stats().AcceptPauses == 0 {
-		t.Fatal("the server is not full")
-	}
-	if err := n.probe(t.Context(), time.Second); err != nil {
-		t.Errorf("a full server passed for dead: %v", err)
-	}
-}
-
-// openProbed returns a node whose public port is open until the test ends.
-func openProbed(t *testing.T, cfg server.Config) *node {
-	t.Helper()
-	cfg.Listen, cfg.Logger = "127.0.0.1:0", slog.New(slog.DiscardHandler)
-	s, err := server.New(cfg, channels.NewBroker(channels.Options{}))
+// Ensure that the watchdog is fed while the loops turn, and only then.
+func TestWatchdogIsFed(t *testing.T) {
+	s, err := server.New(server.Config{Listen: "127.0.0.1:0", Loops: 2}, channels.NewBroker(channels.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return &node{public: s}
-}
-
-func TestGetHealth(t *testing.T) {
-	for _, tt := range []struct {
-		status int
-		want   string
-	}{{200, ""}, {503, "503"}, {404, "404"}} {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/healthz" {
-				t.Errorf("GET %s, want /healthz", r.URL.Path)
-			}
-			w.WriteHeader(tt.status)
-		}))
-		err := getHealth(t.Context(), s.Listener.Addr().String())
-		s.Close()
-		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("an answer of %d: error %v, want one with %q", tt.status, err, tt.want)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var log lockedBuilder
+	pings := make(chan struct{}, 100)
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		n := &node{public: s}
+		n.feedWatchdog(ctx, 100*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil)), func() { pings <- struct{}{} })
+	})
+	for !strings.Contains(log.String(), "event loops [0 1] do not turn") {
+		select {
+		case <-pings:
+			t.Fatal("loops that have not been started passed for alive")
+		case <-ctx.Done():
+			t.Fatalf("not told of loops that do not turn: %s", log.String())
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
+	s.Start()
+	for range 2 {
+		select {
+		case <-pings:
+		case <-ctx.Done():
+			t.Fatal("no ping while the loops turn")
+		}
+	}
+	cancel()
+	feeding.Wait()
+}
+
+// lockedBuilder is a strings.Builder that is safe for concurrent use.
+type lockedBuilder struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (b *lockedBuilder) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Builder.Write(p)
+}
+
+func (b *lockedBuilder) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Builder.String()
 }
 
 // listenNotify opens what systemd would be listening on. Its path is short: an

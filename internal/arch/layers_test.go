@@ -11,6 +11,7 @@ import (
 // path.Match. A package imports only from layers below its own.
 var layers = [][]string{
 	{"cmd/*"},
+	{"internal/ops"},
 	{"server", "bench", "internal/admin", "internal/doctor", "internal/backplane/*"},
 	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto", "bench/report"},
 }

@@ -22,6 +22,8 @@ var modules = []module{
 	{"github.com/alecthomas/kong", []string{"cmd/*"}, "command line with environment and help"},
 	{"github.com/coreos/go-systemd/v22", []string{"cmd/millrace"}, "systemd's readiness and watchdog, with its rules of addresses and owners"},
 	{"github.com/panjf2000/gnet/v2", []string{"server", "bench"}, "pollers and sockets: epoll and kqueue, proven"},
+	{"github.com/prometheus/client_golang", []string{"internal/ops"}, "metrics in the form that Prometheus scrapes"},
+	{"github.com/prometheus/procfs", []string{"internal/ops"}, "what Linux tells in /proc; client_golang needs it anyway"},
 	{"github.com/redis/go-redis/v9", nil, "a Redis client for the tests to publish with"},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/millbench"}, "the line on a terminal that says what a long run is at"},
 	{"github.com/tmaxmax/go-sse", nil, "an EventSource for the tests to subscribe with"},

@@ -1,0 +1,152 @@
+package ops
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"millrace/channels"
+	"millrace/server"
+)
+
+// patience bounds every wait of these tests; none lasts that long unless
+// something is broken.
+const patience = 30 * time.Second
+
+// node is a real server with its ops port.
+type node struct {
+	t      testing.TB
+	broker *channels.Broker
+	public *server.Server
+	ops    *Server
+	client *http.Client
+}
+
+// open opens a node whose event loops have not begun, until the test ends, and
+// then checks that it left no goroutine.
+func open(t testing.TB, cfg Config, opts channels.Options, streams server.Config) *node {
+	t.Helper()
+	leaks := goleak.IgnoreCurrent()
+	n := &node{t: t, broker: channels.NewBroker(opts), client: &http.Client{Transport: new(http.Transport)}}
+	streams.Listen, streams.Logger = "127.0.0.1:0", slog.New(slog.DiscardHandler)
+	var err error
+	if n.public, err = server.New(streams, n.broker); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Broker, cfg.Streams = n.broker, n.public
+	if n.ops, err = Listen("127.0.0.1:0", cfg); err != nil {
+		n.public.Close()
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- n.ops.Serve() }()
+	t.Cleanup(func() {
+		n.client.CloseIdleConnections()
+		if err := n.ops.Close(); err != nil {
+			t.Errorf("closing the ops port: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		n.public.Close()
+		goleak.VerifyNone(t, leaks)
+	})
+	return n
+}
+
+// start is open, and the loops turn.
+func start(t testing.TB, cfg Config, opts channels.Options, streams server.Config) *node {
+	t.Helper()
+	n := open(t, cfg, opts, streams)
+	n.public.Start()
+	return n
+}
+
+// request is a request to the ops port, with headers as "Name: value".
+func (n *node) request(method, target, body string, headers ...string) *http.Request {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	n.t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+n.ops.Addr().String()+target, strings.NewReader(body))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			r.Host = value
+		}
+		r.Header.Set(name, value)
+	}
+	return r
+}
+
+// ask makes a request and returns the status and body of the answer.
+func (n *node) ask(method, target, body string, headers ...string) (int, string) {
+	n.t.Helper()
+	response, err := n.client.Do(n.request(method, target, body, headers...))
+	if err != nil {
+		n.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		n.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// want makes a request and compares the answer, of which the body must contain
+// text.
+func (n *node) want(method, target, body string, status int, text string, headers ...string) {
+	n.t.Helper()
+	gotStatus, got := n.ask(method, target, body, headers...)
+	if gotStatus != status || !strings.Contains(got, text) {
+		n.t.Errorf("%s %s with %.40q %q: %d %.300q, want %d with %q", method, target, body, headers, gotStatus, got, status, text)
+	}
+}
+
+// subscribe opens a stream on the public port until the test ends.
+func (n *node) subscribe(path string) *bufio.Scanner {
+	n.t.Helper()
+	return n.stream("http://" + n.public.Addr().String() + path)
+}
+
+// stream reads the lines of an event stream until the test ends.
+func (n *node) stream(url string) *bufio.Scanner {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	n.t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	response, err := n.client.Do(r)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { response.Body.Close() })
+	if response.StatusCode != 200 {
+		n.t.Fatalf("GET %s: %s", url, response.Status)
+	}
+	return bufio.NewScanner(response.Body)
+}
+
+// await reads lines until one begins with prefix, and returns the rest of it.
+func await(t testing.TB, lines *bufio.Scanner, prefix string) string {
+	t.Helper()
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), prefix); ok {
+			return rest
+		}
+	}
+	t.Fatalf("the stream ended before a line of %q: %v", prefix, lines.Err())
+	return ""
+}

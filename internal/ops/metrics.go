@@ -1,0 +1,153 @@
+package ops
+
+import (
+	"math"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"millrace/server"
+)
+
+// metrics answers GET /metrics.
+func (s *Server) metrics() http.Handler {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(
+		&collector{&s.cfg},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+}
+
+// desc describes a metric of millrace.
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("millrace_"+name, help, labels, nil)
+}
+
+// The metrics, in the order of docs/operations.md.
+var (
+	buildInfo = desc("build_info", "1, with what was built.", "version", "goversion")
+
+	connections    = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
+	maxConnections = desc("connections_max", "Streams that may be open at once.")
+	accepted       = desc("connections_accepted_total", "Connections accepted.")
+	closed         = desc("connections_closed_total", "Connections ended, by reason.", "reason")
+	opened         = desc("streams_opened_total", "Event streams begun.")
+	refused        = desc("requests_refused_total", "Requests refused, by the status of the answer.", "status")
+	acceptPauses   = desc("accept_pauses_total", "Times that accepting had to wait for descriptors, memory or the connection limit.")
+
+	published  = desc("events_published_total", "Events published, on all channels.")
+	deliveries = desc("deliveries_total", "Messages written to a stream, whole.")
+	writes     = desc("writes_total", "Writes that carried messages: deliveries by writes are the events per write.")
+	bytesOut   = desc("written_bytes_total", "Bytes written to clients.")
+	keepalives = desc("keepalives_total", "Pings written to silent streams.")
+	fanout     = desc("fanout_seconds", "Time from the first write to the last when a loop sends out what waits for it.")
+
+	loopTurn    = desc("loop_turn_seconds", "Time that a loop takes for one ready connection or one slice of its work.")
+	loopBusy    = desc("loop_busy_seconds_total", "Time that a loop has worked: its rate is the part of a processor that the loop takes.", "loop")
+	loopStreams = desc("loop_streams", "Open event streams of a loop.", "loop")
+	loopInbox   = desc("loop_inbox_messages", "Messages that wait for a loop.", "loop")
+
+	channelCount = desc("channels", "Channels that have subscribers or history.")
+	history      = desc("history_bytes", "Memory of the messages that all channels keep.")
+	maxHistory   = desc("history_bytes_max", "The most that history_bytes may be.")
+
+	tcpPages        = desc("tcp_mem_pages", "Memory of all TCP sockets of the network namespace, in pages.")
+	maxTCPPages     = desc("tcp_mem_pages_max", "The most that tcp_mem_pages may be (net.ipv4.tcp_mem).")
+	listenOverflows = desc("listen_overflows_total", "Connections of the network namespace that found an accept queue full.")
+	listenDrops     = desc("listen_drops_total", "Connections of the network namespace that a listener dropped, for whatever reason.")
+)
+
+// collector reads the figures of a node when it is asked to. Nothing is counted
+// twice: what it reads are the counters that each loop writes for itself.
+type collector struct{ cfg *Config }
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		buildInfo, connections, maxConnections, accepted, closed, opened, refused, acceptPauses,
+		published, deliveries, writes, bytesOut, keepalives, fanout,
+		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
+		tcpPages, maxTCPPages, listenOverflows, listenDrops,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	gauge(buildInfo, 1, c.cfg.Version, runtime.Version())
+
+	n := c.cfg.Streams.Stats()
+	gauge(connections, float64(n.Connections-n.Streams-n.Lingering), "head")
+	gauge(connections, float64(n.Streams-n.Behind), "stream")
+	gauge(connections, float64(n.Behind), "behind")
+	gauge(connections, float64(n.Lingering), "closing")
+	gauge(maxConnections, float64(c.cfg.Streams.MaxConnections()))
+	counter(accepted, float64(n.Accepted))
+	for reason, times := range n.Closed {
+		counter(closed, float64(times), strings.ReplaceAll(reason, " ", "_"))
+	}
+	counter(opened, float64(n.Opened))
+	for status, times := range n.RefusedBy {
+		counter(refused, float64(times), strconv.Itoa(status))
+	}
+	counter(acceptPauses, float64(n.AcceptPauses))
+	counter(deliveries, float64(n.Deliveries))
+	counter(writes, float64(n.Writes))
+	counter(bytesOut, float64(n.Bytes))
+	counter(keepalives, float64(n.Pings))
+	ch <- constHistogram(fanout, &n.Fanout)
+	ch <- constHistogram(loopTurn, &n.Turn)
+	for i, l := range c.cfg.Streams.LoopStats() {
+		loop := strconv.Itoa(i)
+		counter(loopBusy, l.Busy.Seconds(), loop)
+		gauge(loopStreams, float64(l.Streams), loop)
+		gauge(loopInbox, float64(l.Inbox), loop)
+	}
+
+	b := c.cfg.Broker.Figures()
+	counter(published, float64(b.Published))
+	gauge(channelCount, float64(b.Channels))
+	gauge(history, float64(b.Kept))
+	gauge(maxHistory, float64(b.MaxKept))
+
+	if k, err := readKernel(); err == nil { // else this is not Linux
+		gauge(tcpPages, float64(k.TCPPages))
+		gauge(maxTCPPages, float64(k.MaxTCPPages))
+		counter(listenOverflows, k.ListenOverflows)
+		counter(listenDrops, k.ListenDrops)
+	}
+}
+
+// constHistogram is h as Prometheus has it: by whole powers of two, since every
+// bucket is a time series.
+func constHistogram(d *prometheus.Desc, h *server.Histogram) prometheus.Metric {
+	buckets := make(map[float64]uint64, server.HistogramBuckets/4)
+	below := uint64(0)
+	for i, n := range h.Counts {
+		below += n
+		if bound := server.HistogramBound(i); i < server.HistogramBuckets-1 && isPowerOfTwo(bound) {
+			buckets[bound.Seconds()] = below
+		}
+	}
+	return prometheus.MustNewConstHistogram(d, below, h.Sum.Seconds(), buckets)
+}
+
+func isPowerOfTwo(d time.Duration) bool {
+	fraction, _ := math.Frexp(float64(d / time.Microsecond))
+	return fraction == 0.5
+}

@@ -1,0 +1,180 @@
+// Package ops is the port for those who run a server: health, metrics, figures of
+// channels and connections, publishing by HTTP, profiles, and a page that shows
+// it all. It is ordinary net/http; nobody subscribes here in numbers.
+//
+// A [Server] looks at a node from outside. It reads counters without locks, asks
+// the broker under its lock for short lists only, and asks event loops by their
+// mail, never touching what is theirs.
+//
+// Caveats. There is no encryption. Without a token only a loopback address is
+// served, to requests that name it as such: pages in a browser on the same host
+// must not reach it under a name of their own.
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+
+	"millrace/channels"
+	"millrace/server"
+)
+
+// ErrNoToken is returned for an address that other hosts can reach while there
+// is no token.
+var ErrNoToken = errors.New("reachable from other hosts without a token")
+
+const (
+	// headerTimeout bounds the time for a request head, and maxHead its size.
+	headerTimeout = 10 * time.Second
+	maxHead       = 16 << 10
+	// idleTimeout is how long a connection waits for its next request.
+	idleTimeout = 2 * time.Minute
+	// bodyTimeout is how long an event may take to arrive.
+	bodyTimeout = 30 * time.Second
+)
+
+// Config of a Server. Broker and Streams are required.
+type Config struct {
+	Broker        *channels.Broker
+	Streams       *server.Server
+	Token         string       // that requests must bear; empty: none
+	MaxEventBytes int          // largest event of the broker; 0: channels.DefaultMaxEventBytes
+	Version       string       // of millrace
+	Ready         func() error // why the node should get no new clients, nil if it should; nil: always
+	Logger        *slog.Logger // nil: nothing is logged
+}
+
+// Server is the ops port. Its methods are safe for concurrent use.
+type Server struct {
+	cfg   Config
+	ln    net.Listener
+	guard guard
+	http  http.Server
+	end   context.CancelFunc // ends requests that would not end by themselves
+}
+
+// Listen opens the TCP address addr, unless Check refuses it.
+func Listen(addr string, cfg Config) (*Server, error) {
+	if err := Check(addr, cfg.Token); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("ops address %q: %w", addr, err)
+	}
+	return newServer(ln, cfg), nil
+}
+
+// Check reports what is wrong with addr, and opens nothing. An address that is
+// not a loopback one is refused with ErrNoToken if there is no token.
+func Check(addr, token string) error {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("ops address %q, want host:port: %w", addr, err)
+	}
+	if tcp.IP.IsLoopback() || token != "" {
+		return nil
+	}
+	return fmt.Errorf("ops address %s: %w: set --ops-token, or bind a loopback address such as 127.0.0.1:%d", tcp, ErrNoToken, tcp.Port)
+}
+
+func newServer(ln net.Listener, cfg Config) *Server {
+	if cfg.MaxEventBytes == 0 {
+		cfg.MaxEventBytes = channels.DefaultMaxEventBytes
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func() error { return nil }
+	}
+	ctx, end := context.WithCancel(context.Background())
+	s := &Server{cfg: cfg, ln: ln, guard: newGuard(cfg.Token), end: end}
+	s.http = http.Server{
+		Handler:           s.guard.hosts(s.routes()),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHead,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// routes are all that there is. What tells nothing of the node is open; the rest
+// needs the token.
+func (s *Server) routes() http.Handler {
+	secret := http.NewServeMux()
+	secret.HandleFunc("POST /publish", s.publish)
+	secret.HandleFunc("GET /channels", s.listChannels)
+	secret.HandleFunc("GET /connections", s.listConnections)
+	secret.Handle("GET /metrics", s.metrics())
+	secret.HandleFunc("/debug/pprof/", pprof.Index)
+	secret.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	secret.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	secret.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	secret.HandleFunc("/debug/pprof/trace", pprof.Trace)
+
+	all := http.NewServeMux()
+	all.HandleFunc("GET /healthz", s.health)
+	all.HandleFunc("GET /readyz", s.readiness)
+	all.Handle("/", s.guard.token(secret))
+
+	channel := s.guard.token(http.HandlerFunc(s.showChannel))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, namePrefix) { // a ServeMux would take the slashes of a name for slips
+			channel.ServeHTTP(w, r)
+		} else {
+			all.ServeHTTP(w, r)
+		}
+	})
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Serve answers requests until Close is called, and then returns nil. Call it
+// once.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("ops port: %w", err)
+	}
+	return nil
+}
+
+// Close stops accepting, ends the streams, and returns once all is quiet. What
+// is being answered has a moment to end.
+func (s *Server) Close() error {
+	s.end()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// reply answers with v as JSON.
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(v) // an error is the client's, which has gone
+}
+
+// fail answers with an error and why.
+func fail(w http.ResponseWriter, status int, format string, args ...any) {
+	reply(w, status, struct {
+		Error string `json:"error"`
+	}{fmt.Sprintf(format, args...)})
+}
