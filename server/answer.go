@@ -120,23 +120,23 @@ func (l *loop) answer(fd int32, c *conn, status int, headers []byte, body string
 	l.finish(fd, c, b, reasonAnswered)
 }
 
-// refuse answers with an error status and says why.
-func (l *loop) refuse(fd int32, c *conn, status int, why string) {
+// refuse answers with an error status and says why, unless onlyHead.
+func (l *loop) refuse(fd int32, c *conn, status int, why string, onlyHead bool) {
 	l.counters.refuse(status)
 	var headers []byte
 	if status == http.StatusMethodNotAllowed {
 		headers = []byte("Allow: " + allowedMethods + "\r\n")
 	}
-	l.answer(fd, c, status, headers, why+"\n", false)
+	l.answer(fd, c, status, headers, why+"\n", onlyHead)
 }
 
 // refuseError refuses with the status that a parser's error carries.
-func (l *loop) refuseError(fd int32, c *conn, err error) {
+func (l *loop) refuseError(fd int32, c *conn, err error, onlyHead bool) {
 	status := http.StatusBadRequest
 	if e := (*httpparse.Error)(nil); errors.As(err, &e) {
 		status = e.Status
 	}
-	l.refuse(fd, c, status, err.Error())
+	l.refuse(fd, c, status, err.Error(), onlyHead)
 }
 
 // turnAway answers a stream request that comes when there is no room, or too

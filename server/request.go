@@ -57,7 +57,7 @@ func (l *loop) readHead(fd int32, c *conn) {
 	case errors.Is(err, httpparse.ErrNeedMore):
 		l.keepPartial(fd, head)
 	default:
-		l.refuseError(fd, c, err)
+		l.refuseError(fd, c, err, false)
 	}
 }
 
@@ -82,8 +82,9 @@ func (l *loop) dropPartial(fd int32) {
 
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
+	isHead := string(r.Method) == "HEAD"
 	if err := r.CheckFetch(); err != nil {
-		l.refuseError(fd, c, err)
+		l.refuseError(fd, c, err, isHead)
 		return
 	}
 	origin, _ := r.Get("Origin")
@@ -91,26 +92,25 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 		l.answer(fd, c, 204, l.cfg.preflight(origin), "", false)
 		return
 	}
-	isHead := string(r.Method) == "HEAD"
 	path, err := httpparse.AppendPathDecoded(l.path[:0], r.Path)
 	l.path = path
 	switch {
 	case err != nil:
-		l.refuseError(fd, c, err)
+		l.refuseError(fd, c, err, isHead)
 		return
 	case string(path) == healthPath:
 		l.answer(fd, c, 200, []byte("Cache-Control: no-store\r\n"), "ok\n", isHead)
 		return
 	case notChannels[string(path)]:
-		l.refuse(fd, c, 404, fmt.Sprintf("%s is not a channel", path))
+		l.refuse(fd, c, 404, fmt.Sprintf("%s is not a channel", path), isHead)
 		return
 	}
 	if !acceptsEventStream(r) {
-		l.refuse(fd, c, 406, "only text/event-stream is served here, and the Accept header excludes it")
+		l.refuse(fd, c, 406, "only text/event-stream is served here, and the Accept header excludes it", isHead)
 		return
 	}
 	if err := l.channelsAsked(path, r.Query); err != nil {
-		l.refuse(fd, c, 400, err.Error())
+		l.refuse(fd, c, 400, err.Error(), isHead)
 		return
 	}
 	switch {

@@ -26,7 +26,7 @@ func (l *loop) headDue(fd int32, c *conn) {
 	case c.state == stateProxy, l.partial[fd] == nil: // nothing came: a spare connection of a browser, say
 		l.end(fd, c, reasonHeadLate)
 	default:
-		l.refuse(fd, c, 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
+		l.refuse(fd, c, 408, "the request head took longer than "+l.cfg.HeaderTimeout.String(), false)
 	}
 }
 
