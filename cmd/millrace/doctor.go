@@ -12,10 +12,10 @@ import (
 
 // doctorCommand examines this host.
 type doctorCommand struct {
-	For      int             `default:"0" min:"0" max:"1000000000" placeholder:"N" help:"Streams that the host is to hold: the exit status is 1 if it cannot, and fixes are for as many; 0 for a million as an example. [${default}]"`
+	For      int             `env:"-" default:"0" min:"0" max:"1000000000" placeholder:"N" help:"Streams that the host is to hold: the exit status is 1 if it cannot, and fixes are for as many; 0 for a million as an example. [${default}]"`
 	FDTables server.FDTables `name:"fd-tables" default:"auto" enum:"auto,shared,per-loop" placeholder:"KIND" help:"Descriptor tables of the server: shared, per-loop (Linux), or auto for per-loop when one is too small for --for. [${default}]"`
-	Loopback bool            `help:"The clients are on this host too, as those of a load generator: both ends of each stream count. [off]"`
-	JSON     bool            `name:"json" help:"Print the report as JSON. [off]"`
+	Loopback bool            `env:"-" help:"The clients are on this host too, as those of a load generator: both ends of each stream count. [off]"`
+	JSON     bool            `name:"json" env:"-" help:"Print the report as JSON. [off]"`
 }
 
 // Run prints the report.
