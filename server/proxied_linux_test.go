@@ -107,8 +107,8 @@ func TestProxyHeaderInPieces(t *testing.T) {
 				unix.Write(client, []byte(piece))
 				l.readHead(fd, c)
 			}
-			if c.state != stateStream || l.peers[fd].String() != tt.peer || len(l.partial) > 0 {
-				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, l.peers[fd], len(l.partial), tt.peer)
+			if c.state != stateStream || l.peerOf(fd).String() != tt.peer || len(l.partial) > 0 {
+				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, l.peerOf(fd), len(l.partial), tt.peer)
 			}
 			l.end(fd, c, reasonClient)
 			unix.Close(client)

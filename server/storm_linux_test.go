@@ -175,6 +175,26 @@ func TestAcceptStorm(t *testing.T) {
 	}
 }
 
+// Ensure that what an address has too much of takes nothing from the others.
+func TestOneAddressAboveItsRate(t *testing.T) {
+	const perIP, all = 3, 10
+	s, _ := start(t, Config{Loops: 2, AcceptRate: Rate{all, maxRatePeriod}, AcceptRatePerIP: Rate{perIP, maxRatePeriod}}, channels.Options{})
+	for i := range 5 * all {
+		if open := dialFrom(t, s, net.IPv4(127, 1, 0, 5)).askStream(); open != (i < perIP) {
+			t.Fatalf("connection %d is a stream: %v, want %v", i, open, i < perIP)
+		}
+	}
+	for i := range 2 * all {
+		if open := dialFrom(t, s, net.IPv4(127, 1, 1, byte(i))).askStream(); open != (i < all-perIP) {
+			t.Fatalf("connection %d of others is a stream: %v, want %v", i, open, i < all-perIP)
+		}
+	}
+	closed := s.Stats().Closed
+	if closed[reasonAddressRate.String()] == 0 || closed[reasonRate.String()] == 0 {
+		t.Errorf("closed by reason: %v, want some for either rate", closed)
+	}
+}
+
 // Ensure that while everybody comes back at once, and most are told to come
 // later, those who are in get every event: none waits for the storm to end.
 func TestStormStarvesNobody(t *testing.T) {
