@@ -3,17 +3,19 @@ package channels
 // Backplane links the brokers of several nodes: what is published at one is
 // delivered by all. Its methods are safe for concurrent use.
 //
-// An implementation is given to a Broker by Options and gives it back what the
-// engine between the nodes delivers, by Broker.Deliver, in one order for each
-// channel.
+// An implementation is given to a Broker by Options. It hands to Broker.Deliver
+// what the engine between the nodes delivers, and says by Broker.Followed and
+// Broker.Interrupted from where on that is everything.
 type Backplane interface {
-	// Publish hands a valid event to the engine, within bounded time. ev.Data is
-	// not kept. Receivers are those of this node.
+	// Publish hands an event that passed Broker.Check to the engine, within
+	// bounded time. ev.Data is not kept. Receivers are those of this node.
 	Publish(channel string, ev Event) (Receipt, error)
-	// Follow and Unfollow tell that this node has subscribers of a channel from
-	// now on, or none any more. They are called under the broker's lock, so they
-	// must not wait, nor call the broker.
-	Follow(channel string)
+	// Follow tells that this node has subscribers of a channel from now on. When
+	// everything published there is being delivered already, and has been since
+	// a certain Broker.Head, it returns that and true; otherwise Broker.Followed
+	// will tell. Unfollow tells that there are no subscribers any more. Both are
+	// called under the broker's lock, so they must not wait, nor call the broker.
+	Follow(channel string) (since uint64, ready bool)
 	Unfollow(channel string)
 	// Health returns why the engine cannot be reached, nil if it can.
 	Health() error
@@ -23,13 +25,63 @@ type Backplane interface {
 // delivered there.
 type alone struct{ *Broker }
 
-func (a alone) Publish(channel string, ev Event) (Receipt, error) {
-	return a.Deliver(channel, ev, Position{})
-}
-func (alone) Follow(string)   {}
-func (alone) Unfollow(string) {}
-func (alone) Health() error   { return nil }
+func (a alone) Publish(channel string, ev Event) (Receipt, error) { return a.Deliver(channel, ev) }
+func (alone) Follow(string) (uint64, bool)                        { return 0, true }
+func (alone) Unfollow(string)                                     {}
+func (alone) Health() error                                       { return nil }
 
 // Health returns why events of other nodes may be missing, nil if they are not.
 // Safe for concurrent use.
 func (b *Broker) Health() error { return b.backplane.Health() }
+
+// Head returns the sequence of the newest message.
+func (b *Broker) Head() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seq
+}
+
+// Followed tells that everything published on the channels after the sequence
+// since is being delivered. Subscribers that wait for it can begin. Where there
+// are some that do not wait, it is for the second time, and they are told what
+// Interrupted tells.
+func (b *Broker) Followed(since uint64, names ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, name := range names {
+		c := b.channels[name]
+		switch {
+		case c == nil:
+		case c.ready:
+			b.interrupt(c)
+		default:
+			c.since, c.ready = since, true
+			for _, a := range c.loops {
+				a.inbox.postReady(c)
+			}
+		}
+	}
+}
+
+// Interrupted tells the subscribers of the channels, those to come included, by a
+// gap event at this place in the order, that something may be missing before it.
+func (b *Broker) Interrupted(names ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, name := range names {
+		if c := b.channels[name]; c != nil {
+			b.interrupt(c)
+		}
+	}
+}
+
+// interrupt posts a gap event on c. Called with mu held. It does not wait for
+// room: the event is short, and losing it would be silent.
+func (b *Broker) interrupt(c *Channel) {
+	var oldest uint64
+	if c.log.n > 0 {
+		oldest = c.log.at(0).Seq
+	}
+	b.seq++
+	b.post(c, b.appendGap(nil, GapBackplane, oldest, b.seq))
+}

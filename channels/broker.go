@@ -51,16 +51,14 @@ type Broker struct {
 	clock     func() time.Duration
 
 	mu       sync.Mutex
-	seq      uint64   // of the newest message
-	head     Position // of the newest message
+	seq      uint64 // of the newest message
 	channels map[string]*Channel
 	ordered  index // of channels
 	kept     retention
 	// forgotten is the sequence of the newest message that went together with
 	// its channel. A channel of that name, opened again, must not pretend to
 	// have everything.
-	forgotten   uint64
-	forgottenAt Position
+	forgotten uint64
 	// room is closed when a loop may have room for those who wait for it; nil
 	// when nobody waits.
 	room chan struct{}
@@ -89,7 +87,7 @@ func NewBroker(opts Options) *Broker {
 		b.backplane = alone{b}
 	}
 	if opts.History > 0 {
-		b.idSize = len("id: --\n") + len(opts.Epoch) + 2*maxDecimal
+		b.idSize = len("id: -\n") + len(opts.Epoch) + maxDecimal
 	}
 	return b
 }
@@ -98,17 +96,17 @@ func NewBroker(opts Options) *Broker {
 type Receipt struct {
 	// Receivers is how many subscribers this node had for it.
 	Receivers int
-	// Position is the event's place, for ID; zero where it has none.
-	Position Position
+	// Seq is the event's place in the order, for ID; zero where that is not known.
+	Seq uint64
 }
 
 // ID returns the event id of a message that was published, "" if it has none.
 // Safe for concurrent use.
 func (b *Broker) ID(r Receipt) string {
-	if b.opts.History == 0 || r.Position == (Position{}) {
+	if b.opts.History == 0 || r.Seq == 0 {
 		return ""
 	}
-	return string(appendID(nil, b.opts.Epoch, r.Position))
+	return string(appendID(nil, b.opts.Epoch, r.Seq))
 }
 
 // Publish hands ev to the backplane, and so to every subscriber of the channel
@@ -117,22 +115,25 @@ func (b *Broker) ID(r Receipt) string {
 // ErrBusy; other errors wrap ErrName, ErrEventTooLarge, ErrEventData,
 // ErrEventType or ErrEventRetry, or are the backplane's.
 func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
-	if err := CheckName([]byte(channel)); err != nil {
-		return Receipt{}, err
-	}
-	if err := ev.check(b.opts.MaxEventBytes); err != nil {
+	if err := b.Check(channel, ev); err != nil {
 		return Receipt{}, err
 	}
 	return b.backplane.Publish(channel, ev)
 }
 
-// Deliver gives ev, which Publish would take, the next place in the order of all
+// Check returns why Publish would refuse ev, whoever wants it.
+func (b *Broker) Check(channel string, ev Event) error {
+	if err := CheckName([]byte(channel)); err != nil {
+		return err
+	}
+	return ev.check(b.opts.MaxEventBytes)
+}
+
+// Deliver gives ev, which must pass Check, the next place in the order of all
 // messages of this node, and hands it to every loop with subscribers of the
-// channel. It returns how many there are at that place in the order. at is the
-// position that an engine has given the event, above those before it on the
-// channel, or zero to have it numbered here. It waits as Publish does, and
-// returns ErrBusy or nil.
-func (b *Broker) Deliver(channel string, ev Event, at Position) (Receipt, error) {
+// channel. It returns how many there are at that place in the order. It waits as
+// Publish does, and returns ErrBusy or nil.
+func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 	// All but the id is encoded before the lock is taken; the id comes last.
 	wire := ev.appendFields(make([]byte, 0, ev.fieldsSize()+b.idSize+len("\n")))
 
@@ -143,21 +144,24 @@ func (b *Broker) Deliver(channel string, ev Event, at Position) (Receipt, error)
 		return Receipt{}, err
 	}
 	b.seq++
-	if at == (Position{}) {
-		at.Minor = b.seq
-	}
-	b.head = at
 	if c == nil {
 		if b.opts.History == 0 {
-			b.forget(b.seq, at)
+			b.forget(b.seq)
 			return Receipt{}, nil
 		}
 		c = b.open(channel)
 	}
+	b.post(c, wire)
+	return Receipt{c.subscribers, b.seq}, nil
+}
+
+// post makes a message with the sequence b.seq of wire, which lacks the id and
+// the blank line, and hands it to the loops that listen to c. Called with mu held.
+func (b *Broker) post(c *Channel, wire []byte) {
 	if b.opts.History > 0 {
-		wire = appendIDLine(wire, b.opts.Epoch, at)
+		wire = appendIDLine(wire, b.opts.Epoch, b.seq)
 	}
-	m := &Message{Seq: b.seq, Channel: c, Wire: append(wire, '\n'), position: at}
+	m := &Message{Seq: b.seq, Channel: c, Wire: append(wire, '\n')}
 	if b.opts.HistoryTTL > 0 {
 		m.born = b.clock()
 	}
@@ -169,7 +173,6 @@ func (b *Broker) Deliver(channel string, ev Event, at Position) (Receipt, error)
 		in.unserved += m.size()
 		in.post(m)
 	}
-	return Receipt{c.subscribers, at}, nil
 }
 
 // awaitRoom returns the channel, nil when there is none, once every loop that
@@ -224,8 +227,8 @@ func (b *Broker) resume() {
 
 // Attach counts one subscriber of each of names on the loop that owns in, and
 // returns the channels, appended to dst, with the cursor from which the
-// subscriber has everything: what is published later reaches the inbox, what
-// was published before does not concern it. The names must pass CheckName and
+// subscriber has everything that is delivered: what comes later reaches the
+// inbox, what came before does not concern it. The names must pass CheckName and
 // differ from each other.
 func (b *Broker) Attach(in *Inbox, dst []*Channel, names ...[]byte) ([]*Channel, uint64) {
 	b.mu.Lock()
@@ -245,7 +248,7 @@ func (b *Broker) attach(in *Inbox, name []byte) *Channel {
 	c.attach(in)
 	b.assess(c)
 	if c.subscribers == 1 {
-		b.backplane.Follow(c.name)
+		c.since, c.ready = b.backplane.Follow(c.name)
 	}
 	return c
 }
@@ -336,7 +339,7 @@ func (b *Broker) Channels() []string {
 
 // open adds the channel. Called with mu held.
 func (b *Broker) open(name string) *Channel {
-	c := &Channel{name: name, evicted: b.forgotten, lost: b.forgottenAt}
+	c := &Channel{name: name, evicted: b.forgotten}
 	b.channels[name] = c
 	b.ordered.add(c)
 	return c

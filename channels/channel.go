@@ -18,8 +18,11 @@ type Channel struct {
 	// evicted is the sequence of the newest message that is no longer in the
 	// log, or a later one: what is above it is in the log for certain.
 	evicted uint64
-	// lost is the position of that message.
-	lost Position
+	// since is the sequence from which on the backplane has delivered everything.
+	since uint64
+	// ready tells that the backplane delivers everything; until then those who
+	// attach wait, or what is published meanwhile would be lost to them.
+	ready bool
 	// rent is what the channel itself counts for against MaxKept, in bytes.
 	rent int
 }

@@ -8,8 +8,9 @@ import "sync"
 type Inbox struct {
 	wake func()
 
-	mu   sync.Mutex
-	msgs []*Message
+	mu    sync.Mutex
+	msgs  []*Message
+	ready []*Channel
 
 	// unserved is the size of what was posted and not yet reported by
 	// Broker.Served, in bytes. Guarded by Broker.mu.
@@ -48,4 +49,23 @@ func (in *Inbox) Take(spare []*Message) []*Message {
 	in.msgs = spare[:0]
 	in.mu.Unlock()
 	return msgs
+}
+
+// postReady tells the owner that subscribers of c which wait may begin.
+func (in *Inbox) postReady(c *Channel) {
+	in.mu.Lock()
+	in.ready = append(in.ready, c)
+	in.mu.Unlock()
+	in.wake()
+}
+
+// TakeReady returns the channels whose waiting subscribers may begin, which most
+// often are none, and leaves spare, emptied, for those to come. Loop-owned.
+func (in *Inbox) TakeReady(spare []*Channel) []*Channel {
+	clear(spare)
+	in.mu.Lock()
+	ready := in.ready
+	in.ready = spare[:0]
+	in.mu.Unlock()
+	return ready
 }

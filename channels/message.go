@@ -17,8 +17,7 @@ type Message struct {
 	// no longer be brought to the head.
 	Evicted uint64
 
-	position Position
-	born     time.Duration // when it was published, on the broker's clock
+	born time.Duration // when it was published, on the broker's clock
 
 	// older and newer link every kept message of the broker by age. Guarded by
 	// Broker.mu, and not part of what is immutable.

@@ -157,7 +157,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 func wireOverhead(opts Options, b *Broker, seq uint64) int {
 	size := len("data: \n\n") + messageOverhead
 	if opts.History > 0 {
-		size += len("id: \n") + len(appendID(nil, b.opts.Epoch, Position{Minor: seq}))
+		size += len("id: \n") + len(appendID(nil, b.opts.Epoch, seq))
 	}
 	return size
 }

@@ -77,7 +77,7 @@ func (b *Broker) trim(c *Channel) {
 		b.evict(c)
 	}
 	if c.subscribers == 0 && c.log.n == 0 {
-		b.forget(c.evicted, c.lost)
+		b.forget(c.evicted)
 		delete(b.channels, c.name)
 		b.ordered.remove(c)
 	}
@@ -99,17 +99,13 @@ func (b *Broker) assess(c *Channel) {
 // evict drops the oldest message of c. Called with mu held.
 func (b *Broker) evict(c *Channel) {
 	m := c.log.pop()
-	c.evicted, c.lost = m.Seq, m.position
+	c.evicted = m.Seq
 	b.kept.remove(m)
 }
 
 // forget notes a message that is gone together with its channel. Called with mu
 // held.
-func (b *Broker) forget(seq uint64, p Position) {
-	if seq > b.forgotten {
-		b.forgotten, b.forgottenAt = seq, p
-	}
-}
+func (b *Broker) forget(seq uint64) { b.forgotten = max(b.forgotten, seq) }
 
 // Expire evicts the messages that are older than Options.HistoryTTL. Publish and
 // Resume do so by themselves: it is for a broker that nobody talks to. Safe for

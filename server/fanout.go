@@ -128,6 +128,7 @@ func (l *loop) endTurn() {
 // behind gets there in its own time, or never: then it is ended.
 func (l *loop) deliver(fd int32, c *conn, b *batch) {
 	switch {
+	case c.state == stateWaiting:
 	case c.behind:
 		if evicted := b.messages[len(b.messages)-1].Evicted; c.cursor < evicted && l.readers[fd].floor < evicted {
 			l.end(fd, c, reasonLapped)

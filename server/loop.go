@@ -56,6 +56,8 @@ type loop struct {
 	several   map[int32][]membership // streams on more than one channel
 	partial   map[int32]*partialHead // unfinished request heads
 	readers   map[int32]*slowReader  // streams that are behind
+	waiting   map[int32]*waiter      // streams that cannot begin yet
+	readiness readiness              // of those that can
 	peers     map[int32]peer         // only if Config.keepsPeers
 	turn      turn                   // the fan-out under way
 	request   httpparse.Request      // of the connection being served
@@ -81,6 +83,8 @@ func newLoop(s *Server, number int32, table *table) (*loop, error) {
 		several:    make(map[int32][]membership),
 		partial:    make(map[int32]*partialHead),
 		readers:    make(map[int32]*slowReader),
+		waiting:    make(map[int32]*waiter),
+		readiness:  readiness{left: everybody},
 		peers:      make(map[int32]peer),
 		nextNotice: make(map[string]time.Duration),
 		buf:        make([]byte, readSize),
@@ -153,6 +157,8 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		if readable && l.table.owned(fd, l.number) {
 			l.read(fd, c) // to see the client leave: it has nothing more to say
 		}
+	case stateWaiting:
+		l.read(fd, c)
 	case stateLinger:
 		l.read(fd, c)
 	}
@@ -172,6 +178,7 @@ func (l *loop) wake() {
 	}
 	l.readMail()
 	more := l.wheel.Advance(l.now, slice, l.expired)
+	more = l.beginReady(slice) || more
 	more = l.fanOut(slice) || more
 	more = l.accept() || more
 	if more {
@@ -221,7 +228,7 @@ func (l *loop) end(fd int32, c *conn, why reason) {
 	switch c.state {
 	case stateProxy, stateHead:
 		l.dropPartial(fd)
-	case stateStream:
+	case stateStream, stateWaiting:
 		l.endStream(fd, c, why)
 	case stateLinger:
 		l.counters.lingering.Add(-1)

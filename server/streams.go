@@ -23,12 +23,10 @@ type membership struct {
 
 // startStream answers with the head of an event stream, attaches it to names,
 // which are valid and differ from each other, and replays what the client missed
-// since lastID.
+// since lastID. It does so later when a channel is not ready.
 func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, lastID []byte) {
-	l.broker.Resume(&l.start, l.inbox, lastID, turnBytes, names...)
-	l.scratch = l.broker.AppendStart(l.server.heads.opening(l.scratch[:0], origin), &l.start)
-	l.dropPartial(fd) // which held lastID
-	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, cursor: l.start.Cursor, address: c.address}
+	begun := l.broker.Resume(&l.start, l.inbox, lastID, turnBytes, names...)
+	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, address: c.address}
 	if chans := l.start.Channels; len(chans) == 1 {
 		c.local, c.place = l.join(chans[0], fd)
 	} else {
@@ -47,7 +45,21 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 	if l.cfg.LogConnections {
 		l.server.notes.add(slog.LevelInfo, "client connected", "peer", l.peers[fd].String(), "channels", l.channelNames(fd, c))
 	}
+	if !begun {
+		l.wait(fd, c, origin, lastID)
+		l.dropPartial(fd)
+		return
+	}
+	l.scratch = l.server.heads.opening(l.scratch[:0], origin)
+	l.dropPartial(fd) // which held lastID and origin
+	l.begin(fd, c)
+}
+
+// begin sends a stream what l.scratch has, and what follows from l.start.
+func (l *loop) begin(fd int32, c *conn) {
+	c.cursor = l.start.Cursor
 	l.scheduleStream(fd, c)
+	l.scratch = l.broker.AppendStart(l.scratch, &l.start)
 	if l.replay(fd, c) {
 		c.spoken = false // the head does not stand in for the first ping
 	}
@@ -90,6 +102,9 @@ func (l *loop) endStream(fd int32, c *conn, why reason) {
 		delete(l.several, fd)
 	} else {
 		l.leave(c.local, c.place)
+	}
+	if c.state == stateWaiting {
+		delete(l.waiting, fd)
 	}
 	if c.behind {
 		delete(l.readers, fd)

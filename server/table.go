@@ -49,6 +49,7 @@ const (
 	stateProxy          // a PROXY header is awaited, then a request head; timer: the deadline of both
 	stateHead           // a request head is awaited; timer: its deadline
 	stateStream         // timer: the next ping, the end of patience, or of life
+	stateWaiting        // a stream that cannot begin yet; timer: its head, or as that of a stream
 	stateLinger         // answered, waiting for the peer's end; timer: no longer
 )
 

@@ -12,6 +12,8 @@ func (l *loop) expire(fd int32) {
 		l.headDue(fd, c)
 	case stateStream:
 		l.streamDue(fd, c)
+	case stateWaiting:
+		l.waitingDue(fd, c)
 	case stateLinger:
 		l.end(fd, c, c.why)
 	}

@@ -1,0 +1,185 @@
+// Package follow keeps the set of channels that a node wants from an engine, and
+// what is still to be asked of it.
+//
+// The broker adds and removes channels as subscribers come and go; the goroutine
+// of an engine that talks to it takes batches of them with [Set.Next] and reports
+// with [Set.Confirm]. A channel without subscribers stays for a while, so that a
+// page that is loaded again costs the engine nothing, and since it never stops
+// being delivered, its subscribers resume without a gap.
+package follow
+
+import (
+	"sync"
+	"time"
+)
+
+// DefaultLinger is how long a channel stays that nobody listens to.
+const DefaultLinger = 5 * time.Second
+
+// maxAsked bounds the channels that are asked for and not confirmed, since an
+// engine has to hold its answers until they are read.
+const maxAsked = 4096
+
+// Set is the channels that a node wants. Its methods are safe for concurrent use,
+// and do not wait.
+type Set struct {
+	linger time.Duration
+	clock  func() time.Time
+	wake   chan struct{} // holds a token when Next may have something
+
+	mu       sync.Mutex
+	channels map[string]*entry
+	wanted   []string  // to be asked for, but for those that have left since
+	leaving  []leaving // in the order of their time, but for those that came back
+	asked    int
+}
+
+type state uint8
+
+const (
+	stateWanted state = iota // in Set.wanted
+	stateAsked               // to be confirmed
+	stateReady               // the engine delivers everything
+)
+
+// entry is one channel.
+type entry struct {
+	state state
+	since uint64    // stateReady: from when on
+	until time.Time // when it goes; zero while it has subscribers
+}
+
+type leaving struct {
+	channel string
+	at      time.Time
+}
+
+// NewSet returns an empty set whose channels stay for linger after their last
+// subscriber.
+func NewSet(linger time.Duration) *Set {
+	return &Set{
+		linger: linger, clock: time.Now,
+		wake: make(chan struct{}, 1), channels: make(map[string]*entry),
+	}
+}
+
+// Follow adds a channel, as channels.Backplane asks for it.
+func (s *Set) Follow(channel string) (since uint64, ready bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.channels[channel]
+	if e == nil {
+		e = new(entry)
+		s.channels[channel] = e
+		s.want(channel)
+	}
+	e.until = time.Time{}
+	return e.since, e.state == stateReady
+}
+
+// Unfollow lets a channel go after the linger.
+func (s *Set) Unfollow(channel string) {
+	at := s.clock().Add(s.linger)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.channels[channel].until = at
+	s.leaving = append(s.leaving, leaving{channel, at})
+	if len(s.leaving) == 1 {
+		s.signal()
+	}
+}
+
+// Wake has a token when Next may have more than it had, and may have one when it
+// has not.
+func (s *Set) Wake() <-chan struct{} { return s.wake }
+
+// Next returns up to limit channels to ask the engine for, and up to limit to
+// give up, which are out of the set. When both are empty, there is nothing to do
+// until Wake has a token or the time again has come, if it is not zero.
+func (s *Set) Next(limit int) (ask, drop []string, again time.Time) {
+	now := s.clock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.leaving) > 0 && len(drop) < limit {
+		l := s.leaving[0]
+		if l.at.After(now) {
+			again = l.at
+			break
+		}
+		s.leaving = s.leaving[1:]
+		e := s.channels[l.channel]
+		switch {
+		case e == nil || e.until != l.at: // it is gone, or came back
+		case e.state == stateAsked: // what it confirms must not be taken for a later answer
+			e.until = now.Add(s.linger)
+			s.leaving = append(s.leaving, leaving{l.channel, e.until})
+		default:
+			delete(s.channels, l.channel)
+			if e.state == stateReady {
+				drop = append(drop, l.channel)
+			}
+		}
+	}
+	for len(s.wanted) > 0 && len(ask) < limit && s.asked < maxAsked {
+		channel := s.wanted[0]
+		s.wanted = s.wanted[1:]
+		if e := s.channels[channel]; e != nil && e.state == stateWanted {
+			e.state = stateAsked
+			s.asked++
+			ask = append(ask, channel)
+		}
+	}
+	return ask, drop, again
+}
+
+// Confirm tells that the engine delivers everything on a channel, which was asked
+// for, after the sequence since. It returns false for a channel that was not.
+func (s *Set) Confirm(channel string, since uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.channels[channel]
+	if e == nil || e.state != stateAsked {
+		return false
+	}
+	e.state, e.since = stateReady, since
+	if s.asked--; s.asked == maxAsked/2 {
+		s.signal()
+	}
+	return true
+}
+
+// Reset tells that the engine delivers nothing any more: all has to be asked for
+// anew, except what lingers, which is gone.
+func (s *Set) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted, s.leaving, s.asked = nil, nil, 0
+	for channel, e := range s.channels {
+		if !e.until.IsZero() {
+			delete(s.channels, channel)
+			continue
+		}
+		e.state = stateWanted
+		s.want(channel)
+	}
+}
+
+// Len returns the number of channels in the set.
+func (s *Set) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.channels)
+}
+
+// want notes a channel to be asked for. Called with mu held.
+func (s *Set) want(channel string) {
+	s.wanted = append(s.wanted, channel)
+	s.signal()
+}
+
+func (s *Set) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}

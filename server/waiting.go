@@ -1,0 +1,115 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"millrace/channels"
+)
+
+// headPatience is how long the response head of a stream is held back until its
+// channels are followed on the other nodes. A client may take the head to mean
+// that it misses nothing from then on: one that gets it earlier is told of a gap.
+const headPatience = time.Second
+
+// waiter is what a stream needs that cannot begin, since what is published on
+// other nodes is not yet delivered here.
+type waiter struct {
+	lastID, origin []byte
+	greeted        bool // the response head is sent
+}
+
+// wait has a stream wait until begin is due. It is in its channels' lists, where
+// fan-out passes it over.
+func (l *loop) wait(fd int32, c *conn, origin, lastID []byte) {
+	c.state = stateWaiting
+	l.waiting[fd] = &waiter{lastID: slices.Clone(lastID), origin: slices.Clone(origin)}
+	l.wheel.Schedule(fd, l.now+headPatience)
+}
+
+// beginReady looks at no more than budget subscribers of channels that have become
+// ready, and begins those who wait. It returns true when there is more to do.
+func (l *loop) beginReady(budget int) (more bool) {
+	a := &l.readiness
+	for {
+		for ; a.next < len(a.ready); a.next, a.left = a.next+1, everybody {
+			i, ok := l.byChannel[a.ready[a.next]]
+			for ok && len(l.waiting) > 0 {
+				subscribers := l.locals[i].subscribers
+				if a.left = min(a.left, len(subscribers)); a.left == 0 {
+					break
+				}
+				if budget == 0 {
+					return true
+				}
+				budget--
+				a.left-- // from the end down, as fan-out does
+				fd := subscribers[a.left]
+				if c := l.table.at(fd); c.state == stateWaiting {
+					l.stopWaiting(fd, c)
+				}
+				i, ok = l.byChannel[a.ready[a.next]] // it may have been the last, and have failed
+			}
+		}
+		if a.ready, a.next = l.inbox.TakeReady(a.ready), 0; len(a.ready) == 0 {
+			return false
+		}
+	}
+}
+
+// readiness is the channels under way that have become ready.
+type readiness struct {
+	ready []*channels.Channel
+	next  int // ready[:next] are done
+	left  int // how many subscribers of the next are to be looked at
+}
+
+// everybody is more than a channel has subscribers.
+const everybody = 1<<63 - 1
+
+// stopWaiting begins a stream if all of its channels are ready.
+func (l *loop) stopWaiting(fd int32, c *conn) {
+	w := l.waiting[fd]
+	l.start.Channels = l.channelsOf(fd, c, l.start.Channels[:0])
+	if !l.broker.Begin(&l.start, w.lastID, turnBytes) {
+		return
+	}
+	delete(l.waiting, fd)
+	c.state = stateStream
+	l.scratch = l.scratch[:0]
+	if !w.greeted {
+		l.scratch = l.server.heads.opening(l.scratch, w.origin)
+	} else if len(w.lastID) == 0 {
+		l.start.Gap = channels.GapBackplane
+	}
+	l.begin(fd, c)
+}
+
+// waitingDue sends the response head when that has been held back for long
+// enough, and pings afterwards.
+func (l *loop) waitingDue(fd int32, c *conn) {
+	w := l.waiting[fd]
+	if life := l.cfg.MaxLifetime; life > 0 && l.now-c.opened >= life {
+		l.end(fd, c, reasonLifetime)
+		return
+	}
+	text := pingBytes
+	if w.greeted {
+		l.counters.keepalives.Add(1)
+	} else {
+		w.greeted = true
+		l.scratch = append(l.server.heads.opening(l.scratch[:0], w.origin), '\n')
+		text = l.scratch
+	}
+	n, alive := l.write(fd, c, text)
+	switch {
+	case !alive:
+	case n < len(text): // so little, and nobody reads it
+		l.end(fd, c, reasonSlow)
+	case l.cfg.Keepalive > 0:
+		c.due = nextPhase(c.due, l.cfg.Keepalive, l.now)
+		l.scheduleStream(fd, c)
+	default:
+		l.scheduleStream(fd, c)
+	}
+}
