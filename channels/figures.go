@@ -48,7 +48,7 @@ func (b *Broker) Page(dst []Info, prefix, after string, limit int) []Info {
 func (b *Broker) info(c *Channel) Info {
 	i := Info{Name: c.name, Subscribers: c.subscribers, Published: c.published, History: c.log.n, Bytes: c.log.size}
 	if c.log.n > 0 {
-		i.Head = b.ID(Receipt{Position: c.log.at(c.log.n - 1).position})
+		i.Head = b.ID(Receipt{Seq: c.log.at(c.log.n - 1).Seq})
 	}
 	return i
 }

@@ -22,6 +22,7 @@ const off = "off"
 // node is a whole server: its ports, and the broker between them.
 type node struct {
 	broker     *channels.Broker
+	backplane  backplane // nil for a node on its own
 	historyTTL time.Duration
 	public     *server.Server
 	admin      *admin.Server // nil when it is off
@@ -45,7 +46,12 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	link, err := c.openBackplane(log)
+	if err != nil {
+		return nil, err
+	}
 	broker := channels.NewBroker(channels.Options{
+		Backplane:     link,
 		History:       c.History,
 		HistoryTTL:    c.HistoryTTL,
 		MaxKept:       int(c.HistoryBytes),
@@ -69,7 +75,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		}
 	}
 
-	n := &node{broker: broker, historyTTL: c.HistoryTTL, portFailed: make(chan error, 2)}
+	n := &node{broker: broker, backplane: link, historyTTL: c.HistoryTTL, portFailed: make(chan error, 2)}
 	n.public, err = server.New(server.Config{
 		Listen:              c.Listen,
 		Loops:               c.Loops,
@@ -121,6 +127,9 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 
 // start sets the ports to work.
 func (n *node) start() {
+	if n.backplane != nil {
+		n.backplane.Start(n.broker)
+	}
 	n.public.Start()
 	n.janitor.start(n.broker, n.historyTTL)
 	serve := func(port func() error) {
@@ -146,6 +155,9 @@ func (n *node) close() {
 		n.admin.Close()
 	}
 	n.public.Close()
+	if n.backplane != nil {
+		n.backplane.Close()
+	}
 	n.janitor.stop()
 }
 

@@ -26,6 +26,9 @@ type serveCommand struct {
 	Ops      string `group:"Ops port" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for health, metrics, the dashboard and publishing by HTTP; off for none. [${default}]"`
 	OpsToken string `group:"Ops port" placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
 
+	Backplane     string `group:"Several nodes" placeholder:"URL" help:"What links this node with others, such as redis://127.0.0.1:6379. Others see a command line: set the variable if there is a password. [none]"`
+	ChannelPrefix string `group:"Several nodes" placeholder:"TEXT" help:"What stands before channel names on the backplane, with a colon between: channel_prefix of Rails' cable.yml. [none]"`
+
 	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a silent stream; 0 for no pings. [${default}]"`
 	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
 	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`

@@ -12,12 +12,13 @@ import (
 var layers = [][]string{
 	{"cmd/*"},
 	{"internal/ops"},
-	{"server", "bench", "internal/admin", "internal/doctor", "internal/backplane/*"},
+	{"server", "bench", "internal/admin", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
+	{"internal/backplane/follow", "internal/backplane/envelope"},
 	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto", "bench/report"},
 }
 
 // testOnly are the packages that nothing but tests may import.
-var testOnly = []string{"deploy", "internal/arch", "internal/interop", "internal/testenv"}
+var testOnly = []string{"deploy", "internal/arch", "internal/backplane/enginetest", "internal/interop", "internal/testenv"}
 
 // Ensure that imports point downward, whatever the platform. Tests are exempt.
 func TestLayers(t *testing.T) {

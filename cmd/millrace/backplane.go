@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+
+	"millrace/channels"
+	"millrace/internal/backplane/redis"
+)
+
+// backplane is what links this node with others.
+type backplane interface {
+	channels.Backplane
+	// Start connects to the engine and delivers to a broker, until Close.
+	Start(*channels.Broker)
+	Close() error
+}
+
+// openBackplane returns the backplane that --backplane names, nil for none. It
+// has connected to nothing.
+func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
+	if c.Backplane == "" {
+		if c.ChannelPrefix != "" {
+			return nil, fmt.Errorf("%w: --channel-prefix: %q without --backplane", errUsage, c.ChannelPrefix)
+		}
+		return nil, nil
+	}
+	u, err := url.Parse(c.Backplane)
+	if err != nil { // which may quote a password
+		return nil, fmt.Errorf("%w: --backplane: not a URL, want one such as redis://127.0.0.1:6379", errUsage)
+	}
+	var b backplane
+	switch u.Scheme {
+	case "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
+		b, err = redis.Open(u, redis.Options{Prefix: c.ChannelPrefix, Logger: log})
+	default:
+		err = fmt.Errorf("the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster", u.Scheme)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: --backplane: %w", errUsage, err)
+	}
+	return b, nil
+}

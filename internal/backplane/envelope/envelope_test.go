@@ -1,0 +1,52 @@
+package envelope
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"millrace/channels"
+)
+
+func TestAppend(t *testing.T) {
+	for _, tt := range []struct {
+		ev   channels.Event
+		want string
+	}{
+		{channels.Event{Data: []byte(`{"foo":"bar"}`)}, `{"foo":"bar"}`},
+		{channels.Event{Data: []byte("")}, ""},
+		{channels.Event{Data: []byte("a\nb"), Type: "größer"}, "\x1emillrace {\"event\":\"größer\"}\na\nb"},
+		{channels.Event{Data: []byte("x"), Retry: 1500 * time.Millisecond}, "\x1emillrace {\"retry\":1500}\nx"},
+		{channels.Event{Data: []byte("\x1emillrace {}\nx")}, "\x1emillrace {}\n\x1emillrace {}\nx"},
+		{channels.Event{Data: []byte("\x1e\n")}, "\x1e\n"},
+	} {
+		if got := string(Append(nil, tt.ev)); got != tt.want {
+			t.Errorf("Append(%+v) = %q, want %q", tt.ev, got, tt.want)
+		}
+	}
+}
+
+func TestMalformed(t *testing.T) {
+	for _, payload := range []string{"\x1emillrace ", "\x1emillrace {}", "\x1emillrace {\nx", "\x1emillrace {\"event\":1}\nx"} {
+		if _, err := Parse([]byte(payload)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("Parse(%q): error %v, want %v", payload, err, ErrMalformed)
+		}
+	}
+}
+
+// Ensure that every event comes out of its envelope as it went in.
+func FuzzRoundTrip(f *testing.F) {
+	f.Add([]byte("data"), "type", uint32(0))
+	f.Add([]byte("\x1emillrace {}\n"), "", uint32(1))
+	f.Add([]byte("\n\n"), "<&>\u2028", uint32(1<<32-1))
+	f.Fuzz(func(t *testing.T, data []byte, typ string, retry uint32) {
+		ev := channels.Event{Data: data, Type: typ, Retry: time.Duration(retry) * time.Millisecond}
+		if channels.NewBroker(channels.Options{}).Check("x", ev) != nil {
+			return
+		}
+		got, err := Parse(Append(nil, ev))
+		if err != nil || string(got.Data) != string(data) || got.Type != typ || got.Retry != ev.Retry {
+			t.Errorf("%+v comes out as %+v, %v", ev, got, err)
+		}
+	})
+}

@@ -1,0 +1,175 @@
+package follow
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// Ensure that a channel is asked for once, lingers, and is given up.
+func TestLife(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := NewSet(5 * time.Second)
+	s.clock = func() time.Time { return now }
+	next := func(wantAsk, wantDrop string) {
+		t.Helper()
+		ask, drop, _ := s.Next(10)
+		if got := fmt.Sprint(ask, drop); got != fmt.Sprintf("[%s] [%s]", wantAsk, wantDrop) {
+			t.Fatalf("Next() = %s, want to ask [%s], to drop [%s]", got, wantAsk, wantDrop)
+		}
+	}
+	if _, ready := s.Follow("a"); ready {
+		t.Error("a new channel is ready")
+	}
+	<-s.Wake()
+	next("a", "")
+	next("", "")
+	if !s.Confirm("a", 7) || s.Confirm("a", 8) || s.Confirm("b", 8) {
+		t.Error("Confirm: want true for what is asked for, once, and else false")
+	}
+	s.Unfollow("a")
+	<-s.Wake()
+	if _, _, again := s.Next(10); !again.Equal(now.Add(5 * time.Second)) {
+		t.Errorf("again at %v, want in 5 s", again)
+	}
+	if since, ready := s.Follow("a"); since != 7 || !ready {
+		t.Errorf("back within the linger: since %d, ready %v, want 7, true", since, ready)
+	}
+	s.Unfollow("a")
+	now = now.Add(4 * time.Second)
+	s.Follow("a")
+	s.Unfollow("a")
+	now = now.Add(4 * time.Second)
+	next("", "")
+	now = now.Add(time.Second)
+	next("", "a")
+	if s.Len() != 0 {
+		t.Errorf("%d channels are left, want none", s.Len())
+	}
+}
+
+// Ensure that after a reset everything is asked for anew that has subscribers.
+func TestReset(t *testing.T) {
+	s := NewSet(time.Hour)
+	for _, channel := range []string{"a", "b", "c"} {
+		s.Follow(channel)
+	}
+	s.Next(2)
+	s.Confirm("a", 1)
+	s.Unfollow("b")
+	s.Reset()
+	ask, drop, _ := s.Next(10)
+	slices.Sort(ask)
+	if !slices.Equal(ask, []string{"a", "c"}) || len(drop) > 0 {
+		t.Errorf("Next() = %q, %q, want a and c to be asked for", ask, drop)
+	}
+}
+
+// Ensure that no more is asked for than an engine may have to answer, and that all
+// is in the end.
+func TestMaxAsked(t *testing.T) {
+	s := NewSet(time.Hour)
+	const n = 3 * maxAsked
+	for i := range n {
+		s.Follow(fmt.Sprint(i))
+	}
+	var asked []string
+	confirmed := 0
+	for confirmed < n {
+		ask, _, _ := s.Next(1000)
+		if len(ask) == 0 {
+			if len(asked) == confirmed {
+				t.Fatalf("nothing to ask for after %d of %d", confirmed, n)
+			}
+			select {
+			case <-s.Wake():
+			default:
+			}
+			for len(s.wake) == 0 && confirmed < len(asked) {
+				s.Confirm(asked[confirmed], 0)
+				confirmed++
+			}
+		}
+		asked = append(asked, ask...)
+		if waits := len(asked) - confirmed; waits > maxAsked {
+			t.Fatalf("%d wait to be confirmed, want at most %d", waits, maxAsked)
+		}
+	}
+}
+
+// Ensure that the engine and the subscribers agree in the end, whatever happened:
+// against a model that has every subscription of the engine.
+func TestAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Unix(0, 0)
+		s := NewSet(10)
+		s.clock = func() time.Time { return now }
+		subscribers := make(map[string]bool)
+		engine := make(map[string]bool) // what the engine delivers
+		var sent []string               // asked for and not confirmed
+		step := func() (idle bool) {
+			ask, drop, again := s.Next(rapid.IntRange(1, 4).Draw(t, "limit"))
+			for _, channel := range drop {
+				if !engine[channel] || subscribers[channel] {
+					t.Fatalf("%q is dropped: followed %v, has subscribers %v", channel, engine[channel], subscribers[channel])
+				}
+				delete(engine, channel)
+			}
+			sent = append(sent, ask...)
+			if len(ask)+len(drop) == 0 && !again.IsZero() {
+				now = again
+			}
+			return len(ask)+len(drop) == 0 && again.IsZero()
+		}
+		confirm := func() {
+			channel := sent[0]
+			sent = sent[1:]
+			engine[channel] = true
+			if !s.Confirm(channel, 0) {
+				t.Fatalf("%q is not confirmed", channel)
+			}
+		}
+		channel := rapid.SampledFrom([]string{"a", "b", "c", "d"})
+		t.Repeat(map[string]func(*rapid.T){
+			"come": func(t *rapid.T) {
+				if c := channel.Draw(t, "channel"); !subscribers[c] {
+					subscribers[c] = true
+					if _, ready := s.Follow(c); ready != engine[c] {
+						t.Fatalf("%q: ready %v, the engine delivers it: %v", c, ready, engine[c])
+					}
+				}
+			},
+			"go": func(t *rapid.T) {
+				if c := channel.Draw(t, "channel"); subscribers[c] {
+					delete(subscribers, c)
+					s.Unfollow(c)
+				}
+			},
+			"wait": func(*rapid.T) { now = now.Add(time.Duration(rapid.IntRange(1, 12).Draw(t, "time"))) },
+			"next": func(*rapid.T) { step() },
+			"confirm": func(*rapid.T) {
+				if len(sent) > 0 {
+					confirm()
+				}
+			},
+			"lose": func(*rapid.T) {
+				clear(engine)
+				sent = nil
+				s.Reset()
+			},
+		})
+		for !step() || len(sent) > 0 {
+			for len(sent) > 0 {
+				confirm()
+			}
+		}
+		for _, c := range []string{"a", "b", "c", "d"} {
+			if subscribers[c] != engine[c] {
+				t.Fatalf("%q: has subscribers %v, the engine delivers it: %v", c, subscribers[c], engine[c])
+			}
+		}
+	})
+}
