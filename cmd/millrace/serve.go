@@ -95,22 +95,22 @@ func (c *serveCommand) logStart(log *slog.Logger, n *node) {
 		"loops", public.Loops(), "descriptor_limit", public.DescriptorLimit(), "fd_tables", string(public.FDTables()),
 		"max_connections", public.MaxConnections(), "keepalive", c.Keepalive.String(), "history", c.History,
 		"version", version())
-	c.logVerdict(log, n)
-	if room, most := public.Room(), public.MaxConnections(); room < most {
-		limit := most + 1024 // the most that the server reserves for other descriptors
-		log.Warn("the descriptor limit has no room for --max-connections: accepting will pause before",
-			"max_connections", most, "room", room, "descriptor_limit", public.DescriptorLimit(),
-			"remedy", fmt.Sprintf("ulimit -n %d, or LimitNOFILE=%d in the systemd unit", limit, limit))
-	}
+	c.logVerdict(log, public)
 }
 
-// logVerdict says what this host holds besides, as `millrace doctor` does.
-func (c *serveCommand) logVerdict(log *slog.Logger, n *node) {
-	r := doctor.Examine(doctor.Local(), doctor.Plan{Target: c.MaxConnections, PerLoop: n.public.FDTables() == server.FDTablesPerLoop})
-	if r.Enough {
+// logVerdict says what this host holds, as `millrace doctor` does, and warns when
+// that is less than --max-connections.
+func (c *serveCommand) logVerdict(log *slog.Logger, public *server.Server) {
+	tables, room, most := public.FDTables(), public.Room(), public.MaxConnections()
+	r := doctor.Examine(doctor.Local(), doctor.Plan{Target: c.MaxConnections, PerLoop: tables == server.FDTablesPerLoop})
+	switch {
+	case !r.Enough:
+		log.Warn(r.Verdict(), "max_connections", most, "remedy", fmt.Sprintf("see millrace doctor --for %d --fd-tables %s", most, tables))
+	case room < most:
+		log.Warn("the loops' descriptor tables have no room for --max-connections: accepting will pause before",
+			"max_connections", most, "room", room, "loops", public.Loops(), "remedy", "--loops 0, for as many as it takes")
+	default:
 		log.Info(r.Verdict())
-	} else {
-		log.Warn(r.Verdict(), "max_connections", c.MaxConnections, "remedy", fmt.Sprintf("see millrace doctor --for %d", c.MaxConnections))
 	}
 }
 
