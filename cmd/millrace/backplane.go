@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"millrace/channels"
+	"millrace/internal/backplane/nats"
 	"millrace/internal/backplane/redis"
 )
 
@@ -34,8 +35,10 @@ func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
 	switch u.Scheme {
 	case "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
 		b, err = redis.Open(u, redis.Options{Prefix: c.ChannelPrefix, Logger: log})
+	case "nats", "tls":
+		b, err = nats.Open(u, nats.Options{Prefix: c.ChannelPrefix, Logger: log})
 	default:
-		err = fmt.Errorf("the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster", u.Scheme)
+		err = fmt.Errorf("the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster, nats or tls", u.Scheme)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: --backplane: %w", errUsage, err)

@@ -13,6 +13,7 @@ var layers = [][]string{
 	{"cmd/*"},
 	{"internal/ops"},
 	{"server", "bench", "internal/admin", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
+	{"internal/backplane/link"},
 	{"internal/backplane/follow", "internal/backplane/envelope"},
 	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto", "bench/report"},
 }

@@ -21,6 +21,8 @@ var modules = []module{
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench"}, "latencies of millions of deliveries in a fixed few kilobytes"},
 	{"github.com/alecthomas/kong", []string{"cmd/*"}, "command line with environment and help"},
 	{"github.com/coreos/go-systemd/v22", []string{"cmd/millrace"}, "systemd's readiness and watchdog, with its rules of addresses and owners"},
+	{"github.com/nats-io/nats-server/v2", nil, "a NATS server for the tests to link nodes by"},
+	{"github.com/nats-io/nats.go", []string{"internal/backplane/nats"}, "the NATS client"},
 	{"github.com/panjf2000/gnet/v2", []string{"server", "bench"}, "pollers and sockets: epoll and kqueue, proven"},
 	{"github.com/prometheus/client_golang", []string{"internal/ops"}, "metrics in the form that Prometheus scrapes"},
 	{"github.com/prometheus/procfs", []string{"internal/ops"}, "what Linux tells in /proc; client_golang needs it anyway"},

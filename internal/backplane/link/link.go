@@ -1,0 +1,153 @@
+// Package link is what the backplanes have in common: a connection to an engine
+// that is made again whenever it is lost, the set of channels that the engine is
+// asked for, and the way of a message to the broker.
+//
+// A [Link] runs sessions, one after the other. A session is a function of the
+// engine's package that connects, asks for what [follow.Set] wants, hands on what
+// comes, and returns when it is cut off.
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/channels"
+	"millrace/internal/backplane/envelope"
+	"millrace/internal/backplane/follow"
+)
+
+// firstDelay and lastDelay bound the time between two attempts to connect.
+const firstDelay, lastDelay = 50 * time.Millisecond, 3 * time.Second
+
+var errNotYet = errors.New("no connection yet")
+
+// Link connects a broker with an engine. Its methods are safe for concurrent use,
+// but for Start, which comes first, and Close, which comes last.
+type Link struct {
+	// Set is the channels that the broker wants.
+	Set *follow.Set
+	// Broker is given by Start.
+	Broker *channels.Broker
+	// Log takes what there is to say.
+	Log *slog.Logger
+
+	engine, server string // for people
+	health         atomic.Pointer[error]
+	stop           context.CancelFunc
+	running        sync.WaitGroup
+}
+
+// New returns a link that has yet to be started. engine and server are for
+// people: "NATS", and where it is, without a password. log may be nil.
+func New(engine, server string, log *slog.Logger) *Link {
+	if log == nil {
+		log = slog.Default()
+	}
+	l := &Link{Set: follow.NewSet(follow.DefaultLinger), Log: log, engine: engine, server: server}
+	l.setHealth(errNotYet)
+	return l
+}
+
+// Start runs sessions until Close.
+func (l *Link) Start(broker *channels.Broker, session func(context.Context) error) {
+	l.Broker = broker
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	l.running.Go(func() { l.run(ctx, session) })
+}
+
+// Close ends what Start has begun, if it has.
+func (l *Link) Close() {
+	if l.stop != nil {
+		l.stop()
+		l.running.Wait()
+	}
+}
+
+func (l *Link) run(ctx context.Context, session func(context.Context) error) {
+	delay := firstDelay
+	for {
+		err := session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if l.Health() == nil {
+			delay = firstDelay
+		}
+		if l.Health() == nil || l.Health() == errNotYet {
+			l.Log.Error("the connection to "+l.engine+" is lost", "server", l.server, "error", err)
+		}
+		l.setHealth(fmt.Errorf("%s: %w", l.engine, err))
+		l.Set.Reset()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay/2 + rand.N(delay)): // so that many nodes do not come back at once
+		}
+		delay = min(2*delay, lastDelay)
+	}
+}
+
+// Up notes that a session is connected.
+func (l *Link) Up() {
+	if l.Health() != nil {
+		l.setHealth(nil)
+		l.Log.Info("connected to "+l.engine, "server", l.server, "channels", l.Set.Len())
+	}
+}
+
+// Follow implements channels.Backplane.
+func (l *Link) Follow(channel string) (since uint64, ready bool) { return l.Set.Follow(channel) }
+
+// Unfollow implements channels.Backplane.
+func (l *Link) Unfollow(channel string) { l.Set.Unfollow(channel) }
+
+// Health implements channels.Backplane.
+func (l *Link) Health() error { return *l.health.Load() }
+
+func (l *Link) setHealth(err error) { l.health.Store(&err) }
+
+// Confirm tells that everything published on channels that were asked for is
+// handed on from here on.
+func (l *Link) Confirm(names ...string) {
+	since := l.Broker.Head()
+	for _, name := range names {
+		if l.Set.Confirm(name, since) {
+			l.Broker.Followed(since, name)
+		}
+	}
+}
+
+// DeliverPayload hands on an event in the form of package envelope.
+func (l *Link) DeliverPayload(channel string, payload []byte) {
+	ev, err := envelope.Parse(payload)
+	if err != nil {
+		l.Lose(channel, err)
+		return
+	}
+	l.Deliver(channel, ev)
+}
+
+// Deliver hands on an event. What cannot be handed on is told to the subscribers
+// as a gap.
+func (l *Link) Deliver(channel string, ev channels.Event) {
+	err := l.Broker.Check(channel, ev)
+	if err == nil {
+		_, err = l.Broker.Deliver(channel, ev)
+	}
+	if err != nil {
+		l.Lose(channel, err)
+	}
+}
+
+// Lose tells that a message is missing on a channel.
+func (l *Link) Lose(channel string, why error) {
+	l.Log.Error("a message from "+l.engine+" cannot be delivered: its subscribers are told of a gap", "channel", channel, "error", why)
+	l.Broker.Interrupted(channel)
+}
