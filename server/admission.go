@@ -60,7 +60,7 @@ func (l *loop) admit(fd int32, c *conn, client peer, named bool) (alive bool) {
 		c.address, c.why = l.server.addresses.arrive(client.network(), l.now)
 		c.away = c.why != reasonAnswered
 		if c.why == reasonAddressFlood {
-			l.drop(fd, c, client, c.why, fmt.Sprintf("%d of this address are being told to come back", maxAway))
+			l.drop(fd, c, client, c.why, "too many of this address are being told to come back")
 			return false
 		}
 	}

@@ -19,8 +19,10 @@ const (
 	// lingerTimeout is how long an answered client may take to close.
 	lingerTimeout = 2 * time.Second
 	// turnAwayDelay is the least that a client is told to wait that is not let
-	// in; the most is three times as long.
+	// in. The most is three times as long where nothing is known of how many
+	// wait, and longestDelay where it is.
 	turnAwayDelay = 5 * time.Second
+	longestDelay  = time.Minute
 )
 
 // heads holds the parts of a stream's response head that never change.
@@ -146,13 +148,26 @@ func (l *loop) turnAway(fd int32, c *conn, origin []byte, why reason) {
 	if l.mayNotice(why.String()) {
 		l.server.notes.add(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(fd).String())
 	}
-	delay := turnAwayDelay + rand.N(2*turnAwayDelay)
 	b := l.server.heads.streamHead(l.scratch[:0], origin)
 	b = append(b, "retry: "...)
-	b = strconv.AppendInt(b, delay.Milliseconds(), 10)
+	b = strconv.AppendInt(b, l.comeBackIn(why).Milliseconds(), 10)
 	b = append(b, "\n\n"...)
 	l.scratch = b
 	l.finish(fd, c, b, why)
+}
+
+// comeBackIn draws the time after which a client that is turned away is to come
+// back. A crowd above the accept rate returns at that rate, one after the other;
+// were it told a time out of a fixed span, a large one would come again and
+// again, and in vain.
+func (l *loop) comeBackIn(why reason) time.Duration {
+	if why != reasonRate {
+		return turnAwayDelay + rand.N(2*turnAwayDelay)
+	}
+	if wait, ok := l.server.arrivals.book(l.now, turnAwayDelay, longestDelay); ok {
+		return wait
+	}
+	return turnAwayDelay + rand.N(longestDelay-turnAwayDelay)
 }
 
 // finish writes the last bytes of a connection and waits for the client to

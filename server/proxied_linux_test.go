@@ -66,14 +66,9 @@ func proxyBlock(client string) string {
 }
 
 // Ensure that a PROXY header and the request behind it are understood wherever
-// they are cut into reads. The test is the loop here: it says what is read when.
+// they are cut into reads.
 func TestProxyHeaderInPieces(t *testing.T) {
-	s, err := New(proxied(Config{Listen: "127.0.0.1:0", Loops: 1, Logger: slog.New(slog.DiscardHandler)}), channels.NewBroker(channels.Options{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	l := s.loops[0]
+	h := turnByHand(t, proxied(Config{}), channels.Options{})
 	for _, tt := range []struct{ header, peer string }{
 		{proxyLine("203.0.113.7"), "203.0.113.7:40000"},
 		{proxyBlock("203.0.113.7"), "203.0.113.7:40000"},
@@ -88,29 +83,23 @@ func TestProxyHeaderInPieces(t *testing.T) {
 			}
 		}
 		for _, pieces := range cuts {
-			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
-			if err != nil {
+			ours, client := socketPair(t)
+			fd := int32(ours)
+			if err := h.open(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 				t.Fatal(err)
 			}
-			client, fd := pair[0], int32(pair[1])
-			if err := l.open(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-				t.Fatal(err)
-			}
-			c := l.table.at(fd)
+			c := h.table.at(fd)
 			for _, piece := range pieces {
-				if piece == "" {
-					continue
-				}
-				if c.state == stateStream {
+				if c.state == stateStream && piece != "" {
 					t.Fatalf("a stream before the last of %q", pieces)
 				}
-				unix.Write(client, []byte(piece))
-				l.readHead(fd, c)
+				unixWrite(t, client, piece)
+				h.on(fd, true, false)
 			}
-			if c.state != stateStream || l.peerOf(fd).String() != tt.peer || len(l.partial) > 0 {
-				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, l.peerOf(fd), len(l.partial), tt.peer)
+			if c.state != stateStream || h.peerOf(fd).String() != tt.peer || len(h.partial) > 0 {
+				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(fd), len(h.partial), tt.peer)
 			}
-			l.end(fd, c, reasonClient)
+			h.end(fd, c, reasonClient)
 			unix.Close(client)
 		}
 	}

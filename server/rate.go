@@ -97,7 +97,8 @@ func (b bucket) take(full, now time.Duration) (_ time.Duration, ok bool) {
 // sharedBucket is one bucket for all loops. Safe for concurrent use.
 type sharedBucket struct {
 	bucket
-	full atomic.Int64
+	full   atomic.Int64
+	booked atomic.Int64 // the latest time at which somebody is to come back
 }
 
 // take takes a token, if there is one.
@@ -110,6 +111,22 @@ func (b *sharedBucket) take(now time.Duration) bool {
 		after, ok := b.bucket.take(time.Duration(full), now)
 		if !ok || b.full.CompareAndSwap(full, int64(after)) {
 			return ok
+		}
+	}
+}
+
+// book returns how long one who found the bucket empty is to wait: soonest at
+// least, and so that no more come back in a period than tokens flow in. It
+// returns false when everything before latest is booked.
+func (b *sharedBucket) book(now, soonest, latest time.Duration) (wait time.Duration, ok bool) {
+	for {
+		booked := b.booked.Load()
+		at := max(time.Duration(booked), now+soonest) + b.token
+		if at-now > latest {
+			return 0, false
+		}
+		if b.booked.CompareAndSwap(booked, int64(at)) {
+			return at - now, true
 		}
 	}
 }

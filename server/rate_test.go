@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,6 +88,45 @@ func TestSharedBucket(t *testing.T) {
 	for range 1000 {
 		if !off.take(0) {
 			t.Fatal("the zero bucket is empty")
+		}
+	}
+}
+
+// Ensure that a crowd which finds the bucket empty comes back as tokens flow in:
+// that all are in when there have been tokens for all, having asked a few times
+// at most.
+func TestCrowdComesBackInOrder(t *testing.T) {
+	const rate = 100
+	for _, crowd := range []int{50, 1000, 4000, 20_000} {
+		b := sharedBucket{bucket: newBucket(Rate{rate, time.Second})}
+		due := make(map[time.Duration]int) // by the millisecond: how many come
+		due[0] = crowd
+		in, asked, last := 0, 0, time.Duration(0)
+		for now := time.Duration(0); in < crowd; now += time.Millisecond {
+			for range due[now] {
+				asked++
+				if b.take(now) {
+					in, last = in+1, now
+					continue
+				}
+				wait, ok := b.book(now, turnAwayDelay, longestDelay)
+				if !ok {
+					wait = turnAwayDelay + rand.N(longestDelay-turnAwayDelay)
+				}
+				due[(now+wait).Truncate(time.Millisecond)]++
+			}
+			delete(due, now)
+			if now > time.Hour {
+				t.Fatalf("%d of %d are in after %v", in, crowd, now)
+			}
+		}
+		best := max(time.Duration(crowd-rate)*time.Second/rate, 0) // were every token taken when it is there
+		t.Logf("%d at %d a second: in after %v, at best %v; each asked %.2f times", crowd, rate, last, best, float64(asked)/float64(crowd))
+		if most := best + best/4 + 2*longestDelay; last > most {
+			t.Errorf("%d at %d a second: in after %v, want at most %v", crowd, rate, last, most)
+		}
+		if most := 2 + float64(best)/float64(longestDelay/2); float64(asked) > most*float64(crowd) {
+			t.Errorf("%d at %d a second: each asked %.2f times, want at most %.2f", crowd, rate, float64(asked)/float64(crowd), most)
 		}
 	}
 }

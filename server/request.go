@@ -43,7 +43,10 @@ func (l *loop) readHead(fd int32, c *conn) {
 		if length == 0 {
 			return
 		}
-		head, seen = head[length:], 0
+		if head, seen = head[length:], 0; len(head) == 0 {
+			l.dropPartial(fd)
+			return
+		}
 		if partial != nil {
 			partial.B = partial.B[:copy(partial.B, head)]
 			head = partial.B
@@ -64,7 +67,7 @@ func (l *loop) readHead(fd int32, c *conn) {
 // keepPartial keeps head until more of it comes, unless that is what it is kept
 // in.
 func (l *loop) keepPartial(fd int32, head []byte) {
-	if len(head) == 0 || l.partial[fd] != nil {
+	if l.partial[fd] != nil {
 		return
 	}
 	partial := bytebufferpool.Get()

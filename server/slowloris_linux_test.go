@@ -2,88 +2,50 @@ package server
 
 import (
 	"io"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"millrace/channels"
 )
 
 // Ensure that clients that send a byte a second are ended at the deadline, which
-// counts from the beginning and not from the last byte: all of them, not before,
-// and at one tick. The test is the loop here, and its clock.
+// counts from the beginning and not from the last byte: all of them, and none a
+// tick before.
 func TestSlowloris(t *testing.T) {
 	clients := 4000
 	if testing.Short() {
 		clients = 400
 	}
 	const timeout = 10 * time.Second
-	s, err := New(Config{Listen: "127.0.0.1:0", Loops: 1, HeaderTimeout: timeout, Logger: slog.New(slog.DiscardHandler)}, channels.NewBroker(channels.Options{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	l := s.loops[0]
-	begin := s.clock()
-	at := func(after time.Duration) { l.now = begin + after }
-	at(0)
-	ends := make(map[int32]int, clients) // server's and client's
+	h := turnByHand(t, Config{HeaderTimeout: timeout}, channels.Options{})
+	peers := make(map[int32]int, clients) // by the loop's descriptor
 	for range clients {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
+		fd, peer := h.connect()
+		peers[fd] = peer
+	}
+	for i := range int(timeout / time.Second) {
+		for fd, peer := range peers {
+			unixWrite(t, peer, askX[i:i+1])
+			h.on(fd, true, false)
 		}
-		defer unix.Close(fds[0])
-		ends[int32(fds[1])] = fds[0]
-		if err := l.open(int32(fds[1]), nil); err != nil {
-			t.Fatal(err)
+		h.pass(time.Second - tick)
+		if len(h.partial) != clients {
+			t.Fatalf("%d of %d clients are waited for after %v, want all for %v", len(h.partial), clients, *h.time, timeout)
 		}
+		h.pass(tick)
 	}
-	for second := range 10 {
-		at(time.Duration(second) * time.Second)
-		for l.wheel.Advance(l.now, slice, l.expired) {
-		}
-		for fd, client := range ends {
-			if _, err := unix.Write(client, []byte("GET / HTTP"[second:second+1])); err != nil {
-				t.Fatal(err)
-			}
-			l.readHead(fd, l.table.at(fd))
-		}
+	h.pass(tick)
+	if len(h.partial) != 0 {
+		t.Errorf("%d of %d clients are waited for after %v, want none after %v", len(h.partial), clients, *h.time, timeout)
 	}
-	at(timeout - tick)
-	for l.wheel.Advance(l.now, slice, l.expired) {
-	}
-	if len(l.partial) != clients {
-		t.Errorf("%d of %d clients are waited for a tick before the deadline", len(l.partial), clients)
-	}
-	at(timeout + tick)
-	slices := 1
-	for l.wheel.Advance(l.now, slice, l.expired) {
-		slices++
-	}
-	if len(l.partial) != 0 {
-		t.Errorf("%d of %d clients are waited for a tick after the deadline", len(l.partial), clients)
-	}
-	if want := clients / slice; slices < want {
-		t.Errorf("%d clients were ended in %d slices, want at least %d", clients, slices, want)
-	}
-	for fd, client := range ends {
-		var answer [512]byte
-		n, err := unix.Read(client, answer[:])
-		if err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 408 ") {
-			t.Fatalf("a slow client got %q, %v; want a 408", answer[:max(n, 0)], err)
-		}
-		if c := l.table.at(fd); c.state != stateLinger {
-			t.Fatalf("a slow client's state is %d, want that it lingers", c.state)
+	for _, peer := range peers {
+		if answer := received(peer); !strings.HasPrefix(answer, "HTTP/1.1 408 ") {
+			t.Fatalf("a slow client got %q, want a 408", answer)
 		}
 	}
-	at(timeout + lingerTimeout + 2*tick)
-	for l.wheel.Advance(l.now, slice, l.expired) {
-	}
-	if got := s.Stats(); got.Connections != 0 || got.Closed[reasonAnswered.String()] != uint64(clients) {
+	h.pass(lingerTimeout + tick)
+	if got := h.server.Stats(); got.Connections != 0 || got.Closed[reasonAnswered.String()] != uint64(clients) {
 		t.Errorf("%d connections are left and %d have been answered, want none and %d", got.Connections, got.Closed[reasonAnswered.String()], clients)
 	}
 }
