@@ -141,9 +141,9 @@ func (l *loop) refuseError(fd int32, c *conn, err error, onlyHead bool) {
 	l.refuse(fd, c, status, err.Error(), onlyHead)
 }
 
-// turnAway answers a stream request that comes when there is no room, or too
-// soon. An EventSource takes any status but 200 as final, so it gets a stream
-// that says when to come back, each client a time of its own, and ends.
+// turnAway answers a stream request that comes when there is no room, too soon,
+// or too late. An EventSource takes any status but 200 as final, so it gets a
+// stream that says when to come back, each client a time of its own, and ends.
 func (l *loop) turnAway(fd int32, c *conn, origin []byte, why reason) {
 	if l.mayNotice(why.String()) {
 		l.server.notes.add(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(fd).String())
@@ -181,7 +181,7 @@ func (l *loop) finish(fd int32, c *conn, last []byte, why reason) {
 		l.end(fd, c, why)
 		return
 	}
-	l.dropPartial(fd)
+	l.forget(fd, c, why)
 	c.state, c.why = stateLinger, why
 	l.counters.lingering.Add(1)
 	l.wheel.Schedule(fd, l.now+lingerTimeout)

@@ -49,6 +49,8 @@ type Config struct {
 	SlowTimeout time.Duration
 	// MaxLifetime closes a stream of that age.
 	MaxLifetime time.Duration
+	// Drain is how long Drain takes to close the streams.
+	Drain time.Duration
 	// Retry is the reconnection delay told to clients, 0 for none.
 	Retry time.Duration
 	// AllowOrigins are the origins that may read streams from a browser's
@@ -94,7 +96,7 @@ func (cfg *Config) check() error {
 		d    time.Duration
 	}{
 		{"keepalive", cfg.Keepalive}, {"header timeout", cfg.HeaderTimeout}, {"slow timeout", cfg.SlowTimeout},
-		{"maximum lifetime", cfg.MaxLifetime}, {"retry", cfg.Retry},
+		{"maximum lifetime", cfg.MaxLifetime}, {"drain", cfg.Drain}, {"retry", cfg.Retry},
 	} {
 		if d.d < 0 || d.d > 0 && d.d < tick || d.d > maxDuration {
 			return fmt.Errorf("%w: %s of %v, want 0 (off) or %v to %v", ErrConfig, d.name, d.d, tick, maxDuration)

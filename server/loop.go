@@ -60,6 +60,7 @@ type loop struct {
 	readiness readiness              // of those that can
 	peers     map[int32]peer         // only if Config.keepsPeers
 	turn      turn                   // the fan-out under way
+	drain     drain                  // once Server.Drain has begun
 	request   httpparse.Request      // of the connection being served
 	buf       []byte                 // what was read for it
 	scratch   []byte                 // for one answer or one stream's merged events
@@ -181,6 +182,7 @@ func (l *loop) wake() {
 	more = l.beginReady(slice) || more
 	more = l.fanOut(slice) || more
 	more = l.accept() || more
+	more = l.drainOn(slice) || more
 	if more {
 		l.comeBack()
 	} else {
@@ -208,14 +210,14 @@ func (l *loop) arm() {
 
 // hangUp closes the listener and every connection.
 func (l *loop) hangUp() {
+	defer l.drainOver()
 	l.table.each(l.number, func(fd int32, c *conn) {
 		switch c.state {
 		case stateWake:
+			l.wheel.Cancel(fd)
 			c.release() // closed with the waker
 		case stateListener:
-			l.wheel.Cancel(fd)
-			c.release()
-			unix.Close(int(fd))
+			l.closeListener()
 		default:
 			l.end(fd, c, reasonShutdown)
 		}
@@ -225,14 +227,7 @@ func (l *loop) hangUp() {
 // end closes a connection and forgets all that was known of it. Its slot may
 // belong to another loop from then on: nothing may touch c afterwards.
 func (l *loop) end(fd int32, c *conn, why reason) {
-	switch c.state {
-	case stateProxy, stateHead:
-		l.dropPartial(fd)
-	case stateStream, stateWaiting:
-		l.endStream(fd, c, why)
-	case stateLinger:
-		l.counters.lingering.Add(-1)
-	}
+	l.forget(fd, c, why)
 	if l.cfg.keepsPeers() {
 		delete(l.peers, fd)
 	}
@@ -245,6 +240,18 @@ func (l *loop) end(fd int32, c *conn, why reason) {
 	l.server.open.Add(-1)
 	c.release()
 	unix.Close(int(fd))
+}
+
+// forget gives up what a connection was for.
+func (l *loop) forget(fd int32, c *conn, why reason) {
+	switch c.state {
+	case stateProxy, stateHead:
+		l.dropPartial(fd)
+	case stateStream, stateWaiting:
+		l.endStream(fd, c, why)
+	case stateLinger:
+		l.counters.lingering.Add(-1)
+	}
 }
 
 // read reads what has come from fd into l.buf. It returns false when there is

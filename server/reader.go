@@ -77,4 +77,7 @@ func (l *loop) keepUp(fd int32, c *conn) {
 		c.due = nextPhase(c.due, l.cfg.Keepalive, l.now)
 	}
 	l.scheduleStream(fd, c)
+	if l.drain.hasVisited(fd) {
+		l.dismiss(fd, c)
+	}
 }

@@ -121,6 +121,8 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 		l.finish(fd, c, l.server.heads.streamHead(nil, origin), reasonAnswered)
 	case c.why != reasonAnswered:
 		l.turnAway(fd, c, origin, c.why)
+	case l.drain.begun:
+		l.turnAway(fd, c, origin, reasonDrained)
 	case l.server.streams.Add(1) > int64(l.server.capacity.streams):
 		l.server.streams.Add(-1)
 		l.turnAway(fd, c, origin, reasonOverload)

@@ -32,6 +32,9 @@ type Server struct {
 	open    atomic.Int64 // accepted sockets of all loops
 	streams atomic.Int64 // event streams of all loops
 
+	draining atomic.Bool   // set by Drain
+	drained  chan struct{} // receives from every loop when it has done with that
+
 	started chan struct{} // closed when the loops may run
 	start   sync.Once
 	running sync.WaitGroup // the loops
@@ -56,6 +59,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 		notes:   openNotes(cfg.Logger),
 		clock:   func() time.Duration { return time.Since(began) },
 		started: make(chan struct{}),
+		drained: make(chan struct{}, capacity.loops),
 		failed:  make(chan error, capacity.loops),
 	}
 	s.heads = newHeads(&s.cfg)

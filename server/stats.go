@@ -24,6 +24,7 @@ const (
 	reasonAddressFlood               // too many of one address are being told that already
 	reasonNoProxy                    // with the PROXY protocol: the peer is no trusted proxy
 	reasonProxyHeader                // a trusted proxy sent no right PROXY header
+	reasonDrained                    // told to come back, because the server was about to stop
 	reasonShutdown                   // the server stopped
 	reasonCount
 )
@@ -43,6 +44,7 @@ var reasonNames = [reasonCount]string{
 	reasonAddressFlood: "address flood",
 	reasonNoProxy:      "not a trusted proxy",
 	reasonProxyHeader:  "bad proxy header",
+	reasonDrained:      "drained",
 	reasonShutdown:     "server stopped",
 }
 

@@ -110,17 +110,24 @@ func (t *table) owned(fd int32, loop int32) bool {
 
 // each calls f for every descriptor of loop.
 func (t *table) each(loop int32, f func(fd int32, c *conn)) {
-	for i := range t.chunks {
+	for fd, c := t.next(loop, 0); c != nil; fd, c = t.next(loop, fd+1) {
+		f(fd, c)
+	}
+}
+
+// next returns the least descriptor of loop from fd on; nil for its slot when
+// there is none.
+func (t *table) next(loop, fd int32) (int32, *conn) {
+	for i := int(fd >> chunkShift); i < len(t.chunks); i++ {
 		chunk := t.chunks[i].Load()
-		if chunk == nil {
-			continue
-		}
-		for j := range chunk {
+		for j := int(fd & (chunkSize - 1)); chunk != nil && j < chunkSize; j++ {
 			if c := &chunk[j]; c.owner.Load() == loop+1 {
-				f(int32(i<<chunkShift|j), c)
+				return int32(i<<chunkShift | j), c
 			}
 		}
+		fd = 0
 	}
+	return 0, nil
 }
 
 // timers is the table as the timer wheel sees it.

@@ -89,6 +89,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		Keepalive:           c.Keepalive,
 		HeaderTimeout:       c.HeaderTimeout,
 		SlowTimeout:         c.SlowTimeout,
+		Drain:               c.Drain,
 		MaxLifetime:         c.MaxLifetime,
 		Retry:               c.Retry,
 		AllowOrigins:        c.AllowOrigin,
@@ -145,8 +146,7 @@ func (n *node) start() {
 	}
 }
 
-// close closes the ports, those of publishers first: events that they have
-// accepted still reach the streams.
+// close closes the ports at once.
 func (n *node) close() {
 	if n.ops != nil {
 		n.ops.Close()

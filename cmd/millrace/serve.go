@@ -34,6 +34,7 @@ type serveCommand struct {
 	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`
 	HistoryTTL   time.Duration `group:"Streams" name:"history-ttl" default:"5m" placeholder:"TIME" help:"How long a message is kept at most; 0 for as long as there is room. [${default}]"`
 	SlowTimeout  time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"How long a stream may be behind; 0 for ever. [${default}]"`
+	Drain        time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"Time over which streams are closed when the server is told to end; 0 for all at once. [${default}]"`
 	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed; 0 for never. [${default}]"`
 	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`
 
@@ -70,7 +71,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
 
 	select {
 	case <-ctx.Done():
-		log.Info("millrace is stopping", "why", context.Cause(ctx).Error())
+		log.Info("millrace is stopping, a second signal ends it at once", "why", context.Cause(ctx).Error())
 	case err = <-n.public.Failed():
 	case err = <-n.portFailed:
 	}
@@ -79,7 +80,10 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
 		err = errReported
 	}
 	n.stopping.Store(true)
-	stopping()
+	stopping(c.Drain)
+	if err == nil {
+		n.public.Drain() // publishers may go on meanwhile
+	}
 	n.close()
 	stats := n.public.Stats()
 	log.Info("millrace has stopped", "uptime", time.Since(began).Round(time.Millisecond).String(),

@@ -19,11 +19,7 @@ import (
 
 // Ensure that the real binary tells systemd what its unit waits for, in order.
 func TestSystemdIsTold(t *testing.T) {
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "millrace")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	binary := build(t)
 	socket := listenNotify(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -40,7 +36,7 @@ func TestSystemdIsTold(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, socket, "STOPPING=1")
+	wantState(t, socket, "STOPPING=1\nEXTEND_TIMEOUT_USEC=45000000")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, log)
 	}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"millrace/internal/ssetest"
+)
+
+// patience bounds every wait; none lasts that long unless something is broken.
+const patience = 30 * time.Second
+
+// process is the real binary at work.
+type process struct {
+	t             *testing.T
+	cmd           *exec.Cmd
+	log           *bufio.Scanner
+	public, admin string // addresses
+}
+
+// build returns the path of the binary.
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "millrace")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// launch starts binary with free ports, and kills it when the test ends.
+func launch(t *testing.T, binary string, flags ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, append([]string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "off"}, flags...)...)}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+	})
+	p.log = bufio.NewScanner(stderr)
+	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+)`).FindStringSubmatch(p.logged("millrace is ready"))
+	p.public, p.admin = addresses[1], addresses[2]
+	return p
+}
+
+// logged returns the next line of the log with text in it.
+func (p *process) logged(text string) string {
+	p.t.Helper()
+	stuck := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+	defer stuck.Stop()
+	var passed []string
+	for p.log.Scan() {
+		if line := p.log.Text(); strings.Contains(line, text) {
+			return line
+		}
+		passed = append(passed, p.log.Text())
+	}
+	p.t.Fatalf("the log ends without %q:\n%s", text, strings.Join(passed, "\n"))
+	return ""
+}
+
+func (p *process) signal() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// publish publishes data and returns how many received it.
+func (p *process) publish(data string) (receivers int) {
+	p.t.Helper()
+	conn, err := net.Dial("tcp", p.admin)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(conn, "PUBLISH /x %s\r\n", data)
+	if _, err := fmt.Fscanf(conn, ":%d\r\n", &receivers); err != nil {
+		p.t.Fatal(err)
+	}
+	return receivers
+}
+
+// Ensure that two servers which share nothing hand clients over one by one, none
+// of which loses anything without being told; and that a drained server ends in
+// order, having said how far it was.
+func TestHandOver(t *testing.T) {
+	binary := build(t)
+	old, next := launch(t, binary, "--drain", "3s"), launch(t, binary)
+	const clients = 12
+	var streams [clients]ssetest.Client
+	open := func(c *ssetest.Client, p *process) {
+		t.Helper()
+		if err := c.Open(p.public, time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range streams {
+		streams[i].Target = "/x"
+		open(&streams[i], old)
+		if _, err := streams[i].Next(); err != nil { // from here on it has an id
+			t.Fatal(err)
+		}
+	}
+	old.publish("1")
+	next.publish("1")
+	old.signal()
+	old.logged("draining")
+	next.publish("2")
+	if n := old.publish("2"); n == 0 || n > clients {
+		t.Errorf("%d receivers during the drain, want 1 to %d", n, clients)
+	}
+	if _, err := net.Dial("tcp", old.public); err == nil {
+		t.Error("the draining server takes connections")
+	}
+	later := 0 // clients that were there for what was published during the drain
+	for i := range streams {
+		c := &streams[i]
+		heard, told := "", false
+		for {
+			ev, err := c.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard, told = heard+ev.Data, told || ev.Retry > 0
+		}
+		if heard == "12" {
+			later++
+		} else if heard != "1" {
+			t.Errorf("client %d heard %q of the old server, want %q or %q", i, heard, "1", "12")
+		}
+		if !told {
+			t.Errorf("client %d was not told when to come back", i)
+		}
+		open(c, next)
+		for _, want := range []string{"", "gap", "1", "2"} { // the first is the greeting
+			ev, err := c.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var gap struct{ Reason, Oldest, Head string }
+			if want == "gap" && (ev.Type != "millrace.gap" || json.Unmarshal([]byte(ev.Data), &gap) != nil || gap.Reason != "restart" || gap.Head == "") ||
+				want != "gap" && ev.Data != want {
+				t.Errorf("client %d, moved with the id of the old server: %+v, want %q", i, ev, want)
+			}
+		}
+	}
+	if later == 0 || later == clients {
+		t.Errorf("%d of %d clients were there during the drain, want some: it was not spread", later, clients)
+	}
+	old.logged(`msg=draining streams=`)
+	old.logged(`msg=drained`)
+	if err := old.cmd.Wait(); err != nil {
+		t.Errorf("after a drain: %v, want exit status 0", err)
+	}
+}
+
+// Ensure that a second signal ends a drain at once.
+func TestSecondSignal(t *testing.T) {
+	p := launch(t, build(t), "--drain", "1h")
+	for range 2 {
+		c := ssetest.Client{Target: "/x"}
+		if err := c.Open(p.public, time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	p.signal()
+	p.logged("draining")
+	ended := make(chan struct{})
+	go func() {
+		p.cmd.Wait()
+		close(ended)
+	}()
+	again := time.NewTicker(time.Second) // if the first is still being looked at
+	defer again.Stop()
+	deadline := time.After(patience)
+	for running := true; running; {
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+			running = false
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("a second SIGTERM does not end the drain within %v", patience)
+		}
+	}
+	if status := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("after a second SIGTERM: %v, want the end by that signal", p.cmd.ProcessState)
+	}
+}

@@ -1,0 +1,179 @@
+package server
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// drainGrace is how long the accept queue may take to run empty before the
+	// listener is closed regardless: closing it resets who waits there.
+	drainGrace = time.Second
+	// drainCheck is how often a loop looks at least whether all have left.
+	drainCheck = 20 * time.Millisecond
+)
+
+// drain is how a loop gets rid of its listener, and then of its streams one by
+// one, spread over Config.Drain. The loop turns until Close all the same.
+type drain struct {
+	begun, over bool
+	at          time.Duration // when it began, in loop time
+	until       time.Duration // when what is left has had its time
+	streams     int64         // how many there were
+	visited     int64         // of them, to be dismissed or because they are behind
+	next        int32         // the least descriptor that has not been visited
+}
+
+// Drain closes the listeners at once and the streams over Config.Drain: each
+// gets what has been published, a `retry:` of its own, and the end. Meanwhile
+// the others are served as ever. It returns when nothing is left, as Close does;
+// Close cuts it short.
+func (s *Server) Drain() {
+	if s.cfg.Drain > 0 {
+		s.draining.Store(true)
+		for _, l := range s.loops {
+			l.waker.signal()
+		}
+		s.Start()
+		s.awaitDrain()
+	}
+	s.Close()
+}
+
+// awaitDrain waits until the loops have done, and logs now and then how far they
+// are.
+func (s *Server) awaitDrain() {
+	log, began, streams := s.cfg.Logger, s.clock(), s.streams.Load()
+	log.Info("draining: no more connections are taken, streams are told to come back", "streams", streams, "over", s.cfg.Drain.String())
+	ticker := time.NewTicker(max(s.cfg.Drain/10, time.Second))
+	defer ticker.Stop()
+	for left := len(s.loops); left > 0; {
+		select {
+		case <-s.drained:
+			left--
+		case <-ticker.C:
+			log.Info("draining", "streams", s.streams.Load(), "of", streams, "behind", s.Stats().Behind)
+		}
+	}
+	log.Info("drained", "streams", streams, "after", (s.clock() - began).Round(time.Millisecond).String(), "cut_off", s.streams.Load())
+}
+
+// drainOn begins the drain when it has been asked for, and goes on with it: it
+// visits at most budget streams. It returns true when there is more to do.
+func (l *loop) drainOn(budget int) (more bool) {
+	d := &l.drain
+	switch {
+	case d.over || !l.server.draining.Load():
+		return false
+	case !d.begun:
+		*d = drain{begun: true, at: l.now, until: l.now + l.cfg.Drain + lingerTimeout, streams: l.counters.streams.Load()}
+		l.accepting = true // whoever waits in the accept queue is told as well
+		return true
+	case l.listener >= 0:
+		if l.accepting && !l.paused && l.now-d.at < drainGrace {
+			return true
+		}
+		l.closeListener()
+	}
+	share := min(float64(l.now-d.at)/float64(l.cfg.Drain), 1)
+	for due := min(int64(share*float64(d.streams))+1, d.streams); d.visited < due; budget-- {
+		if budget == 0 {
+			return true
+		}
+		fd, c := l.table.next(l.number, d.next)
+		if c == nil {
+			d.visited = d.streams // others left of their own accord
+			break
+		}
+		d.next = fd + 1
+		switch c.state {
+		case stateStream:
+			d.visited++
+			l.dismiss(fd, c)
+		case stateWaiting:
+			d.visited++
+			l.sayFarewell(fd, c)
+		}
+	}
+	if l.counters.streams.Load() == 0 {
+		d.until = min(d.until, l.now+lingerTimeout)
+	}
+	if l.counters.connections.Load() == 0 || l.now >= d.until {
+		l.drainOver()
+		return false
+	}
+	l.wheel.Schedule(l.waker.read, d.nextStep(l.now, l.cfg.Drain))
+	return false
+}
+
+// nextStep is when there will be something to do.
+func (d *drain) nextStep(now, over time.Duration) time.Duration {
+	at := now + drainCheck
+	if d.visited < d.streams {
+		at = min(at, d.at+time.Duration(float64(over)*float64(d.visited)/float64(d.streams)))
+	}
+	return min(max(at, now+tick), d.until)
+}
+
+// drainOver tells that the loop has done with its drain, once.
+func (l *loop) drainOver() {
+	if !l.drain.over {
+		l.drain.over = true
+		l.server.drained <- struct{}{}
+	}
+}
+
+// dismiss brings a stream to the head, tells it when to come back, and ends it.
+// One whose socket is full gets there in its own time: see keepUp.
+func (l *loop) dismiss(fd int32, c *conn) {
+	for !c.behind {
+		l.chans = l.channelsOf(fd, c, l.chans[:0])
+		l.missed, _ = l.broker.Since(l.missed[:0], c.cursor, 0, turnBytes, l.chans...)
+		if len(l.missed) == 0 {
+			l.sayFarewell(fd, c)
+			return
+		}
+		l.scratch = appendWires(l.scratch[:0], l.missed)
+		whole := l.send(fd, c, 0, l.missed, l.scratch)
+		clear(l.missed)
+		if !whole {
+			return
+		}
+	}
+}
+
+// sayFarewell tells a stream when to come back, and ends it.
+func (l *loop) sayFarewell(fd int32, c *conn) {
+	b := l.scratch[:0]
+	if w := l.waiting[fd]; w != nil && !w.greeted {
+		b = l.server.heads.opening(b, w.origin)
+	}
+	b = append(b, "retry: "...)
+	b = strconv.AppendInt(b, l.cfg.returnDelay().Milliseconds(), 10)
+	b = append(b, "\n\n"...)
+	l.scratch = b
+	l.finish(fd, c, b, reasonDrained)
+}
+
+// hasVisited tells whether the time of a stream has come.
+func (d *drain) hasVisited(fd int32) bool { return d.begun && fd < d.next }
+
+// returnDelay is when a stream that is dismissed may come back. Where there is
+// another server, the closes are spread already, so it need not be long; where
+// this one is started again at once, all come back to it within the longest.
+func (cfg *Config) returnDelay() time.Duration {
+	shortest, longest := max(cfg.Drain/30, time.Millisecond), cfg.Drain/3
+	return shortest + rand.N(longest-shortest+1)
+}
+
+// closeListener has the kernel refuse who comes from now on.
+func (l *loop) closeListener() {
+	fd := l.listener
+	l.wheel.Cancel(fd)
+	l.table.at(fd).release()
+	unix.Close(int(fd))
+	l.listener, l.accepting = -1, false
+}
