@@ -54,6 +54,7 @@ type Broker struct {
 	seq      uint64 // of the newest message
 	channels map[string]*Channel
 	ordered  index // of channels
+	patterns []heard
 	kept     retention
 	// forgotten is the sequence of the newest message that went together with
 	// its channel. A channel of that name, opened again, must not pretend to
@@ -131,8 +132,8 @@ func (b *Broker) Check(channel string, ev Event) error {
 
 // Deliver gives ev, which must pass Check, the next place in the order of all
 // messages of this node, and hands it to every loop with subscribers of the
-// channel. It returns how many there are at that place in the order. It waits as
-// Publish does, and returns ErrBusy or nil.
+// channel and to its listeners. It returns how many there are at that place in the
+// order. It waits as Publish does, and returns ErrBusy or nil.
 func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 	// All but the id is encoded before the lock is taken; the id comes last.
 	wire := ev.appendFields(make([]byte, 0, ev.fieldsSize()+b.idSize+len("\n")))
@@ -144,15 +145,16 @@ func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 		return Receipt{}, err
 	}
 	b.seq++
+	heard := b.tell(c, channel, ev.Data)
 	if c == nil {
 		if b.opts.History == 0 {
 			b.forget(b.seq)
-			return Receipt{}, nil
+			return Receipt{Receivers: heard}, nil
 		}
 		c = b.open(channel)
 	}
 	b.post(c, wire)
-	return Receipt{c.subscribers, b.seq}, nil
+	return Receipt{c.subscribers + heard, b.seq}, nil
 }
 
 // post makes a message with the sequence b.seq of wire, which lacks the id and
@@ -246,11 +248,16 @@ func (b *Broker) attach(in *Inbox, name []byte) *Channel {
 		c = b.open(string(name))
 	}
 	c.attach(in)
+	b.joined(c)
+	return c
+}
+
+// joined is called with mu held when c has one subscriber more.
+func (b *Broker) joined(c *Channel) {
 	b.assess(c)
 	if c.subscribers == 1 {
 		c.since, c.ready = b.backplane.Follow(c.name)
 	}
-	return c
 }
 
 // Detach takes back one subscriber of each of chans on the loop that owns in,
@@ -262,12 +269,17 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 		if c.detach(in) {
 			b.resume() // publishers need not wait for a loop that has left
 		}
-		if c.subscribers == 0 {
-			b.backplane.Unfollow(c.name)
-		}
-		b.trim(c)
+		b.left(c)
 	}
 	b.bound()
+}
+
+// left is called with mu held when c has one subscriber less.
+func (b *Broker) left(c *Channel) {
+	if c.subscribers == 0 {
+		b.backplane.Unfollow(c.name)
+	}
+	b.trim(c)
 }
 
 // Since appends to dst what was published on chans after cursor, in order: at
@@ -312,7 +324,8 @@ func (b *Broker) since(dst []*Message, cursor, floor uint64, maxBytes int, chans
 	return dst, true
 }
 
-// Subscribers returns how many subscribers the channel has on this node.
+// Subscribers returns how many subscribers the channel has on this node,
+// listeners included.
 func (b *Broker) Subscribers(channel string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -28,13 +28,15 @@ func (b *Broker) verify(t rapid.TB) {
 				t.Fatalf("channel %q: attachment %d is empty or doubled", name, i)
 			}
 		}
+		loops := subscribers
+		subscribers += len(c.listeners)
 		if c.subscribers != subscribers {
-			t.Fatalf("channel %q: %d subscribers, %d on its loops", name, c.subscribers, subscribers)
+			t.Fatalf("channel %q: %d subscribers, %d on its loops and listeners", name, c.subscribers, subscribers)
 		}
 		if subscribers == 0 && c.log.n == 0 {
 			t.Fatalf("channel %q has nothing, and is still there", name)
 		}
-		if c.log.n > b.opts.History && (subscribers == 0 || c.log.size > backlogBytes) {
+		if c.log.n > b.opts.History && (loops == 0 || c.log.size > backlogBytes) {
 			t.Fatalf("channel %q keeps %d messages of %d bytes for %d subscribers", name, c.log.n, c.log.size, subscribers)
 		}
 		kept := make([]*Message, c.log.n)
@@ -54,6 +56,11 @@ func (b *Broker) verify(t rapid.TB) {
 		rent += c.rent
 	}
 
+	for i, h := range b.patterns {
+		if len(h.listeners) == 0 || b.findPattern(h.pattern) != i {
+			t.Fatalf("pattern %q: nobody listens with it, or it is there twice", h.pattern)
+		}
+	}
 	var older *Message
 	listed, size := 0, rent
 	for m := b.kept.oldest; m != nil; m = m.newer {

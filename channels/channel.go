@@ -10,7 +10,9 @@ type Channel struct {
 	// loops says which inboxes want the channel's messages, and for how many
 	// subscribers. Few entries: at most one a loop.
 	loops []attachment
-	// subscribers is the sum over loops.
+	// listeners hear the channel beside the loops, each once.
+	listeners []Listener
+	// subscribers is the sum over loops, and the listeners.
 	subscribers int
 	// published is the number of messages since the channel was opened.
 	published uint64

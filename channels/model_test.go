@@ -25,6 +25,11 @@ func TestBrokerAgainstModel(t *testing.T) {
 			in.inbox = NewInbox(func() { in.wakes++ })
 			n.inboxes = append(n.inboxes, in)
 		}
+		for range 2 {
+			n.ears = append(n.ears, &naiveEar{channels: map[string]bool{}, patterns: map[Pattern]bool{}})
+		}
+		ear := rapid.SampledFrom(n.ears)
+		pattern := rapid.SampledFrom([]Pattern{"*", "/a", "/[bc]", "?d"})
 		name := rapid.SampledFrom([]string{"/a", "/b", "/c", "/d"})
 		inbox := rapid.IntRange(0, len(n.inboxes)-1)
 		small := rapid.IntRange(0, 300)
@@ -44,7 +49,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 					calm = append(calm, in)
 				}
 			}
-			want := n.subscribers(channel)
+			want := n.subscribers(channel) + n.hear(channel, size)
 			if got, err := b.Publish(channel, Event{Data: data[:size]}); got.Receivers != want || err != nil {
 				t.Fatalf("Publish(%s) = %+v, %v, want %d receivers, nil", channel, got, err, want)
 			}
@@ -101,6 +106,35 @@ func TestBrokerAgainstModel(t *testing.T) {
 				}
 				n.retain(c.name)
 				n.bound()
+			},
+			"listen": func(t *rapid.T) {
+				e, names := ear.Draw(t, "listener"), rapid.SliceOfN(name, 1, 3).Draw(t, "names")
+				b.Listen(e, names...)
+				for _, channel := range names {
+					n.open(channel)
+					e.channels[channel] = true
+				}
+			},
+			"unlisten": func(t *rapid.T) {
+				e, names := ear.Draw(t, "listener"), rapid.SliceOfN(name, 1, 3).Draw(t, "names")
+				b.Unlisten(e, names...)
+				for _, channel := range names {
+					delete(e.channels, channel)
+					if n.chans[channel] != nil {
+						n.retain(channel)
+					}
+				}
+				n.bound()
+			},
+			"listen by pattern": func(t *rapid.T) {
+				e, p := ear.Draw(t, "listener"), pattern.Draw(t, "pattern")
+				b.ListenPattern(e, p)
+				e.patterns[p] = true
+			},
+			"unlisten by pattern": func(t *rapid.T) {
+				e, p := ear.Draw(t, "listener"), pattern.Draw(t, "pattern")
+				b.UnlistenPattern(e, p)
+				delete(e.patterns, p)
 			},
 			"take": func(t *rapid.T) {
 				in := n.inboxes[inbox.Draw(t, "inbox")]

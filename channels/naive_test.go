@@ -1,6 +1,8 @@
 package channels
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -13,6 +15,7 @@ type naive struct {
 	history []naiveMessage // history[i] has sequence i+1
 	chans   map[string]*naiveChannel
 	inboxes []*naiveInbox
+	ears    []*naiveEar
 	// forgotten is the newest message that went with its channel.
 	forgotten uint64
 }
@@ -29,6 +32,38 @@ type naiveMessage struct {
 type naiveChannel struct {
 	listeners map[int]int // by inbox
 	born      uint64      // what counts as lost at birth
+}
+
+// naiveEar is a listener: what it hears, and what it has to.
+type naiveEar struct {
+	heard, want []string
+	channels    map[string]bool
+	patterns    map[Pattern]bool
+}
+
+func (e *naiveEar) Hear(pattern Pattern, channel string, data []byte) {
+	e.heard = append(e.heard, hearing(pattern, channel, len(data)))
+}
+
+func hearing(pattern Pattern, channel string, size int) string {
+	return fmt.Sprintf("%s|%s|%d", pattern, channel, size)
+}
+
+// hear has an event heard, each ear by channel and then by its patterns in any
+// order, and returns how many receive it by pattern.
+func (n *naive) hear(channel string, size int) (byPattern int) {
+	for _, e := range n.ears {
+		if e.channels[channel] {
+			e.want = append(e.want, hearing("", channel, size))
+		}
+		for pattern := range e.patterns {
+			if naiveMatch(string(pattern), channel) {
+				e.want = append(e.want, hearing(pattern, channel, size))
+				byPattern++
+			}
+		}
+	}
+	return byPattern
 }
 
 type naiveInbox struct {
@@ -48,6 +83,11 @@ func (n *naive) subscribers(channel string) (sum int) {
 	if c := n.chans[channel]; c != nil {
 		for _, subscribers := range c.listeners {
 			sum += subscribers
+		}
+	}
+	for _, e := range n.ears {
+		if e.channels[channel] {
+			sum++
 		}
 	}
 	return sum
@@ -141,7 +181,7 @@ func (n *naive) retain(channel string) {
 			delete(n.chans, channel)
 			return
 		}
-		if count <= n.opts.History || !idle && size <= backlogBytes {
+		if count <= n.opts.History || len(n.chans[channel].listeners) > 0 && size <= backlogBytes {
 			return
 		}
 		n.evict(channel)
@@ -206,6 +246,19 @@ func (n *naive) compare(t *rapid.T, b *Broker) {
 	slices.Sort(names)
 	if got := b.Channels(); !slices.Equal(got, names) {
 		t.Fatalf("Channels() = %v, want %v", got, names)
+	}
+	patterns := map[Pattern]bool{}
+	for i, e := range n.ears {
+		slices.Sort(e.heard) // of one event at a time
+		slices.Sort(e.want)
+		if !slices.Equal(e.heard, e.want) {
+			t.Fatalf("listener %d heard %q, want %q", i, e.heard, e.want)
+		}
+		e.heard, e.want = nil, nil
+		maps.Copy(patterns, e.patterns)
+	}
+	if got := b.Patterns(); got != len(patterns) {
+		t.Fatalf("Patterns() = %d, want %d", got, len(patterns))
 	}
 	m := b.kept.oldest
 	for _, want := range n.history {

@@ -1,8 +1,8 @@
 package channels
 
 const (
-	// backlogBytes is how much of its newest messages a channel with
-	// subscribers keeps, so that a reader that is behind finds what it missed.
+	// backlogBytes is how much of its newest messages a channel with streams
+	// keeps, so that a reader that is behind finds what it missed.
 	// Well above maxUnserved: a reader counts as lapped only when it is that
 	// much behind its own loop.
 	backlogBytes = 4 << 20
@@ -73,7 +73,7 @@ func (b *Broker) bound() {
 // trim evicts what c need not keep, and forgets c when nothing is left of it.
 // Called with mu held.
 func (b *Broker) trim(c *Channel) {
-	for c.log.n > b.opts.History && (c.subscribers == 0 || c.log.size > backlogBytes) {
+	for c.log.n > b.opts.History && (len(c.loops) == 0 || c.log.size > backlogBytes) {
 		b.evict(c)
 	}
 	if c.subscribers == 0 && c.log.n == 0 {

@@ -10,6 +10,7 @@ import (
 type command struct {
 	arity       int                          // arguments, the name included; negated if there may be more
 	open        bool                         // to clients that have not authenticated
+	pubsub      bool                         // to subscribers that speak RESP2
 	run         func(c *conn, args [][]byte) // replies
 	subcommands map[string]command           // whose arity counts both names
 }
@@ -21,21 +22,21 @@ var commands = map[string]command{
 	"pubsub": {arity: -2, subcommands: map[string]command{
 		"channels": {arity: -2, run: (*conn).pubsubChannels},
 		"numsub":   {arity: -2, run: (*conn).pubsubNumsub},
-		"numpat":   {arity: 2, run: (*conn).zero}, // subscribers name channels, not patterns
+		"numpat":   {arity: 2, run: (*conn).pubsubNumpat},
 	}},
-	"subscribe":    {arity: -2, run: (*conn).subscribe},
-	"psubscribe":   {arity: -2, run: (*conn).subscribe},
-	"ssubscribe":   {arity: -2, run: (*conn).subscribe},
-	"unsubscribe":  {arity: -1, run: (*conn).subscribe},
-	"punsubscribe": {arity: -1, run: (*conn).subscribe},
-	"sunsubscribe": {arity: -1, run: (*conn).subscribe},
+	"subscribe":    {arity: -2, run: (*conn).subscribe, pubsub: true},
+	"psubscribe":   {arity: -2, run: (*conn).psubscribe, pubsub: true},
+	"ssubscribe":   {arity: -2, run: (*conn).subscribeShard, pubsub: true},
+	"unsubscribe":  {arity: -1, run: (*conn).unsubscribe, pubsub: true},
+	"punsubscribe": {arity: -1, run: (*conn).punsubscribe, pubsub: true},
+	"sunsubscribe": {arity: -1, run: (*conn).subscribeShard, pubsub: true},
 
 	"hello":  {arity: -1, run: (*conn).hello, open: true},
 	"auth":   {arity: -2, run: (*conn).auth, open: true},
-	"quit":   {arity: -1, run: (*conn).quit, open: true},
-	"reset":  {arity: 1, run: (*conn).resetState},
+	"quit":   {arity: -1, run: (*conn).quit, open: true, pubsub: true},
+	"reset":  {arity: 1, run: (*conn).resetState, pubsub: true},
 	"select": {arity: 2, run: (*conn).selectDatabase},
-	"ping":   {arity: -1, run: (*conn).ping},
+	"ping":   {arity: -1, run: (*conn).ping, pubsub: true},
 	"echo":   {arity: 2, run: (*conn).echo},
 
 	"client": {arity: -2, subcommands: map[string]command{
@@ -85,6 +86,10 @@ func (c *conn) run(args [][]byte) {
 	}
 	if len(args) != cmd.arity && (cmd.arity >= 0 || len(args) < -cmd.arity) {
 		c.fail("ERR wrong number of arguments for '%s' command", string(name))
+		return
+	}
+	if c.onlyPubSub() && !cmd.pubsub {
+		c.fail("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", string(name))
 		return
 	}
 	cmd.run(c, args)

@@ -11,7 +11,27 @@ import (
 	"millrace/internal/resp"
 )
 
-const pushError = " is not supported yet on this port: subscribe with HTTP, GET /channel\r\n"
+// push is a message of bulk strings, with what stands behind them, in RESP2.
+func push(behind string, bulks ...string) string {
+	fields := len(bulks)
+	if behind != "" {
+		fields++
+	}
+	text := resp.AppendArray(nil, fields)
+	for _, bulk := range bulks {
+		text = resp.AppendBulk(text, bulk)
+	}
+	return string(text) + behind
+}
+
+// push3 is what push is in RESP3.
+func push3(behind string, bulks ...string) string { return ">" + push(behind, bulks...)[1:] }
+
+func notNow(name string) string {
+	return "-ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n"
+}
+
+var noShards = "-ERR SSUBSCRIBE is not supported, there are no shards: want SUBSCRIBE\r\n"
 
 // replyTable has requests, all that is answered, and that in RESP3 where it
 // differs.
@@ -41,12 +61,41 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"PUBSUB NUMSUB /none /a", "*4\r\n$5\r\n/none\r\n:0\r\n$2\r\n/a\r\n:2\r\n", ""},
 	{"PUBSUB NUMPAT", ":0\r\n", ""},
 	{"PUBSUB SHARDCHANNELS", "-ERR unknown subcommand 'SHARDCHANNELS' of 'pubsub'\r\n", ""},
-	{"SUBSCRIBE /a", "-ERR SUBSCRIBE" + pushError, ""},
-	{"psubscribe *", "-ERR PSUBSCRIBE" + pushError, ""},
-	{"SSUBSCRIBE /a", "-ERR SSUBSCRIBE" + pushError, ""},
-	{"UNSUBSCRIBE", "-ERR UNSUBSCRIBE" + pushError, ""},
-	{"PUNSUBSCRIBE", "-ERR PUNSUBSCRIBE" + pushError, ""},
-	{"SUNSUBSCRIBE", "-ERR SUNSUBSCRIBE" + pushError, ""},
+	{"SUBSCRIBE", "-ERR wrong number of arguments for 'subscribe' command\r\n", ""},
+	{"SUBSCRIBE /a", push(":1\r\n", "subscribe", "/a"), push3(":1\r\n", "subscribe", "/a")},
+	{"subscribe /a /c /a", push(":1\r\n", "subscribe", "/a") + push(":2\r\n", "subscribe", "/c") + push(":2\r\n", "subscribe", "/a"),
+		push3(":1\r\n", "subscribe", "/a") + push3(":2\r\n", "subscribe", "/c") + push3(":2\r\n", "subscribe", "/a")},
+	{"SUBSCRIBE /a ''", "-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n", ""},
+	{"psubscribe *", push(":1\r\n", "psubscribe", "*"), push3(":1\r\n", "psubscribe", "*")},
+	{"PSUBSCRIBE " + strings.Repeat("*", 256), "-ERR pattern \"" + strings.Repeat("*", 32) + "\"... has 256 bytes, want at most 255\r\n", ""},
+	{"PSUBSCRIBE" + strings.Repeat(" ?", 65), "-ERR PSUBSCRIBE to more than 64 in one connection\r\n", ""},
+	{"SSUBSCRIBE /a", noShards, ""},
+	{"SUNSUBSCRIBE", "-ERR SUNSUBSCRIBE is not supported, there are no shards: want UNSUBSCRIBE\r\n", ""},
+	{"UNSUBSCRIBE", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n", ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n"},
+	{"PUNSUBSCRIBE", "*3\r\n$12\r\npunsubscribe\r\n$-1\r\n:0\r\n", ">3\r\n$12\r\npunsubscribe\r\n_\r\n:0\r\n"},
+	{"UNSUBSCRIBE /a", push(":0\r\n", "unsubscribe", "/a"), push3(":0\r\n", "unsubscribe", "/a")},
+	{"SUBSCRIBE /c /a\nPSUBSCRIBE *\nUNSUBSCRIBE\nPUNSUBSCRIBE *\nECHO x",
+		push(":1\r\n", "subscribe", "/c") + push(":2\r\n", "subscribe", "/a") + push(":3\r\n", "psubscribe", "*") +
+			push(":2\r\n", "unsubscribe", "/a") + push(":1\r\n", "unsubscribe", "/c") + push(":0\r\n", "punsubscribe", "*") + "$1\r\nx\r\n",
+		push3(":1\r\n", "subscribe", "/c") + push3(":2\r\n", "subscribe", "/a") + push3(":3\r\n", "psubscribe", "*") +
+			push3(":2\r\n", "unsubscribe", "/a") + push3(":1\r\n", "unsubscribe", "/c") + push3(":0\r\n", "punsubscribe", "*") + "$1\r\nx\r\n"},
+	{"SUBSCRIBE /c\nPUBLISH /c x", push(":1\r\n", "subscribe", "/c") + notNow("publish"),
+		push3(":1\r\n", "subscribe", "/c") + push3("", "message", "/c", "x") + ":1\r\n"},
+	{"PSUBSCRIBE /[bc]\nSUBSCRIBE /b\nPUBLISH /b x", push(":1\r\n", "psubscribe", "/[bc]") + push(":2\r\n", "subscribe", "/b") + notNow("publish"),
+		push3(":1\r\n", "psubscribe", "/[bc]") + push3(":2\r\n", "subscribe", "/b") +
+			push3("", "message", "/b", "x") + push3("", "pmessage", "/[bc]", "/b", "x") + ":3\r\n"},
+	{"SUBSCRIBE /c\nPING\nPING hi", push(":1\r\n", "subscribe", "/c") + push("", "pong", "") + push("", "pong", "hi"),
+		push3(":1\r\n", "subscribe", "/c") + "+PONG\r\n$2\r\nhi\r\n"},
+	{"SUBSCRIBE /c\nPUBSUB NUMSUB /c\nCLIENT ID\nHELLO 3", push(":1\r\n", "subscribe", "/c") + notNow("pubsub|numsub") + notNow("client|id") + notNow("hello"),
+		push3(":1\r\n", "subscribe", "/c") + "*2\r\n$2\r\n/c\r\n:1\r\n:7\r\n" + hello(3)},
+	{"SUBSCRIBE /c\nSSUBSCRIBE /c\nnonsense\nPING 1 2", push(":1\r\n", "subscribe", "/c") + noShards +
+		"-ERR unknown command 'nonsense', with args beginning with: \r\n-ERR wrong number of arguments for 'ping' command\r\n",
+		push3(":1\r\n", "subscribe", "/c") + noShards +
+			"-ERR unknown command 'nonsense', with args beginning with: \r\n-ERR wrong number of arguments for 'ping' command\r\n"},
+	{"SUBSCRIBE /c\nQUIT\nPING", push(":1\r\n", "subscribe", "/c") + "+OK\r\n", push3(":1\r\n", "subscribe", "/c") + "+OK\r\n"},
+	{"SUBSCRIBE /c\nPSUBSCRIBE *\nRESET\nPUBSUB NUMPAT\nPUBLISH /c x",
+		push(":1\r\n", "subscribe", "/c") + push(":2\r\n", "psubscribe", "*") + "+RESET\r\n:0\r\n:0\r\n",
+		push3(":1\r\n", "subscribe", "/c") + push3(":2\r\n", "psubscribe", "*") + "+RESET\r\n:0\r\n:0\r\n"},
 
 	{"HELLO", hello(2), hello(3)},
 	{"HELLO 2", hello(2), ""},
@@ -82,8 +131,8 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"CLIENT SETNAME " + strings.Repeat("x", 256), "-ERR Client names cannot be longer than 255 bytes, got 256\r\n", ""},
 	{"CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command\r\n", ""},
 	{"CLIENT SETINFO LIB-NAME rb\nCLIENT SETINFO lib-ver 1.2\nCLIENT SETNAME me\nCLIENT INFO",
-		"+OK\r\n+OK\r\n+OK\r\n$90\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 resp=2 lib-name=rb lib-ver=1.2\n\r\n",
-		"+OK\r\n+OK\r\n+OK\r\n$90\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 resp=3 lib-name=rb lib-ver=1.2\n\r\n"},
+		"+OK\r\n+OK\r\n+OK\r\n$103\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 sub=0 psub=0 resp=2 lib-name=rb lib-ver=1.2\n\r\n",
+		"+OK\r\n+OK\r\n+OK\r\n$103\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 sub=0 psub=0 resp=3 lib-name=rb lib-ver=1.2\n\r\n"},
 	{"CLIENT SETINFO lib-name 'a\tb'", "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n", ""},
 	{"CLIENT SETINFO lib x", "-ERR Unrecognized option 'lib'\r\n", ""},
 	{"CLIENT REPLY ON", "+OK\r\n", ""},

@@ -51,6 +51,9 @@ type conn struct {
 	name, libName, libVersion string // as the client set them
 
 	channel string // of the last PUBLISH
+
+	subscriptions subscriptions
+	outbox        *outbox // takes what is written, from the first subscription on; nil before
 }
 
 func newConn(s *Server, nc net.Conn, id int64) *conn {
@@ -62,7 +65,7 @@ func newConn(s *Server, nc net.Conn, id int64) *conn {
 
 // reset gives the connection the state of a new one.
 func (c *conn) reset() {
-	c.version = resp.RESP2
+	c.speak(resp.RESP2)
 	c.name, c.libName, c.libVersion = "", "", ""
 	c.authenticated = c.server.cfg.Password == ""
 	c.parser.Limits = c.server.limits
@@ -71,6 +74,18 @@ func (c *conn) reset() {
 		c.nc.SetReadDeadline(time.Now().Add(authTimeout))
 	}
 }
+
+// speak changes the version of the protocol.
+func (c *conn) speak(version resp.Version) {
+	c.version = version
+	if c.outbox != nil {
+		c.outbox.speak(version)
+	}
+}
+
+// onlyPubSub tells whether the client can have no reply to other commands: in
+// RESP2, a subscriber takes all that comes for messages.
+func (c *conn) onlyPubSub() bool { return c.version == resp.RESP2 && c.subscriptions.count() > 0 }
 
 // verbatim makes `PUBLISH /channel {"foo": "bar"}` publish JSON: the rest of an
 // inline PUBLISH is the payload as it stands, where Redis would see unbalanced
@@ -85,6 +100,15 @@ func verbatim(name []byte) int {
 // serve answers requests until the client or the server has had enough.
 func (c *conn) serve() {
 	defer c.nc.Close()
+	c.converse()
+	c.stopSubscriber()
+	if c.leaving {
+		c.linger()
+	}
+}
+
+// converse reads requests and answers them.
+func (c *conn) converse() {
 	for {
 		err := c.execute()
 		switch {
@@ -98,16 +122,24 @@ func (c *conn) serve() {
 		case err != nil:
 			return
 		}
-		if c.flush() != nil {
+		if c.flush() != nil || c.leaving || c.fill() != nil {
 			return
 		}
-		if c.leaving {
-			c.linger()
-			return
-		}
-		if c.fill() != nil {
-			return
-		}
+	}
+}
+
+// stopSubscriber ends what the first subscription began, once the client has got
+// what it was sent before.
+func (c *conn) stopSubscriber() {
+	if c.outbox == nil {
+		return
+	}
+	c.unsubscribeAll()
+	c.outbox.awaitUnsent(1)
+	c.server.subscribers.Add(-1)
+	if why := c.outbox.close(); why == errSlow {
+		c.server.dropped.Add(1)
+		c.server.cfg.Logger.Warn("admin subscriber is dropped: it does not read", "client", c.nc.RemoteAddr(), "name", c.name)
 	}
 }
 
@@ -123,7 +155,7 @@ func (c *conn) execute() error {
 		if len(args) > 0 {
 			c.run(args)
 		}
-		if len(c.out) >= bufferSize {
+		if len(c.out) >= bufferSize || c.outbox != nil { // messages and replies have one order
 			if err := c.flush(); err != nil {
 				return err
 			}
@@ -136,6 +168,11 @@ func (c *conn) execute() error {
 func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
+	}
+	if c.outbox != nil {
+		c.outbox.put(c.out)
+		c.out = c.out[:0]
+		return c.outbox.awaitUnsent(maxUnsent)
 	}
 	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := c.nc.Write(c.out)

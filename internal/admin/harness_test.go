@@ -20,8 +20,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// recorder is a broker that writes down what it is given.
+// recorder is a broker that writes down what it is given. Nobody can listen to it.
 type recorder struct {
+	Broker
 	subscribers map[string]int
 
 	mu        sync.Mutex
@@ -48,6 +49,8 @@ func (r *recorder) Channels() (names []string) {
 	slices.Sort(names)
 	return names
 }
+
+func (r *recorder) Patterns() int { return 0 }
 
 func (r *recorder) take() []string {
 	r.mu.Lock()

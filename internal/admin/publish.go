@@ -65,9 +65,9 @@ func (c *conn) pubsubChannels(args [][]byte) {
 	}
 	names := c.server.cfg.Broker.Channels()
 	if len(args) == 3 {
-		pattern, n := string(args[2]), 0
+		pattern, n := channels.Pattern(args[2]), 0
 		for _, name := range names {
-			if match(pattern, name) {
+			if pattern.Match(name) {
 				names[n] = name
 				n++
 			}
@@ -90,7 +90,8 @@ func (c *conn) pubsubNumsub(args [][]byte) {
 	}
 }
 
-// subscribe answers SUBSCRIBE and its relatives.
-func (c *conn) subscribe(args [][]byte) {
-	c.fail("ERR %s is not supported yet on this port: subscribe with HTTP, GET /channel", strings.ToUpper(string(args[0])))
+// pubsubNumpat answers PUBSUB NUMPAT: the number of patterns that somebody has
+// subscribed to.
+func (c *conn) pubsubNumpat([][]byte) {
+	c.out = resp.AppendInt(c.out, int64(c.server.cfg.Broker.Patterns()))
 }

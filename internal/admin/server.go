@@ -5,7 +5,9 @@
 // A [Server] accepts connections, each served by a goroutine of its own:
 // publishers are few, it is subscribers that are many. What a connection sent
 // together is executed together and answered with one write, so a pipeline of a
-// thousand PUBLISH reaches the event loops as one burst.
+// thousand PUBLISH reaches the event loops as one burst. A connection that
+// subscribes gets an [outbox] and a second goroutine that writes it, so that
+// publishers never wait for a subscriber.
 //
 // Caveats. There are no keys, no databases and no transactions, and no
 // encryption: bind a loopback address, or set a password and a network that can
@@ -41,6 +43,12 @@ type Broker interface {
 	Publish(channel string, ev channels.Event) (channels.Receipt, error)
 	Subscribers(channel string) int
 	Channels() []string
+
+	Listen(l channels.Listener, names ...string)
+	Unlisten(l channels.Listener, names ...string)
+	ListenPattern(l channels.Listener, p channels.Pattern)
+	UnlistenPattern(l channels.Listener, p channels.Pattern)
+	Patterns() int
 }
 
 // Config of a Server. Only Broker is required.
@@ -69,6 +77,7 @@ type Server struct {
 	started  time.Time
 
 	accepted, rejected, commands atomic.Int64
+	subscribers, dropped         atomic.Int64 // connections that have subscribed; those ended because they did not read
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
@@ -123,9 +132,9 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 		ln:       ln,
 		password: sha256.Sum256([]byte(cfg.Password)),
 		limits: resp.Limits{
-			Elements: 1024,
+			Elements: maxChannels + 1, // a client that comes back subscribes to all at once
 			Bulk:     cfg.MaxEventBytes + slack,
-			Command:  cfg.MaxEventBytes + 2*slack,
+			Command:  cfg.MaxEventBytes + 64*slack,
 		},
 		started: time.Now(),
 		conns:   make(map[*conn]struct{}),

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,7 +57,8 @@ func (c *conn) hello(args [][]byte) {
 			"<pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 		return
 	}
-	c.version, c.name = version, name
+	c.speak(version)
+	c.name = name
 
 	c.out = resp.AppendMap(c.out, 7, c.version)
 	c.out = resp.AppendBulk(resp.AppendBulk(c.out, "server"), "redis")
@@ -103,6 +105,7 @@ func (c *conn) quit([][]byte) {
 }
 
 func (c *conn) resetState([][]byte) {
+	c.unsubscribeAll()
 	c.reset()
 	c.out = resp.AppendSimple(c.out, "RESET")
 }
@@ -119,10 +122,13 @@ func (c *conn) selectDatabase(args [][]byte) {
 
 // ping answers PING [message].
 func (c *conn) ping(args [][]byte) {
-	switch len(args) {
-	case 1:
+	switch {
+	case c.onlyPubSub() && len(args) <= 2: // a reply must look like a message
+		c.out = resp.AppendBulk(resp.AppendArray(c.out, 2), "pong")
+		c.out = resp.AppendBulk(c.out, slices.Concat(args[1:]...))
+	case len(args) == 1:
 		c.out = resp.AppendSimple(c.out, "PONG")
-	case 2:
+	case len(args) == 2:
 		c.out = resp.AppendBulk(c.out, args[1])
 	default:
 		c.fail("ERR wrong number of arguments for 'ping' command")
@@ -185,8 +191,9 @@ func (c *conn) checkName(what string, name []byte) bool {
 // clientInfo answers CLIENT INFO, with those of Redis's fields that mean
 // something here.
 func (c *conn) clientInfo([][]byte) {
-	c.out = resp.AppendBulk(c.out, fmt.Sprintf("id=%d addr=%s laddr=%s name=%s db=0 resp=%d lib-name=%s lib-ver=%s\n",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), c.name, c.version, c.libName, c.libVersion))
+	c.out = resp.AppendBulk(c.out, fmt.Sprintf("id=%d addr=%s laddr=%s name=%s db=0 sub=%d psub=%d resp=%d lib-name=%s lib-ver=%s\n",
+		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), c.name, len(c.subscriptions.channels), len(c.subscriptions.patterns),
+		c.version, c.libName, c.libVersion))
 }
 
 // clientReply answers CLIENT REPLY ON, the only kind of reply there is.

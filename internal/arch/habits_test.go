@@ -23,6 +23,7 @@ var sleepers = map[string]string{
 	"internal/interop/interop_test.go":     "polls another goroutine's count, with a deadline",
 	"server/churn_test.go":                 "leaves the processors to the connections",
 	"server/harness_test.go":               "polls for a condition, with a deadline",
+	"internal/admin/redis_test.go":         "polls for a condition, with a deadline",
 }
 
 // Ensure that every package has exactly one package comment, which begins as

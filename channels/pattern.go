@@ -1,21 +1,25 @@
-package admin
+package channels
 
-// match tells whether name fits a pattern as Redis has them: * any bytes, ? one
-// byte, [abc] [a-z] [^a] one byte of a class, \ before a byte takes it
-// literally. A class that is not closed ends with the pattern. It takes time in
-// proportion to the product of the lengths, whatever the pattern.
-func match(pattern, name string) bool {
-	p, n := 0, 0
+// Pattern stands for channel names as patterns of Redis do: * is any bytes, ? one
+// byte, [abc] [a-z] [^a] one byte of a class, \ before a byte takes it literally.
+// A class that is not closed ends with the pattern.
+type Pattern string
+
+// Match tells whether name fits p. It takes time in proportion to the product of
+// the lengths, whatever the pattern.
+func (p Pattern) Match(name string) bool {
+	pattern := string(p)
+	i, n := 0, 0
 	star, begin := -1, 0 // the last * seen, and where in name what follows it was last tried
-	for p < len(pattern) || n < len(name) {
-		if p < len(pattern) && pattern[p] == '*' {
-			star, begin = p, n
-			p++
+	for i < len(pattern) || n < len(name) {
+		if i < len(pattern) && pattern[i] == '*' {
+			star, begin = i, n
+			i++
 			continue
 		}
-		if p < len(pattern) && n < len(name) {
-			if ok, size := matchByte(pattern[p:], name[n]); ok {
-				p += size
+		if i < len(pattern) && n < len(name) {
+			if ok, size := matchByte(pattern[i:], name[n]); ok {
+				i += size
 				n++
 				continue
 			}
@@ -26,7 +30,7 @@ func match(pattern, name string) bool {
 			return false
 		}
 		begin++
-		p, n = star+1, begin
+		i, n = star+1, begin
 	}
 	return true
 }

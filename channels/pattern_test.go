@@ -1,4 +1,4 @@
-package admin
+package channels
 
 import (
 	"math/rand"
@@ -42,8 +42,8 @@ func TestMatch(t *testing.T) {
 		{`\`, `\`, true},
 		{"a", "ab", false},
 	} {
-		if got := match(tt.pattern, tt.name); got != tt.want {
-			t.Errorf("match(%q, %q) = %v", tt.pattern, tt.name, got)
+		if got := Pattern(tt.pattern).Match(tt.name); got != tt.want {
+			t.Errorf("Pattern(%q).Match(%q) = %v", tt.pattern, tt.name, got)
 		}
 	}
 }
@@ -79,15 +79,15 @@ func TestMatchAgainstNaive(t *testing.T) {
 	}
 	for range 200_000 {
 		pattern, name := random(`ab*?[^-]\`, 8), random("ab]", 8)
-		if got, want := match(pattern, name), naiveMatch(pattern, name); got != want {
-			t.Fatalf("seed %d: match(%q, %q) = %v, want %v", seed, pattern, name, got, want)
+		if got, want := Pattern(pattern).Match(name), naiveMatch(pattern, name); got != want {
+			t.Fatalf("seed %d: Pattern(%q).Match(%q) = %v, want %v", seed, pattern, name, got, want)
 		}
 	}
 }
 
 // Ensure that no pattern takes exponential time. The naive twin would not end.
 func TestMatchEnds(t *testing.T) {
-	if match(strings.Repeat("*a", 100)+"b", strings.Repeat("a", 255)) {
+	if Pattern(strings.Repeat("*a", 100) + "b").Match(strings.Repeat("a", 255)) {
 		t.Error("matched")
 	}
 }

@@ -1,0 +1,88 @@
+package channels
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// follower is a backplane that writes down what is followed.
+type follower struct {
+	alone
+	calls []string
+}
+
+func (f *follower) Follow(channel string) (uint64, bool) {
+	f.calls = append(f.calls, "follow "+channel)
+	return 0, true
+}
+
+func (f *follower) Unfollow(channel string) { f.calls = append(f.calls, "unfollow "+channel) }
+
+// Ensure that a channel is followed while a stream or a listener is there, and that
+// a pattern follows nothing.
+func TestListenersFollow(t *testing.T) {
+	f := &follower{}
+	b := NewBroker(Options{Backplane: f})
+	f.alone = alone{b}
+	in, e := NewInbox(func() {}), &naiveEar{}
+	b.ListenPattern(e, "*")
+	b.Listen(e, "/a", "/b")
+	b.Listen(e, "/a")
+	chans, _ := b.Attach(in, nil, []byte("/a"))
+	b.Unlisten(e, "/a", "/b", "/c")
+	b.Unlisten(e, "/a")
+	b.Detach(in, chans...)
+	b.UnlistenPattern(e, "*")
+	b.UnlistenPattern(e, "*")
+	want := []string{"follow /a", "follow /b", "unfollow /b", "unfollow /a"}
+	if !slices.Equal(f.calls, want) {
+		t.Errorf("the backplane was told %q, want %q", f.calls, want)
+	}
+	b.verify(t)
+}
+
+// Ensure that a listener hears what a publisher said, and not what a stream makes
+// of it.
+func TestListenerHearsTheData(t *testing.T) {
+	b, said := NewBroker(Options{}), "one\r\ntwo\rthree\n"
+	var heard []string
+	b.Listen(ear{&heard}, "/a")
+	if r, err := b.Publish("/a", Event{Data: []byte(said), Type: "news"}); r.Receivers != 1 || err != nil {
+		t.Errorf("Publish = %+v, %v, want 1 receiver", r, err)
+	}
+	if want := []string{"/a " + said}; !slices.Equal(heard, want) {
+		t.Errorf("heard %q, want %q", heard, want)
+	}
+}
+
+type ear struct{ lines *[]string }
+
+func (e ear) Hear(_ Pattern, channel string, data []byte) {
+	*e.lines = append(*e.lines, fmt.Sprintf("%s %s", channel, data))
+}
+
+// Ensure that streams and listeners have the same order, whoever publishes.
+func TestListenersHearTheOneOrder(t *testing.T) {
+	b, in := NewBroker(Options{}), NewInbox(func() {})
+	var heard []string
+	b.Attach(in, nil, []byte("/a"), []byte("/b"))
+	b.Listen(ear{&heard}, "/a", "/b")
+	var publishing sync.WaitGroup
+	for p := range 4 {
+		publishing.Go(func() {
+			for i := range 500 {
+				b.Publish([]string{"/a", "/b"}[i%2], Event{Data: fmt.Appendf(nil, "%d-%d", p, i)})
+			}
+		})
+	}
+	publishing.Wait()
+	var sent []string
+	for _, m := range in.Take(nil) {
+		sent = append(sent, fmt.Sprintf("%s %s", m.Channel.Name(), m.Wire[len("data: "):len(m.Wire)-2]))
+	}
+	if len(sent) != 2000 || !slices.Equal(heard, sent) {
+		t.Errorf("%d messages to streams, %d to listeners, in another order", len(sent), len(heard))
+	}
+}

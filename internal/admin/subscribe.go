@@ -1,0 +1,171 @@
+package admin
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"millrace/channels"
+	"millrace/internal/resp"
+)
+
+// Bounds on the subscriptions of one connection. A pattern is matched with every
+// message that is published.
+const (
+	maxChannels = 1 << 16
+	maxPatterns = 64
+)
+
+// subscribeBatch is how many channels are subscribed to while publishers wait.
+const subscribeBatch = 256
+
+// subscriptions are those of one connection, owned by its goroutine.
+type subscriptions struct {
+	channels, patterns map[string]bool
+}
+
+func (s *subscriptions) count() int { return len(s.channels) + len(s.patterns) }
+
+// subscribe answers SUBSCRIBE channel [channel ...].
+func (c *conn) subscribe(args [][]byte) {
+	for _, name := range args[1:] {
+		if err := channels.CheckName(name); err != nil {
+			c.fail("ERR %.512v", err)
+			return
+		}
+	}
+	c.follow(args, &c.subscriptions.channels, maxChannels, func(names []string) {
+		for batch := range slices.Chunk(names, subscribeBatch) {
+			c.server.cfg.Broker.Listen(c.outbox, batch...)
+		}
+	})
+}
+
+// psubscribe answers PSUBSCRIBE pattern [pattern ...].
+func (c *conn) psubscribe(args [][]byte) {
+	for _, pattern := range args[1:] {
+		if len(pattern) > channels.MaxName {
+			c.fail("ERR pattern %.32q... has %d bytes, want at most %d", pattern, len(pattern), channels.MaxName)
+			return
+		}
+	}
+	c.follow(args, &c.subscriptions.patterns, maxPatterns, func(patterns []string) {
+		for _, pattern := range patterns {
+			c.server.cfg.Broker.ListenPattern(c.outbox, channels.Pattern(pattern))
+		}
+	})
+}
+
+// follow adds what args name to a set of subscriptions, has listen listen to what
+// is new in it, and confirms each.
+func (c *conn) follow(args [][]byte, set *map[string]bool, most int, listen func(names []string)) {
+	fresh := 0
+	for _, arg := range args[1:] {
+		if !(*set)[string(arg)] {
+			fresh++
+		}
+	}
+	if len(*set)+fresh > most {
+		c.fail("ERR %s to more than %d in one connection", strings.ToUpper(string(args[0])), most)
+		return
+	}
+	if c.outbox == nil {
+		c.outbox = newOutbox(c.nc, c.version)
+		c.server.subscribers.Add(1)
+	}
+	if *set == nil {
+		*set = make(map[string]bool)
+	}
+	kind := strings.ToLower(string(args[0]))
+	added := make([]string, 0, fresh)
+	for _, arg := range args[1:] {
+		if name := string(arg); !(*set)[name] {
+			(*set)[name] = true
+			added = append(added, name)
+		}
+		c.confirm(kind, arg)
+	}
+	// A message must come behind the confirmation, and who reads that must miss
+	// none from then on.
+	c.outbox.hold(true)
+	c.outbox.put(c.out)
+	c.out = c.out[:0]
+	listen(added)
+	c.outbox.hold(false)
+}
+
+// unsubscribe answers UNSUBSCRIBE [channel ...]; without any, from all.
+func (c *conn) unsubscribe(args [][]byte) {
+	c.leave(args, c.subscriptions.channels, c.unlisten)
+}
+
+// punsubscribe answers PUNSUBSCRIBE [pattern ...]; without any, from all.
+func (c *conn) punsubscribe(args [][]byte) {
+	c.leave(args, c.subscriptions.patterns, c.unlistenPatterns)
+}
+
+// leave takes what args name out of a set of subscriptions, or all of it, and
+// confirms each.
+func (c *conn) leave(args [][]byte, set map[string]bool, unlisten func(names []string)) {
+	kind := strings.ToLower(string(args[0]))
+	var names []string
+	for _, arg := range args[1:] {
+		names = append(names, string(arg))
+	}
+	if len(args) == 1 {
+		names = slices.Sorted(maps.Keys(set))
+	}
+	if len(names) == 0 {
+		c.confirm(kind, nil)
+		return
+	}
+	unlisten(names)
+	for _, name := range names {
+		delete(set, name)
+		c.confirm(kind, []byte(name))
+	}
+}
+
+// confirm appends what a change of subscriptions is answered with; name is nil if
+// there was none to end.
+func (c *conn) confirm(kind string, name []byte) {
+	c.out = resp.AppendBulk(resp.AppendPush(c.out, 3, c.version), kind)
+	if name == nil {
+		c.out = resp.AppendNull(c.out, c.version)
+	} else {
+		c.out = resp.AppendBulk(c.out, name)
+	}
+	c.out = resp.AppendInt(c.out, int64(c.subscriptions.count()))
+}
+
+// unsubscribeAll ends all subscriptions without a word. Nothing is heard any more
+// when it returns.
+func (c *conn) unsubscribeAll() {
+	c.unlisten(slices.Collect(maps.Keys(c.subscriptions.channels)))
+	c.unlistenPatterns(slices.Collect(maps.Keys(c.subscriptions.patterns)))
+	c.subscriptions = subscriptions{}
+}
+
+func (c *conn) unlisten(names []string) {
+	if c.outbox == nil {
+		return // it never listened
+	}
+	for batch := range slices.Chunk(names, subscribeBatch) {
+		c.server.cfg.Broker.Unlisten(c.outbox, batch...)
+	}
+}
+
+func (c *conn) unlistenPatterns(patterns []string) {
+	if c.outbox == nil {
+		return
+	}
+	for _, pattern := range patterns {
+		c.server.cfg.Broker.UnlistenPattern(c.outbox, channels.Pattern(pattern))
+	}
+}
+
+// subscribeShard answers SSUBSCRIBE and SUNSUBSCRIBE, which are for clusters.
+func (c *conn) subscribeShard(args [][]byte) {
+	name := strings.ToUpper(string(args[0]))
+	c.fail("ERR %s is not supported, there are no shards: want %s", name, name[1:])
+}
