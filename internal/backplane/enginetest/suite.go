@@ -1,0 +1,236 @@
+// Package enginetest is what every backplane has to pass: it runs millrace
+// processes over a real engine, with publishers and streams on all of them, while
+// the engine, the nodes and their connections come and go, and counts.
+//
+// It is called by the tests of each engine's package with [Run].
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Engine is a server that links nodes. It keeps its data, if it has any, while it
+// is stopped.
+type Engine interface {
+	Start(t testing.TB)
+	Stop(t testing.TB)
+	// Dial connects to it.
+	Dial() (net.Conn, error)
+	// URL returns what --backplane is to be for an engine at an address.
+	URL(address string) string
+}
+
+// Suite says what is to be tested.
+type Suite struct {
+	Engine Engine
+	// Complete tells that the engine keeps the history: nobody misses anything, and
+	// there are no gaps.
+	Complete bool
+	// Args are further arguments of every node.
+	Args []string
+}
+
+// Run runs the suite. The engine has to be stopped.
+func Run(t *testing.T, s Suite) {
+	streams, cycles := 3000, 20
+	if testing.Short() || raceEnabled {
+		streams, cycles = 300, 4
+	}
+	program := Build(t)
+	for _, scenario := range []struct {
+		name    string
+		disturb func(t *testing.T, f *fleet, i int) // once a cycle
+	}{
+		{"Quiet", nil},
+		{"EngineRestarts", func(t *testing.T, f *fleet, _ int) {
+			s.Engine.Stop(t)
+			f.pause(50 * time.Millisecond)
+			s.Engine.Start(t)
+		}},
+		{"NodeKilled", func(t *testing.T, f *fleet, i int) {
+			n := f.nodes[i%len(f.nodes)]
+			n.kill()
+			f.pause(50 * time.Millisecond)
+			n.start()
+		}},
+		{"ConnectionsCut", func(t *testing.T, f *fleet, _ int) { f.proxy.cut() }},
+	} {
+		t.Run(scenario.name, func(t *testing.T) {
+			s.Engine.Start(t)
+			defer s.Engine.Stop(t)
+			f := s.start(t, program, streams)
+			if scenario.disturb == nil {
+				f.pause(time.Second)
+			} else {
+				for i := range cycles {
+					f.pause(200 * time.Millisecond)
+					scenario.disturb(t, f, i)
+				}
+			}
+			f.finish(s.Complete || scenario.disturb == nil)
+		})
+	}
+	t.Run("Stall", func(t *testing.T) { s.stall(t, program) })
+	t.Run("Latency", func(t *testing.T) { s.latency(t, program) })
+}
+
+// fleet is nodes over one engine, with streams and publishers at all of them.
+type fleet struct {
+	t          *testing.T
+	proxy      *Proxy
+	nodes      []*Node
+	names      []string // of the channels
+	publishers []*publisher
+	streams    []*stream
+
+	stopPublishing, stopListening func() // which return when that has come to an end
+}
+
+const (
+	nodeCount    = 3
+	channelCount = 30
+)
+
+// start runs nodes, opens streams, and then has publishers publish.
+func (s *Suite) start(t *testing.T, program string, streams int) *fleet {
+	t.Helper()
+	f := &fleet{t: t, proxy: StartProxy(t, s.Engine.Dial)}
+	args := append([]string{"--backplane", s.Engine.URL(f.proxy.Address()), "--history", "100000", "--keepalive", "1s"}, s.Args...)
+	for i := range nodeCount {
+		f.nodes = append(f.nodes, StartNode(t, program, args...))
+		f.publishers = append(f.publishers, &publisher{id: int16(i), node: f.nodes[i]})
+	}
+	for i := range channelCount {
+		f.names = append(f.names, fmt.Sprintf("/raum %d/größe", i))
+	}
+	var opened sync.WaitGroup
+	listen, stopListening := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	for i := range streams {
+		channels := []int{i % channelCount}
+		if i%10 == 0 {
+			channels = append(channels, (i+1)%channelCount, (i+7)%channelCount)
+		}
+		stream := newStream(f.nodes, i%nodeCount, f.names, channels...)
+		f.streams = append(f.streams, stream)
+		opened.Add(1)
+		listening.Go(func() { stream.run(listen, opened.Done) })
+	}
+	f.stopListening = func() {
+		stopListening()
+		listening.Wait()
+	}
+	t.Cleanup(f.stopListening)
+	within(t, "all streams open", opened.Wait)
+	publish, stopPublishing := context.WithCancel(t.Context())
+	var publishing sync.WaitGroup
+	for _, p := range f.publishers {
+		p.channels = f.names
+		publishing.Go(func() { p.run(publish, 300*time.Millisecond) })
+	}
+	f.stopPublishing = func() {
+		stopPublishing()
+		publishing.Wait()
+	}
+	t.Cleanup(func() {
+		f.stopPublishing()
+		for _, p := range f.publishers {
+			p.close()
+		}
+	})
+	return f
+}
+
+// finish ends the publishing, waits until every stream has got what is published
+// afterwards, and checks everything.
+func (f *fleet) finish(complete bool) {
+	f.t.Helper()
+	f.stopPublishing()
+	first := make([][]int32, len(f.publishers)) // of each publisher: the number of its last message on each channel
+	for i, p := range f.publishers {
+		for _, accepted := range p.accepted {
+			first[i] = append(first[i], int32(len(accepted)+1))
+		}
+	}
+	begun := time.Now()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for missing := len(f.streams); missing > 0; <-ticker.C {
+		if time.Since(begun) > patience {
+			f.t.Fatalf("%d of %d streams have not got what was published in the last %v", missing, len(f.streams), patience)
+		}
+		for _, p := range f.publishers {
+			for channel := range f.names {
+				p.publish(f.t.Context(), channel)
+			}
+		}
+		missing = 0
+		for _, s := range f.streams {
+			for _, p := range f.publishers {
+				if !s.has(p.id, first[p.id]) {
+					missing++
+					break
+				}
+			}
+		}
+	}
+	f.stopListening()
+	gaps, got := 0, 0
+	for i, s := range f.streams {
+		if err := s.check(f.publishers, !complete); err != nil {
+			f.t.Fatalf("stream %d on channels %v: %v", i, s.channels, err)
+		}
+		got += len(s.got)
+		for _, m := range s.got {
+			if m.number <= gap {
+				gaps++
+			}
+		}
+	}
+	for channel := range f.names {
+		if err := checkOrder(channel, f.streams, complete); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	accepted, refused := 0, 0
+	for _, p := range f.publishers {
+		for _, channel := range p.accepted {
+			for _, ok := range channel {
+				if ok {
+					accepted++
+				} else {
+					refused++
+				}
+			}
+		}
+	}
+	f.t.Logf("%d streams, %d messages accepted, %d not, %d events received, %d of them gaps", len(f.streams), accepted, refused, got, gaps)
+}
+
+// pause lets things go on for a while.
+func (f *fleet) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-f.t.Context().Done():
+	}
+}
+
+// within fails the test if f does not return in time.
+func within(t testing.TB, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatalf("not within %v: %s", patience, what)
+	}
+}
