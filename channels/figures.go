@@ -7,7 +7,7 @@ type Info struct {
 	Name        string
 	Subscribers int
 	Published   uint64 // messages since the channel was opened
-	Head        string // event id of the newest message; "" if none is kept, or without ids
+	Head        uint64 // sequence of the newest message that is kept, for ID; 0 if none is
 	History     int    // messages kept
 	Bytes       int    // that these take
 }
@@ -48,7 +48,7 @@ func (b *Broker) Page(dst []Info, prefix, after string, limit int) []Info {
 func (b *Broker) info(c *Channel) Info {
 	i := Info{Name: c.name, Subscribers: c.subscribers, Published: c.published, History: c.log.n, Bytes: c.log.size}
 	if c.log.n > 0 {
-		i.Head = b.ID(Receipt{Seq: c.log.at(c.log.n - 1).Seq})
+		i.Head = c.log.at(c.log.n - 1).Seq
 	}
 	return i
 }
@@ -69,14 +69,14 @@ func (b *Broker) Figures() Figures {
 }
 
 // Missing returns how many of the kept messages of chans were published after
-// cursor, and whether there were more that are no longer kept. chans must be
-// attached by the caller.
-func (b *Broker) Missing(cursor uint64, chans ...*Channel) (messages int, lapped bool) {
+// cursor, and whether there were more above floor (see Start) that are no longer
+// kept. chans must be attached by the caller.
+func (b *Broker) Missing(cursor, floor uint64, chans ...*Channel) (messages int, lapped bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range chans {
 		messages += c.log.n - c.log.after(cursor)
-		lapped = lapped || c.evicted > cursor
+		lapped = lapped || c.evicted > max(cursor, floor)
 	}
 	return messages, lapped
 }

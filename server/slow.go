@@ -22,7 +22,8 @@ type SlowReader struct {
 	Loop     int
 	// Behind is how long it has been so.
 	Behind time.Duration
-	// Missing is how many messages are kept for it that it has not got.
+	// Missing is how many messages are kept for it that it has not got, or not
+	// the whole of.
 	Missing int
 	// Lapped tells that some of what it misses is no longer kept: its next
 	// message ends it.
@@ -66,7 +67,11 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		l.chans = l.channelsOf(w.fd, c, l.chans[:0])
 		r := &readers[i]
 		r.Address, r.Loop, r.Behind = l.peerOf(w.fd).String(), int(l.number), l.now-w.since
-		r.Missing, r.Lapped = l.broker.Missing(c.cursor, l.chans...)
+		reader := l.readers[w.fd]
+		r.Missing, r.Lapped = l.broker.Missing(c.cursor, reader.floor, l.chans...)
+		if reader.message && len(reader.rest) > 0 {
+			r.Missing++
+		}
 		for _, channel := range l.chans {
 			r.Channels = append(r.Channels, channel.Name())
 		}

@@ -20,6 +20,8 @@ type module struct {
 var modules = []module{
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench"}, "latencies of millions of deliveries in a fixed few kilobytes"},
 	{"github.com/alecthomas/kong", []string{"cmd/*"}, "command line with environment and help"},
+	{"github.com/chromedp/cdproto", nil, "what chromedp does not wrap"},
+	{"github.com/chromedp/chromedp", []string{"internal/testenv"}, "drives Chromium, in which the tests look at pages"},
 	{"github.com/coreos/go-systemd/v22", []string{"cmd/millrace"}, "systemd's readiness and watchdog, with its rules of addresses and owners"},
 	{"github.com/nats-io/nats-server/v2", nil, "a NATS server for the tests to link nodes by"},
 	{"github.com/nats-io/nats.go", []string{"internal/backplane/nats"}, "the NATS client"},

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// pageSize is how many channels a page has unless limit says otherwise, and
+	// channelsInPage is how many channels a page has unless limit says otherwise, and
 	// maxPage the most that it may have.
-	pageSize = 100
-	maxPage  = 1000
+	channelsInPage = 100
+	maxPage        = 1000
 )
 
 // channelInfo is a channel in an answer.
@@ -24,6 +24,11 @@ type channelInfo struct {
 	Bytes       int    `json:"bytes"`
 }
 
+func (s *Server) describe(i channels.Info) channelInfo {
+	head := s.cfg.Broker.ID(channels.Receipt{Seq: i.Head})
+	return channelInfo{i.Name, i.Subscribers, i.Published, head, i.History, i.Bytes}
+}
+
 // listChannels answers GET /channels?prefix=&cursor=&limit= with one page, in
 // the order of names. The cursor of a page is the name that the next one begins
 // behind; the last page has none. Channels that come and go meanwhile do not
@@ -34,7 +39,7 @@ func (s *Server) listChannels(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	limit, err := number(q, "limit", pageSize, maxPage)
+	limit, err := number(q, "limit", channelsInPage, maxPage)
 	if err != nil {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
@@ -45,7 +50,7 @@ func (s *Server) listChannels(w http.ResponseWriter, r *http.Request) {
 	}{Channels: []channelInfo{}}
 	infos := s.cfg.Broker.Page(nil, q.Get("prefix"), q.Get("cursor"), limit+1) // one more tells whether there is more
 	for i, info := range infos[:min(limit, len(infos))] {
-		page.Channels = append(page.Channels, channelInfo(info))
+		page.Channels = append(page.Channels, s.describe(info))
 		if i == limit-1 && len(infos) > limit {
 			page.Cursor = info.Name
 		}
@@ -74,5 +79,5 @@ func (s *Server) showChannel(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "no channel %q: nobody listens, and nothing is kept of it", name)
 		return
 	}
-	reply(w, http.StatusOK, channelInfo(info))
+	reply(w, http.StatusOK, s.describe(info))
 }

@@ -30,12 +30,12 @@ func (s *Server) slowReaders(ctx context.Context, n int) ([]slowReader, error) {
 	now := time.Now()
 	readers := make([]slowReader, len(found))
 	for i, r := range found {
-		readers[i] = describe(r, now)
+		readers[i] = describeSlow(r, now)
 	}
 	return readers, err
 }
 
-func describe(r server.SlowReader, now time.Time) slowReader {
+func describeSlow(r server.SlowReader, now time.Time) slowReader {
 	return slowReader{
 		Address: r.Address, Channels: r.Channels, Loop: r.Loop, Missing: r.Missing, Lapped: r.Lapped,
 		Since:   now.Add(-r.Behind).UTC().Truncate(time.Millisecond),

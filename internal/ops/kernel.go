@@ -3,6 +3,7 @@ package ops
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/prometheus/procfs"
 )
@@ -44,3 +45,6 @@ func readKernel() (k kernel, err error) {
 	k.MaxTCPPages, k.ListenOverflows, k.ListenDrops = limits[2], *tcp.ListenOverflows, *tcp.ListenDrops
 	return k, nil
 }
+
+// pageSize is the unit of tcp_mem, in bytes.
+var pageSize = os.Getpagesize()

@@ -43,12 +43,12 @@ var (
 	refused        = desc("requests_refused_total", "Requests refused, by the status of the answer.", "status")
 	acceptPauses   = desc("accept_pauses_total", "Times that accepting had to wait for descriptors, memory or the connection limit.")
 
-	published  = desc("events_published_total", "Events published, on all channels.")
-	deliveries = desc("deliveries_total", "Messages written to a stream, whole.")
-	writes     = desc("writes_total", "Writes that carried messages: deliveries by writes are the events per write.")
-	bytesOut   = desc("written_bytes_total", "Bytes written to clients.")
-	keepalives = desc("keepalives_total", "Pings written to silent streams.")
-	fanout     = desc("fanout_seconds", "Time from the first write to the last when a loop sends out what waits for it.")
+	eventsPublished = desc("events_published_total", "Events published, on all channels.")
+	deliveries      = desc("deliveries_total", "Messages written to a stream, whole.")
+	writes          = desc("writes_total", "Writes that carried messages: deliveries by writes are the events per write.")
+	bytesOut        = desc("written_bytes_total", "Bytes written to clients.")
+	keepalives      = desc("keepalives_total", "Pings written to silent streams.")
+	fanout          = desc("fanout_seconds", "Time from the first write to the last when a loop sends out what waits for it.")
 
 	loopTurn    = desc("loop_turn_seconds", "Time that a loop takes for one ready connection or one slice of its work.")
 	loopBusy    = desc("loop_busy_seconds_total", "Time that a loop has worked: its rate is the part of a processor that the loop takes.", "loop")
@@ -73,7 +73,7 @@ type collector struct{ cfg *Config }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, connections, maxConnections, accepted, closed, opened, refused, acceptPauses,
-		published, deliveries, writes, bytesOut, keepalives, fanout,
+		eventsPublished, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
@@ -120,7 +120,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 
 	b := c.cfg.Broker.Figures()
-	counter(published, float64(b.Published))
+	counter(eventsPublished, float64(b.Published))
 	gauge(channelCount, float64(b.Channels))
 	gauge(history, float64(b.Kept))
 	gauge(maxHistory, float64(b.MaxKept))

@@ -21,6 +21,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/channels"
@@ -54,14 +56,21 @@ type Config struct {
 
 // Server is the ops port. Its methods are safe for concurrent use.
 type Server struct {
-	cfg   Config
-	ln    net.Listener
-	guard guard
-	http  http.Server
-	end   context.CancelFunc // ends requests that would not end by themselves
+	cfg     Config
+	ln      net.Listener
+	guard   guard
+	http    http.Server
+	started time.Time
+	sampler *sampler
+	streams streams
+	surveys atomic.Int64    // under way
+	life    context.Context // ends with Close, and with it the event streams
+	end     context.CancelFunc
+	running sync.WaitGroup // the sampler
 }
 
-// Listen opens the TCP address addr, unless Check refuses it.
+// Listen opens the TCP address addr, unless Check refuses it. What it has opened is
+// closed by Close.
 func Listen(addr string, cfg Config) (*Server, error) {
 	if err := Check(addr, cfg.Token); err != nil {
 		return nil, err
@@ -96,16 +105,18 @@ func newServer(ln net.Listener, cfg Config) *Server {
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
-	ctx, end := context.WithCancel(context.Background())
-	s := &Server{cfg: cfg, ln: ln, guard: newGuard(cfg.Token), end: end}
+	s := &Server{cfg: cfg, ln: ln, guard: newGuard(cfg.Token), started: time.Now()}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.sampler = newSampler(&s.cfg)
 	s.http = http.Server{
 		Handler:           s.guard.hosts(s.routes()),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return s.life },
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 	}
+	s.running.Go(func() { s.sampler.run(s.life) })
 	return s
 }
 
@@ -116,6 +127,9 @@ func (s *Server) routes() http.Handler {
 	secret.HandleFunc("POST /publish", s.publish)
 	secret.HandleFunc("GET /channels", s.listChannels)
 	secret.HandleFunc("GET /connections", s.listConnections)
+	secret.HandleFunc("GET /events", s.events)
+	secret.HandleFunc("GET /busiest", s.busiest)
+	secret.HandleFunc("GET /follow", s.follow)
 	secret.Handle("GET /metrics", s.metrics())
 	secret.HandleFunc("/debug/pprof/", pprof.Index)
 	secret.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -126,6 +140,8 @@ func (s *Server) routes() http.Handler {
 	all := http.NewServeMux()
 	all.HandleFunc("GET /healthz", s.health)
 	all.HandleFunc("GET /readyz", s.readiness)
+	all.Handle("GET /{$}", page())
+	all.Handle("GET /dashboard/", page())
 	all.Handle("/", s.guard.token(secret))
 
 	channel := s.guard.token(http.HandlerFunc(s.showChannel))
@@ -154,6 +170,7 @@ func (s *Server) Serve() error {
 // is being answered has a moment to end.
 func (s *Server) Close() error {
 	s.end()
+	defer s.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {

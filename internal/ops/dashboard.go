@@ -1,0 +1,97 @@
+package ops
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+	"time"
+)
+
+// web is the dashboard: a page and what it consists of. uPlot draws the plots
+// (MIT licensed, see web/dashboard/uplot.LICENSE).
+//
+//go:embed web
+var web embed.FS
+
+// policy keeps the page to itself: it loads nothing from elsewhere, and nothing
+// can be put into it.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// page answers GET / and the files of the dashboard. They tell nothing of the
+// node; what they show comes from /events and needs the token.
+func page() http.Handler {
+	files, err := fs.Sub(web, "web")
+	if err != nil {
+		panic(err) // web is embedded
+	}
+	serve := http.FileServerFS(files)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-cache")
+		serve.ServeHTTP(w, r)
+	})
+}
+
+// slowShown is how many slow readers the dashboard shows.
+const slowShown = 20
+
+// about is what the dashboard is told first.
+type about struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Loops   int       `json:"loops"`
+	Public  string    `json:"public"` // address
+	Samples []sample  `json:"samples"`
+}
+
+// events answers GET /events with the event stream that feeds the dashboard: at
+// first "about" with the samples of the last 15 minutes, then a "sample" a second,
+// and "slow" with the slow readers while there are any, and once when there are
+// none any more.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	stream := s.streams.begin(w)
+	if stream == nil {
+		return
+	}
+	defer s.streams.end()
+	samples, next := s.sampler.since(0)
+	stream.send("about", about{
+		Version: s.cfg.Version, Started: s.started, Loops: s.cfg.Streams.Loops(),
+		Public: s.cfg.Streams.Addr().String(), Samples: samples,
+	})
+	shown := true // what is shown of the last connection is old
+	for at := newestTime(samples); stream.err == nil; {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-next:
+		}
+		samples, next = s.sampler.since(at)
+		at = max(at, newestTime(samples))
+		behind := false
+		for _, one := range samples {
+			stream.send("sample", one)
+			behind = one.Behind > 0
+		}
+		if behind || shown {
+			readers, err := s.slowReaders(r.Context(), slowShown)
+			if err != nil {
+				continue // a loop does not turn, which /healthz tells
+			}
+			stream.send("slow", readers)
+			shown = len(readers) > 0
+		}
+	}
+}
+
+// newestTime returns the time of the last of samples, 0 if there is none.
+func newestTime(samples []sample) int64 {
+	if len(samples) == 0 {
+		return 0
+	}
+	return samples[len(samples)-1].Time
+}

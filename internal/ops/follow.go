@@ -1,0 +1,118 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"millrace/channels"
+)
+
+// maxUnread is how much may wait for who follows a channel, in bytes. It is for
+// people: what is above is dropped, and they are told how much.
+const maxUnread = 256 << 10
+
+// follow answers GET /follow?channel= with the events of a channel, as its
+// subscribers get them, and with millrace.skipped where some were dropped. A
+// follower is a subscriber as any, whom receivers count; publishers do not wait
+// for it.
+func (s *Server) follow(w http.ResponseWriter, r *http.Request) {
+	q, err := parameters(r, "channel")
+	channel := q.Get("channel")
+	if err == nil {
+		err = channels.CheckName([]byte(channel))
+	}
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	stream := s.streams.begin(w)
+	if stream == nil {
+		return
+	}
+	defer s.streams.end()
+	ctx, cancel := context.WithCancel(r.Context())
+	f := follower{broker: s.cfg.Broker, woken: make(chan struct{}, 1), filled: make(chan struct{}, 1)}
+	var following sync.WaitGroup
+	following.Go(func() { f.run(ctx, channel) })
+	defer following.Wait()
+	defer cancel()
+	for stream.err == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.filled:
+			stream.write(f.take())
+		}
+	}
+}
+
+// follower takes messages out of an inbox as soon as they come, so that whoever
+// publishes has no part in how fast they are read.
+type follower struct {
+	broker *channels.Broker
+	woken  chan struct{} // has an element when the inbox is not empty
+	filled chan struct{} // has an element when unread is not empty
+
+	mu      sync.Mutex
+	unread  []byte // events as they stand in a stream
+	skipped int    // since the last of them
+}
+
+// run follows the channel until ctx is done.
+func (f *follower) run(ctx context.Context, channel string) {
+	inbox := channels.NewInbox(func() { notify(f.woken) })
+	chans, _ := f.broker.Attach(inbox, nil, []byte(channel))
+	defer func() {
+		f.broker.Detach(inbox, chans...)
+		f.broker.Served(inbox, inbox.Take(nil))
+	}()
+	f.put([]byte("event: millrace.following\ndata:\n\n"))
+	var messages []*channels.Message
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.woken:
+		}
+		messages = inbox.Take(messages)
+		f.broker.Served(inbox, messages)
+		for _, m := range messages {
+			f.put(m.Wire)
+		}
+	}
+}
+
+// put adds an event to what is unread, or counts it as skipped. One alone may be
+// as large as events are.
+func (f *follower) put(event []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.unread) > 0 && len(f.unread)+len(event) > maxUnread {
+		f.skipped++
+		return
+	}
+	f.unread = append(f.unread, event...)
+	notify(f.filled)
+}
+
+// take returns what is unread, and how much is missing behind it.
+func (f *follower) take() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	events := f.unread
+	if f.skipped > 0 {
+		events = fmt.Appendf(events, "event: millrace.skipped\ndata: %d\n\n", f.skipped)
+	}
+	f.unread, f.skipped = nil, 0
+	return events
+}
+
+// notify puts an element into c, which has room for one, unless there is one.
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,78 @@
+// The tables: the busiest channels, with a filter, and the slow readers.
+import { follow } from "./api.js";
+import * as format from "./format.js";
+
+const $ = (id) => document.getElementById(id);
+
+function cell(content, kind = "") {
+  const td = document.createElement("td");
+  td.className = kind;
+  td.append(content);
+  return td;
+}
+
+// channels shows the busiest channels; choose is called with the name of one that
+// the user wants to follow.
+export function channels(choose) {
+  let asked = null;
+  const ask = () => {
+    asked?.abort();
+    asked = new AbortController();
+    const by = document.querySelector("#channels input[name=by]:checked").value;
+    const query = new URLSearchParams({ filter: $("filter").value, by });
+    follow(`/busiest?${query}`, { signal: asked.signal, on: (_, data) => rank(JSON.parse(data), choose) });
+  };
+  let timer;
+  $("filter").addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, 250);
+  });
+  $("channels-form").addEventListener("change", (e) => e.target.name === "by" && ask());
+  $("channels-form").addEventListener("submit", (e) => e.preventDefault());
+  ask();
+}
+
+// rank shows a ranking. Rows are kept by name, so that the focus stays where it is.
+function rank({ channels, matching, all }, choose) {
+  const body = $("channel-rows");
+  const old = new Map([...body.rows].map((row) => [row.dataset.name, row]));
+  const rows = channels.map((c) => {
+    const row = old.get(c.name) ?? channelRow(c.name, choose);
+    const [, subscribers, rate, kept] = row.cells;
+    subscribers.textContent = format.count(c.subscribers);
+    rate.textContent = format.rate(c.rate);
+    kept.textContent = c.history ? `${format.count(c.history)} · ${format.bytes(c.bytes)}` : "–";
+    return row;
+  });
+  rows.forEach((row, i) => body.rows[i] !== row && body.insertBefore(row, body.rows[i] ?? null));
+  while (body.rows.length > rows.length) body.lastElementChild.remove();
+  $("channels-empty").hidden = rows.length > 0;
+  $("channels-empty").textContent = all ? "No channel has that in its name." : "No channel is open.";
+  const some = rows.length < matching ? `${format.count(rows.length)} of ` : "";
+  $("channels-note").textContent = matching ? `${some}${format.count(matching)} channel${matching === 1 ? "" : "s"}` +
+    (matching < all ? ` that match, of ${format.count(all)}` : "") : "";
+}
+
+function channelRow(name, choose) {
+  const row = document.createElement("tr");
+  row.dataset.name = name;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "link";
+  button.textContent = name;
+  button.title = `Follow ${name}`;
+  button.addEventListener("click", () => choose(name));
+  row.append(cell(button, "name"), cell("", "n"), cell("", "n"), cell("", "n kept"));
+  return row;
+}
+
+// slow shows the slow readers.
+export function slow(readers) {
+  $("slow-rows").replaceChildren(...readers.map((r) => {
+    const row = document.createElement("tr");
+    const behind = `${format.count(r.behind)}${r.lapped ? "+" : ""}`;
+    row.append(cell(r.address, "mono"), cell(r.channels.join(" "), "name"), cell(behind, "n"), cell(format.span(r.seconds), "n"));
+    return row;
+  }));
+  $("slow-empty").hidden = readers.length > 0;
+}
