@@ -7,6 +7,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/backplane/nats"
+	"millrace/internal/backplane/postgres"
 	"millrace/internal/backplane/redis"
 )
 
@@ -37,8 +38,10 @@ func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
 		b, err = redis.Open(u, redis.Options{Prefix: c.ChannelPrefix, Logger: log})
 	case "nats", "tls":
 		b, err = nats.Open(u, nats.Options{Prefix: c.ChannelPrefix, Logger: log})
+	case "postgres", "postgresql":
+		b, err = postgres.Open(u, postgres.Options{Prefix: c.ChannelPrefix, Logger: log})
 	default:
-		err = fmt.Errorf("the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster, nats or tls", u.Scheme)
+		err = fmt.Errorf("the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster, nats, tls or postgres", u.Scheme)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: --backplane: %w", errUsage, err)

@@ -1,0 +1,71 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"millrace/internal/backplane/follow"
+)
+
+// settings are the server's settings that a URL may have, besides what libpq and
+// pgx take for a connection. Any other is probably a mistake.
+var settings = []string{"application_name", "client_encoding", "options", "search_path", "statement_timeout", "timezone"}
+
+// Open returns a backplane over the database that u names,
+// postgres://user:password@host:port/database with the options of libpq and, for
+// the table of Solid Cable, ?table=NAME. Nothing is connected yet.
+func Open(u *url.URL, opts Options) (*Backplane, error) {
+	own := *u
+	query := own.Query()
+	name, tabled := query.Get("table"), query.Has("table")
+	query.Del("table")
+	own.RawQuery = query.Encode()
+	cfg, err := pgxpool.ParseConfig(own.String())
+	if err != nil {
+		return nil, err // has the URL without its password
+	}
+	params := cfg.ConnConfig.RuntimeParams
+	for _, param := range slices.Sorted(maps.Keys(params)) {
+		if !slices.Contains(settings, param) {
+			return nil, fmt.Errorf("unknown option %q of %s: want table, an option of libpq, or one of %q", param, u.Redacted(), settings)
+		}
+	}
+	params["application_name"] = cmp.Or(params["application_name"], "millrace")
+	params["client_encoding"], params["timezone"] = "UTF8", "UTC"
+	cfg.ConnConfig.ConnectTimeout = cmp.Or(cfg.ConnConfig.ConnectTimeout, patience)
+
+	b := &Backplane{
+		cfg: cfg, server: u.Redacted(), prefix: opts.Prefix, log: cmp.Or(opts.Logger, slog.Default()),
+		set: follow.NewSet(follow.DefaultLinger), poke: make(chan struct{}, 1),
+	}
+	if b.prefix != "" {
+		b.prefix += ":"
+	}
+	b.setHealth(errNotYet)
+	b.follower = &listener{Backplane: b}
+	if tabled {
+		parts := strings.Split(name, ".")
+		if slices.Contains(parts, "") || len(parts) > 2 {
+			return nil, fmt.Errorf("table: %q, want a name such as solid_cable_messages, or schema.name", name)
+		}
+		b.follower = newTable(b, pgx.Identifier(parts).Sanitize())
+	} else {
+		// A notification does not outlive a crash, so its commit need not wait
+		// for the disk.
+		params["synchronous_commit"] = "off"
+	}
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	if b.pool, err = pgxpool.NewWithConfig(b.ctx, cfg); err != nil {
+		return nil, err
+	}
+	return b, nil
+}

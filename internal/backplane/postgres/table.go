@@ -1,0 +1,310 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// A table is read every soonest while there are messages and every latest
+	// when there have been none for a while, or when a trigger tells of them.
+	// Nobody reads it twice within tight.
+	latest, soonest, tight = time.Second, 100 * time.Millisecond, 5 * time.Millisecond
+	// maxRows is how many rows one reading asks for.
+	maxRows = 10_000
+	// maxBodies is how many bytes of messages one exchange fetches, but for the
+	// last one.
+	maxBodies = 1 << 20
+	// lookback is how many rows, of those that are there at the start, are
+	// searched for missing ids.
+	lookback = 1000
+	// wakeName is the name of the trigger of docs/scaling.md, and what it
+	// notifies.
+	wakeName = "millrace_wake"
+)
+
+// table is the follower of a table in the form of Solid Cable. It reads which ids
+// are new, and fetches those of channels that are wanted. As transactions commit
+// out of order, ids that were missing are asked for again. Nothing is lost while
+// it is not connected: it goes on behind what it has.
+type table struct {
+	*Backplane
+	name  string // quoted
+	known bool   // whether seen is: it has been connected
+	ids   ids
+	held  []row            // of channels that are wanted, not delivered yet; by id
+	names map[int64]string // wanted channels by the hash of their name in the table
+
+	xmin     int64     // of the newest reading
+	read     time.Time // when that was
+	interval time.Duration
+	trigger  bool // whether there is one
+}
+
+// row is what is read of each message at first.
+type row struct {
+	id, hash int64
+	size     int
+}
+
+func newTable(b *Backplane, name string) *table {
+	return &table{Backplane: b, name: name, names: make(map[int64]string)}
+}
+
+// hash returns what Solid Cable has in channel_hash for a channel's name in the
+// database.
+func hash(name string) int64 {
+	sum := sha256.Sum256([]byte(name))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+func (t *table) publish(ctx context.Context, name string, payload []byte) error {
+	_, err := t.pool.Exec(ctx, "INSERT INTO "+t.name+" (created_at, channel, payload, channel_hash) VALUES (now(), $1, $2, $3)",
+		[]byte(name), payload, hash(name))
+	if err != nil {
+		return fmt.Errorf("the event may not have been published: %w", err)
+	}
+	select {
+	case t.poke <- struct{}{}:
+	default: // it is about to look anyway
+	}
+	return nil
+}
+
+func (t *table) follow(ctx context.Context, conn *pgx.Conn) error {
+	if err := t.begin(ctx, conn); err != nil {
+		return err
+	}
+	t.interval = soonest
+	for {
+		rows, err := t.look(ctx, conn)
+		if err != nil {
+			return err
+		}
+		// Only now: a channel that was wanted before a row was committed gets it.
+		t.take()
+		t.hold(rows)
+		if err := t.release(ctx, conn); err != nil {
+			return err
+		}
+		t.well()
+		if len(rows) == maxRows {
+			continue
+		}
+		if err := t.rest(ctx, conn, len(rows) > 0); err != nil {
+			return err
+		}
+	}
+}
+
+// begin finds the place to read from.
+func (t *table) begin(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname = $2 AND tgenabled <> 'D')",
+		t.name, wakeName).Scan(&t.trigger)
+	if err != nil {
+		return err
+	}
+	if t.trigger {
+		if err := exchange(ctx, conn, "LISTEN "+wakeName); err != nil {
+			return err
+		}
+	}
+	if !t.known {
+		return t.start(ctx, conn)
+	}
+	if t.ids.newest == 0 {
+		return nil
+	}
+	// Messages go in the order of their age: if the newest that it has is there,
+	// so are those after it.
+	var there bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.name+" WHERE id = $1)", t.ids.newest).Scan(&there); err != nil {
+		return err
+	}
+	if !there {
+		t.log.Warn("the newest message read from PostgreSQL is not there any more, those after it may have gone too", "id", t.ids.newest)
+		t.loseAll()
+	}
+	return nil
+}
+
+// start notes which ids are there already.
+func (t *table) start(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, "SELECT id, txid_snapshot_xmax(txid_current_snapshot()) FROM "+
+		"(SELECT id FROM "+t.name+" ORDER BY id DESC LIMIT $1) AS newest ORDER BY id", lookback)
+	if err != nil {
+		return err
+	}
+	var id, xmax int64
+	now := time.Now()
+	_, err = pgx.ForEachRow(rows, []any{&id, &xmax}, func() error {
+		if t.ids.newest == 0 {
+			t.ids.newest = id
+		}
+		t.ids.see(id, xmax, now)
+		return nil
+	})
+	t.known = err == nil
+	return err
+}
+
+// look returns what can be seen for the first time, by id.
+func (t *table) look(ctx context.Context, conn *pgx.Conn) ([]row, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	lows, highs := make([]int64, len(t.ids.missing)), make([]int64, len(t.ids.missing))
+	for i, m := range t.ids.missing {
+		lows[i], highs[i] = m.low, m.high
+	}
+	t.read = time.Now()
+	found, err := conn.Query(ctx, `SELECT txid_snapshot_xmin(s), txid_snapshot_xmax(s), (SELECT coalesce(max(id), $1) FROM `+t.name+`), id, channel_hash, octet_length(payload)
+FROM txid_current_snapshot() AS s LEFT JOIN (
+  (SELECT id, channel_hash, payload FROM `+t.name+` WHERE id > $1 ORDER BY id LIMIT $4)
+  UNION ALL
+  SELECT id, channel_hash, payload FROM unnest($2::bigint[], $3::bigint[]) AS missing (low, high) JOIN `+t.name+` ON id BETWEEN low AND high
+) AS new ON true ORDER BY id LIMIT $4`, t.ids.newest, lows, highs, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	type reading struct {
+		Xmin, Xmax, Newest int64
+		ID, Hash, Size     *int64 // nil where nothing is new
+	}
+	readings, err := pgx.CollectRows(found, pgx.RowToStructByPos[reading])
+	if err != nil {
+		return nil, err
+	}
+	var rows []row
+	for _, r := range readings {
+		if r.ID != nil && t.ids.see(*r.ID, r.Xmax, t.read) {
+			rows = append(rows, row{*r.ID, *r.Hash, int(*r.Size)})
+		}
+	}
+	t.xmin = readings[0].Xmin
+	if newest := readings[0].Newest; newest < t.ids.newest {
+		t.log.Warn("the ids in PostgreSQL have begun anew", "table", t.name, "newest", newest, "seen", t.ids.newest)
+		t.ids, t.held = ids{newest: newest}, nil
+		t.loseAll()
+	}
+	t.ids.forget(t.xmin, t.read)
+	return rows, nil
+}
+
+// take takes up the channels that are wanted by now.
+func (t *table) take() {
+	for {
+		ask, drop, _ := t.set.Next(batch)
+		if len(ask)+len(drop) == 0 {
+			return
+		}
+		for _, channel := range drop {
+			delete(t.names, hash(t.prefix+channel))
+		}
+		for _, channel := range ask {
+			t.names[hash(t.prefix+channel)] = channel
+		}
+		t.confirm(ask)
+	}
+}
+
+// hold keeps the rows of channels that are wanted until it is their turn.
+func (t *table) hold(rows []row) {
+	for _, r := range rows {
+		if t.names[r.hash] == "" {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(t.held, r.id, func(h row, id int64) int { return cmp.Compare(h.id, id) })
+		t.held = slices.Insert(t.held, i, r)
+	}
+}
+
+// release delivers, in the order of their ids, the held messages that nothing
+// before them can be missing of.
+func (t *table) release(ctx context.Context, conn *pgx.Conn) error {
+	ready := t.ids.ready(t.xmin, t.read)
+	for len(t.held) > 0 && t.held[0].id <= ready {
+		n, size := 0, 0
+		for ; n < len(t.held) && t.held[n].id <= ready && n < maxRows && size < maxBodies; n++ {
+			size += t.held[n].size
+		}
+		if err := t.fetch(ctx, conn, t.held[:n]); err != nil {
+			return err
+		}
+		t.held = slices.Delete(t.held, 0, n)
+	}
+	return nil
+}
+
+// fetch delivers the messages of rows. When it fails it has delivered none.
+func (t *table) fetch(ctx context.Context, conn *pgx.Conn, rows []row) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	type message struct {
+		ID      int64
+		Channel []byte
+		Payload []byte
+	}
+	ids := make([]int64, 0, len(rows))
+	for _, r := range rows {
+		ids = append(ids, r.id)
+	}
+	found, err := conn.Query(ctx, "SELECT id, channel, payload FROM "+t.name+" WHERE id = ANY ($1) ORDER BY id", ids)
+	if err != nil {
+		return err
+	}
+	messages, err := pgx.CollectRows(found, pgx.RowToStructByPos[message])
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		channel := t.names[r.hash]
+		switch {
+		case len(messages) == 0 || messages[0].ID != r.id:
+			t.lose(channel, fmt.Errorf("the row %d of %s is gone", r.id, t.name))
+			continue
+		case channel != "" && string(messages[0].Channel) == t.prefix+channel:
+			t.deliver(channel, messages[0].Payload)
+		}
+		messages = messages[1:]
+	}
+	return nil
+}
+
+// rest waits until the table is worth a look.
+func (t *table) rest(ctx context.Context, conn *pgx.Conn, busy bool) error {
+	switch {
+	case busy:
+		t.interval = soonest
+	default:
+		t.interval = min(t.interval+t.interval/16, latest)
+	}
+	pause := t.interval
+	switch {
+	case len(t.held) > 0:
+		pause = tight
+	case t.trigger:
+		pause = latest
+	}
+	select {
+	case <-time.After(tight):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return t.await(ctx, conn, pause-tight, func(*pgconn.Notification) bool { return false })
+}
+
+// loseAll tells all channels that messages may be missing.
+func (t *table) loseAll() {
+	t.broker.Interrupted(slices.Collect(maps.Values(t.names))...)
+}

@@ -1,0 +1,182 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"millrace/internal/testenv"
+)
+
+const tableQuery = "?table=solid_cable_messages"
+
+// rails inserts a message as Solid Cable does.
+const rails = `INSERT INTO "solid_cable_messages" ("created_at","channel","payload","channel_hash") VALUES (now(), $1, $2, $3)`
+
+func insert(t *testing.T, tx pgx.Tx, channel, payload string) {
+	t.Helper()
+	if _, err := tx.Exec(t.Context(), rails, []byte(channel), []byte(payload), hash(channel)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func begin(t *testing.T, p *testenv.Postgres) pgx.Tx {
+	t.Helper()
+	tx, err := connect(t, p).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
+func commit(t *testing.T, tx pgx.Tx) {
+	t.Helper()
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Ensure that messages whose ids come out of order arrive once each: in the order
+// of the ids when they are late by a moment, at all when by more.
+func testOutOfOrder(t *testing.T, p *testenv.Postgres) {
+	n := newNode(t, p.URL()+tableQuery, Options{})
+	n.subscribe(t, "c", "d")
+	first, second, third := begin(t, p), begin(t, p), begin(t, p)
+	insert(t, first, "c", "1")
+	insert(t, second, "d", "2")
+	insert(t, third, "c", "3")
+	insert(t, second, "c", "4")
+	commit(t, third)
+	commit(t, second)
+	commit(t, first)
+	n.expect(t, "c data: 1", "d data: 2", "c data: 3", "c data: 4")
+
+	first, second = begin(t, p), begin(t, p)
+	insert(t, first, "c", "5")
+	insert(t, second, "c", "6")
+	commit(t, second)
+	n.expect(t, "c data: 6") // after settling
+	third = begin(t, p)
+	insert(t, third, "c", "7")
+	commit(t, third)
+	n.expect(t, "c data: 7") // which has not to wait for the 5th once more
+	commit(t, first)
+	n.expect(t, "c data: 5")
+}
+
+// Ensure that what is rolled back holds up nobody for long.
+func testRolledBack(t *testing.T, p *testenv.Postgres) {
+	n := newNode(t, p.URL()+tableQuery, Options{})
+	n.subscribe(t, "c")
+	for i := range 5 {
+		tx := begin(t, p)
+		insert(t, tx, "c", "rolled back")
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		tx = begin(t, p)
+		insert(t, tx, "c", fmt.Sprint(i))
+		commit(t, tx)
+	}
+	n.expect(t, "c data: 0", "c data: 1", "c data: 2", "c data: 3", "c data: 4")
+}
+
+// Ensure that what was committed before the start is not delivered, and what was
+// written before it and committed later is.
+func testOpenAtStart(t *testing.T, p *testenv.Postgres) {
+	open, done := begin(t, p), begin(t, p)
+	insert(t, open, "c", "open")
+	insert(t, done, "c", "done")
+	commit(t, done)
+	n := newNode(t, p.URL()+tableQuery, Options{})
+	n.subscribe(t, "c")
+	commit(t, open)
+	n.expect(t, "c data: open")
+}
+
+// gap is the event that tells of what may be missing.
+const gap = `c event: millrace.gap
+data: {"reason":"backplane","oldest":"","head":""}`
+
+// Ensure that a connection that is lost costs nothing, as long as the table keeps
+// what was published meanwhile, and that the rest is told.
+func testTrimmed(t *testing.T, p *testenv.Postgres) {
+	conn := connect(t, p)
+	n := newNode(t, p.URL()+tableQuery, Options{})
+	n.subscribe(t, "c")
+	publish := func(payload string) {
+		t.Helper()
+		query(t, conn, rails, []byte("c"), []byte(payload), hash("c"))
+	}
+	publish("1")
+	n.expect(t, "c data: 1")
+	for i := range 5 {
+		disconnect(t, conn)
+		publish(fmt.Sprint(i))
+		n.expect(t, fmt.Sprint("c data: ", i))
+	}
+
+	query(t, conn, "BEGIN; LOCK TABLE solid_cable_messages")
+	disconnect(t, conn)
+	query(t, conn, rails, []byte("c"), []byte("lost"), hash("c"))
+	query(t, conn, "DELETE FROM solid_cable_messages; COMMIT")
+	n.expect(t, gap)
+	publish("2")
+	n.expect(t, "c data: 2")
+}
+
+// disconnect has the database end all followers' connections.
+func disconnect(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	query(t, conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace'")
+}
+
+// Ensure that ids that begin anew are noticed.
+func testAnew(t *testing.T, p *testenv.Postgres) {
+	conn := connect(t, p)
+	n := newNode(t, p.URL()+tableQuery, Options{})
+	n.subscribe(t, "c")
+	query(t, conn, rails, []byte("c"), []byte("1"), hash("c"))
+	n.expect(t, "c data: 1")
+	query(t, conn, "TRUNCATE solid_cable_messages RESTART IDENTITY")
+	query(t, conn, rails, []byte("c"), []byte("told by the gap"), hash("c"))
+	n.expect(t, gap)
+	query(t, conn, rails, []byte("c"), []byte("2"), hash("c"))
+	n.expect(t, "c data: 2")
+}
+
+// Ensure that the trigger has a message read at once, and a message without it in
+// due time.
+func testTrigger(t *testing.T, p *testenv.Postgres) {
+	conn := connect(t, p)
+	query(t, conn, triggerSQL(t))
+	t.Cleanup(func() { conn.Exec(context.Background(), "DROP FUNCTION millrace_wake CASCADE") })
+	n := newNode(t, p.URL()+tableQuery, Options{})
+	n.subscribe(t, "c")
+	for i := range 20 {
+		began := time.Now()
+		query(t, conn, rails, []byte("c"), fmt.Append(nil, i), hash("c"))
+		n.expect(t, fmt.Sprint("c data: ", i))
+		t.Log(time.Since(began))
+	}
+	query(t, conn, "ALTER TABLE solid_cable_messages DISABLE TRIGGER millrace_wake")
+	query(t, conn, rails, []byte("c"), []byte("quiet"), hash("c"))
+	n.expect(t, "c data: quiet")
+}
+
+// Ensure that subscribers of notifications are told what they may have missed,
+// and that others are not.
+func testInterrupted(t *testing.T, p *testenv.Postgres) {
+	conn := connect(t, p)
+	n := newNode(t, p.URL(), Options{})
+	n.subscribe(t, "c")
+	for i := range 5 {
+		disconnect(t, conn)
+		n.expect(t, gap)
+		query(t, conn, "SELECT pg_notify('c', $1)", fmt.Sprint(i))
+		n.expect(t, fmt.Sprint("c data: ", i))
+	}
+}
