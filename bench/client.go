@@ -55,11 +55,10 @@ type client struct {
 	request []byte
 	buf     []byte
 
-	next       int          // number of the stream to connect next
-	connecting int          // streams that have no response head yet
-	live       int          // streams that have
-	opened     atomic.Int64 // live, for anybody
-	started    time.Duration
+	next       int           // number of the stream to connect next
+	connecting int           // streams that have no response head yet
+	live       int           // streams that have
+	opened     atomic.Int64  // live, for anybody
 	published  time.Duration // of what arrives, 0 for unknown
 	churnUntil time.Duration // streams are being replaced, 0 for not
 	oldest     int32         // descriptor that the next one to be replaced is looked for from
@@ -105,7 +104,7 @@ func (c *client) run() {
 
 // open begins to open the client's streams.
 func (c *client) open(done chan<- error) {
-	c.started = Now()
+	c.report.Began = Now()
 	c.connectMore()
 	c.await(goal{event: -1, done: done})
 }
@@ -282,7 +281,7 @@ func (c *client) answered(s *stream) {
 	c.connecting--
 	c.live++
 	c.opened.Add(1)
-	c.report.Connecting = c.now - c.started
+	c.report.Answered = c.now
 	if c.churnUntil > 0 {
 		c.replaceMore()
 	} else {
@@ -302,6 +301,14 @@ func (c *client) millis(now time.Duration) uint32 {
 func (c *client) expect(published time.Duration) {
 	c.published = published
 	c.report.Latency.Reset()
+}
+
+// timePings forgets how pings have come so far.
+func (c *client) timePings() {
+	c.report.PingsOff.Reset()
+	for fd := range c.table {
+		c.table[fd].since = 0
+	}
 }
 
 // churn begins to replace streams.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,9 @@ func processMemory(pid int) (rss, anon int, err error) {
 	}
 	return rss, figures["RssAnon"], nil
 }
+
+// ownedByParent has a process ended when the one that starts it has.
+func ownedByParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} }
 
 // children returns the processes that a process has started.
 func children(pid int) (pids []int) {

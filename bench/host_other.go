@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +29,9 @@ func kernelMemory() (int, error) {
 func tcpSockets() (inUse, pages int, err error) {
 	return 0, 0, fmt.Errorf("sockets of the host on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
+
+// ownedByParent has no portable equal here.
+func ownedByParent() *syscall.SysProcAttr { return nil }
 
 // children is not known here.
 func children(pid int) []int { return nil }

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -65,13 +64,13 @@ func (l *Lab) start(name string, streams int) (*Server, error) {
 	return nil, fmt.Errorf("%w: server %q, want %s, %s, %s or %s", ErrConfig, name, NameMillrace, NameFloor, NameNetHTTP, NameNchan)
 }
 
-// alone runs a scenario with one server after the other. One that is not
-// installed is left out.
+// alone runs a scenario with one server after the other. nchan is left out
+// where there is none.
 func (l *Lab) alone(names []string, streams int, scenario func(*Session) error) error {
 	for _, name := range names {
 		s, err := l.session(name, streams)
-		if errors.Is(err, ErrNoNchan) {
-			l.say("left out: %v", err)
+		if err != nil && name == NameNchan {
+			l.Document.Notes = append(l.Document.Notes, "left out: "+err.Error())
 			continue
 		}
 		if err != nil {
@@ -100,8 +99,8 @@ func (l *Lab) together(names []string, streams, rounds int, scenario func(*Sessi
 	}()
 	for _, name := range names {
 		s, err := l.session(name, streams)
-		if errors.Is(err, ErrNoNchan) {
-			l.say("left out: %v", err)
+		if err != nil && name == NameNchan {
+			l.Document.Notes = append(l.Document.Notes, "left out: "+err.Error())
 			continue
 		}
 		if err != nil {
@@ -120,12 +119,6 @@ func (l *Lab) together(names []string, streams, rounds int, scenario func(*Sessi
 		}
 	}
 	return nil
-}
-
-func (l *Lab) say(format string, args ...any) {
-	if l.Load.Note != nil {
-		l.Load.Note(fmt.Sprintf(format, args...))
-	}
 }
 
 // Hold opens streams and lets them be idle for so long.

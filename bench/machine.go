@@ -17,7 +17,7 @@ import (
 // sysctls are the settings of the kernel that a load like ours depends on.
 var sysctls = []string{
 	"fs.file-max", "fs.nr_open", "net.core.somaxconn", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_max_orphans",
-	"net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+	"net.ipv4.tcp_congestion_control", "net.ipv4.tcp_ehash_entries", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
 }
 
 // NewDocument returns a document that says where and how it came about.

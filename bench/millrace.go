@@ -48,6 +48,7 @@ func StartMillrace(o MillraceOptions) (*Server, error) {
 		"--keepalive", o.Keepalive.String(), "--max-connections", strconv.Itoa(o.Streams)}
 	cmd := exec.Command(o.Program, append(args, o.Flags...)...)
 	cmd.Env = append(os.Environ(), traceVariable)
+	cmd.SysProcAttr = ownedByParent()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 // it, with as many workers as millrace has loops and room for the streams.
 const nchanConfig = `
 load_module %[1]s;
-daemon off;
+%[6]sdaemon off;
 pid %[2]s/pid;
 error_log stderr error;
 worker_processes %[3]d;
@@ -69,12 +69,17 @@ func StartNchan() (*Server, error) {
 		return nil, err
 	}
 	file := filepath.Join(dir, "nginx.conf")
-	text := fmt.Sprintf(nchanConfig, nchanModule, dir, runtime.GOMAXPROCS(0), min(limit.Cur, 1<<20), addr)
+	user := ""
+	if os.Geteuid() == 0 { // in a namespace there may be no other user
+		user = "user root;\n"
+	}
+	text := fmt.Sprintf(nchanConfig, nchanModule, dir, runtime.GOMAXPROCS(0), min(limit.Cur, 1<<20), addr, user)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(nginx, "-c", file, "-p", dir, "-e", "stderr")
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = ownedByParent()
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

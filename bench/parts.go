@@ -52,6 +52,9 @@ func (p *StreamsPart) Expect(published time.Duration, _ *None) error {
 	return p.streams.Expect(published)
 }
 
+// TimePings is Streams.TimePings.
+func (p *StreamsPart) TimePings(_, _ *None) error { return p.streams.TimePings() }
+
 // ChurnArgs are the arguments of Streams.Churn.
 type ChurnArgs struct{ For, Timeout time.Duration }
 

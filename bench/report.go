@@ -7,14 +7,15 @@ import (
 
 // Report is what streams have seen.
 type Report struct {
-	Open       int           // streams open now
-	Ended      int           // streams that have ended, by the server or because of what it sent
-	Errors     []string      // why, the first few
-	Connecting time.Duration // from the first connect to the last answer
-	Bytes      uint64
-	Events     uint64
-	Pings      uint64
-	Arrivals   []Arrival // by event, from Config.FirstEvent
+	Open     int           // streams open now
+	Ended    int           // streams that have ended, by the server or because of what it sent
+	Errors   []string      // why, the first few
+	Began    time.Duration // when the first stream began to connect, and
+	Answered time.Duration // when the last one had its response head; as Now tells the time
+	Bytes    uint64
+	Events   uint64
+	Pings    uint64
+	Arrivals []Arrival // by event, from Config.FirstEvent
 	// PingTimes counts pings by arrival, in buckets of PingBucket, the first
 	// of which begins at PingsSince.
 	PingTimes  []int
@@ -53,7 +54,7 @@ func (r *Report) add(o Report) {
 	r.Open += o.Open
 	r.Ended += o.Ended
 	r.Errors = append(r.Errors, o.Errors[:min(len(o.Errors), maxErrors-len(r.Errors))]...)
-	r.Connecting = max(r.Connecting, o.Connecting)
+	r.Began, r.Answered = min(r.Began, o.Began), max(r.Answered, o.Answered)
 	r.Bytes += o.Bytes
 	r.Events += o.Events
 	r.Pings += o.Pings

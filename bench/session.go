@@ -110,10 +110,10 @@ func (s *Session) open() (*report.Connect, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := float64(s.cfg.Streams)
+	n, took := float64(s.cfg.Streams), r.Answered-r.Began
 	return &report.Connect{
-		Seconds:        r.Connecting.Seconds(),
-		PerSecond:      n / r.Connecting.Seconds(),
+		Seconds:        took.Seconds(),
+		PerSecond:      n / took.Seconds(),
 		ServerMicros:   micros(after.CPU-before.CPU) / n,
 		LatencyMS:      summary(r.Connects),
 		RSSBytes:       float64(after.RSS) / n,
@@ -178,6 +178,9 @@ func (s *Session) Broadcast() error {
 // Idle does nothing for so long.
 func (s *Session) Idle(d time.Duration) error {
 	s.say("%s: idle for %v", s.server.Name, d)
+	if err := s.call("TimePings", None{}, &None{}); err != nil {
+		return err
+	}
 	before, err := s.server.Usage()
 	if err != nil {
 		return err

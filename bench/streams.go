@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -173,6 +174,14 @@ func (s *Streams) Expect(published time.Duration) error {
 	})
 }
 
+// TimePings has the pings that come from now on held against their phase.
+func (s *Streams) TimePings() error {
+	return s.await(time.Minute, len(s.loops), func(c *client, done chan<- error) {
+		c.timePings()
+		done <- nil
+	})
+}
+
 // Churn replaces streams, the oldest first, for so long, and returns how many
 // were replaced. Nothing may be published meanwhile.
 func (s *Streams) Churn(d, timeout time.Duration) (int, error) {
@@ -221,7 +230,7 @@ func (s *Streams) await(timeout time.Duration, atOnce int, begin func(c *client,
 // Report returns what the streams have seen so far. After Close it is empty.
 func (s *Streams) Report() Report {
 	reports := make(chan Report, len(s.loops))
-	sum := Report{Connects: NewHistogram(), Latency: NewHistogram(), PingsOff: NewHistogram()}
+	sum := Report{Began: math.MaxInt64, Connects: NewHistogram(), Latency: NewHistogram(), PingsOff: NewHistogram()}
 	for _, c := range s.loops {
 		if s.do(c, func() { reports <- c.snapshot() }) != nil {
 			return sum

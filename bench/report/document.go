@@ -18,6 +18,7 @@ type Document struct {
 	Started  time.Time `json:"started"`
 	Seconds  float64   `json:"seconds"`
 	Machine  Machine   `json:"machine"`
+	Notes    []string  `json:"notes,omitempty"`
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 	Results  []*Result `json:"results"`
 }

@@ -11,6 +11,9 @@ import (
 func (d *Document) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "%s\n%s\ncommit %s, %s, in %v\n%s\n", d.Title, d.Command, d.Commit,
 		d.Started.Format(time.RFC3339), (time.Duration(d.Seconds * float64(time.Second))).Round(time.Second), d.Machine)
+	for _, note := range d.Notes {
+		fmt.Fprintln(w, note)
+	}
 	for _, t := range d.Tables() {
 		fmt.Fprintf(w, "\n%s\n", t.Title)
 		columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

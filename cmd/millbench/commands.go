@@ -14,7 +14,7 @@ type holdCommand struct {
 
 // Run runs the scenario.
 func (c *holdCommand) Run() error {
-	return c.run("Open streams, idle", func(l *bench.Lab) error { return l.Hold(c.servers("millrace"), c.Streams, c.For) })
+	return c.run("Open streams, idle", c.Streams, func(l *bench.Lab) error { return l.Hold(c.servers("millrace"), c.Streams, c.For) })
 }
 
 type fanoutCommand struct {
@@ -25,7 +25,7 @@ type fanoutCommand struct {
 
 // Run runs the scenario.
 func (c *fanoutCommand) Run() error {
-	return c.run("One event to all streams", func(l *bench.Lab) error { return l.FanOut(c.servers("millrace", "floor"), c.Streams, c.Events) })
+	return c.run("One event to all streams", c.Streams, func(l *bench.Lab) error { return l.FanOut(c.servers("millrace", "floor"), c.Streams, c.Events) })
 }
 
 type floodCommand struct {
@@ -36,7 +36,7 @@ type floodCommand struct {
 
 // Run runs the scenario.
 func (c *floodCommand) Run() error {
-	return c.run("A flood of events", func(l *bench.Lab) error { return l.Flood(c.servers("millrace"), c.Streams, c.For) })
+	return c.run("A flood of events", c.Streams, func(l *bench.Lab) error { return l.Flood(c.servers("millrace"), c.Streams, c.For) })
 }
 
 type churnCommand struct {
@@ -47,7 +47,7 @@ type churnCommand struct {
 
 // Run runs the scenario.
 func (c *churnCommand) Run() error {
-	return c.run("Streams that come and go", func(l *bench.Lab) error { return l.Churn(c.servers("millrace"), c.Streams, c.For) })
+	return c.run("Streams that come and go", c.Streams, func(l *bench.Lab) error { return l.Churn(c.servers("millrace"), c.Streams, c.For) })
 }
 
 type stormCommand struct {
@@ -57,7 +57,7 @@ type stormCommand struct {
 
 // Run runs the scenario.
 func (c *stormCommand) Run() error {
-	return c.run("Everybody reconnects at once", func(l *bench.Lab) error { return l.Storm(c.servers("millrace"), c.Streams) })
+	return c.run("Everybody reconnects at once", c.Streams, func(l *bench.Lab) error { return l.Storm(c.servers("millrace"), c.Streams) })
 }
 
 type millionCommand struct {
@@ -69,7 +69,7 @@ type millionCommand struct {
 
 // Run runs the scenario.
 func (c *millionCommand) Run() error {
-	return c.run("A million streams in one process", func(l *bench.Lab) error { return l.Million(c.Streams, c.Events, c.Idle) })
+	return c.run("A million streams in one process", c.Streams, func(l *bench.Lab) error { return l.Million(c.Streams, c.Events, c.Idle) })
 }
 
 type compareCommand struct {
@@ -80,7 +80,7 @@ type compareCommand struct {
 
 // Run runs the scenario.
 func (c *compareCommand) Run() error {
-	return c.run("millrace beside others", func(l *bench.Lab) error {
+	return c.run("millrace beside others", 4*15_000, func(l *bench.Lab) error {
 		return l.Compare(c.servers("millrace", "floor", "net/http", "nchan"), c.Events, c.For)
 	})
 }

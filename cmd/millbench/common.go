@@ -30,6 +30,7 @@ type common struct {
 	PID      int    `name:"pid" group:"A server that is there" placeholder:"N" help:"Its first process, to measure what it uses. [unknown]"`
 	Anywhere bool   `group:"A server that is there" help:"Load it even though it is not on this host. [off]"`
 
+	Network string        `default:"auto" enum:"auto,own,host" group:"Load" placeholder:"KIND" help:"Where servers are started: in a network namespace of its own, whose table of connections has room for all, or in the host's; auto: its own if there can be one. [${default}]"`
 	Payload int           `default:"16" group:"Load" placeholder:"BYTES" help:"Size of the data of an event. [${default}]"`
 	Gather  time.Duration `default:"0s" group:"Load" placeholder:"TIME" help:"How long a client's loop lets arrivals gather. [20ms where there are many loops]"`
 	Timeout time.Duration `default:"5m" group:"Load" placeholder:"TIME" help:"Bound of every step. [${default}]"`
@@ -40,6 +41,11 @@ type common struct {
 
 // errVerdict says that something does not hold. What, the report tells.
 var errVerdict = errors.New("a verdict does not hold")
+
+// exitStatus is that of the process that has done the work, and told of it.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // servers are those to load: what the command line says, or else usual.
 func (c *common) servers(usual ...string) []string {
@@ -52,8 +58,17 @@ func (c *common) servers(usual ...string) []string {
 	return usual
 }
 
-// run runs a scenario and writes its report.
-func (c *common) run(title string, scenario func(*bench.Lab) error) error {
+// run runs a scenario that opens so many streams, and writes its report.
+func (c *common) run(title string, streams int, scenario func(*bench.Lab) error) error {
+	if c.Network != "host" && c.URL == "" {
+		inside, status, err := bench.EnterNetwork(2 * streams) // both ends
+		switch {
+		case err != nil && c.Network == "own":
+			return fmt.Errorf("--network own: %w", err)
+		case err == nil && !inside:
+			return exitStatus(status)
+		}
+	}
 	progress := newProgress()
 	lab := &bench.Lab{
 		Millrace: bench.MillraceOptions{Program: c.Millrace, Keepalive: c.Keepalive, Target: "/bench", Flags: c.Flag},

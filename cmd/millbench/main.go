@@ -8,6 +8,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -44,7 +45,11 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "millbench: error: %v (try --help)\n", err)
 		return 2
 	}
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "millbench: error: %v\n", err)
 		return 1
 	}
