@@ -65,13 +65,13 @@ func BenchmarkSubscribe(b *testing.B) {
 	const request = "GET /rooms/42 HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n"
 	b.ReportAllocs()
 	for b.Loop() {
-		ours, peer := socketPair(b)
-		if err := h.open(int32(ours), nil); err != nil {
+		ours, theirs := socketPair(b)
+		if err := h.open(int32(ours), peer{}); err != nil {
 			b.Fatal(err)
 		}
-		unixWrite(b, peer, request)
+		unixWrite(b, theirs, request)
 		h.on(int32(ours), true, false)
-		unix.Close(peer)
+		unix.Close(theirs)
 		h.on(int32(ours), true, false)
 	}
 }

@@ -55,10 +55,10 @@ func (l *loop) accept() (more bool) {
 			l.pauseAccepting("at the connection limit", "limit", l.server.capacity.streams)
 			return false
 		}
-		fd, peer, err := accept(l.listener)
+		fd, from, err := accept(l.listener)
 		switch {
 		case err == nil:
-			if err := l.open(fd, peer); err != nil {
+			if err := l.open(fd, from); err != nil {
 				l.pauseAccepting("cannot accept a connection", "error", err)
 				return false
 			}
@@ -104,7 +104,7 @@ func (l *loop) resumeAccepting() {
 }
 
 // open gives an accepted socket its slot, and the time to send a request head.
-func (l *loop) open(fd int32, from unix.Sockaddr) error {
+func (l *loop) open(fd int32, from peer) error {
 	c := l.table.claim(fd, l.number, slot{state: stateHead})
 	if c == nil {
 		unix.Close(int(fd))
@@ -118,7 +118,7 @@ func (l *loop) open(fd int32, from unix.Sockaddr) error {
 	l.server.open.Add(1)
 	l.counters.accepted.Add(1)
 	l.counters.connections.Add(1)
-	if l.welcome(fd, c, socketPeer(from)) && l.cfg.HeaderTimeout > 0 {
+	if l.welcome(fd, c, from) && l.cfg.HeaderTimeout > 0 {
 		l.wheel.Schedule(fd, l.now+l.cfg.HeaderTimeout)
 	}
 	return nil

@@ -53,14 +53,14 @@ func socketPair(t testing.TB) (a, b int) {
 
 // connect opens a connection and returns the loop's descriptor and the other
 // end.
-func (h handLoop) connect() (fd int32, peer int) {
+func (h handLoop) connect() (fd int32, client int) {
 	h.t.Helper()
-	ours, peer := socketPair(h.t)
-	h.t.Cleanup(func() { unix.Close(peer) })
-	if err := h.open(int32(ours), nil); err != nil {
+	ours, client := socketPair(h.t)
+	h.t.Cleanup(func() { unix.Close(client) })
+	if err := h.open(int32(ours), peer{}); err != nil {
 		h.t.Fatal(err)
 	}
-	return int32(ours), peer
+	return int32(ours), client
 }
 
 // stream opens a stream on target and takes its head and greeting.

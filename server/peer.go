@@ -14,7 +14,7 @@ type peer struct {
 	port uint16
 }
 
-// socketPeer returns what accept says of the other end.
+// socketPeer returns what the system says of the other end.
 func socketPeer(sa unix.Sockaddr) peer {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:

@@ -95,10 +95,3 @@ func duplicate(listener int32) (int32, error) {
 	n, err := socket.Dup(int(listener))
 	return int32(n), err
 }
-
-// accept takes the next connection from a listener, non-blocking and closed on
-// exec.
-func accept(listener int32) (fd int32, peer unix.Sockaddr, err error) {
-	n, sa, err := socket.Accept(int(listener))
-	return int32(n), sa, err
-}

@@ -5,6 +5,7 @@ package server
 import (
 	"os"
 
+	"github.com/panjf2000/gnet/v2/pkg/socket"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,3 +33,10 @@ func openWake() (read, write int, err error) {
 // setUserTimeout has no portable equal here; the kernel's own retransmission
 // limit ends a vanished peer.
 func setUserTimeout(fd, ms int) error { return nil }
+
+// accept takes the next connection from a listener, non-blocking and closed on
+// exec.
+func accept(listener int32) (fd int32, from peer, err error) {
+	n, sa, err := socket.Accept(int(listener))
+	return int32(n), socketPeer(sa), err
+}

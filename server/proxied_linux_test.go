@@ -85,7 +85,7 @@ func TestProxyHeaderInPieces(t *testing.T) {
 		for _, pieces := range cuts {
 			ours, client := socketPair(t)
 			fd := int32(ours)
-			if err := h.open(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			if err := h.open(fd, socketPeer(&unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}})); err != nil {
 				t.Fatal(err)
 			}
 			c := h.table.at(fd)
