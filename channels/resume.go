@@ -1,6 +1,6 @@
 package channels
 
-// Earliest, as the last event id of a client, asks for all that is kept.
+// Earliest is the last event id of a client that wants all that is kept.
 const Earliest = "earliest"
 
 // Start is where a subscriber begins. One value can be used over and over: its
