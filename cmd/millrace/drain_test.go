@@ -38,10 +38,16 @@ func build(t *testing.T) string {
 	return binary
 }
 
-// launch starts binary with free ports, and kills it when the test ends.
+// launch starts a server with free ports, and kills it when the test ends.
 func launch(t *testing.T, binary string, flags ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, append([]string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "off"}, flags...)...)}
+	return launchCommand(t, binary, "serve", flags...)
+}
+
+// launchCommand is launch for another command that serves.
+func launchCommand(t *testing.T, binary, command string, flags ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, append([]string{command, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "off"}, flags...)...)}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

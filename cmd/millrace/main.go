@@ -29,6 +29,7 @@ var errReported = errors.New("reported")
 // arguments, and its Run in the file of its name.
 type commands struct {
 	Serve     serveCommand     `cmd:"" default:"withargs" help:"Hold event streams and broadcast to them. This is the default command."`
+	Demo      demoCommand      `cmd:"" help:"Serve, with an example on the public port: open it in a browser."`
 	Publish   publishCommand   `cmd:"" help:"Publish events through the admin port, and print the number of receivers."`
 	Subscribe subscribeCommand `cmd:"" help:"Print the events of a stream, one a line."`
 	Doctor    doctorCommand    `cmd:"" help:"Tell how many event streams this host can hold, which limit binds first, and what raises it."`
@@ -73,7 +74,7 @@ func run(args []string) int {
 // be right where the parser does not.
 func explain(err error) error {
 	if argument, ok := strings.CutPrefix(err.Error(), "unexpected argument "); ok {
-		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, publish, subscribe, doctor or version) or flags of it", errUsage, argument)
+		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, doctor or version) or flags of it", errUsage, argument)
 	}
 	return fmt.Errorf("%w: %w", errUsage, err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -27,9 +28,17 @@ type node struct {
 	public     *server.Server
 	admin      *admin.Server // nil when it is off
 	ops        *ops.Server   // nil when it is off
-	portFailed chan error    // receives an error when one of these two cannot go on
+	front      frontPort     // nil but in a demo
+	portFailed chan error    // receives an error when one of these cannot go on
 	janitor    janitor
 	stopping   atomic.Bool
+}
+
+// frontPort stands before the public port.
+type frontPort interface {
+	Addr() net.Addr
+	Serve() error
+	Close() error
 }
 
 // open opens the ports of a node. It opens none when something is wrong with
@@ -75,7 +84,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		}
 	}
 
-	n := &node{broker: broker, backplane: link, historyTTL: c.HistoryTTL, portFailed: make(chan error, 2)}
+	n := &node{broker: broker, backplane: link, historyTTL: c.HistoryTTL, portFailed: make(chan error, 3)}
 	n.public, err = server.New(server.Config{
 		Listen:              c.Listen,
 		Loops:               c.Loops,
@@ -144,10 +153,16 @@ func (n *node) start() {
 	if n.ops != nil {
 		go serve(n.ops.Serve)
 	}
+	if n.front != nil {
+		go serve(n.front.Serve)
+	}
 }
 
 // close closes the ports at once.
 func (n *node) close() {
+	if n.front != nil {
+		n.front.Close()
+	}
 	if n.ops != nil {
 		n.ops.Close()
 	}
@@ -168,6 +183,14 @@ func (n *node) ready() error {
 		return errors.New("millrace is stopping")
 	}
 	return n.broker.Health()
+}
+
+// publicAddr is the address at which streams are to be had.
+func (n *node) publicAddr() string {
+	if n.front != nil {
+		return n.front.Addr().String()
+	}
+	return n.public.Addr().String()
 }
 
 // adminAddr is the address of the admin port, or that it is off.

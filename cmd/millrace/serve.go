@@ -55,15 +55,22 @@ type serveCommand struct {
 }
 
 // Run serves until ctx is done or the server fails.
-func (c *serveCommand) Run(ctx context.Context) error { return c.serve(ctx, os.Stderr) }
+func (c *serveCommand) Run(ctx context.Context) error { return c.serve(ctx, os.Stderr, nil) }
 
-// serve is Run with a place for the log.
-func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
+// serve is Run with a place for the log and, unless it is nil, front, which opens
+// what stands before the public port.
+func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*node, *slog.Logger) (frontPort, error)) error {
 	began := time.Now()
 	log := c.logger(stderr)
 	n, err := c.open(log)
 	if err != nil {
 		return err
+	}
+	if front != nil {
+		if n.front, err = front(n, log); err != nil {
+			n.close()
+			return startError(err, "--listen")
+		}
 	}
 	n.start()
 	c.logStart(log, n)
@@ -95,7 +102,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer) error {
 // logStart says where the server can be reached and what it may hold.
 func (c *serveCommand) logStart(log *slog.Logger, n *node) {
 	public := n.public
-	log.Info("millrace is ready", "public", public.Addr().String(), "admin", n.adminAddr(), "ops", n.opsAddr(),
+	log.Info("millrace is ready", "public", n.publicAddr(), "admin", n.adminAddr(), "ops", n.opsAddr(),
 		"loops", public.Loops(), "descriptor_limit", public.DescriptorLimit(), "fd_tables", string(public.FDTables()),
 		"max_connections", public.MaxConnections(), "keepalive", c.Keepalive.String(), "history", c.History,
 		"version", version())

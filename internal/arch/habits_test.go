@@ -20,6 +20,7 @@ var sleepers = map[string]string{
 	"bench/measure_test.go":                "measures what happens within a time",
 	"deploy/site_linux_test.go":            "polls for a condition, with a deadline",
 	"internal/backplane/nats/nats_test.go": "polls for a condition, with a deadline",
+	"internal/demo/demo_test.go":           "polls for a condition, with a deadline",
 	"internal/interop/interop_test.go":     "polls another goroutine's count, with a deadline",
 	"server/churn_test.go":                 "leaves the processors to the connections",
 	"server/harness_test.go":               "polls for a condition, with a deadline",

@@ -12,7 +12,7 @@ import (
 var layers = [][]string{
 	{"cmd/*"},
 	{"internal/ops"},
-	{"server", "bench", "internal/admin", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
+	{"server", "bench", "internal/admin", "internal/demo", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
 	{"internal/backplane/link"},
 	{"internal/backplane/follow", "internal/backplane/envelope"},
 	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto", "bench/report"},

@@ -11,24 +11,35 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
-// browserTimeout bounds what a test does in a browser.
-const browserTimeout = 2 * time.Minute
+const (
+	// browserTimeout bounds all that a test does in a browser, and pageTimeout
+	// each wait for something on a page. A busy machine takes its time.
+	browserTimeout = 4 * time.Minute
+	pageTimeout    = time.Minute
+)
 
-// Browser starts Chromium with an empty page, until the test ends, and returns
-// the context for chromedp. Without Chromium the test ends. An error on the
-// console of a page, or an exception, fails the test, unless its text contains
-// one of expected.
-func Browser(t testing.TB, expected ...string) context.Context {
+// Page is a page in a browser. Its methods end the test when they fail.
+type Page struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// Browser starts Chromium with an empty page, until the test ends. Without
+// Chromium the test ends. An error on the page's console, or an exception, fails
+// the test, unless its text contains one of expected.
+func Browser(t testing.TB, expected ...string) *Page {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		path = Need(t, "google-chrome")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
-		chromedp.WSURLReadTimeout(time.Minute)) // a busy machine takes its time
+		chromedp.WSURLReadTimeout(pageTimeout))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
@@ -60,7 +71,47 @@ func Browser(t testing.TB, expected ...string) context.Context {
 			}
 		}
 	})
-	return ctx
+	return &Page{t, ctx}
+}
+
+// Do does something on the page.
+func (p *Page) Do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, actions...); err != nil {
+		p.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Await waits until a JavaScript expression is true in the page.
+func (p *Page) Await(what, expression string) {
+	p.t.Helper()
+	err := chromedp.Do(p.ctx, chromedp.Poll[chromedp.Void](expression,
+		chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(pageTimeout)))
+	if err != nil {
+		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+		p.t.Fatalf("waiting for %s (%s): %v; the page has\n%s", what, expression, err, text)
+	}
+}
+
+// Picture keeps a picture of the whole page, in a window of that size and with
+// the colour scheme "light" or "dark".
+func (p *Page) Picture(name string, width, height int64, scheme string) {
+	p.t.Helper()
+	dress := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})
+	// Two frames later, what follows from the size and the colours has been done.
+	const settled = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+	p.Do("size of "+name, dress, chromedp.EmulateViewport(width, height),
+		chromedp.Evaluate[chromedp.Void](settled, chromedp.EvalAwaitPromise))
+	picture, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		p.t.Fatalf("picture %s: %v", name, err)
+	}
+	Keep(p.t, name, picture)
 }
 
 // complains tells whether a line of that type on the console says that something

@@ -1,0 +1,192 @@
+// Package demo is an example that a newcomer opens in a browser: a page with a
+// ticker and a chat, as an application would have it.
+//
+// A [Server] is that application and the proxy in front of it in one, ordinary
+// net/http: it answers the page, publishes what people say, and passes every other
+// request on to the event streams, so that all is of one origin. The event loops
+// know nothing of it.
+//
+// Caveats. It is to be looked at, not to be measured: every stream costs two
+// goroutines here and two sockets more. Anybody who reaches it may chat.
+package demo
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"millrace/channels"
+)
+
+// The channels of the page.
+const (
+	tickerChannel = "/demo/ticker"
+	chatChannel   = "/demo/chat"
+)
+
+const (
+	headerTimeout = 10 * time.Second
+	// maxSaid bounds what one says at once, and maxName their name, in bytes.
+	maxSaid = 500
+	maxName = 40
+)
+
+// Config of a Server. All of it is required.
+type Config struct {
+	Broker  *channels.Broker
+	Streams string // address of the event streams
+	Admin   string // address that the page names for publishers
+	Ops     string // address that it names for the dashboard
+	Logger  *slog.Logger
+}
+
+// Server is the demo. Its methods are safe for concurrent use.
+type Server struct {
+	cfg     Config
+	ln      net.Listener
+	http    http.Server
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+//go:embed page.html
+var pageSource string
+
+var page = template.Must(template.New("page").Parse(pageSource))
+
+// Listen opens the TCP address addr and begins to publish prices.
+func Listen(addr string, cfg Config) (*Server, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("demo address %q: %w", addr, err)
+	}
+	s := &Server{cfg: cfg, ln: ln}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.http = http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headerTimeout,
+		BaseContext:       func(net.Listener) context.Context { return s.life },
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+	}
+	s.running.Go(func() { s.trade(s.life) })
+	return s, nil
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("POST /demo/say", s.say)
+	streams := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: s.cfg.Streams})
+			r.SetXForwarded()
+		},
+		// An EventSource that gets an error gives up for good.
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "retry: 2000\n\n")
+		},
+	}
+	// Not by the mux: it would take the slashes of a channel's name for slips.
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" || r.URL.Path == "/demo/say" {
+			mux.ServeHTTP(w, r)
+		} else {
+			streams.ServeHTTP(w, r)
+		}
+	}))
+}
+
+// Addr is the address that the server listens on.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Serve answers requests until Close is called, and then returns nil. Call it
+// once.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("demo: %w", err)
+	}
+	return nil
+}
+
+// Close ends everything at once.
+func (s *Server) Close() error {
+	s.end()
+	defer s.running.Wait()
+	return errors.Join(s.http.Close(), ignoreClosed(s.ln.Close()))
+}
+
+// ignoreClosed is for a listener that Serve may have closed.
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// page answers with the page.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	page.Execute(w, s.cfg) // an error is the client's, which has gone
+}
+
+// said is what somebody says.
+type said struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// say publishes what somebody says, as an application would after it has checked
+// who that is.
+func (s *Server) say(w http.ResponseWriter, r *http.Request) {
+	var what said
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4*(maxSaid+maxName))).Decode(&what); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	what.Name, what.Text = shorten(what.Name, maxName), shorten(what.Text, maxSaid)
+	if what.Name == "" || what.Text == "" {
+		http.Error(w, "want a name and a text", http.StatusBadRequest)
+		return
+	}
+	receipt, err := s.publish(chatChannel, "chat", what)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"receivers":%d}`+"\n", receipt.Receivers)
+}
+
+// publish publishes v as JSON.
+func (s *Server) publish(channel, kind string, v any) (channels.Receipt, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return channels.Receipt{}, err
+	}
+	return s.cfg.Broker.Publish(channel, channels.Event{Data: data, Type: kind})
+}
+
+// shorten returns text without space around, and not more than most bytes of it.
+func shorten(text string, most int) string {
+	text = strings.TrimSpace(text)
+	for len(text) > most {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}
