@@ -78,10 +78,22 @@ func (b *Broker) Interrupted(names ...string) {
 // interrupt posts a gap event on c. Called with mu held. It does not wait for
 // room: the event is short, and losing it would be silent.
 func (b *Broker) interrupt(c *Channel) {
+	b.postGap(c, GapBackplane)
+}
+
+// postGap is interrupt with a reason.
+func (b *Broker) postGap(c *Channel, why Gap) {
+	if b.opts.Numbered {
+		b.seq |= 1 // which no engine gives to a message
+		if c.log.n > 0 && c.log.at(c.log.n-1).Seq == b.seq {
+			return // there is one already
+		}
+	} else {
+		b.seq++
+	}
 	var oldest uint64
 	if c.log.n > 0 {
 		oldest = c.log.at(0).Seq
 	}
-	b.seq++
-	b.post(c, b.appendGap(nil, GapBackplane, oldest, b.seq))
+	b.post(c, b.appendGap(nil, why, b.epoch, oldest, b.seq))
 }

@@ -83,7 +83,7 @@ func TestPublishGivesUp(t *testing.T) {
 				b.Served(in, nil)
 			}()
 			if got, err := b.Publish("/a", Event{}); got.Receivers != 0 || !errors.Is(err, ErrBusy) {
-				t.Errorf("Publish = %d, %v, want 0, %v", got, err, ErrBusy)
+				t.Errorf("Publish = %v, %v, want 0, %v", got, err, ErrBusy)
 			}
 			if waited := time.Since(began); waited != timeout {
 				t.Errorf("gave up after %v, want %v", waited, timeout)

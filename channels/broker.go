@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"slices"
@@ -40,6 +41,9 @@ type Options struct {
 	// Backplane links this broker with those of other nodes; nil for a node on
 	// its own.
 	Backplane Backplane
+	// Numbered tells that the backplane's engine keeps the history, numbers the
+	// messages and names the epoch: see Broker.SetEpoch. History is above 0 then.
+	Numbered bool
 }
 
 // Broker owns the channels and the order of their messages. All of its methods
@@ -50,12 +54,14 @@ type Broker struct {
 	backplane Backplane
 	clock     func() time.Duration
 
-	mu       sync.Mutex
-	seq      uint64 // of the newest message
-	channels map[string]*Channel
-	ordered  index // of channels
-	patterns []heard
-	kept     retention
+	mu        sync.Mutex
+	epoch     string // "" until a numbering engine has told it
+	seq       uint64 // of the newest message, or one up to which there is none to come
+	published uint64
+	channels  map[string]*Channel
+	ordered   index // of channels
+	patterns  []heard
+	kept      retention
 	// forgotten is the sequence of the newest message that went together with
 	// its channel. A channel of that name, opened again, must not pretend to
 	// have everything.
@@ -76,22 +82,28 @@ func NewBroker(opts Options) *Broker {
 	if opts.PublishTimeout == 0 {
 		opts.PublishTimeout = DefaultPublishTimeout
 	}
-	if opts.Epoch == "" {
-		opts.Epoch = rand.Text()[:10] // 50 bits: two runs do not share an epoch
+	if opts.Epoch == "" && !opts.Numbered {
+		opts.Epoch = NewEpoch()
 	}
 	began := time.Now()
 	b := &Broker{
-		opts: opts, channels: make(map[string]*Channel), backplane: opts.Backplane,
+		opts: opts, epoch: opts.Epoch, channels: make(map[string]*Channel), backplane: opts.Backplane,
 		clock: func() time.Duration { return time.Since(began) },
 	}
 	if b.backplane == nil {
 		b.backplane = alone{b}
 	}
 	if opts.History > 0 {
-		b.idSize = len("id: -\n") + len(opts.Epoch) + maxDecimal
+		b.idSize = len("id: -\n") + max(len(opts.Epoch), epochSize) + maxDecimal
 	}
 	return b
 }
+
+// epochSize is the length of an epoch that is drawn.
+const epochSize = 10
+
+// NewEpoch draws an epoch: with 50 bits, no two are the same.
+func NewEpoch() string { return rand.Text()[:epochSize] }
 
 // Receipt says what has become of an event that was published.
 type Receipt struct {
@@ -99,6 +111,8 @@ type Receipt struct {
 	Receivers int
 	// Seq is the event's place in the order, for ID; zero where that is not known.
 	Seq uint64
+	// Epoch is that of Seq where an engine numbers, "" else.
+	Epoch string
 }
 
 // ID returns the event id of a message that was published, "" if it has none.
@@ -107,7 +121,7 @@ func (b *Broker) ID(r Receipt) string {
 	if b.opts.History == 0 || r.Seq == 0 {
 		return ""
 	}
-	return string(appendID(nil, b.opts.Epoch, r.Seq))
+	return string(appendID(nil, cmp.Or(r.Epoch, b.opts.Epoch), r.Seq))
 }
 
 // Publish hands ev to the backplane, and so to every subscriber of the channel
@@ -135,6 +149,11 @@ func (b *Broker) Check(channel string, ev Event) error {
 // channel and to its listeners. It returns how many there are at that place in the
 // order. It waits as Publish does, and returns ErrBusy or nil.
 func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
+	return b.deliver(channel, ev, 0)
+}
+
+// deliver is Deliver, with the sequence that an engine has given the event, or 0.
+func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) {
 	// All but the id is encoded before the lock is taken; the id comes last.
 	wire := ev.appendFields(make([]byte, 0, ev.fieldsSize()+b.idSize+len("\n")))
 
@@ -144,7 +163,13 @@ func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	b.seq++
+	if seq == 0 {
+		seq = b.seq + 1
+	} else if seq <= b.seq {
+		return Receipt{}, nil
+	}
+	b.seq = seq
+	b.published++
 	heard := b.tell(c, channel, ev.Data)
 	if c == nil {
 		if b.opts.History == 0 {
@@ -154,19 +179,13 @@ func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 		c = b.open(channel)
 	}
 	b.post(c, wire)
-	return Receipt{c.subscribers + heard, b.seq}, nil
+	return Receipt{Receivers: c.subscribers + heard, Seq: seq}, nil
 }
 
 // post makes a message with the sequence b.seq of wire, which lacks the id and
 // the blank line, and hands it to the loops that listen to c. Called with mu held.
 func (b *Broker) post(c *Channel, wire []byte) {
-	if b.opts.History > 0 {
-		wire = appendIDLine(wire, b.opts.Epoch, b.seq)
-	}
-	m := &Message{Seq: b.seq, Channel: c, Wire: append(wire, '\n')}
-	if b.opts.HistoryTTL > 0 {
-		m.born = b.clock()
-	}
+	m := b.message(c, wire, b.seq, 0)
 	c.published++
 	b.keep(m)
 	m.Evicted = c.evicted
@@ -175,6 +194,19 @@ func (b *Broker) post(c *Channel, wire []byte) {
 		in.unserved += m.size()
 		in.post(m)
 	}
+}
+
+// message makes a message of wire, which lacks the id and the blank line, and which
+// was published some time ago. Called with mu held.
+func (b *Broker) message(c *Channel, wire []byte, seq uint64, ago time.Duration) *Message {
+	if b.opts.History > 0 {
+		wire = appendIDLine(wire, b.epoch, seq)
+	}
+	m := &Message{Seq: seq, Channel: c, Wire: append(wire, '\n')}
+	if b.opts.HistoryTTL > 0 {
+		m.born = b.clock() - ago
+	}
+	return m
 }
 
 // awaitRoom returns the channel, nil when there is none, once every loop that

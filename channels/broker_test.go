@@ -87,7 +87,7 @@ func (b *Broker) verify(t rapid.TB) {
 func mustPublish(t *testing.T, b *Broker, channel, text string, receivers int) {
 	t.Helper()
 	if n, err := b.Publish(channel, Event{Data: []byte(text)}); n.Receivers != receivers || err != nil {
-		t.Fatalf("Publish(%q, %.32q) = %d, %v, want %d, nil", channel, text, n, err, receivers)
+		t.Fatalf("Publish(%q, %.32q) = %v, %v, want %d, nil", channel, text, n, err, receivers)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestPublishRefusesNames(t *testing.T) {
 	b := NewBroker(Options{History: 1})
 	for _, name := range []string{"", "a\nb", "\xff", strings.Repeat("n", MaxName+1)} {
 		if n, err := b.Publish(name, Event{}); n.Receivers != 0 || !errors.Is(err, ErrName) {
-			t.Errorf("Publish(%q) = %d, %v, want 0, %v", name, n, err, ErrName)
+			t.Errorf("Publish(%q) = %v, %v, want 0, %v", name, n, err, ErrName)
 		}
 	}
 	if len(b.channels) != 0 || b.seq != 0 {

@@ -19,7 +19,7 @@ func publishOne(t *testing.T, opts Options, ev Event) *Message {
 	b, in := NewBroker(opts), NewInbox(func() {})
 	b.Attach(in, nil, []byte("/x"))
 	if n, err := b.Publish("/x", ev); n.Receivers != 1 || err != nil {
-		t.Fatalf("Publish(%.100q) = %d, %v, want 1, nil", ev.Data, n, err)
+		t.Fatalf("Publish(%.100q) = %v, %v, want 1, nil", ev.Data, n, err)
 	}
 	return in.Take(nil)[0]
 }

@@ -65,7 +65,7 @@ type Figures struct {
 func (b *Broker) Figures() Figures {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Figures{Channels: len(b.channels), Published: b.seq, Kept: b.kept.size, MaxKept: b.opts.MaxKept}
+	return Figures{Channels: len(b.channels), Published: b.published, Kept: b.kept.size, MaxKept: b.opts.MaxKept}
 }
 
 // Missing returns how many of the kept messages of chans were published after

@@ -19,17 +19,17 @@ const (
 )
 
 // appendGap appends the fields of a gap event, without an id.
-func (b *Broker) appendGap(dst []byte, why Gap, oldest, head uint64) []byte {
+func (b *Broker) appendGap(dst []byte, why Gap, epoch string, oldest, head uint64) []byte {
 	ids := b.opts.History > 0
 	dst = append(dst, "event: "+GapType+"\ndata: {\"reason\":\""...)
 	dst = append(dst, why...)
 	dst = append(dst, "\",\"oldest\":\""...)
 	if ids && oldest > 0 {
-		dst = appendID(dst, b.opts.Epoch, oldest)
+		dst = appendID(dst, epoch, oldest)
 	}
 	dst = append(dst, "\",\"head\":\""...)
 	if ids {
-		dst = appendID(dst, b.opts.Epoch, head)
+		dst = appendID(dst, epoch, head)
 	}
 	return append(dst, "\"}\n"...)
 }

@@ -21,6 +21,7 @@ type Start struct {
 	// Gap is what it has to be told before anything else.
 	Gap Gap
 
+	epoch  string // of the sequences
 	oldest uint64 // sequence of the oldest message kept, for the gap event; 0 for none
 	id     uint64 // for the last event id that stands for Cursor
 }
@@ -56,7 +57,7 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 		}
 	}
 	b.expire()
-	*s = Start{Channels: s.Channels, Missed: s.Missed[:0], Cursor: b.seq, Head: b.seq, id: b.seq}
+	*s = Start{Channels: s.Channels, Missed: s.Missed[:0], Cursor: b.seq, Head: b.seq, epoch: b.epoch, id: b.seq}
 	if len(lastID) == 0 {
 		return true
 	}
@@ -76,9 +77,9 @@ func (b *Broker) locate(s *Start, lastID []byte) {
 		switch {
 		case !ok || b.opts.History == 0:
 			s.Gap = GapUnknown
-		case string(epoch) != b.opts.Epoch:
+		case string(epoch) != b.epoch:
 			s.Gap = GapRestart
-		case seq > b.seq:
+		case seq > b.seq && !b.opts.Numbered:
 			s.Gap = GapUnknown
 		default:
 			after, known = seq, true
@@ -103,6 +104,8 @@ func (b *Broker) locate(s *Start, lastID []byte) {
 		}
 	}
 	switch {
+	case after > s.Head: // of a node that is ahead: nothing up to there may come again
+		s.Cursor, s.id = after, after
 	case known && s.Gap == NoGap:
 		s.id = after
 	case s.Cursor < s.Head:
@@ -117,10 +120,10 @@ func (b *Broker) locate(s *Start, lastID []byte) {
 func (b *Broker) AppendStart(dst []byte, s *Start) []byte {
 	if s.Gap != NoGap {
 		dst = append(dst, '\n')
-		dst = b.appendGap(dst, s.Gap, s.oldest, s.Head)
+		dst = b.appendGap(dst, s.Gap, s.epoch, s.oldest, s.Head)
 	}
 	if b.opts.History > 0 {
-		dst = appendIDLine(dst, b.opts.Epoch, s.id)
+		dst = appendIDLine(dst, s.epoch, s.id)
 	}
 	return append(dst, '\n')
 }

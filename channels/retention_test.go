@@ -15,7 +15,7 @@ func TestBacklog(t *testing.T) {
 	event := Event{Data: bytes.Repeat([]byte("x"), DefaultMaxEventBytes)}
 	for range 3 * backlogBytes / DefaultMaxEventBytes {
 		if n, err := b.Publish("/a", event); n.Receivers != 1 || err != nil {
-			t.Fatalf("Publish = %d, %v", n, err)
+			t.Fatalf("Publish = %v, %v", n, err)
 		}
 		b.Served(in, in.Take(nil))
 	}

@@ -270,7 +270,7 @@ func startConfigured(t *testing.T, cfg server.Config) *millrace {
 func (m *millrace) publish(channel, data string, receivers int) {
 	m.t.Helper()
 	if n, err := m.broker.Publish(channel, channels.Event{Data: []byte(data)}); n.Receivers != receivers || err != nil {
-		m.t.Fatalf("Publish(%q, %q): %d receivers, %v, want %d", channel, data, n, err, receivers)
+		m.t.Fatalf("Publish(%q, %q): %v receivers, %v, want %d", channel, data, n, err, receivers)
 	}
 }
 

@@ -97,7 +97,7 @@ func (f *fixture) awaitSubscribers(n int) {
 func (f *fixture) publish(ev channels.Event) {
 	f.t.Helper()
 	if n, err := f.broker.Publish(channel, ev); n.Receivers != 1 || err != nil {
-		f.t.Fatalf("Publish(%q, %.40q): %d receivers, %v, want 1", channel, ev.Data, n, err)
+		f.t.Fatalf("Publish(%q, %.40q): %v receivers, %v, want 1", channel, ev.Data, n, err)
 	}
 }
 

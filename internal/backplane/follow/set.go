@@ -47,6 +47,7 @@ type entry struct {
 	state state
 	since uint64    // stateReady: from when on
 	until time.Time // when it goes; zero while it has subscribers
+	held  bool      // not stateReady: it was before the engine was lost, and has had subscribers ever since
 }
 
 type leaving struct {
@@ -82,7 +83,8 @@ func (s *Set) Unfollow(channel string) {
 	at := s.clock().Add(s.linger)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.channels[channel].until = at
+	e := s.channels[channel]
+	e.until, e.held = at, false
 	s.leaving = append(s.leaving, leaving{channel, at})
 	if len(s.leaving) == 1 {
 		s.signal()
@@ -141,7 +143,7 @@ func (s *Set) Confirm(channel string, since uint64) bool {
 	if e == nil || e.state != stateAsked {
 		return false
 	}
-	e.state, e.since = stateReady, since
+	e.state, e.since, e.held = stateReady, since, false
 	if s.asked--; s.asked == maxAsked/2 {
 		s.signal()
 	}
@@ -159,9 +161,44 @@ func (s *Set) Reset() {
 			delete(s.channels, channel)
 			continue
 		}
+		e.held = e.held || e.state == stateReady
 		e.state = stateWanted
 		s.want(channel)
 	}
+}
+
+// Held returns the channels that were ready before Reset and have had subscribers
+// ever since, who take it that nothing is missing: an engine that keeps history can
+// see to that. They count as asked for, to be confirmed by Regain.
+func (s *Set) Held() (channels []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for channel, e := range s.channels {
+		if e.held && e.state == stateWanted {
+			e.state = stateAsked
+			s.asked++
+			channels = append(channels, channel)
+		}
+	}
+	return channels
+}
+
+// Regain tells that the engine delivers everything on a channel of Held, and that
+// nothing is missing before. It returns false for one that has lost its subscribers
+// meanwhile, which is to be asked for anew.
+func (s *Set) Regain(channel string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.channels[channel]
+	s.asked--
+	if !e.held {
+		e.state = stateWanted
+		s.want(channel)
+		return false
+	}
+	e.state, e.since, e.held = stateReady, 0, false
+	s.signal()
+	return true
 }
 
 // Len returns the number of channels in the set.
