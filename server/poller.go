@@ -64,6 +64,11 @@ func (p poller) close() error { return p.p.Close() }
 // kernel gives the peer up (RFC 5482). A silent stream's pings are such bytes.
 const userTimeout = 30 * time.Second
 
+// unsentBytes is how much of what was written the kernel may hold beyond what is
+// under way to the peer: enough to go on with until the loop hears that there is
+// room. A slow reader's unread events belong into the broker's log, once for all.
+const unsentBytes = 16 << 10
+
 // listen opens a non-blocking listener. What is set on it, the sockets that it
 // accepts inherit, so that no connection costs a setsockopt.
 func listen(addr string, reusePort bool) (fd int32, _ net.Addr, err error) {
@@ -71,6 +76,7 @@ func listen(addr string, reusePort bool) (fd int32, _ net.Addr, err error) {
 		{SetSockOpt: socket.SetReuseAddr, Opt: 1},
 		{SetSockOpt: socket.SetNoDelay, Opt: 1},
 		{SetSockOpt: setUserTimeout, Opt: int(userTimeout.Milliseconds())},
+		{SetSockOpt: setUnsentBytes, Opt: unsentBytes},
 	}
 	if reusePort {
 		options = append(options, socket.Option[int]{SetSockOpt: socket.SetReuseport, Opt: 1})

@@ -40,3 +40,6 @@ func accept(listener int32) (fd int32, from peer, err error) {
 	n, sa, err := socket.Accept(int(listener))
 	return int32(n), socketPeer(sa), err
 }
+
+// setUnsentBytes has no portable equal here either: the send buffer is the bound.
+func setUnsentBytes(fd, n int) error { return nil }

@@ -47,3 +47,8 @@ func accept(listener int32) (fd int32, from peer, err error) {
 	}
 	return int32(n), from, nil
 }
+
+// setUnsentBytes bounds what the kernel takes beyond what it can send, in bytes.
+func setUnsentBytes(fd, n int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, n))
+}

@@ -50,6 +50,7 @@ func joined(data string) string {
 // fixture is a whole millrace within the test.
 type fixture struct {
 	t      *testing.T
+	server *server.Server
 	broker *channels.Broker
 	public string // address
 	admin  string // address
@@ -58,11 +59,17 @@ type fixture struct {
 // start runs a millrace until the test ends and then checks that it left no
 // goroutine. Its events carry the ids "e-1", "e-2", ... if history is not 0.
 func start(t *testing.T, cfg server.Config, history int) *fixture {
+	cfg.Listen = "127.0.0.1:0"
+	return startRun(t, cfg, channels.Options{History: history, Epoch: "e"})
+}
+
+// startRun is start with all options.
+func startRun(t *testing.T, cfg server.Config, opts channels.Options) *fixture {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	quiet := slog.New(slog.DiscardHandler)
-	broker := channels.NewBroker(channels.Options{History: history, Epoch: "e"})
-	cfg.Listen, cfg.Logger = "127.0.0.1:0", quiet
+	broker := channels.NewBroker(opts)
+	cfg.Logger = quiet
 	public, err := server.New(cfg, broker)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +87,7 @@ func start(t *testing.T, cfg server.Config, history int) *fixture {
 		public.Close()
 		goleak.VerifyNone(t, leaks)
 	})
-	return &fixture{t, broker, public.Addr().String(), port.Addr().String()}
+	return &fixture{t, public, broker, public.Addr().String(), port.Addr().String()}
 }
 
 // awaitSubscribers waits until the channel has n.

@@ -60,6 +60,38 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
+// Ensure that every client comes back by itself to a server that was drained and
+// started again, when it was told to, and learns what it may have missed.
+func TestRestart(t *testing.T) {
+	for _, subscriber := range subscribers {
+		t.Run(subscriber.name, func(t *testing.T) {
+			const drain = 600 * time.Millisecond // so: back within 200 ms
+			first := startRun(t, server.Config{Listen: "127.0.0.1:0", Drain: drain}, channels.Options{History: 100, Epoch: "first"})
+			events := subscriber.subscribe(t, "http://"+first.public+channel, "message", channels.GapType)
+			first.awaitSubscribers(1)
+			first.publish(channels.Event{Data: []byte("before")})
+			want := func(ev sse.Event) {
+				t.Helper()
+				if got := receive(t, events); got != ev {
+					t.Fatalf("received %+v, want %+v", got, ev)
+				}
+			}
+			want(sse.Event{LastEventID: "first-1", Data: "before"})
+
+			first.server.Drain()
+			second := startRun(t, server.Config{Listen: first.public}, channels.Options{History: 100, Epoch: "second"})
+			if _, err := second.broker.Publish(channel, channels.Event{Data: []byte("meanwhile")}); err != nil {
+				t.Fatal(err)
+			}
+			second.awaitSubscribers(1)
+			second.publish(channels.Event{Data: []byte("after")})
+			want(sse.Event{LastEventID: "second-0", Type: channels.GapType, Data: `{"reason":"restart","oldest":"second-1","head":"second-1"}`})
+			want(sse.Event{LastEventID: "second-1", Data: "meanwhile"})
+			want(sse.Event{LastEventID: "second-2", Data: "after"})
+		})
+	}
+}
+
 // expect receives one event, which must be the n-th of the broker.
 func expect(t *testing.T, events <-chan sse.Event, n int, event, data string) {
 	t.Helper()

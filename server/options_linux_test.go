@@ -1,0 +1,30 @@
+package server
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/channels"
+)
+
+// Ensure that an accepted socket has what the listener was given, without a
+// system call of its own.
+func TestSocketsInheritOptions(t *testing.T) {
+	s, _ := start(t, Config{Loops: 1}, channels.Options{})
+	subscribe(t, s, "/x")
+	fd, _ := s.loops[0].table.next(0, s.loops[0].listener+1)
+	for _, option := range []struct {
+		name   string
+		option int
+		want   int
+	}{
+		{"TCP_NODELAY", unix.TCP_NODELAY, 1},
+		{"TCP_USER_TIMEOUT", unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())},
+		{"TCP_NOTSENT_LOWAT", unix.TCP_NOTSENT_LOWAT, unsentBytes},
+	} {
+		if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, option.option); got != option.want || err != nil {
+			t.Errorf("%s of a stream's socket: %d, %v, want %d", option.name, got, err, option.want)
+		}
+	}
+}
