@@ -11,6 +11,7 @@ import (
 func TestMain(m *testing.M) {
 	parts := Parts()
 	parts["millrace"] = new(MillracePart)
+	parts["resumers"] = Resumers{}
 	ServeParts(parts)
 	os.Exit(m.Run())
 }

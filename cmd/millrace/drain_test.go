@@ -38,7 +38,8 @@ func build(t *testing.T) string {
 	return binary
 }
 
-// launch starts a server with free ports, and kills it when the test ends.
+// launch starts binary, on free ports unless flags say otherwise, and kills it
+// when the test ends.
 func launch(t *testing.T, binary string, flags ...string) *process {
 	t.Helper()
 	return launchCommand(t, binary, "serve", flags...)

@@ -23,6 +23,7 @@ type Event struct {
 type Client struct {
 	Target string // of the request
 	LastID string // what the next stream begins after; "" for its head
+	Source net.IP // to connect from; nil for any
 	conn   net.Conn
 	lines  *bufio.Reader
 }
@@ -31,7 +32,11 @@ type Client struct {
 // its response head. deadline bounds all reading from it.
 func (c *Client) Open(addr string, deadline time.Time) error {
 	c.Close()
-	conn, err := net.Dial("tcp", addr)
+	dialer := net.Dialer{Deadline: deadline}
+	if c.Source != nil {
+		dialer.LocalAddr = &net.TCPAddr{IP: c.Source}
+	}
+	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
 		return err
 	}
