@@ -18,7 +18,7 @@ var longFiles = map[string]string{}
 // reason. To wait for something by sleeping is flaky or slow, and mostly both.
 var sleepers = map[string]string{
 	"bench/measure_test.go":                "measures what happens within a time",
-	"bench/resume_test.go":             "clients stay away for random times",
+	"bench/resume_test.go":                 "clients stay away for random times",
 	"deploy/site_linux_test.go":            "polls for a condition, with a deadline",
 	"internal/backplane/nats/nats_test.go": "polls for a condition, with a deadline",
 	"internal/demo/demo_test.go":           "polls for a condition, with a deadline",
