@@ -12,6 +12,7 @@ func TestMain(m *testing.M) {
 	parts := Parts()
 	parts["millrace"] = new(MillracePart)
 	parts["resumers"] = Resumers{}
+	parts["sleepers"] = new(Sleepers)
 	ServeParts(parts)
 	os.Exit(m.Run())
 }
