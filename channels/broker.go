@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,6 +39,13 @@ type Options struct {
 	// Epoch names this run of the broker in event ids, in letters and digits;
 	// drawn at random when empty.
 	Epoch string
+	// Decode, if set, makes the data of streams of what is published on a channel;
+	// listeners hear that as it is. What it refuses, Publish refuses. It must not
+	// wait, and is safe for concurrent use.
+	Decode func(channel string, data []byte) ([]byte, error)
+	// Undecoded, if set, is told what Decode has refused of a backplane's events.
+	// Streams get these as they are. It must not wait.
+	Undecoded func(channel string, err error)
 	// Backplane links this broker with those of other nodes; nil for a node on
 	// its own.
 	Backplane Backplane
@@ -53,6 +61,7 @@ type Broker struct {
 	idSize    int // length of the longest id line; 0 when events carry none
 	backplane Backplane
 	clock     func() time.Duration
+	undecoded atomic.Uint64 // events of the backplane that Decode has refused
 
 	mu        sync.Mutex
 	epoch     string // "" until a numbering engine has told it
@@ -128,10 +137,15 @@ func (b *Broker) ID(r Receipt) string {
 // on every node. ev.Data is not kept. When a loop is so far behind that memory
 // would grow, Publish waits, at most Options.PublishTimeout, and then returns
 // ErrBusy; other errors wrap ErrName, ErrEventTooLarge, ErrEventData,
-// ErrEventType or ErrEventRetry, or are the backplane's.
+// ErrEventType or ErrEventRetry, or are the backplane's or Options.Decode's.
 func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
 	if err := b.Check(channel, ev); err != nil {
 		return Receipt{}, err
+	}
+	if b.opts.Decode != nil {
+		if _, err := b.opts.Decode(channel, ev.Data); err != nil {
+			return Receipt{}, err
+		}
 	}
 	return b.backplane.Publish(channel, ev)
 }
@@ -154,6 +168,8 @@ func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 
 // deliver is Deliver, with the sequence that an engine has given the event, or 0.
 func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) {
+	said := ev.Data
+	ev.Data = b.decode(channel, said)
 	// All but the id is encoded before the lock is taken; the id comes last.
 	wire := ev.appendFields(make([]byte, 0, ev.fieldsSize()+b.idSize+len("\n")))
 
@@ -170,7 +186,7 @@ func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) 
 	}
 	b.seq = seq
 	b.published++
-	heard := b.tell(c, channel, ev.Data)
+	heard := b.tell(c, channel, said)
 	if c == nil {
 		if b.opts.History == 0 {
 			b.forget(b.seq)
@@ -180,6 +196,22 @@ func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) 
 	}
 	b.post(c, wire)
 	return Receipt{Receivers: c.subscribers + heard, Seq: seq}, nil
+}
+
+// decode returns what streams get of data that was published, on whatever node.
+func (b *Broker) decode(channel string, data []byte) []byte {
+	if b.opts.Decode == nil {
+		return data
+	}
+	decoded, err := b.opts.Decode(channel, data)
+	if err != nil {
+		b.undecoded.Add(1)
+		if b.opts.Undecoded != nil {
+			b.opts.Undecoded(channel, err)
+		}
+		return data
+	}
+	return decoded
 }
 
 // post makes a message with the sequence b.seq of wire, which lacks the id and

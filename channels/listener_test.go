@@ -1,6 +1,8 @@
 package channels
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -61,6 +63,46 @@ type ear struct{ lines *[]string }
 
 func (e ear) Hear(_ Pattern, channel string, data []byte) {
 	*e.lines = append(*e.lines, fmt.Sprintf("%s %s", channel, data))
+}
+
+// Ensure that streams get what is decoded and listeners what was said; that a
+// publisher is refused what cannot be decoded, and that it is not lost when it comes
+// from elsewhere.
+func TestDecode(t *testing.T) {
+	var undecoded, heard []string
+	refused := errors.New("refused")
+	b := NewBroker(Options{
+		Decode: func(channel string, data []byte) ([]byte, error) {
+			if data[0] == 'x' {
+				return nil, refused
+			}
+			return bytes.ToUpper(data), nil
+		},
+		Undecoded: func(channel string, err error) { undecoded = append(undecoded, channel+" "+err.Error()) },
+	})
+	in := NewInbox(func() {})
+	b.Attach(in, nil, []byte("/a"))
+	b.Listen(ear{&heard}, "/a")
+	mustPublish(t, b, "/a", "said", 2)
+	if r, err := b.Publish("/a", Event{Data: []byte("x1")}); r != (Receipt{}) || err != refused {
+		t.Errorf("Publish = %+v, %v, want %v", r, err, refused)
+	}
+	if r, err := b.Deliver("/a", Event{Data: []byte("x2")}); r.Receivers != 2 || err != nil {
+		t.Errorf("Deliver = %+v, %v, want 2 receivers", r, err)
+	}
+	var sent []string
+	for _, m := range in.Take(nil) {
+		sent = append(sent, string(m.Wire))
+	}
+	if want := []string{"data: SAID\n\n", "data: x2\n\n"}; !slices.Equal(sent, want) {
+		t.Errorf("streams got %q, want %q", sent, want)
+	}
+	if want := []string{"/a said", "/a x2"}; !slices.Equal(heard, want) {
+		t.Errorf("listeners heard %q, want %q", heard, want)
+	}
+	if want := []string{"/a refused"}; !slices.Equal(undecoded, want) || b.Figures().Undecoded != 1 {
+		t.Errorf("undecoded: %q, counted %d, want %q", undecoded, b.Figures().Undecoded, want)
+	}
 }
 
 // Ensure that streams and listeners have the same order, whoever publishes.

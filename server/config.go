@@ -58,6 +58,11 @@ type Config struct {
 	AllowOrigins []string
 	// Aliases maps paths to the channels they stand for.
 	Aliases map[string]string
+	// Signed, if set, returns the channel that a signed name stands for, or why it
+	// stands for none. Then /turbo?signed_stream_name= is a stream on that channel,
+	// and channels that do not begin with / are to be had in this way only. It
+	// must not wait, and is safe for concurrent use.
+	Signed func(name []byte) (channel string, err error)
 	// Head bounds a request head.
 	Head httpparse.Limits
 	// LogConnections logs every stream's begin and end.
@@ -111,7 +116,7 @@ func (cfg *Config) check() error {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("%w: alias %q=%q, want a path that begins with /", ErrConfig, path, channel)
 		}
-		if path == healthPath {
+		if path == healthPath || path == signedPath && cfg.Signed != nil {
 			return fmt.Errorf("%w: alias %q=%q: the path is reserved", ErrConfig, path, channel)
 		}
 		if err := channels.CheckName([]byte(channel)); err != nil {

@@ -1,13 +1,11 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/valyala/bytebufferpool"
 
-	"millrace/channels"
 	"millrace/httpparse"
 )
 
@@ -17,9 +15,6 @@ const healthPath = "/healthz"
 // notChannels are paths that browsers and crawlers ask for of their own accord.
 // A stream there would never end and nobody would publish to it.
 var notChannels = map[string]bool{"/favicon.ico": true, "/robots.txt": true}
-
-// maxChannels bounds the channels of one stream.
-const maxChannels = 64
 
 // partialHead is the beginning of a request head whose rest is to come.
 type partialHead = bytebufferpool.ByteBuffer
@@ -113,7 +108,12 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 		return
 	}
 	if err := l.channelsAsked(path, r.Query); err != nil {
-		l.refuse(fd, c, 400, err.Error(), isHead)
+		status := 400
+		if errors.Is(err, errForbidden) {
+			status = 403
+			l.noticeForbidden(fd, err)
+		}
+		l.refuse(fd, c, status, err.Error(), isHead)
 		return
 	}
 	switch {
@@ -148,46 +148,4 @@ func (l *loop) lastEventID(r *httpparse.Request) []byte {
 		}
 	}
 	return nil
-}
-
-// channelsAsked sets l.names to the channels of a request, each once: what the
-// path names or is an alias for, then those of the query.
-func (l *loop) channelsAsked(path, query []byte) error {
-	first := path
-	if channel, ok := l.cfg.Aliases[string(path)]; ok {
-		first = []byte(channel)
-	}
-	l.names = append(l.names[:0], first)
-	if err := channels.CheckName(first); err != nil {
-		return err
-	}
-	for key, value := range httpparse.Params(query) {
-		if string(key) != "channel" {
-			continue
-		}
-		name, err := httpparse.AppendQueryDecoded(nil, value)
-		if err != nil {
-			return err
-		}
-		if err := channels.CheckName(name); err != nil {
-			return err
-		}
-		if containsBytes(l.names, name) {
-			continue
-		}
-		if len(l.names) == maxChannels {
-			return fmt.Errorf("more than %d channels in one stream", maxChannels)
-		}
-		l.names = append(l.names, name)
-	}
-	return nil
-}
-
-func containsBytes(set [][]byte, b []byte) bool {
-	for _, s := range set {
-		if bytes.Equal(s, b) {
-			return true
-		}
-	}
-	return false
 }

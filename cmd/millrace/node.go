@@ -59,13 +59,21 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	broker := channels.NewBroker(channels.Options{
+	signed, err := c.signedNames()
+	if err != nil {
+		return nil, err
+	}
+	options := channels.Options{
 		Backplane:     link,
 		History:       c.History,
 		HistoryTTL:    c.HistoryTTL,
 		MaxKept:       int(c.HistoryBytes),
 		MaxEventBytes: int(c.MaxEventBytes),
-	})
+	}
+	if err := c.decoding(&options, log); err != nil {
+		return nil, err
+	}
+	broker := channels.NewBroker(options)
 	adminConfig := admin.Config{
 		Broker:        broker,
 		Password:      c.AdminPassword,
@@ -103,6 +111,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		Retry:               c.Retry,
 		AllowOrigins:        c.AllowOrigin,
 		Aliases:             aliases,
+		Signed:              signed,
 		Head:                httpparse.Limits{MaxBytes: int(c.MaxHeadBytes), MaxHeaders: c.MaxHeaders},
 		LogConnections:      c.LogConnections,
 		Logger:              log,

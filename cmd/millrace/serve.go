@@ -29,6 +29,10 @@ type serveCommand struct {
 	Backplane     string `group:"Several nodes" placeholder:"URL" help:"What links this node with others, such as redis://127.0.0.1:6379. Others see a command line: set the variable if there is a password. [none]"`
 	ChannelPrefix string `group:"Several nodes" placeholder:"TEXT" help:"What stands before channel names on the backplane, with a colon between: channel_prefix of Rails' cable.yml. [none]"`
 
+	Decode             []string `group:"Rails" placeholder:"PATTERN=FORM" help:"What the payloads of the channels that fit a pattern are: raw, json-string, or turbo for a JSON string of HTML with a <turbo-stream>; repeatable, the first that fits counts. [raw]"`
+	TurboKey           string   `group:"Rails" placeholder:"TEXT" help:"Key of the signed stream names that /turbo?signed_stream_name= takes (config.turbo.signed_stream_verifier_key). Others see a command line: set the variable. [none]"`
+	TurboSecretKeyBase string   `group:"Rails" placeholder:"TEXT" help:"The secret_key_base from which Rails derives that key. Others see a command line: set the variable. [none]"`
+
 	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a silent stream; 0 for no pings. [${default}]"`
 	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
 	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`

@@ -14,7 +14,7 @@ var layers = [][]string{
 	{"internal/ops"},
 	{"server", "bench", "internal/admin", "internal/demo", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
 	{"internal/backplane/link"},
-	{"internal/backplane/follow", "internal/backplane/envelope"},
+	{"internal/backplane/follow", "internal/backplane/envelope", "internal/turbo"},
 	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto", "bench/report"},
 }
 

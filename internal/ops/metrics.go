@@ -44,6 +44,7 @@ var (
 	acceptPauses   = desc("accept_pauses_total", "Times that accepting had to wait for descriptors, memory or the connection limit.")
 
 	eventsPublished = desc("events_published_total", "Events published, on all channels.")
+	undecoded       = desc("events_undecoded_total", "Events of other nodes that were not of the form of their channel and were passed on as they were.")
 	deliveries      = desc("deliveries_total", "Messages written to a stream, whole.")
 	writes          = desc("writes_total", "Writes that carried messages: deliveries by writes are the events per write.")
 	bytesOut        = desc("written_bytes_total", "Bytes written to clients.")
@@ -73,7 +74,7 @@ type collector struct{ cfg *Config }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, connections, maxConnections, accepted, closed, opened, refused, acceptPauses,
-		eventsPublished, deliveries, writes, bytesOut, keepalives, fanout,
+		eventsPublished, undecoded, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
@@ -121,6 +122,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 
 	b := c.cfg.Broker.Figures()
 	counter(eventsPublished, float64(b.Published))
+	counter(undecoded, float64(b.Undecoded))
 	gauge(channelCount, float64(b.Channels))
 	gauge(history, float64(b.Kept))
 	gauge(maxHistory, float64(b.MaxKept))

@@ -1,0 +1,90 @@
+package turbo
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"millrace/channels"
+)
+
+// ErrForm is wrapped by every refusal to decode a payload.
+var ErrForm = errors.New("not of the form that its channel has")
+
+// Form is how what is published on a channel becomes the data of an event.
+type Form string
+
+const (
+	// Raw data is what has been published.
+	Raw Form = "raw"
+	// JSONString data is what a JSON string stands for: what Action Cable makes of
+	// a text that is broadcast.
+	JSONString Form = "json-string"
+	// Turbo data is that too, and has a <turbo-stream> in it.
+	Turbo Form = "turbo"
+)
+
+// Decode returns the data of an event of which payload was published. It may be
+// payload itself.
+func (f Form) Decode(payload []byte) ([]byte, error) {
+	if f == Raw {
+		return payload, nil
+	}
+	data, err := decodeString(payload)
+	if err != nil {
+		return nil, fmt.Errorf("%w: want %s, a JSON string: %w", ErrForm, f, err)
+	}
+	if f == Turbo && !bytes.Contains(data, []byte("<turbo-stream")) {
+		return nil, fmt.Errorf("%w: want turbo, HTML with a <turbo-stream> as a JSON string: %.32q has none", ErrForm, data)
+	}
+	return data, nil
+}
+
+// decodeString returns what a JSON string stands for.
+func decodeString(text []byte) ([]byte, error) {
+	if text = bytes.TrimLeft(text, " \t\r\n"); len(text) == 0 || text[0] != '"' {
+		return nil, fmt.Errorf("it begins %.16q", text)
+	}
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, err
+	}
+	return []byte(s), nil
+}
+
+// Forms are those of channels: the first whose pattern fits, or else Raw.
+type Forms []route
+
+// route is the form of the channels whose names fit a pattern.
+type route struct {
+	pattern channels.Pattern
+	form    Form
+}
+
+// ParseForms reads forms, each as PATTERN=FORM.
+func ParseForms(texts []string) (forms Forms, err error) {
+	for _, text := range texts {
+		i := strings.LastIndexByte(text, '=') // a pattern may have one
+		if i <= 0 {
+			return nil, fmt.Errorf("%q, want PATTERN=FORM such as '/turbo/*=turbo'", text)
+		}
+		form := Form(text[i+1:])
+		if form != Raw && form != JSONString && form != Turbo {
+			return nil, fmt.Errorf("%q: the form %q, want %s, %s or %s", text, form, Raw, JSONString, Turbo)
+		}
+		forms = append(forms, route{channels.Pattern(text[:i]), form})
+	}
+	return forms, nil
+}
+
+// Decode decodes a payload by the form of its channel.
+func (f Forms) Decode(channel string, payload []byte) ([]byte, error) {
+	for _, r := range f {
+		if r.pattern.Match(channel) {
+			return r.form.Decode(payload)
+		}
+	}
+	return payload, nil
+}

@@ -1,0 +1,77 @@
+package turbo
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestForms(t *testing.T) {
+	forms, err := ParseForms([]string{"/json/*=json-string", "/turbo/raw=raw", "/turbo/*=turbo", "a=b=raw"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const action = `<turbo-stream action=\"append\" target=\"list\">\u003ctemplate\u003e\r\nGrüße \ud83c\udf0d\u003c/template\u003e</turbo-stream>`
+	for _, tt := range []struct{ channel, payload, want string }{
+		{"/other", `"x"`, `"x"`},
+		{"/json/1", `"x\ny"`, "x\ny"},
+		{"/json/1", " \"x\"\n", "x"},
+		{"/json/1", `""`, ""},
+		{"/json/1", `{"a":1}`, "refused"},
+		{"/json/1", `null`, "refused"},
+		{"/json/1", `"x`, "refused"},
+		{"/json/1", `"x" y`, "refused"},
+		{"/json/1", ``, "refused"},
+		{"/turbo/1", `"` + action + `"`, "<turbo-stream action=\"append\" target=\"list\"><template>\r\nGrüße \U0001f30d</template></turbo-stream>"},
+		{"/turbo/1", `"x"`, "refused"},
+		{"/turbo/1", `<turbo-stream>`, "refused"},
+		{"/turbo/raw", `x`, "x"},
+		{"a=b", `x`, "x"},
+	} {
+		got, err := forms.Decode(tt.channel, []byte(tt.payload))
+		if err != nil && errors.Is(err, ErrForm) {
+			got = []byte("refused")
+		}
+		if string(got) != tt.want {
+			t.Errorf("Decode(%q, %q) = %q, %v, want %q", tt.channel, tt.payload, got, err, tt.want)
+		}
+	}
+}
+
+func TestParseForms(t *testing.T) {
+	for text, want := range map[string]string{
+		"":        `"", want PATTERN=FORM such as '/turbo/*=turbo'`,
+		"=raw":    `"=raw", want PATTERN=FORM such as '/turbo/*=turbo'`,
+		"*":       `"*", want PATTERN=FORM such as '/turbo/*=turbo'`,
+		"*=":      `"*=": the form "", want raw, json-string or turbo`,
+		"*=Turbo": `"*=Turbo": the form "Turbo", want raw, json-string or turbo`,
+	} {
+		if _, err := ParseForms([]string{"*=raw", text}); err == nil || err.Error() != want {
+			t.Errorf("ParseForms(%q): %v, want %s", text, err, want)
+		}
+	}
+}
+
+// Ensure that decoded data is text, no longer than the payload, and what JSON means.
+func FuzzDecode(f *testing.F) {
+	for _, payload := range []string{`"x"`, `"\u003c\ud83c\udf0d\n"`, `"\ud83c"`, `null`, `"\u0000"`, `"`} {
+		f.Add([]byte(payload))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if !utf8.Valid(payload) {
+			return // refused before
+		}
+		data, err := JSONString.Decode(payload)
+		if err != nil {
+			return
+		}
+		var want string
+		if err := json.Unmarshal(payload, &want); err != nil || string(data) != want {
+			t.Errorf("Decode(%q) = %q, want %q, %v", payload, data, want, err)
+		}
+		if len(data) > len(payload) || !utf8.Valid(data) {
+			t.Errorf("Decode(%q) = %q, too long or no text", payload, data)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"millrace/channels"
+)
+
+// Ensure that signed names, and they only, open the channels that do not begin with
+// /, and that a refusal says why.
+func TestSignedNames(t *testing.T) {
+	var log bytes.Buffer
+	cfg := Config{
+		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+		Aliases: map[string]string{"/alias": "by alias"},
+		Signed: func(name []byte) (string, error) {
+			channel, ok := strings.CutPrefix(string(name), "signed ")
+			if !ok {
+				return "", errors.New("bad signature")
+			}
+			return channel, nil
+		},
+	}
+	s, b := start(t, cfg, channels.Options{})
+	for _, tt := range []struct{ target, status, names string }{
+		{"/turbo?signed_stream_name=signed%20room", "200", "room"},
+		{"/turbo?signed_stream_name=signed+a&channel=/c&signed_stream_name=signed%20b&signed_stream_name=signed+a", "200", "a /c b"},
+		{"/turbo?signed_stream_name=room", "403", "forbidden: signed_stream_name: bad signature"},
+		{"/turbo?signed_stream_name=signed+a&signed_stream_name=b", "403", "forbidden: signed_stream_name: bad signature"},
+		{"/turbo?signed_stream_name=signed+a&channel=b", "403", `forbidden: the channel "b" does not begin with /, so it takes a signed name: /turbo?signed_stream_name=`},
+		{"/x?channel=room", "403", `forbidden: the channel "room" does not begin with /, so it takes a signed name: /turbo?signed_stream_name=`},
+		{"/x?signed_stream_name=room&channel=/y", "200", "/x /y"},
+		{"/alias", "200", "by alias"},
+		{"/turbo", "400", "/turbo without the parameter signed_stream_name"},
+		{"/turbo?signed_stream_name=signed+", "400", "bad channel name: it is empty, want 1 to 255 bytes"},
+		{"/turbo?signed_stream_name=%zz", "400", ""},
+	} {
+		c := dial(t, s)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", tt.target)
+		r := bufio.NewReader(c)
+		line, err := r.ReadString('\n')
+		if err != nil || strings.Fields(line)[1] != tt.status {
+			t.Errorf("GET %s: %q, %v, want %s", tt.target, line, err, tt.status)
+			continue
+		}
+		if tt.status != "200" {
+			body, _ := io.ReadAll(r)
+			if !strings.HasSuffix(string(body), tt.names+"\n") {
+				t.Errorf("GET %s: %q, want %q", tt.target, body, tt.names)
+			}
+			continue
+		}
+		want := sorted(strings.Split(tt.names, " "))
+		if tt.names == "by alias" {
+			want = []string{tt.names}
+		}
+		eventually(t, tt.target, func() bool { return fmt.Sprint(b.Channels()) == fmt.Sprint(want) })
+		c.Close()
+		eventually(t, "the end of "+tt.target, func() bool { return len(b.Channels()) == 0 })
+	}
+	s.Close()
+	if n := s.Stats().RefusedBy[403]; n != 4 {
+		t.Errorf("%d refused with 403, want 4", n)
+	}
+	if !strings.Contains(log.String(), `msg="a stream was refused" peer=127.0.0.1:`) ||
+		!strings.Contains(log.String(), `reason="forbidden: signed_stream_name: bad signature"`) {
+		t.Errorf("logged %s", log.String())
+	}
+}
+
+// Ensure that without Config.Signed the path of signed names is a channel like any.
+func TestTurboIsAChannel(t *testing.T) {
+	s, b := start(t, Config{}, channels.Options{})
+	subscribe(t, s, "/turbo?channel=room&signed_stream_name=x")
+	if got := fmt.Sprint(b.Channels()); got != "[/turbo room]" {
+		t.Errorf("channels %s, want /turbo and room", got)
+	}
+}
