@@ -168,10 +168,8 @@ func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 
 // deliver is Deliver, with the sequence that an engine has given the event, or 0.
 func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) {
-	said := ev.Data
-	ev.Data = b.decode(channel, said)
 	// All but the id is encoded before the lock is taken; the id comes last.
-	wire := ev.appendFields(make([]byte, 0, ev.fieldsSize()+b.idSize+len("\n")))
+	wire := b.fields(channel, ev)
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -186,7 +184,7 @@ func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) 
 	}
 	b.seq = seq
 	b.published++
-	heard := b.tell(c, channel, said)
+	heard := b.tell(c, channel, ev.Data)
 	if c == nil {
 		if b.opts.History == 0 {
 			b.forget(b.seq)
@@ -196,6 +194,13 @@ func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) 
 	}
 	b.post(c, wire)
 	return Receipt{Receivers: c.subscribers + heard, Seq: seq}, nil
+}
+
+// fields returns the wire form of ev, decoded, with room for the id and the blank
+// line, which it lacks.
+func (b *Broker) fields(channel string, ev Event) []byte {
+	ev.Data = b.decode(channel, ev.Data)
+	return ev.appendFields(make([]byte, 0, ev.fieldsSize()+b.idSize+len("\n")))
 }
 
 // decode returns what streams get of data that was published, on whatever node.

@@ -53,7 +53,7 @@ func (b *Broker) Advance(seq uint64) {
 func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) {
 	wires := make([][]byte, len(kept))
 	for i, k := range kept {
-		wires[i] = k.Event.appendFields(make([]byte, 0, k.Event.fieldsSize()+b.idSize+len("\n")))
+		wires[i] = b.fields(channel, k.Event)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

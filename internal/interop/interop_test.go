@@ -93,6 +93,12 @@ func startRun(t *testing.T, cfg server.Config, opts channels.Options) *fixture {
 // awaitSubscribers waits until the channel has n.
 func (f *fixture) awaitSubscribers(n int) {
 	f.t.Helper()
+	f.awaitSubscribersOf(channel, n)
+}
+
+// awaitSubscribersOf is awaitSubscribers of any channel.
+func (f *fixture) awaitSubscribersOf(channel string, n int) {
+	f.t.Helper()
 	for deadline := time.Now().Add(patience); f.broker.Subscribers(channel) != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			f.t.Fatalf("%d subscribers, want %d", f.broker.Subscribers(channel), n)
