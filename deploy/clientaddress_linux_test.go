@@ -40,7 +40,8 @@ func TestClientAddress(t *testing.T) {
 					TrustedProxies:      []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 					MaxConnectionsPerIP: most,
 				})
-				s := newSite(t, p, m.address, m.address+" check\n", m.address+" check inter 100ms "+send+"\n")
+				s := newSite(t, p, m.address, m.address+" check\n", m.address+" check inter 100ms "+send+"\n",
+					"timeout connect 5s", "timeout connect 5s\n\ttimeout check 60s") // or it is 100 ms, too
 				for _, from := range []string{"127.77.0.1", "127.77.0.2", "127.77.0.3"} {
 					client := s.clientFrom(from)
 					for range most {

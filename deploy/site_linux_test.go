@@ -33,7 +33,7 @@ import (
 )
 
 // patience bounds every wait; none lasts that long unless something is broken.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

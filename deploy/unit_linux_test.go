@@ -155,10 +155,11 @@ func traceMillrace(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	trace := filepath.Join(dir, "trace")
+	program := buildAsContainer(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	// -D: the process that is started is millrace, and gets the signal.
-	cmd := exec.CommandContext(ctx, testenv.Need(t, "strace"), "-D", "-f", "-q", "-o", trace, buildAsContainer(t), "serve")
+	cmd := exec.CommandContext(ctx, testenv.Need(t, "strace"), "-D", "-f", "-q", "-o", trace, program, "serve")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "nobody"), "WATCHDOG_USEC=60000000")
 	cmd.Env = append(cmd.Env, shippedSettings(t)...)
 	cmd.Env = append(cmd.Env, "MILLRACE_LISTEN=127.0.0.1:0", "MILLRACE_ADMIN=127.0.0.1:0", "MILLRACE_OPS=127.0.0.1:0",
@@ -245,9 +246,10 @@ func shippedSettings(t *testing.T) (settings []string) {
 // Ensure that every variable of the settings file is one of a flag, and that
 // those behind a mark show the default.
 func TestSettings(t *testing.T) {
+	program := buildAsContainer(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	help, err := exec.CommandContext(ctx, buildAsContainer(t), "serve", "--help").Output()
+	help, err := exec.CommandContext(ctx, program, "serve", "--help").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
