@@ -49,8 +49,9 @@ func (b *Broker) Advance(seq uint64) {
 }
 
 // Fill sets the history of a channel up to the place of Advance, in order. What was
-// published up to evicted may not be in it.
-func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) {
+// published up to evicted may not be in it. It returns false, having done nothing,
+// when there is no such channel: nobody subscribes to it any more.
+func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
 	wires := make([][]byte, len(kept))
 	for i, k := range kept {
 		wires[i] = b.fields(channel, k.Event)
@@ -59,13 +60,14 @@ func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) {
 	defer b.mu.Unlock()
 	c := b.channels[channel]
 	if c == nil {
-		return // nobody wants it any more
+		return false
 	}
 	b.clear(c)
 	c.evicted = evicted
 	for i, k := range kept {
 		b.keep(b.message(c, wires[i], k.Seq, k.Age))
 	}
+	return true
 }
 
 // DeliverAt is Deliver for an event that has the number seq. One that is not above

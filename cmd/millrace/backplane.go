@@ -19,6 +19,12 @@ type backplane interface {
 	Close() error
 }
 
+// engineHistory tells whether the engine keeps the history.
+func (c *serveCommand) engineHistory() bool {
+	u, err := url.Parse(c.Backplane)
+	return err == nil && u.Query().Has("history")
+}
+
 // openBackplane returns the backplane that --backplane names, nil for none. It
 // has connected to nothing.
 func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
@@ -32,10 +38,13 @@ func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
 	if err != nil { // which may quote a password
 		return nil, fmt.Errorf("%w: --backplane: not a URL, want one such as redis://127.0.0.1:6379", errUsage)
 	}
+	if c.engineHistory() && c.History == 0 {
+		return nil, fmt.Errorf("%w: --history: 0 with a --backplane that keeps history, want 1 or more", errUsage)
+	}
 	var b backplane
 	switch u.Scheme {
 	case "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
-		b, err = redis.Open(u, redis.Options{Prefix: c.ChannelPrefix, Logger: log})
+		b, err = redis.Open(u, redis.Options{Prefix: c.ChannelPrefix, History: c.History, HistoryTTL: c.HistoryTTL, Logger: log})
 	case "nats", "tls":
 		b, err = nats.Open(u, nats.Options{Prefix: c.ChannelPrefix, Logger: log})
 	case "postgres", "postgresql":

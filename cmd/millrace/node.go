@@ -65,6 +65,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 	}
 	options := channels.Options{
 		Backplane:     link,
+		Numbered:      c.engineHistory(),
 		History:       c.History,
 		HistoryTTL:    c.HistoryTTL,
 		MaxKept:       int(c.HistoryBytes),

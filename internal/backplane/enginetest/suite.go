@@ -157,27 +157,25 @@ func (f *fleet) finish(complete bool) {
 			first[i] = append(first[i], int32(len(accepted)+1))
 		}
 	}
-	begun := time.Now()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	for missing := len(f.streams); missing > 0; <-ticker.C {
-		if time.Since(begun) > patience {
-			f.t.Fatalf("%d of %d streams have not got what was published in the last %v", missing, len(f.streams), patience)
-		}
+	f.await(first, func() {
 		for _, p := range f.publishers {
 			for channel := range f.names {
 				p.publish(f.t.Context(), channel)
 			}
 		}
-		missing = 0
-		for _, s := range f.streams {
-			for _, p := range f.publishers {
-				if !s.has(p.id, first[p.id]) {
-					missing++
-					break
+	})
+	if complete {
+		last := make([][]int32, len(f.publishers))
+		for i, p := range f.publishers {
+			for _, accepted := range p.accepted {
+				number := len(accepted)
+				for number > 0 && !accepted[number-1] {
+					number--
 				}
+				last[i] = append(last[i], int32(number))
 			}
 		}
+		f.await(last, func() {})
 	}
 	f.stopListening()
 	gaps, got := 0, 0
@@ -210,6 +208,30 @@ func (f *fleet) finish(complete bool) {
 		}
 	}
 	f.t.Logf("%d streams, %d messages accepted, %d not, %d events received, %d of them gaps", len(f.streams), accepted, refused, got, gaps)
+}
+
+// await waits until every stream has a message that is not older than those that
+// numbers has by publisher and channel, and calls meanwhile now and then.
+func (f *fleet) await(numbers [][]int32, meanwhile func()) {
+	f.t.Helper()
+	begun := time.Now()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for missing := len(f.streams); missing > 0; <-ticker.C {
+		if time.Since(begun) > patience {
+			f.t.Fatalf("%d of %d streams have not got what was published in the last %v", missing, len(f.streams), patience)
+		}
+		meanwhile()
+		missing = 0
+		for _, s := range f.streams {
+			for _, p := range f.publishers {
+				if !s.has(p.id, numbers[p.id]) {
+					missing++
+					break
+				}
+			}
+		}
+	}
 }
 
 // pause lets things go on for a while.

@@ -190,15 +190,29 @@ func (s *Set) Regain(channel string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.channels[channel]
-	s.asked--
 	if !e.held {
-		e.state = stateWanted
-		s.want(channel)
+		s.again(channel)
 		return false
 	}
+	s.asked--
 	e.state, e.since, e.held = stateReady, 0, false
 	s.signal()
 	return true
+}
+
+// Again has a channel that was asked for asked for anew, since what the engine has
+// said is of no use.
+func (s *Set) Again(channel string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again(channel)
+}
+
+// again is Again with mu held.
+func (s *Set) again(channel string) {
+	s.asked--
+	s.channels[channel].state = stateWanted
+	s.want(channel)
 }
 
 // Len returns the number of channels in the set.

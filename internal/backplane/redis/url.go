@@ -21,62 +21,85 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 func init() { redis.SetLogger(quiet{}) }
 
-// newClient returns a client for u, which has not connected yet:
+// server is what a URL asks for.
+type server struct {
+	client   redis.UniversalClient // which has not connected yet
+	database int
+	history  bool
+}
+
+// parseURL takes apart
 //
 //	redis://user:password@host:port/db          one server
 //	redis+sentinel://host:port/db?master_name=  the master that sentinels name
 //	redis+cluster://host:port                   a cluster
 //
-// and the same with rediss for TLS. More addresses are given by addr= options; the
-// other options are those of go-redis's ParseURL and its relatives. Nothing is
-// sent twice by itself: a message could come twice.
-func newClient(u *url.URL) (redis.UniversalClient, error) {
-	plain := *u
+// and the same with rediss for TLS. More addresses are given by addr= options;
+// history=streams has history kept; the other options are those of go-redis's
+// ParseURL and its relatives. Nothing is sent twice by itself, unless max_retries
+// says so: a message could come twice.
+func parseURL(u *url.URL) (server, error) {
 	scheme, form, _ := strings.Cut(u.Scheme, "+")
-	plain.Scheme = scheme
 	if scheme != "redis" && scheme != "rediss" || form != "" && form != "sentinel" && form != "cluster" {
-		return nil, fmt.Errorf("%w: the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster", ErrURL, u.Scheme)
+		return server{}, fmt.Errorf("%w: the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster", ErrURL, u.Scheme)
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("%w: %q has no host, want %s://HOST:PORT", ErrURL, u.Redacted(), u.Scheme)
+		return server{}, fmt.Errorf("%w: %q has no host, want %s://HOST:PORT", ErrURL, u.Redacted(), u.Scheme)
 	}
-	no := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	never := func(retries *int) {
-		if !u.Query().Has("max_retries") {
-			*retries = -1
-		}
+	query := u.Query()
+	history, keeps := query.Get("history"), query.Has("history")
+	if keeps && history != "streams" {
+		return server{}, fmt.Errorf("%w: history=%q, want streams, or none", ErrURL, history)
 	}
-	switch form {
-	case "sentinel":
-		o, err := redis.ParseFailoverURL(plain.String())
-		if err == nil && o.MasterName == "" {
-			err = errors.New("master_name is missing")
-		}
-		if err != nil {
-			return nil, urlError(u, err)
-		}
-		never(&o.MaxRetries)
-		o.ContextTimeoutEnabled, o.OnConnect = true, onConnect
-		return redis.NewFailoverClient(o), nil
-	case "cluster":
-		o, err := redis.ParseClusterURL(plain.String())
-		if err != nil {
-			return nil, urlError(u, err)
-		}
-		never(&o.MaxRetries)
-		o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
-		return redis.NewClusterClient(o), nil
-	}
-	o, err := redis.ParseURL(plain.String())
+	retries := query.Has("max_retries")
+	query.Del("history")
+	plain := *u
+	plain.Scheme, plain.RawQuery = scheme, query.Encode()
+	s, err := newClient(form, plain.String(), retries)
 	if err != nil {
-		return nil, urlError(u, err)
+		return server{}, fmt.Errorf("%w: %q: %s", ErrURL, u.Redacted(), strings.TrimPrefix(err.Error(), "redis: "))
 	}
-	never(&o.MaxRetries)
-	o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
-	return redis.NewClient(o), nil
+	s.history = keeps
+	return s, nil
 }
 
-// urlError says what is wrong with u, without its password.
-func urlError(u *url.URL, err error) error {
-	return fmt.Errorf("%w: %q: %s", ErrURL, u.Redacted(), strings.TrimPrefix(err.Error(), "redis: "))
+// newClient returns a client of a form for a URL of go-redis, which may say how often
+// a command is tried again.
+func newClient(form, address string, retries bool) (server, error) {
+	const never = -1
+	no := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	switch form {
+	case "sentinel":
+		o, err := redis.ParseFailoverURL(address)
+		if err != nil {
+			return server{}, err
+		}
+		if o.MasterName == "" {
+			return server{}, errors.New("master_name is missing")
+		}
+		if !retries {
+			o.MaxRetries = never
+		}
+		o.ContextTimeoutEnabled, o.OnConnect = true, onConnect
+		return server{client: redis.NewFailoverClient(o), database: o.DB}, nil
+	case "cluster":
+		o, err := redis.ParseClusterURL(address)
+		if err != nil {
+			return server{}, err
+		}
+		if !retries {
+			o.MaxRetries = never
+		}
+		o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
+		return server{client: redis.NewClusterClient(o)}, nil
+	}
+	o, err := redis.ParseURL(address)
+	if err != nil {
+		return server{}, err
+	}
+	if !retries {
+		o.MaxRetries = never
+	}
+	o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
+	return server{client: redis.NewClient(o), database: o.DB}, nil
 }

@@ -1,0 +1,225 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"millrace/channels"
+)
+
+// history keeps messages in the server. All keys have one hash tag, so that a script
+// may use several of them in a cluster too, and there is one order.
+//
+// A hash, the clock, has the epoch and the number of the newest message of all. The
+// numbers are even, as channels.Kept asks for, and microseconds since 1970 unless
+// that would not be more than the one before. So they go on growing even when the
+// newest are lost, by a failover or with everything else.
+//
+// Each channel has a stream, where a message is the entry <number>-0, and is
+// announced on a pub/sub channel of the stream's name.
+type history struct {
+	clock, streams string // names; that of a stream is behind the second
+	fence          string // of this node, see snapshot
+	count          int    // messages of a channel
+	ttl            time.Duration
+}
+
+const (
+	// spare is how much longer than its messages a stream lives: a client whose last
+	// event id is that old can be told that it has missed nothing.
+	spare = time.Hour
+	// fillBytes bounds what is read of one stream at once.
+	fillBytes = 4 << 20
+)
+
+func newHistory(prefix string, database int, o Options) *history {
+	base := fmt.Sprintf("%s{millrace:%d}:", prefix, database) // pub/sub knows no databases
+	return &history{
+		clock: base + "clock", streams: base + "stream:", fence: base + "node:" + rand.Text()[:12],
+		count: o.History, ttl: o.HistoryTTL,
+	}
+}
+
+// epochLua sets epoch and seq from the clock in KEYS[1]; a new epoch is ARGV[1].
+const epochLua = `
+local clock = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
+local epoch, seq = clock[1], tonumber(clock[2] or '0')
+if not epoch then
+	epoch = ARGV[1]
+	redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0')
+end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+`
+
+// addScript appends the message ARGV[4] to the stream KEYS[2], of which it keeps
+// about ARGV[2] messages for ARGV[3] milliseconds (0 for ever), and announces it.
+var addScript = redis.NewScript(epochLua + `
+seq = math.max(seq + 2, now - now % 2)
+local id = string.format('%.0f', seq)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], id .. '-0', 'm', ARGV[4])
+redis.call('HSET', KEYS[1], 'seq', id)
+if ARGV[3] ~= '0' then
+	redis.call('PEXPIRE', KEYS[2], ARGV[3])
+end
+redis.call('PUBLISH', KEYS[2], epoch .. ' ' .. id .. ' ' .. ARGV[4])
+return {epoch, id}
+`)
+
+// snapshotScript returns the epoch, the number of the newest message of all, the time,
+// and of each other key the newest messages, at most ARGV[3] and ARGV[4] bytes, that
+// have at least the number ARGV[2]: whether that is not all, and then number and
+// message in turn, the newest first. It publishes to ARGV[5] at that place in the
+// order.
+var snapshotScript = redis.NewScript(epochLua + `
+local reply = {epoch, string.format('%.0f', seq), string.format('%.0f', now)}
+for i = 2, #KEYS do
+	local left, size, to, more = tonumber(ARGV[3]), 0, '+', '0'
+	local list = {}
+	while true do
+		local page = redis.call('XREVRANGE', KEYS[i], to, ARGV[2], 'COUNT', math.min(left, 32))
+		local id
+		for _, entry in ipairs(page) do
+			id = string.match(entry[1], '^%d+')
+			list[#list + 1] = id
+			list[#list + 1] = entry[2][2]
+			size = size + #entry[2][2]
+		end
+		left = left - #page
+		if #page == 0 then break end
+		if left == 0 or size > tonumber(ARGV[4]) then
+			more = '1'
+			break
+		end
+		to = string.format('%.0f', tonumber(id) - 1)
+	end
+	table.insert(list, 1, more)
+	reply[#reply + 1] = list
+end
+redis.call('PUBLISH', ARGV[5], '')
+return reply
+`)
+
+// add publishes a message.
+func (h *history) add(ctx context.Context, client redis.Scripter, channel string, payload []byte) (epoch string, seq uint64, err error) {
+	var lives time.Duration
+	if h.ttl > 0 {
+		lives = h.ttl + spare
+	}
+	reply, err := addScript.Run(ctx, client, []string{h.clock, h.streams + channel},
+		channels.NewEpoch(), h.count, lives.Milliseconds(), payload).StringSlice()
+	if err != nil {
+		return "", 0, err
+	}
+	if len(reply) != 2 {
+		return "", 0, fmt.Errorf("%w: %q to a publisher", errReply, reply)
+	}
+	seq, err = strconv.ParseUint(reply[1], 10, 64)
+	return reply[0], seq, err
+}
+
+var errReply = errors.New("unexpected reply")
+
+// snapshot is the history of channels at a place in the order of all messages. The
+// server announces it on the fence at that place, among what it announces live: what
+// comes before the fence is in the snapshot, and what comes behind it is not.
+type snapshot struct {
+	epoch    string
+	seq      uint64 // up to which
+	channels []string
+	logs     []kept // of each
+}
+
+// kept is what there is of one channel.
+type kept struct {
+	entries []entry // oldest first
+	evicted uint64  // up to which something may be missing
+}
+
+type entry struct {
+	channel string
+	seq     uint64
+	payload string
+	age     time.Duration
+}
+
+// snapshot returns the messages of channels after the number since.
+func (h *history) snapshot(ctx context.Context, client redis.Scripter, since uint64, names []string) (snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	keys := []string{h.clock}
+	for _, channel := range names {
+		keys = append(keys, h.streams+channel)
+	}
+	reply, err := snapshotScript.Run(ctx, client, keys, channels.NewEpoch(), since+1, h.count, fillBytes, h.fence).Slice()
+	if err != nil {
+		return snapshot{}, err
+	}
+	s := snapshot{channels: names}
+	var now uint64
+	if len(reply) != 3+len(names) {
+		return s, fmt.Errorf("%w: %d parts in a snapshot of %d channels", errReply, len(reply), len(names))
+	}
+	s.epoch, _ = reply[0].(string)
+	for i, number := range []*uint64{&s.seq, &now} {
+		text, _ := reply[1+i].(string)
+		if *number, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return s, fmt.Errorf("%w: %w", errReply, err)
+		}
+	}
+	for i, channel := range names {
+		log, err := h.log(channel, now, reply[3+i])
+		if err != nil {
+			return s, err
+		}
+		s.logs = append(s.logs, log)
+	}
+	return s, nil
+}
+
+// log reads the part of a snapshot that is about one channel.
+func (h *history) log(channel string, now uint64, part any) (k kept, err error) {
+	list, _ := part.([]any)
+	if len(list)%2 != 1 {
+		return k, fmt.Errorf("%w: %d elements for a stream", errReply, len(list))
+	}
+	for i := len(list) - 2; i > 0; i -= 2 {
+		e := entry{channel: channel}
+		number, _ := list[i].(string)
+		e.payload, _ = list[i+1].(string)
+		if e.seq, err = strconv.ParseUint(number, 10, 64); err != nil {
+			return k, fmt.Errorf("%w: %w", errReply, err)
+		}
+		e.age = time.Duration(now-min(e.seq, now)) * time.Microsecond
+		if h.ttl > 0 && e.age > h.ttl {
+			k.evicted = e.seq
+			continue
+		}
+		k.entries = append(k.entries, e)
+	}
+	switch {
+	case len(list) == 1 && h.ttl > 0: // the stream may be gone
+		k.evicted = now - uint64((h.ttl + spare).Microseconds())
+	case list[0] == "1" && len(k.entries) > 0:
+		k.evicted = max(k.evicted, k.entries[0].seq-1)
+	}
+	return k, nil
+}
+
+// parseAnnouncement takes apart what addScript publishes.
+func parseAnnouncement(text string) (epoch string, seq uint64, payload string, err error) {
+	epoch, rest, _ := strings.Cut(text, " ")
+	number, payload, ok := strings.Cut(rest, " ")
+	seq, err = strconv.ParseUint(number, 10, 64)
+	if err != nil || !ok {
+		return "", 0, "", fmt.Errorf("%w: the announcement %.64q", errReply, text)
+	}
+	return epoch, seq, payload, nil
+}
