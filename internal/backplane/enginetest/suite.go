@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -35,11 +36,15 @@ type Suite struct {
 	Args []string
 }
 
+// Full names the environment variable that asks for ten times the streams, and five
+// times the disturbances: some two minutes.
+const Full = "MILLRACE_TEST_FULL"
+
 // Run runs the suite. The engine has to be stopped.
 func Run(t *testing.T, s Suite) {
-	streams, cycles := 3000, 20
-	if testing.Short() || raceEnabled {
-		streams, cycles = 300, 4
+	streams, cycles := 300, 4
+	if os.Getenv(Full) != "" {
+		streams, cycles = 3000, 20
 	}
 	program := Build(t)
 	for _, scenario := range []struct {
