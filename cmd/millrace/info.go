@@ -1,38 +1,79 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
+	"millrace/channels"
 	"millrace/server"
 )
 
-// infoSection returns the section of INFO that has the figures of the public
-// port, in the form that admin.Config.Info asks for.
-func infoSection(stats func() server.Stats) func(dst []byte, section string) []byte {
-	return func(dst []byte, section string) []byte {
-		if section != "" && section != "millrace" {
-			return dst
-		}
-		return appendStats(append(dst, "# Millrace\r\n"...), stats())
-	}
+// figure is a line of INFO.
+type figure struct {
+	name  string
+	value any
 }
 
-// appendStats appends s as lines of "name:value".
-func appendStats(dst []byte, s server.Stats) []byte {
+// infoSections are the sections of INFO that have the figures of a node, those that
+// /metrics of the ops port has.
+var infoSections = []struct {
+	name    string
+	figures func(server.Stats, channels.Figures) []figure
+}{
+	{"Millrace", streamFigures},
+	{"Channels", func(_ server.Stats, b channels.Figures) []figure {
+		return []figure{
+			{"channels", b.Channels},
+			{"events_published", b.Published},
+			{"events_undecoded", b.Undecoded},
+			{"history_bytes", b.Kept},
+			{"history_bytes_max", b.MaxKept},
+		}
+	}},
+	{"Latency", func(s server.Stats, _ channels.Figures) []figure {
+		return []figure{
+			{"fanouts", s.Fanout.Count()},
+			{"fanout_p50_usec", s.Fanout.Quantile(0.5).Microseconds()},
+			{"fanout_p99_usec", s.Fanout.Quantile(0.99).Microseconds()},
+			{"loop_turn_p50_usec", s.Turn.Quantile(0.5).Microseconds()},
+			{"loop_turn_p99_usec", s.Turn.Quantile(0.99).Microseconds()},
+		}
+	}},
+}
+
+// appendInfo appends a section of INFO, in the form that admin.Config.Info asks for.
+func (n *node) appendInfo(dst []byte, section string) []byte {
+	from := len(dst)
+	for _, s := range infoSections {
+		if section != "" && section != strings.ToLower(s.name) {
+			continue
+		}
+		if len(dst) > from {
+			dst = append(dst, "\r\n"...)
+		}
+		dst = fmt.Appendf(dst, "# %s\r\n", s.name)
+		for _, f := range s.figures(n.public.Stats(), n.broker.Figures()) {
+			dst = fmt.Appendf(dst, "%s:%v\r\n", f.name, f.value)
+		}
+	}
+	return dst
+}
+
+func streamFigures(s server.Stats, _ channels.Figures) []figure {
 	eventsPerWrite := 0.0
 	if s.Writes > 0 {
 		eventsPerWrite = float64(s.Deliveries) / float64(s.Writes)
 	}
-	for _, line := range []struct {
-		name  string
-		value any
-	}{
+	figures := []figure{
 		{"connections", s.Connections},
+		{"connections_closing", s.Lingering},
 		{"streams", s.Streams},
 		{"streams_behind", s.Behind},
+		{"streams_opened", s.Opened},
 		{"connections_accepted", s.Accepted},
 		{"accept_pauses", s.AcceptPauses},
 		{"requests_refused", s.Refused},
@@ -41,11 +82,35 @@ func appendStats(dst []byte, s server.Stats) []byte {
 		{"events_per_write", fmt.Sprintf("%.2f", eventsPerWrite)},
 		{"bytes_written", s.Bytes},
 		{"keepalives", s.Pings},
-	} {
-		dst = fmt.Appendf(dst, "%s:%v\r\n", line.name, line.value)
 	}
 	for _, reason := range slices.Sorted(maps.Keys(s.Closed)) {
-		dst = fmt.Appendf(dst, "closed_%s:%d\r\n", strings.ReplaceAll(reason, " ", "_"), s.Closed[reason])
+		figures = append(figures, figure{"closed_" + strings.ReplaceAll(reason, " ", "_"), s.Closed[reason]})
 	}
-	return dst
+	return figures
+}
+
+// slowReadersTimeout is how long a loop may take to say who is slow.
+const slowReadersTimeout = time.Second
+
+// inField keeps a channel's name within its field.
+var inField = strings.NewReplacer("%", "%25", " ", "%20", ",", "%2C")
+
+// appendSlowReaders appends the n worst, in the form of admin.Config.SlowReaders.
+func (n *node) appendSlowReaders(dst []byte, most int) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), slowReadersTimeout)
+	defer cancel()
+	readers, err := n.public.SlowReaders(ctx, most)
+	for _, r := range readers {
+		names := make([]string, len(r.Channels))
+		for i, name := range r.Channels {
+			names[i] = inField.Replace(name)
+		}
+		lapped := 0
+		if r.Lapped {
+			lapped = 1
+		}
+		dst = fmt.Appendf(dst, "addr=%s channels=%s loop=%d behind=%d lapped=%d seconds=%.3f\n",
+			r.Address, strings.Join(names, ","), r.Loop, r.Missing, lapped, r.Behind.Seconds())
+	}
+	return dst, err
 }

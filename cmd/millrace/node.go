@@ -121,7 +121,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		return nil, startError(err, "--listen")
 	}
 	if c.Admin != off {
-		adminConfig.Info = infoSection(n.public.Stats)
+		adminConfig.Info, adminConfig.SlowReaders = n.appendInfo, n.appendSlowReaders
 		if n.admin, err = admin.Listen(c.Admin, adminConfig); err != nil {
 			n.close()
 			return nil, startError(err, "--admin")

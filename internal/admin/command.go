@@ -50,7 +50,8 @@ var commands = map[string]command{
 		"no-touch": {arity: 3, run: (*conn).clientSwitch},
 	}},
 
-	"info": {arity: -1, run: (*conn).info},
+	"info":            {arity: -1, run: (*conn).info},
+	"sse.connections": {arity: -1, run: (*conn).sseConnections},
 
 	// Clients ask what the server knows, to complete what people type. To be
 	// told nothing suits them all.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -151,6 +152,11 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"COMMAND GETKEYS", "-ERR unknown subcommand 'GETKEYS' of 'command'\r\n", ""},
 	{"INFO persistence REPLICATION millrace",
 		"$95\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n# Millrace\r\nx:1\r\n\r\n", ""},
+	{"SSE.CONNECTIONS", "$53\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=20\n\r\n", ""},
+	{"sse.connections slow 3", "$52\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=3\n\r\n", ""},
+	{"SSE.CONNECTIONS SLOW 1001", "-ERR SSE.CONNECTIONS [\"SLOW\" \"1001\"]: want SLOW and a number, 0 to 1000\r\n", ""},
+	{"SSE.CONNECTIONS all", "-ERR SSE.CONNECTIONS [\"all\"]: want SLOW and a number, 0 to 1000\r\n", ""},
+	{"SSE.CONNECTIONS SLOW 0", "-ERR event loop 1 does not turn\r\n", ""},
 	{"INFO keyspace", "$0\r\n\r\n", ""},
 
 	{"GET a 'b\nc", "-ERR Protocol error: unbalanced quotes in request\r\n", ""},
@@ -205,6 +211,11 @@ func TestReplies(t *testing.T) {
 			dst = append(dst, "# Millrace\r\nx:1\r\n"...)
 		}
 		return dst
+	}, SlowReaders: func(dst []byte, n int) ([]byte, error) {
+		if n == 0 {
+			return dst, errors.New("event loop 1 does not turn")
+		}
+		return fmt.Appendf(dst, "addr=192.0.2.9:1 channels=/a,/b%%20c loop=0 behind=%d\n", n), nil
 	}}
 	for _, tt := range replyTable {
 		for _, chunk := range []int{bufferSize, 1} {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,6 +79,35 @@ func (c *conn) info(args [][]byte) {
 	if s.cfg.Info != nil {
 		for _, name := range asked {
 			add(func(dst []byte) []byte { return s.cfg.Info(dst, name) })
+		}
+	}
+	c.out = resp.AppendBulk(c.out, text)
+}
+
+// maxSlow is the most event streams that SSE.CONNECTIONS lists, and defaultSlow how
+// many unless it is told.
+const maxSlow, defaultSlow = 1000, 20
+
+// sseConnections answers SSE.CONNECTIONS [SLOW n] in the style of CLIENT LIST.
+func (c *conn) sseConnections(args [][]byte) {
+	n := defaultSlow
+	if options := args[1:]; len(options) > 0 {
+		asked, err := 0, error(strconv.ErrSyntax)
+		if len(options) == 2 && strings.EqualFold(string(options[0]), "slow") {
+			asked, err = strconv.Atoi(string(options[1]))
+		}
+		if err != nil || asked < 0 || asked > maxSlow {
+			c.fail("ERR SSE.CONNECTIONS %.64q: want SLOW and a number, 0 to %d", options, maxSlow)
+			return
+		}
+		n = asked
+	}
+	var text []byte
+	if list := c.server.cfg.SlowReaders; list != nil {
+		var err error
+		if text, err = list(nil, n); err != nil {
+			c.fail("ERR %.512v", err)
+			return
 		}
 	}
 	c.out = resp.AppendBulk(c.out, text)

@@ -65,6 +65,11 @@ type Config struct {
 	// concurrent use.
 	Info func(dst []byte, section string) []byte
 
+	// SlowReaders, if set, appends those n event streams that have been behind for
+	// longest, a line of "name=value" fields each. An error says that some are
+	// missing. Safe for concurrent use.
+	SlowReaders func(dst []byte, n int) ([]byte, error)
+
 	Logger *slog.Logger // nil: nothing is logged
 }
 
