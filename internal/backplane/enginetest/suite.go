@@ -32,6 +32,9 @@ type Suite struct {
 	// Complete tells that the engine keeps the history: nobody misses anything, and
 	// there are no gaps.
 	Complete bool
+	// MaxAdded is what the engine may add at the median to the time from a publish to
+	// its last stream; 0 for 3 ms.
+	MaxAdded time.Duration
 	// Args are further arguments of every node.
 	Args []string
 }
