@@ -36,6 +36,9 @@ type Link struct {
 	Broker *channels.Broker
 	// Log takes what there is to say.
 	Log *slog.Logger
+	// Lossless tells that a session goes on where the one before it was cut off, so
+	// that nothing has to be asked for anew. Set before Start.
+	Lossless bool
 
 	engine, server string // for people
 	health         atomic.Pointer[error]
@@ -84,7 +87,9 @@ func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 			l.Log.Error("the connection to "+l.engine+" is lost", "server", l.server, "error", err)
 		}
 		l.setHealth(fmt.Errorf("%s: %w", l.engine, err))
-		l.Set.Reset()
+		if !l.Lossless {
+			l.Set.Reset()
+		}
 		select {
 		case <-ctx.Done():
 			return

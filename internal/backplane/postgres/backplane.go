@@ -9,12 +9,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,18 +18,14 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/backplane/envelope"
-	"millrace/internal/backplane/follow"
+	"millrace/internal/backplane/link"
 )
 
 const (
 	// publishTimeout bounds how long Publish takes, and patience every exchange of
 	// the follower with the database.
 	publishTimeout, patience = 3 * time.Second, 5 * time.Second
-	// firstDelay and lastDelay bound the time between two attempts to connect.
-	firstDelay, lastDelay = 50 * time.Millisecond, 3 * time.Second
 )
-
-var errNotYet = errors.New("no connection yet")
 
 // Options of a Backplane.
 type Options struct {
@@ -47,20 +38,13 @@ type Options struct {
 
 // Backplane is a channels.Backplane over a PostgreSQL database.
 type Backplane struct {
+	*link.Link
 	cfg      *pgxpool.Config
-	server   string // for people
 	prefix   string
-	log      *slog.Logger
 	follower follower
-	set      *follow.Set
-	poke     chan struct{} // holds a token when the follower has to look at once
-	broker   *channels.Broker
 	pool     *pgxpool.Pool // of publishers
-
-	health  atomic.Pointer[error]
-	ctx     context.Context // done when the backplane is closed
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	closed   context.Context
+	stop     context.CancelFunc // of closed
 }
 
 // follower is the form in which messages cross the database. It has a connection
@@ -76,67 +60,29 @@ type follower interface {
 
 // Start connects to the database and delivers to broker, which has b as its
 // backplane, until Close.
-func (b *Backplane) Start(broker *channels.Broker) {
-	b.broker = broker
-	b.running.Go(b.run)
-}
+func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.session) }
 
 // Close ends what Start has begun, if it has, and closes all connections.
 func (b *Backplane) Close() error {
 	b.stop()
-	b.running.Wait()
+	b.Link.Close()
 	b.pool.Close()
 	return nil
 }
 
 // Publish implements channels.Backplane. It waits for the commit.
 func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(b.closed, publishTimeout)
 	defer cancel()
 	if err := b.follower.publish(ctx, b.prefix+channel, envelope.Append([]byte{}, ev)); err != nil {
 		return channels.Receipt{}, err
 	}
-	return channels.Receipt{Receivers: b.broker.Subscribers(channel)}, nil
-}
-
-// Follow implements channels.Backplane.
-func (b *Backplane) Follow(channel string) (since uint64, ready bool) { return b.set.Follow(channel) }
-
-// Unfollow implements channels.Backplane.
-func (b *Backplane) Unfollow(channel string) { b.set.Unfollow(channel) }
-
-// Health implements channels.Backplane.
-func (b *Backplane) Health() error { return *b.health.Load() }
-
-func (b *Backplane) setHealth(err error) { b.health.Store(&err) }
-
-// run keeps the connection of the follower up until b is closed.
-func (b *Backplane) run() {
-	delay := firstDelay
-	for {
-		err := b.session()
-		if b.ctx.Err() != nil {
-			return
-		}
-		if b.Health() == nil {
-			delay = firstDelay
-		}
-		if b.Health() == nil || b.Health() == errNotYet {
-			b.log.Error("the connection to PostgreSQL is lost", "server", b.server, "error", err)
-		}
-		b.setHealth(fmt.Errorf("postgres: %w", err))
-		select {
-		case <-b.ctx.Done():
-			return
-		case <-time.After(delay/2 + rand.N(delay)): // so that many nodes do not come back at once
-		}
-		delay = min(2*delay, lastDelay)
-	}
+	return channels.Receipt{Receivers: b.Broker.Subscribers(channel)}, nil
 }
 
 // session follows over one connection, until that fails.
-func (b *Backplane) session() error {
-	conn, err := pgx.ConnectConfig(b.ctx, b.cfg.ConnConfig)
+func (b *Backplane) session(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, b.cfg.ConnConfig)
 	if err != nil {
 		return err
 	}
@@ -145,63 +91,22 @@ func (b *Backplane) session() error {
 		defer cancel()
 		conn.Close(ctx)
 	}()
-	return b.follower.follow(b.ctx, conn)
+	return b.follower.follow(ctx, conn)
 }
 
-// well notes that the follower has all that it asked for.
-func (b *Backplane) well() {
-	if b.Health() != nil {
-		b.setHealth(nil)
-		b.log.Info("connected to PostgreSQL", "server", b.server, "channels", b.set.Len())
-	}
-}
-
-// deliver hands a message on. What cannot be handed on is told to the channel's
-// subscribers as a gap.
-func (b *Backplane) deliver(channel string, payload []byte) {
-	ev, err := envelope.Parse(payload)
-	if err == nil {
-		err = b.broker.Check(channel, ev)
-	}
-	if err == nil {
-		_, err = b.broker.Deliver(channel, ev)
-	}
-	if err != nil {
-		b.lose(channel, err)
-	}
-}
-
-// lose tells that a message is missing on a channel.
-func (b *Backplane) lose(channel string, why error) {
-	b.log.Error("a message from PostgreSQL cannot be delivered: its subscribers are told of a gap", "channel", channel, "error", why)
-	b.broker.Interrupted(channel)
-}
-
-// confirm tells that everything on channels is being delivered from now on.
-func (b *Backplane) confirm(names []string) {
-	if len(names) == 0 {
-		return
-	}
-	since := b.broker.Head()
-	for _, name := range names {
-		b.set.Confirm(name, since)
-	}
-	b.broker.Followed(since, names...)
-}
-
-// await hands notifications to each until it returns false, d has passed, or
-// something is to be done: a channel to be followed, or a poke. Those that came
-// with an earlier answer are handed over in any case.
-func (b *Backplane) await(ctx context.Context, conn *pgx.Conn, d time.Duration, each func(*pgconn.Notification) bool) error {
+// await hands notifications to each until it returns false, d has passed, or one of
+// wake and poke, which may be nil, has a token. Those that came with an earlier
+// answer are handed over in any case.
+func await(ctx context.Context, conn *pgx.Conn, d time.Duration, wake, poke <-chan struct{}, each func(*pgconn.Notification) bool) error {
 	waiting, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		select {
-		case <-b.set.Wake():
+		case <-wake:
 			cancel()
-		case <-b.poke:
+		case <-poke:
 			cancel()
 		case <-waiting.Done():
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"millrace/internal/backplane/follow"
+	"millrace/internal/backplane/link"
 )
 
 // settings are the server's settings that a URL may have, besides what libpq and
@@ -28,7 +27,7 @@ func Open(u *url.URL, opts Options) (*Backplane, error) {
 	query := own.Query()
 	name, tabled := query.Get("table"), query.Has("table")
 	query.Del("table")
-	own.RawQuery = query.Encode()
+	own.RawQuery, own.Path = query.Encode(), cmp.Or(own.Path, "/")
 	cfg, err := pgxpool.ParseConfig(own.String())
 	if err != nil {
 		return nil, err // has the URL without its password
@@ -43,28 +42,25 @@ func Open(u *url.URL, opts Options) (*Backplane, error) {
 	params["client_encoding"], params["timezone"] = "UTF8", "UTC"
 	cfg.ConnConfig.ConnectTimeout = cmp.Or(cfg.ConnConfig.ConnectTimeout, patience)
 
-	b := &Backplane{
-		cfg: cfg, server: u.Redacted(), prefix: opts.Prefix, log: cmp.Or(opts.Logger, slog.Default()),
-		set: follow.NewSet(follow.DefaultLinger), poke: make(chan struct{}, 1),
-	}
+	b := &Backplane{Link: link.New("PostgreSQL", u.Redacted(), opts.Logger), cfg: cfg, prefix: opts.Prefix}
 	if b.prefix != "" {
 		b.prefix += ":"
 	}
-	b.setHealth(errNotYet)
 	b.follower = &listener{Backplane: b}
 	if tabled {
 		parts := strings.Split(name, ".")
 		if slices.Contains(parts, "") || len(parts) > 2 {
 			return nil, fmt.Errorf("table: %q, want a name such as solid_cable_messages, or schema.name", name)
 		}
+		b.Lossless = true
 		b.follower = newTable(b, pgx.Identifier(parts).Sanitize())
 	} else {
 		// A notification does not outlive a crash, so its commit need not wait
 		// for the disk.
 		params["synchronous_commit"] = "off"
 	}
-	b.ctx, b.stop = context.WithCancel(context.Background())
-	if b.pool, err = pgxpool.NewWithConfig(b.ctx, cfg); err != nil {
+	b.closed, b.stop = context.WithCancel(context.Background())
+	if b.pool, err = pgxpool.NewWithConfig(b.closed, cfg); err != nil {
 		return nil, err
 	}
 	return b, nil

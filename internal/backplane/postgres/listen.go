@@ -50,22 +50,21 @@ func (l *listener) publish(ctx context.Context, name string, payload []byte) err
 
 func (l *listener) follow(ctx context.Context, conn *pgx.Conn) error {
 	l.short, l.long = make(map[string]bool), make(map[string]string)
-	defer l.set.Reset()
 	asked := time.Now()
 	for {
-		ask, drop, again := l.set.Next(batch)
+		ask, drop, again := l.Set.Next(batch)
 		if err := l.listen(ctx, conn, ask, drop); err != nil {
 			return err
 		}
 		var pause time.Duration
 		if len(ask)+len(drop) == 0 {
-			l.well()
+			l.Up()
 			pause = heartbeat
 			if !again.IsZero() {
 				pause = min(pause, time.Until(again))
 			}
 		}
-		if err := l.await(ctx, conn, pause, l.receive); err != nil {
+		if err := await(ctx, conn, pause, l.Set.Wake(), nil, l.receive); err != nil {
 			return err
 		}
 		if time.Since(asked) < heartbeat {
@@ -106,17 +105,17 @@ func (l *listener) listen(ctx context.Context, conn *pgx.Conn, ask, drop []strin
 	if err := exchange(ctx, conn, sql.String()); err != nil {
 		return err
 	}
-	l.confirm(ask)
+	l.Confirm(ask...)
 	return nil
 }
 
 // receive delivers a notification.
 func (l *listener) receive(n *pgconn.Notification) bool {
 	if channel, ok := l.long[n.Channel]; ok {
-		l.deliver(channel, []byte(n.Payload))
+		l.DeliverPayload(channel, []byte(n.Payload))
 	}
 	if channel, ok := strings.CutPrefix(n.Channel, l.prefix); ok && l.short[channel] {
-		l.deliver(channel, []byte(n.Payload))
+		l.DeliverPayload(channel, []byte(n.Payload))
 	}
 	return true
 }

@@ -38,8 +38,9 @@ const (
 // it is not connected: it goes on behind what it has.
 type table struct {
 	*Backplane
-	name  string // quoted
-	known bool   // whether seen is: it has been connected
+	name  string        // quoted
+	poke  chan struct{} // holds a token when there is something for certain
+	known bool          // whether seen is: it has been connected
 	ids   ids
 	held  []row            // of channels that are wanted, not delivered yet; by id
 	names map[int64]string // wanted channels by the hash of their name in the table
@@ -57,7 +58,7 @@ type row struct {
 }
 
 func newTable(b *Backplane, name string) *table {
-	return &table{Backplane: b, name: name, names: make(map[int64]string)}
+	return &table{Backplane: b, name: name, poke: make(chan struct{}, 1), names: make(map[int64]string)}
 }
 
 // hash returns what Solid Cable has in channel_hash for a channel's name in the
@@ -96,7 +97,7 @@ func (t *table) follow(ctx context.Context, conn *pgx.Conn) error {
 		if err := t.release(ctx, conn); err != nil {
 			return err
 		}
-		t.well()
+		t.Up()
 		if len(rows) == maxRows {
 			continue
 		}
@@ -133,7 +134,7 @@ func (t *table) begin(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if !there {
-		t.log.Warn("the newest message read from PostgreSQL is not there any more, those after it may have gone too", "id", t.ids.newest)
+		t.Log.Warn("the newest message read from PostgreSQL is not there any more, those after it may have gone too", "id", t.ids.newest)
 		t.loseAll()
 	}
 	return nil
@@ -193,7 +194,7 @@ FROM txid_current_snapshot() AS s LEFT JOIN (
 	}
 	t.xmin = readings[0].Xmin
 	if newest := readings[0].Newest; newest < t.ids.newest {
-		t.log.Warn("the ids in PostgreSQL have begun anew", "table", t.name, "newest", newest, "seen", t.ids.newest)
+		t.Log.Warn("the ids in PostgreSQL have begun anew", "table", t.name, "newest", newest, "seen", t.ids.newest)
 		t.ids, t.held = ids{newest: newest}, nil
 		t.loseAll()
 	}
@@ -204,7 +205,7 @@ FROM txid_current_snapshot() AS s LEFT JOIN (
 // take takes up the channels that are wanted by now.
 func (t *table) take() {
 	for {
-		ask, drop, _ := t.set.Next(batch)
+		ask, drop, _ := t.Set.Next(batch)
 		if len(ask)+len(drop) == 0 {
 			return
 		}
@@ -214,7 +215,7 @@ func (t *table) take() {
 		for _, channel := range ask {
 			t.names[hash(t.prefix+channel)] = channel
 		}
-		t.confirm(ask)
+		t.Confirm(ask...)
 	}
 }
 
@@ -271,10 +272,10 @@ func (t *table) fetch(ctx context.Context, conn *pgx.Conn, rows []row) error {
 		channel := t.names[r.hash]
 		switch {
 		case len(messages) == 0 || messages[0].ID != r.id:
-			t.lose(channel, fmt.Errorf("the row %d of %s is gone", r.id, t.name))
+			t.Lose(channel, fmt.Errorf("the row %d of %s is gone", r.id, t.name))
 			continue
 		case channel != "" && string(messages[0].Channel) == t.prefix+channel:
-			t.deliver(channel, messages[0].Payload)
+			t.DeliverPayload(channel, messages[0].Payload)
 		}
 		messages = messages[1:]
 	}
@@ -301,10 +302,10 @@ func (t *table) rest(ctx context.Context, conn *pgx.Conn, busy bool) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return t.await(ctx, conn, pause-tight, func(*pgconn.Notification) bool { return false })
+	return await(ctx, conn, pause-tight, t.Set.Wake(), t.poke, func(*pgconn.Notification) bool { return false })
 }
 
 // loseAll tells all channels that messages may be missing.
 func (t *table) loseAll() {
-	t.broker.Interrupted(slices.Collect(maps.Values(t.names))...)
+	t.Broker.Interrupted(slices.Collect(maps.Values(t.names))...)
 }

@@ -1,0 +1,47 @@
+package postgres
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"millrace/internal/backplane/enginetest"
+	"millrace/internal/testenv"
+)
+
+// engine is a server for the suite of all engines.
+type engine struct {
+	*testenv.Postgres
+	query string // of the URL
+}
+
+func newEngine(t *testing.T, options string) engine {
+	t.Helper()
+	p := testenv.NewPostgres(t)
+	query(t, connect(t, p), schema)
+	p.Stop()
+	return engine{p, options}
+}
+
+// Start implements enginetest.Engine.
+func (e engine) Start(testing.TB) { e.Postgres.Start() }
+
+// Stop implements enginetest.Engine.
+func (e engine) Stop(testing.TB) { e.Postgres.Stop() }
+
+// Dial implements enginetest.Engine.
+func (e engine) Dial() (net.Conn, error) { return net.Dial("tcp", e.Addr()) }
+
+// URL implements enginetest.Engine.
+func (e engine) URL(address string) string {
+	return "postgres://postgres@" + address + "/postgres" + e.query
+}
+
+func TestNotifications(t *testing.T) {
+	enginetest.Run(t, enginetest.Suite{Engine: newEngine(t, ""), MaxAdded: 3 * time.Millisecond})
+}
+
+// Ensure the same of the table, which is read every 100 ms.
+func TestTable(t *testing.T) {
+	enginetest.Run(t, enginetest.Suite{Engine: newEngine(t, tableQuery), MaxAdded: 150 * time.Millisecond, Args: []string{"--channel-prefix", "app"}})
+}
