@@ -38,7 +38,7 @@ func (e engine) URL(address string) string {
 }
 
 func TestNotifications(t *testing.T) {
-	enginetest.Run(t, enginetest.Suite{Engine: newEngine(t, ""), MaxAdded: 3 * time.Millisecond})
+	enginetest.Run(t, enginetest.Suite{Engine: newEngine(t, "")})
 }
 
 // Ensure the same of the table, which is read every 100 ms.
