@@ -22,10 +22,10 @@ const patience = 30 * time.Second
 
 // process is the real binary at work.
 type process struct {
-	t             *testing.T
-	cmd           *exec.Cmd
-	log           *bufio.Scanner
-	public, admin string // addresses
+	t                  *testing.T
+	cmd                *exec.Cmd
+	log                *bufio.Scanner
+	public, admin, ops string // addresses
 }
 
 // build returns the path of the binary.
@@ -61,8 +61,8 @@ func launchCommand(t *testing.T, binary, command string, flags ...string) *proce
 		p.cmd.Wait()
 	})
 	p.log = bufio.NewScanner(stderr)
-	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+)`).FindStringSubmatch(p.logged("millrace is ready"))
-	p.public, p.admin = addresses[1], addresses[2]
+	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+) ops=(\S+)`).FindStringSubmatch(p.logged("millrace is ready"))
+	p.public, p.admin, p.ops = addresses[1], addresses[2], addresses[3]
 	return p
 }
 

@@ -35,6 +35,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo = desc("build_info", "1, with what was built.", "version", "goversion")
 
+	ready          = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
 	connections    = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
 	maxConnections = desc("connections_max", "Streams that may be open at once.")
 	accepted       = desc("connections_accepted_total", "Connections accepted.")
@@ -73,7 +74,7 @@ type collector struct{ cfg *Config }
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, connections, maxConnections, accepted, closed, opened, refused, acceptPauses,
+		buildInfo, ready, connections, maxConnections, accepted, closed, opened, refused, acceptPauses,
 		eventsPublished, undecoded, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
@@ -92,6 +93,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(buildInfo, 1, c.cfg.Version, runtime.Version())
 
+	if c.cfg.Ready() == nil {
+		gauge(ready, 1)
+	} else {
+		gauge(ready, 0)
+	}
 	n := c.cfg.Streams.Stats()
 	gauge(connections, float64(n.Connections-n.Streams-n.Lingering), "head")
 	gauge(connections, float64(n.Streams-n.Behind), "stream")

@@ -35,6 +35,7 @@ func TestMetrics(t *testing.T) {
 	want := []string{
 		`millrace_build_info{goversion="go`,
 		fmt.Sprintf(`millrace_connections{state="stream"} %d`, streams),
+		`millrace_ready 1`,
 		`millrace_connections{state="behind"} 0`,
 		`millrace_connections{state="closing"} 0`,
 		`millrace_connections{state="head"} 0`,

@@ -131,6 +131,7 @@ func TestHealth(t *testing.T) {
 	n.want("GET", "/readyz", "", 200, "ok\n")
 	ready = notReady
 	n.want("GET", "/readyz", "", 503, "draining")
+	n.want("GET", "/metrics", "", 200, "\nmillrace_ready 0\n", "Authorization: Bearer secret")
 }
 
 func TestSlowConnections(t *testing.T) {
