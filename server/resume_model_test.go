@@ -1,0 +1,244 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+
+	"millrace/channels"
+)
+
+// modelHistory is how many messages a channel keeps for sure.
+const modelHistory = 4
+
+// resumeModel is what clients must see: every message that was published, and
+// for each client how far it is.
+type resumeModel struct {
+	handLoop
+	base      int      // messages of the broker before the first of the model
+	published []string // by message, its channel
+	clients   []*modelClient
+}
+
+// modelClient is a client that may be cut, and comes back with its last id.
+type modelClient struct {
+	names  []string
+	lastID string
+	pos    int // it has all messages of its channels below this index, or was told
+	fd     int32
+	peer   int // -1 when it is not connected
+	head   int // messages there were when it came
+	gap    bool
+	unread string // received, and not yet a whole event
+}
+
+func (m *resumeModel) wants(c *modelClient, message int) bool {
+	return slices.Contains(c.names, m.published[message])
+}
+
+// mayBeGone tells whether message need not have been kept for one who came when
+// there were head messages.
+func (m *resumeModel) mayBeGone(message, head int) bool {
+	newer := 0
+	for _, channel := range m.published[message+1 : head] {
+		if channel == m.published[message] {
+			newer++
+		}
+	}
+	return newer >= modelHistory
+}
+
+// join connects c, with its last id if it has one.
+func (m *resumeModel) join(t *rapid.T, c *modelClient, byQuery bool) {
+	ours, theirs := socketPair(m.t)
+	unix.SetsockoptInt(ours, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096)
+	if err := m.open(int32(ours), peer{}); err != nil {
+		t.Fatal(err)
+	}
+	c.fd, c.peer, c.head, c.gap, c.unread = int32(ours), theirs, len(m.published), false, ""
+	target, header := c.names[0]+"?x", ""
+	for _, name := range c.names[1:] {
+		target += "&channel=" + name
+	}
+	switch {
+	case c.lastID == "":
+		c.pos = len(m.published)
+	case byQuery:
+		target += "&last_event_id=" + c.lastID
+	default:
+		header = "Last-Event-ID: " + c.lastID + "\r\n"
+	}
+	unixWrite(m.t, theirs, "GET "+target+" HTTP/1.1\r\nHost: test\r\n"+header+"\r\n")
+	m.on(c.fd, true, false)
+	m.take(t, c)
+}
+
+// cut ends c from its side.
+func (m *resumeModel) cut(c *modelClient) {
+	unix.Close(c.peer)
+	c.peer = -1
+	if m.table.owned(c.fd, 0) {
+		m.on(c.fd, true, false)
+	}
+}
+
+// take reads what has arrived, and checks it.
+func (m *resumeModel) take(t *rapid.T, c *modelClient) {
+	text, ended := strings.CutSuffix(received(c.peer), "EOF")
+	c.unread += text
+	if _, body, ok := strings.Cut(c.unread, "\r\n\r\n"); ok {
+		c.unread = body
+	} else if strings.Contains(c.unread, "HTTP") {
+		return
+	}
+	for {
+		block, rest, whole := strings.Cut(c.unread, "\n\n")
+		if !whole {
+			break
+		}
+		c.unread = rest
+		m.see(t, c, block)
+	}
+	if ended { // it was lapped
+		m.cut(c)
+	}
+}
+
+// see is c receiving one event, or the greeting.
+func (m *resumeModel) see(t *rapid.T, c *modelClient, block string) {
+	index := -1
+	for line := range strings.SplitSeq(block, "\n") {
+		name, value, _ := strings.Cut(line, ": ")
+		switch name {
+		case "event":
+			c.gap = true
+		case "data":
+			if number, _, ok := strings.Cut(value, " "); ok {
+				index, _ = strconv.Atoi(number)
+			}
+		case "id":
+			c.lastID = value
+		}
+	}
+	id, err := strconv.Atoi(strings.TrimPrefix(c.lastID, "E-"))
+	if err != nil || index >= 0 && id != m.base+index+1 {
+		t.Fatalf("event %.60q: id %q, want E-%d", block, c.lastID, m.base+index+1)
+	}
+	now := max(id-m.base, c.pos) // what it has from here on, but for the message itself
+	if index >= 0 {
+		now = index
+		if index < c.pos || !m.wants(c, index) {
+			t.Fatalf("a client of %v that has all below %d got %d of %s", c.names, c.pos, index, m.published[index])
+		}
+	}
+	for missing := c.pos; missing < now; missing++ {
+		if m.wants(c, missing) && !(c.gap && missing < c.head && m.mayBeGone(missing, c.head)) {
+			t.Fatalf("a client of %v that came at %d, told of a gap: %v, misses %d of %s: %.60q", c.names, c.head, c.gap, missing, m.published[missing], block)
+		}
+	}
+	if strings.Contains(block, channels.GapType) && !m.lost(c) {
+		t.Fatalf("a client of %v, back at %d with all below %d, is told of a gap that there need not be: %.100q", c.names, c.head, c.pos, block)
+	}
+	if c.pos = now; index >= 0 {
+		c.pos++
+	}
+}
+
+// lost tells whether something may be gone that c misses.
+func (m *resumeModel) lost(c *modelClient) bool {
+	for message := c.pos; message < c.head; message++ {
+		if m.wants(c, message) && m.mayBeGone(message, c.head) {
+			return true
+		}
+	}
+	return false
+}
+
+// Ensure that clients which come, read at random, are cut and come back with
+// their last id see every message of their channels once and in order, or are
+// told of a gap, and that only where there can be one.
+func TestResumeAgainstModel(t *testing.T) {
+	h := turnByHand(t, Config{}, channels.Options{History: modelHistory, Epoch: "E"})
+	total := 0
+	rapid.Check(t, func(t *rapid.T) {
+		m := &resumeModel{handLoop: h, base: total}
+		defer func() {
+			for _, c := range m.clients {
+				if c.peer >= 0 {
+					m.cut(c)
+				}
+			}
+		}()
+		prefix := fmt.Sprintf("/%d/", total)
+		name := rapid.Map(rapid.SampledFrom([]string{"a", "b", "c"}), func(s string) string { return prefix + s })
+		names := rapid.SliceOfNDistinct(name, 1, 3, rapid.ID[string])
+		client := func(t *rapid.T, connected bool) *modelClient {
+			var some []*modelClient
+			for _, c := range m.clients {
+				if (c.peer >= 0) == connected {
+					some = append(some, c)
+				}
+			}
+			if len(some) == 0 {
+				t.Skip("nobody")
+			}
+			return rapid.SampledFrom(some).Draw(t, "client")
+		}
+		publish := func(t *rapid.T) {
+			channel := name.Draw(t, "channel")
+			data := fmt.Appendf(nil, "%d %s", len(m.published), strings.Repeat("x", rapid.IntRange(0, 3000).Draw(t, "size")))
+			m.published = append(m.published, channel)
+			total++
+			if _, err := m.broker.Publish(channel, channels.Event{Data: data}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"publish":  publish,
+			"publish2": publish,
+			"publish3": publish,
+			"join": func(t *rapid.T) {
+				c := &modelClient{names: names.Draw(t, "channels")}
+				m.clients = append(m.clients, c)
+				m.join(t, c, false)
+			},
+			"come back": func(t *rapid.T) { m.join(t, client(t, false), rapid.Bool().Draw(t, "by query")) },
+			"cut":       func(t *rapid.T) { m.cut(client(t, true)) },
+			"read":      func(t *rapid.T) { m.take(t, client(t, true)) },
+			"writable": func(t *rapid.T) {
+				if c := client(t, true); m.table.owned(c.fd, 0) {
+					m.on(c.fd, false, true)
+				}
+			},
+			"turn": func(t *rapid.T) { m.turnOver() },
+		})
+		for _, c := range m.clients {
+			if c.peer < 0 {
+				m.join(t, c, false)
+			}
+			for m.turnOver(); c.peer >= 0 && m.table.owned(c.fd, 0) && m.table.at(c.fd).behind; {
+				m.take(t, c)
+				m.on(c.fd, false, true)
+			}
+			if c.peer >= 0 {
+				m.take(t, c)
+			}
+			if c.peer < 0 {
+				continue // it was lapped, and would come back
+			}
+			for message := c.pos; message < len(m.published); message++ {
+				if m.wants(c, message) {
+					t.Fatalf("a client of %v that has all below %d does not get %d", c.names, c.pos, message)
+				}
+			}
+		}
+	})
+	if len(h.readers) > 0 || h.counters.streams.Load() > 0 {
+		t.Errorf("%d readers and %d streams are left", len(h.readers), h.counters.streams.Load())
+	}
+}
