@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -15,11 +16,14 @@ func TestBrokerAgainstModel(t *testing.T) {
 		opts := Options{
 			History:        rapid.IntRange(0, 3).Draw(t, "history"),
 			MaxKept:        rapid.SampledFrom([]int{1, 500, 2000, 10000, 2 << 20, 16 << 20}).Draw(t, "max kept"),
+			HistoryTTL:     rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "time to live"),
 			MaxEventBytes:  2 * maxUnserved,
+			Epoch:          "E",
 			PublishTimeout: 1, // nobody serves meanwhile
 		}
 		n := &naive{chans: map[string]*naiveChannel{}, opts: opts}
 		b := NewBroker(opts)
+		b.clock = func() time.Duration { return n.now }
 		for range rapid.IntRange(1, 3).Draw(t, "inboxes") {
 			in := &naiveInbox{}
 			in.inbox = NewInbox(func() { in.wakes++ })
@@ -178,6 +182,63 @@ func TestBrokerAgainstModel(t *testing.T) {
 				if kept && n.lost(cursor, chans) {
 					t.Fatalf("Since(%d) hides a loss", cursor)
 				}
+			},
+			"time passes": func(t *rapid.T) {
+				n.now += time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second
+				if rapid.Bool().Draw(t, "expire") {
+					b.Expire()
+					n.expire()
+				}
+			},
+			"resume": func(t *rapid.T) {
+				i := inbox.Draw(t, "inbox")
+				names := rapid.SliceOfNDistinct(name, 1, 3, rapid.ID[string]).Draw(t, "names")
+				raw := make([][]byte, len(names))
+				for j, channel := range names {
+					raw[j] = []byte(channel)
+					n.open(channel).listeners[i]++
+				}
+				after := rapid.Uint64Range(0, n.seq()+1).Draw(t, "after")
+				known, gap := opts.History > 0 && after <= n.seq(), GapUnknown
+				id := string(appendID(nil, "E", after))
+				switch rapid.IntRange(0, 7).Draw(t, "kind of id") {
+				case 0:
+					id, known, gap = Earliest, false, NoGap
+				case 1:
+					id, known, gap = "F-1", false, GapRestart
+					if opts.History == 0 {
+						gap = GapUnknown
+					}
+				}
+				if !known {
+					after = 0
+				}
+				maxBytes := rapid.SampledFrom([]int{1, 300, 1 << 30}).Draw(t, "max bytes")
+				n.expire()
+				missed, complete := n.resume(after, known, maxBytes, names)
+				if known {
+					if gap = NoGap; !complete {
+						gap = GapEvicted
+					}
+				}
+				var s Start
+				in := n.inboxes[i]
+				b.Resume(&s, in.inbox, []byte(id), maxBytes, raw...)
+				if !slices.Equal(seqs(s.Missed), missed) || s.Gap != gap || s.Head != n.seq() {
+					t.Fatalf("Resume(%q, %d bytes, %v) = %v, gap %q, head %d, want %v, %q, %d",
+						id, maxBytes, names, seqs(s.Missed), s.Gap, s.Head, missed, gap, n.seq())
+				}
+				// The rest of what it gets, as a slow reader does.
+				cursor := s.Cursor
+				for _, m := range s.Missed {
+					cursor = m.Seq
+				}
+				all, _ := n.resume(after, known, 1<<30, names)
+				rest, kept := b.Since(nil, cursor, s.Floor, 1<<30, s.Channels...)
+				if want := all[len(missed):]; !kept || !slices.Equal(seqs(rest), want) {
+					t.Fatalf("after Resume(%q, %d bytes, %v): %v, kept: %v, want %v", id, maxBytes, names, seqs(rest), kept, want)
+				}
+				in.attached = append(in.attached, s.Channels...)
 			},
 			"": func(t *rapid.T) {
 				b.verify(t)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -18,9 +19,11 @@ type naive struct {
 	ears    []*naiveEar
 	// forgotten is the newest message that went with its channel.
 	forgotten uint64
+	now       time.Duration
 }
 
 type naiveMessage struct {
+	born    time.Duration
 	seq     uint64
 	channel string
 	size    int
@@ -113,7 +116,7 @@ func (n *naive) open(channel string) *naiveChannel {
 
 func (n *naive) publish(channel string, size int) (seq uint64) {
 	seq = n.seq() + 1
-	n.history = append(n.history, naiveMessage{seq: seq, channel: channel, size: size})
+	n.history = append(n.history, naiveMessage{born: n.now, seq: seq, channel: channel, size: size})
 	if n.opts.History == 0 && n.chans[channel] == nil {
 		n.forgotten = seq
 		return seq
@@ -124,12 +127,23 @@ func (n *naive) publish(channel string, size int) (seq uint64) {
 		n.inboxes[i].waiting = append(n.inboxes[i].waiting, seq)
 		n.inboxes[i].unserved += size
 	}
+	n.expire()
 	n.retain(channel)
 	n.bound()
 	if n.chans[channel] != nil {
 		n.history[seq-1].evicted = n.evicted(channel)
 	}
 	return seq
+}
+
+// expire applies HistoryTTL.
+func (n *naive) expire() {
+	for i := range n.history {
+		if m := &n.history[i]; m.kept && n.opts.HistoryTTL > 0 && n.now-m.born >= n.opts.HistoryTTL {
+			m.kept = false
+			n.retain(m.channel)
+		}
+	}
 }
 
 // bound applies MaxKept.
@@ -207,6 +221,23 @@ func (n *naive) lost(cursor uint64, chans []*Channel) bool {
 		}
 	}
 	return false
+}
+
+// resume is where a subscriber of names begins that has all up to after, or, if it
+// is not known, nothing.
+func (n *naive) resume(after uint64, known bool, maxBytes int, names []string) (missed []uint64, complete bool) {
+	complete = true
+	size := 0
+	for _, name := range names {
+		complete = complete && (!known || n.evicted(name) <= after)
+	}
+	for _, m := range n.history {
+		if m.kept && m.seq > after && slices.Contains(names, m.channel) && size < maxBytes {
+			missed = append(missed, m.seq)
+			size += m.size - messageOverhead
+		}
+	}
+	return missed, complete
 }
 
 func (n *naive) since(cursor uint64, maxBytes int, chans []*Channel) (seqs []uint64, kept bool) {

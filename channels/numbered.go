@@ -50,7 +50,7 @@ func (b *Broker) Advance(seq uint64) {
 
 // Fill sets the history of a channel up to the place of Advance, in order. What was
 // published up to evicted may not be in it. It returns false, having done nothing,
-// when there is no such channel: nobody subscribes to it any more.
+// when nobody subscribes to the channel any more.
 func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
 	wires := make([][]byte, len(kept))
 	for i, k := range kept {
@@ -59,7 +59,7 @@ func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.channels[channel]
-	if c == nil {
+	if c == nil || c.subscribers == 0 { // it may be forgotten at any time
 		return false
 	}
 	b.clear(c)

@@ -109,6 +109,23 @@ func TestHistoryTTL(t *testing.T) {
 	b.verify(t)
 }
 
+// Ensure that a message is kept which comes when all before it on its channel are
+// too old, and nobody has looked yet.
+func TestHistoryTTLOfQuietChannel(t *testing.T) {
+	var now time.Duration
+	b, in := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Epoch: "E"}), NewInbox(func() {})
+	b.clock = func() time.Duration { return now }
+	mustPublish(t, b, "/a", "1", 0)
+	now = time.Hour
+	mustPublish(t, b, "/a", "2", 0)
+	b.verify(t)
+	var s Start
+	b.Resume(&s, in, []byte("E-1"), 1<<20, []byte("/a"))
+	if got := seqs(s.Missed); !slices.Equal(got, []uint64{2}) || s.Gap != NoGap {
+		t.Errorf("missed %v, gap %q, want [2] and none", got, s.Gap)
+	}
+}
+
 // Ensure that what appendID writes parseID reads, and that it reads nothing
 // else.
 func FuzzParseID(f *testing.F) {

@@ -53,9 +53,9 @@ func (r *retention) remove(m *Message) {
 // keep puts m, the newest message, into its channel's log and evicts what the
 // bounds no longer allow. Called with mu held.
 func (b *Broker) keep(m *Message) {
-	b.expire()
 	m.Channel.log.push(m)
 	b.kept.push(m)
+	b.expire() // not before: a channel that it leaves empty is forgotten
 	b.trim(m.Channel)
 	b.bound()
 }
