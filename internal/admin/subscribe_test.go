@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,24 +109,28 @@ func TestSubscriberThatStopped(t *testing.T) {
 func TestSubscribeWhilePublishing(t *testing.T) {
 	broker := channels.NewBroker(channels.Options{})
 	s := serve(t, Config{Broker: broker})
-	stop := make(chan struct{})
+	var published, allowed atomic.Int64 // no more than fits into an outbox, however slow this test reads
+	var stop atomic.Bool
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
-	defer close(stop)
+	defer stop.Store(true)
 	publishing.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
+		for !stop.Load() {
+			if i := published.Load(); i < allowed.Load() {
 				broker.Publish("/a", channels.Event{Data: fmt.Appendf(nil, "%d", i)})
+				published.Add(1)
+			} else {
+				runtime.Gosched()
 			}
 		}
 	})
+	allow := func() { allowed.Store(published.Load() + 10_000) }
 	c := newClient(t, dial(t, s))
-	for range 30 {
+	for range 20 {
+		allow()
 		c.send("SUBSCRIBE", "/a")
 		c.want("subscribe /a 1")
+		allow()
 		first := c.number("message /a ")
 		for i := 1; i < 20; i++ {
 			if n := c.number("message /a "); n != first+i {
@@ -184,7 +190,7 @@ type client struct {
 }
 
 func newClient(t testing.TB, nc net.Conn) *client {
-	nc.SetDeadline(time.Now().Add(time.Minute))
+	nc.SetDeadline(time.Now().Add(2 * time.Minute))
 	return &client{t, nc, bufio.NewReader(nc)}
 }
 

@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds every wait; none lasts that long unless something is broken.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 const channel = "/sse/test"
 

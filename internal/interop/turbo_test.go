@@ -43,6 +43,7 @@ func TestTurboStreams(t *testing.T) {
 		AllowOrigins: []string{"*"},
 		Signed:       func(signed []byte) (string, error) { return verifier.Verify(signed, time.Now()) },
 	}, channels.Options{Decode: forms.Decode})
+	page := testenv.Browser(t) // it takes long to start, so it comes before what is bounded
 	cmd := ruby(t, []string{"actioncable", "redis"}, "turbo.rb", "redis://"+f.admin+"/1", secret, name)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -89,7 +90,6 @@ func TestTurboStreams(t *testing.T) {
 	site.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { turboPage.Execute(w, good) })
 	application := httptest.NewServer(site)
 	defer application.Close()
-	page := testenv.Browser(t)
 	page.Do("opening the page", chromedp.Navigate(application.URL))
 	f.awaitSubscribersOf(name, 1)
 	for i, action := range []string{
