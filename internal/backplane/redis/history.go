@@ -73,12 +73,15 @@ redis.call('PUBLISH', KEYS[2], epoch .. ' ' .. id .. ' ' .. ARGV[4])
 return {epoch, id}
 `)
 
-// snapshotScript returns the epoch, the number of the newest message of all, the time,
-// and of each other key the newest messages, at most ARGV[3] and ARGV[4] bytes, that
+// snapshotScript returns the epoch, a number that no later message has or is below, the
+// time, and of each other key the newest messages, at most ARGV[3] and ARGV[4] bytes, that
 // have at least the number ARGV[2]: whether that is not all, and then number and
 // message in turn, the newest first. It publishes to ARGV[5] at that place in the
-// order.
+// order. The number is of now, even if the newest message is not: a stream that begins
+// there has an event id that is not old.
 var snapshotScript = redis.NewScript(epochLua + `
+seq = math.max(seq, now - now % 2)
+redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq))
 local reply = {epoch, string.format('%.0f', seq), string.format('%.0f', now)}
 for i = 2, #KEYS do
 	local left, size, to, more = tonumber(ARGV[3]), 0, '+', '0'
