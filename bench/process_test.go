@@ -14,7 +14,19 @@ func TestMain(m *testing.M) {
 	parts["resumers"] = Resumers{}
 	parts["sleepers"] = new(Sleepers)
 	ServeParts(parts)
-	os.Exit(m.Run())
+	os.Exit(testMain(m))
+}
+
+// testDir is for what tests share. It is removed at the end.
+var testDir string
+
+func testMain(m *testing.M) int {
+	var err error
+	if testDir, err = os.MkdirTemp("", "bench"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(testDir)
+	return m.Run()
 }
 
 // startPart runs a part until the test ends.
