@@ -31,7 +31,9 @@ func (p *pauses) follow(stderr io.Reader, line func(text string)) {
 	for scanner.Scan() {
 		found := traceLine.FindStringSubmatch(scanner.Text())
 		if found == nil {
-			line(scanner.Text())
+			if scanner.Text() != "GC forced" { // as it is when there was none for two minutes
+				line(scanner.Text())
+			}
 			continue
 		}
 		p.mu.Lock()
