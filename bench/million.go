@@ -24,7 +24,7 @@ func (l *Lab) Million(streams, events int, idle time.Duration) error {
 	}
 	if l.External == nil {
 		err := l.alone([]string{NameFloor}, streams, func(s *Session) error {
-			return l.broadcasts(s, events)
+			return l.broadcasts(s, min(events, 3))
 		})
 		if err != nil {
 			return err

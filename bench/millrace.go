@@ -35,7 +35,9 @@ func BuildMillrace(dir string) (string, error) {
 		}
 	}
 	program := filepath.Join(dir, "millrace")
-	out, err := exec.Command("go", "build", "-o", program, "millrace/cmd/millrace").CombinedOutput()
+	cmd := exec.Command("go", "build", "-o", program, "millrace/cmd/millrace")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is deployed
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building millrace: %w: %s: run millbench in the source tree, or name the program with --millrace", err, out)
 	}

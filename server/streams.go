@@ -128,8 +128,19 @@ func (l *loop) join(channel *channels.Channel, fd int32) (index, place int32) {
 		l.byChannel[channel] = index
 	}
 	ch := l.locals[index]
-	ch.subscribers = append(ch.subscribers, fd)
+	ch.subscribers = append(roomy(ch.subscribers), fd)
 	return index, int32(len(ch.subscribers) - 1)
+}
+
+// roomy returns a long list with room for one more. Doubling it leaves
+// a quarter of the garbage that append does, and what is not used of it is not
+// touched.
+func roomy(list []int32) []int32 {
+	const long = 4096
+	if len(list) < cap(list) || len(list) < long {
+		return list
+	}
+	return append(make([]int32, 0, 2*len(list)), list...)
 }
 
 // leave takes the subscriber at a place out; the last one takes its place. A

@@ -78,6 +78,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*
 	}
 	n.start()
 	c.logStart(log, n)
+	forgetStartup()
 	stopping := n.tellSystemd(log)
 
 	select {
