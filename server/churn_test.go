@@ -2,7 +2,9 @@ package server
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"millrace/channels"
 )
@@ -132,8 +136,16 @@ func visit(s *Server, random *rand.Rand, n int64) error {
 		return err
 	}
 	last := -1
-	for range random.IntN(30) {
+	events, halfClosed := random.IntN(30), random.IntN(8) == 0
+	if halfClosed { // which ends a stream: its client has no other way to leave
+		conn.(*net.TCPConn).CloseWrite()
+		events = 1 << 30
+	}
+	for range events {
 		line, err := r.ReadString('\n')
+		if halfClosed && line == "" && (err == io.EOF || errors.Is(err, unix.ECONNRESET)) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"millrace/channels"
+)
+
+// Ensure that publishers who publish as fast as they can wait for the loops: what
+// waits stays bounded, every stream has each publisher's events in order, and a
+// stream of another channel is pinged meanwhile.
+func TestPublisherFlood(t *testing.T) {
+	const publishers, streams, events, keepalive = 8, 20, 3000, 20 * time.Millisecond
+	s, b := start(t, Config{Loops: 2, Keepalive: keepalive}, channels.Options{History: publishers * events, PublishTimeout: patience})
+	silent := resumable(t, s, "/silent")
+	var readers, writers sync.WaitGroup
+	for range streams {
+		c := resumable(t, s, "/flood")
+		readers.Go(func() {
+			var next [publishers]int
+			for read := 0; read < publishers*events; {
+				line, err := c.r.ReadString('\n')
+				if err != nil {
+					t.Errorf("after %d events: %v", read, err)
+					return
+				}
+				if !strings.HasPrefix(line, "data: ") {
+					continue
+				}
+				var publisher, number int
+				if _, err := fmt.Sscanf(line, "data: %d %d", &publisher, &number); err != nil || number != next[publisher] {
+					t.Errorf("%.40q, want number %d of that publisher (%v)", line, next[publisher], err)
+					return
+				}
+				next[publisher]++
+				read++
+			}
+		})
+	}
+	began := time.Now()
+	filling := strings.Repeat("x", 500)
+	for publisher := range publishers {
+		writers.Go(func() {
+			for i := range events {
+				if _, err := b.Publish("/flood", channels.Event{Data: fmt.Appendf(nil, "%d %d %s", publisher, i, filling)}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	pings, done := 0, make(chan struct{})
+	go func() {
+		writers.Wait()
+		close(done)
+	}()
+	most, poll := 0, time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		case <-poll.C:
+			for _, l := range s.loops {
+				most = max(most, l.inbox.Len())
+			}
+		}
+	}
+	readers.Wait()
+	periods := int(time.Since(began) / keepalive)
+	silent.SetReadDeadline(time.Now().Add(keepalive))
+	for {
+		if _, err := silent.r.ReadString('\n'); err != nil {
+			break
+		}
+		pings++
+	}
+	pings = (pings - 3) / 2 // those were lines: three of the greeting, and two a ping
+	t.Logf("%d periods, %d pings; at most %d messages waited for a loop", periods, pings, most)
+	// 1 MiB may wait for a loop, and one more message of each publisher.
+	if bound := 1<<20/len(filling) + publishers; most > bound {
+		t.Errorf("%d messages waited for a loop, want at most %d", most, bound)
+	}
+	if pings < periods/2 {
+		t.Errorf("%d pings in %d periods", pings, periods)
+	}
+}
+
+// resumable opens a stream on target of a server with history, and reads its head.
+func resumable(t testing.TB, s *Server, target string) *client {
+	t.Helper()
+	c := dial(t, s)
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target)
+	for c.line() != "\r\n" {
+	}
+	return c
+}
