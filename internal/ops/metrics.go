@@ -35,14 +35,14 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo = desc("build_info", "1, with what was built.", "version", "goversion")
 
-	ready          = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
-	connections    = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
-	maxConnections = desc("connections_max", "Streams that may be open at once.")
-	accepted       = desc("connections_accepted_total", "Connections accepted.")
-	closed         = desc("connections_closed_total", "Connections ended, by reason.", "reason")
-	opened         = desc("streams_opened_total", "Event streams begun.")
-	refused        = desc("requests_refused_total", "Requests refused, by the status of the answer.", "status")
-	acceptPauses   = desc("accept_pauses_total", "Times that accepting had to wait for descriptors, memory or the connection limit.")
+	ready        = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
+	connections  = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
+	streamLimit  = desc("connections_max", "Streams that may be open at once.")
+	accepted     = desc("connections_accepted_total", "Connections accepted.")
+	closed       = desc("connections_closed_total", "Connections ended, by reason.", "reason")
+	opened       = desc("streams_opened_total", "Event streams begun.")
+	refused      = desc("requests_refused_total", "Requests refused, by the status of the answer.", "status")
+	acceptPauses = desc("accept_pauses_total", "Times that accepting had to wait for descriptors, memory or the connection limit.")
 
 	eventsPublished = desc("events_published_total", "Events published, on all channels.")
 	undecoded       = desc("events_undecoded_total", "Events of other nodes that were not of the form of their channel and were passed on as they were.")
@@ -74,7 +74,7 @@ type collector struct{ cfg *Config }
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, ready, connections, maxConnections, accepted, closed, opened, refused, acceptPauses,
+		buildInfo, ready, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
 		eventsPublished, undecoded, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
@@ -103,7 +103,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(connections, float64(n.Streams-n.Behind), "stream")
 	gauge(connections, float64(n.Behind), "behind")
 	gauge(connections, float64(n.Lingering), "closing")
-	gauge(maxConnections, float64(c.cfg.Streams.MaxConnections()))
+	gauge(streamLimit, float64(c.cfg.Streams.MaxConnections()))
 	counter(accepted, float64(n.Accepted))
 	for reason, times := range n.Closed {
 		counter(closed, float64(times), strings.ReplaceAll(reason, " ", "_"))

@@ -39,6 +39,9 @@ const (
 	maxHead       = 16 << 10
 	// idleTimeout is how long a connection waits for its next request.
 	idleTimeout = 2 * time.Minute
+	// maxConnections is how many connections are served at a time; others are
+	// closed.
+	maxConnections = 512
 	// bodyTimeout is how long an event may take to arrive.
 	bodyTimeout = 30 * time.Second
 )
@@ -63,7 +66,8 @@ type Server struct {
 	started time.Time
 	sampler *sampler
 	streams streams
-	surveys atomic.Int64    // under way
+	surveys atomic.Int64 // under way
+	conns   atomic.Int64
 	life    context.Context // ends with Close, and with it the event streams
 	end     context.CancelFunc
 	running sync.WaitGroup // the sampler
@@ -113,6 +117,7 @@ func newServer(ln net.Listener, cfg Config) *Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
+		ConnState:         s.count,
 		BaseContext:       func(net.Listener) context.Context { return s.life },
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 	}
@@ -152,6 +157,18 @@ func (s *Server) routes() http.Handler {
 			all.ServeHTTP(w, r)
 		}
 	})
+}
+
+// count keeps connections within their bound.
+func (s *Server) count(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if s.conns.Add(1) > maxConnections {
+			c.Close() // net/http finds out, and tells that it is closed
+		}
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Add(-1)
+	}
 }
 
 // Addr is the address that the server listens on.

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,19 @@ const (
 	pageTimeout    = time.Minute
 )
 
+// browsers are the programs that will do.
+var browsers = []string{"chromium", "chromium-browser", "google-chrome"}
+
+// chromium returns the path of one of browsers, "" if there is none.
+func chromium() string {
+	for _, name := range browsers {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
 // Page is a page in a browser. Its methods end the test when they fail.
 type Page struct {
 	t   testing.TB
@@ -34,9 +48,9 @@ type Page struct {
 // the test, unless its text contains one of expected.
 func Browser(t testing.TB, expected ...string) *Page {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		path = Need(t, "google-chrome")
+	path := chromium()
+	if path == "" {
+		Lack(t, fmt.Sprintf("no browser: %q, want one of them", browsers))
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
 		chromedp.WSURLReadTimeout(pageTimeout))
