@@ -93,6 +93,18 @@ func (n *Node) start() {
 	})
 }
 
+// awaitEngine waits until the node has said that it is connected.
+func (n *Node) awaitEngine() {
+	n.t.Helper()
+	within(n.t, "the node is connected to the engine", func() {
+		for connected := false; !connected; <-time.After(5 * time.Millisecond) {
+			n.mu.Lock()
+			connected = strings.Contains(n.log.String(), `"msg":"connected to `)
+			n.mu.Unlock()
+		}
+	})
+}
+
 // kill ends the process without giving it a chance to say so.
 func (n *Node) kill() {
 	n.mu.Lock()

@@ -32,6 +32,9 @@ type Suite struct {
 	// Complete tells that the engine keeps the history: nobody misses anything, and
 	// there are no gaps.
 	Complete bool
+	// Lossless tells that a lost connection to the engine loses nothing, although a
+	// killed node does.
+	Lossless bool
 	// MaxAdded is what the engine may add at the median to the time from a publish to
 	// its last stream; 0 for 3 ms.
 	MaxAdded time.Duration
@@ -80,7 +83,7 @@ func Run(t *testing.T, s Suite) {
 					scenario.disturb(t, f, i)
 				}
 			}
-			f.finish(s.Complete || scenario.disturb == nil)
+			f.finish(s.Complete || scenario.disturb == nil || s.Lossless && scenario.name != "NodeKilled")
 		})
 	}
 	t.Run("Stall", func(t *testing.T) { s.stall(t, program) })
@@ -112,6 +115,9 @@ func (s *Suite) start(t *testing.T, program string, streams int) *fleet {
 	for i := range nodeCount {
 		f.nodes = append(f.nodes, StartNode(t, program, args...))
 		f.publishers = append(f.publishers, &publisher{id: int16(i), node: f.nodes[i]})
+	}
+	for _, n := range f.nodes {
+		n.awaitEngine() // or the first streams would open with a gap
 	}
 	for i := range channelCount {
 		f.names = append(f.names, fmt.Sprintf("/raum %d/größe", i))

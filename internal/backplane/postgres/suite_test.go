@@ -43,5 +43,10 @@ func TestNotifications(t *testing.T) {
 
 // Ensure the same of the table, which is read every 100 ms.
 func TestTable(t *testing.T) {
-	enginetest.Run(t, enginetest.Suite{Engine: newEngine(t, tableQuery), MaxAdded: 150 * time.Millisecond, Args: []string{"--channel-prefix", "app"}})
+	enginetest.Run(t, enginetest.Suite{
+		Engine:   newEngine(t, tableQuery),
+		Lossless: true,
+		MaxAdded: 150 * time.Millisecond,
+		Args:     []string{"--channel-prefix", "app"},
+	})
 }
