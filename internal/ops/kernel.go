@@ -8,43 +8,42 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// kernel are figures that Linux has for a network namespace.
-type kernel struct {
-	TCPPages        int     // memory of all TCP sockets, in pages
-	MaxTCPPages     int     // above which sockets get no more
-	ListenOverflows float64 // connections that found an accept queue full
-	ListenDrops     float64 // connections that a listener dropped, those included
-}
+// pageSize is the unit of tcp_mem, in bytes.
+var pageSize = os.Getpagesize()
 
-// readKernel reads the present figures. Elsewhere than on Linux there are none,
-// which is an error.
-func readKernel() (k kernel, err error) {
-	proc, err := procfs.NewDefaultFS()
+// tcpMemory returns the memory of all TCP sockets of the network namespace, and
+// the most that they get, in pages. Elsewhere than on Linux it is an error.
+func tcpMemory(proc procfs.FS) (pages, most int, err error) {
+	sockets, err := proc.NetSockstat()
 	if err != nil {
-		return k, err
+		return 0, 0, err
 	}
-	self, err := proc.Self()
-	if err != nil {
-		return k, err
-	}
-	sockets, err1 := proc.NetSockstat()
-	limits, err2 := proc.SysctlInts("net.ipv4.tcp_mem") // low, pressure, high
-	protocols, err3 := self.Netstat()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return k, err
+	limits, err := proc.SysctlInts("net.ipv4.tcp_mem") // low, pressure, high
+	if err != nil || len(limits) != 3 {
+		return 0, 0, errors.Join(fmt.Errorf("tcp_mem: %v, want three numbers", limits), err)
 	}
 	for _, p := range sockets.Protocols {
 		if p.Protocol == "TCP" && p.Mem != nil {
-			k.TCPPages = *p.Mem
+			pages = *p.Mem
 		}
 	}
-	tcp := protocols.TcpExt
-	if len(limits) != 3 || tcp.ListenOverflows == nil || tcp.ListenDrops == nil {
-		return k, fmt.Errorf("tcp_mem %v and netstat do not have what Linux has there", limits)
-	}
-	k.MaxTCPPages, k.ListenOverflows, k.ListenDrops = limits[2], *tcp.ListenOverflows, *tcp.ListenDrops
-	return k, nil
+	return pages, limits[2], nil
 }
 
-// pageSize is the unit of tcp_mem, in bytes.
-var pageSize = os.Getpagesize()
+// listenFailures returns how many connections of the network namespace found an
+// accept queue full, and how many a listener dropped, those included.
+func listenFailures(proc procfs.FS) (overflows, drops float64, err error) {
+	self, err := proc.Self()
+	if err != nil {
+		return 0, 0, err
+	}
+	protocols, err := self.Netstat()
+	if err != nil {
+		return 0, 0, err
+	}
+	tcp := protocols.TcpExt
+	if tcp.ListenOverflows == nil || tcp.ListenDrops == nil {
+		return 0, 0, errors.New("netstat has no ListenOverflows or no ListenDrops")
+	}
+	return *tcp.ListenOverflows, *tcp.ListenDrops, nil
+}

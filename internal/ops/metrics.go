@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/procfs"
 
 	"millrace/server"
 )
@@ -133,11 +134,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(history, float64(b.Kept))
 	gauge(maxHistory, float64(b.MaxKept))
 
-	if k, err := readKernel(); err == nil { // else this is not Linux
-		gauge(tcpPages, float64(k.TCPPages))
-		gauge(maxTCPPages, float64(k.MaxTCPPages))
-		counter(listenOverflows, k.ListenOverflows)
-		counter(listenDrops, k.ListenDrops)
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return // this is not Linux
+	}
+	if pages, most, err := tcpMemory(proc); err == nil {
+		gauge(tcpPages, float64(pages))
+		gauge(maxTCPPages, float64(most))
+	}
+	if overflows, drops, err := listenFailures(proc); err == nil {
+		counter(listenOverflows, overflows)
+		counter(listenDrops, drops)
 	}
 }
 

@@ -159,12 +159,12 @@ func (one *sample) readMemory() {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
 	one.Heap = heap[0].Value.Uint64()
-	if k, err := readKernel(); err == nil {
-		one.TCP, one.Limits.TCP = k.TCPPages*pageSize, k.MaxTCPPages*pageSize
-	}
 	proc, err := procfs.NewDefaultFS()
 	if err != nil {
 		return
+	}
+	if pages, most, err := tcpMemory(proc); err == nil {
+		one.TCP, one.Limits.TCP = pages*pageSize, most*pageSize
 	}
 	self, err := proc.Self()
 	if err != nil {
