@@ -134,11 +134,11 @@ func complains(kind chromedp.ConsoleType) bool {
 	return kind == chromedp.ConsoleError || kind == chromedp.ConsoleWarning || kind == chromedp.ConsoleException
 }
 
-// Keep writes what a test has made for people to look at, and logs where: below
-// millrace-tests in the directory for temporary files.
+// Keep writes what a test has made for people to look at, and logs where: in a
+// directory of the user's among the temporary files.
 func Keep(t testing.TB, name string, data []byte) {
 	t.Helper()
-	path := filepath.Join(os.TempDir(), "millrace-tests", name)
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("millrace-tests-%d", os.Getuid()), name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
