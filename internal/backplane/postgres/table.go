@@ -24,9 +24,16 @@ const (
 	// maxBodies is how many bytes of messages one exchange fetches, but for the
 	// last one.
 	maxBodies = 1 << 20
+	// maxBody is the longest payload that is fetched: no event is longer, with its
+	// envelope.
+	maxBody = 17 << 20
 	// lookback is how many rows, of those that are there at the start, are
 	// searched for missing ids.
 	lookback = 1000
+	// maxMissing bounds the spans of missing ids.
+	maxMissing = 10_000
+	// triggerPeriod is how often is looked for a trigger.
+	triggerPeriod = time.Minute
 	// wakeName is the name of the trigger of docs/scaling.md, and what it
 	// notifies.
 	wakeName = "millrace_wake"
@@ -48,7 +55,8 @@ type table struct {
 	xmin     int64     // of the newest reading
 	read     time.Time // when that was
 	interval time.Duration
-	trigger  bool // whether there is one
+	trigger  bool      // whether there is one
+	asked    time.Time // when it was looked for
 }
 
 // row is what is read of each message at first.
@@ -101,6 +109,11 @@ func (t *table) follow(ctx context.Context, conn *pgx.Conn) error {
 		if len(rows) == maxRows {
 			continue
 		}
+		if t.read.Sub(t.asked) >= triggerPeriod {
+			if err := t.listen(ctx, conn); err != nil {
+				return err
+			}
+		}
 		if err := t.rest(ctx, conn, len(rows) > 0); err != nil {
 			return err
 		}
@@ -111,15 +124,8 @@ func (t *table) follow(ctx context.Context, conn *pgx.Conn) error {
 func (t *table) begin(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname = $2 AND tgenabled <> 'D')",
-		t.name, wakeName).Scan(&t.trigger)
-	if err != nil {
+	if err := t.listen(ctx, conn); err != nil {
 		return err
-	}
-	if t.trigger {
-		if err := exchange(ctx, conn, "LISTEN "+wakeName); err != nil {
-			return err
-		}
 	}
 	if !t.known {
 		return t.start(ctx, conn)
@@ -138,6 +144,19 @@ func (t *table) begin(ctx context.Context, conn *pgx.Conn) error {
 		t.loseAll()
 	}
 	return nil
+}
+
+// listen has the trigger wake the follower if there is one.
+func (t *table) listen(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	t.asked = time.Now()
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname = $2 AND tgenabled <> 'D')",
+		t.name, wakeName).Scan(&t.trigger)
+	if err != nil || !t.trigger {
+		return err
+	}
+	return exchange(ctx, conn, "LISTEN "+wakeName)
 }
 
 // start notes which ids are there already.
@@ -199,6 +218,11 @@ FROM txid_current_snapshot() AS s LEFT JOIN (
 		t.loseAll()
 	}
 	t.ids.forget(t.xmin, t.read)
+	if n := len(t.ids.missing) - maxMissing; n > 0 {
+		t.Log.Warn("too many ids are missing, for a transaction that has been open for long: some are given up", "table", t.name, "oldest", t.ids.missing[0].low)
+		t.ids.missing = slices.Delete(t.ids.missing, 0, n)
+		t.loseAll()
+	}
 	return rows, nil
 }
 
@@ -222,7 +246,12 @@ func (t *table) take() {
 // hold keeps the rows of channels that are wanted until it is their turn.
 func (t *table) hold(rows []row) {
 	for _, r := range rows {
-		if t.names[r.hash] == "" {
+		channel := t.names[r.hash]
+		if channel == "" {
+			continue
+		}
+		if r.size > maxBody {
+			t.Lose(channel, fmt.Errorf("the payload of row %d has %d bytes, want at most %d", r.id, r.size, maxBody))
 			continue
 		}
 		i, _ := slices.BinarySearchFunc(t.held, r.id, func(h row, id int64) int { return cmp.Compare(h.id, id) })
