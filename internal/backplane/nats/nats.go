@@ -139,7 +139,9 @@ func (b *Backplane) session(ctx context.Context) error {
 		Backplane: b,
 		followed:  make(map[string]*nats.Subscription),
 		messages:  make(chan *nats.Msg, waiting),
+		asked:     make(chan []string),
 		flushed:   make(chan []string),
+		expected:  make(map[string]bool),
 		lost:      make(chan string, waiting),
 	}
 	ctx, end := context.WithCancelCause(ctx)

@@ -24,8 +24,8 @@ const patience = 30 * time.Second
 // Ensure that no test leaves a goroutine.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startServer runs a NATS server on a port, 0 for a free one, until the test ends.
-func startServer(t testing.TB, port int) *server.Server {
+// newServer runs a NATS server on a port, 0 for a free one.
+func newServer(t testing.TB, port int) *server.Server {
 	t.Helper()
 	if port == 0 {
 		port = server.RANDOM_PORT
@@ -38,6 +38,13 @@ func startServer(t testing.TB, port int) *server.Server {
 	if !s.ReadyForConnections(patience) {
 		t.Fatal("the NATS server does not start")
 	}
+	return s
+}
+
+// startServer is newServer for a server that ends with the test.
+func startServer(t testing.TB, port int) *server.Server {
+	t.Helper()
+	s := newServer(t, port)
 	t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()

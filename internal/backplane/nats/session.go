@@ -20,7 +20,9 @@ type session struct {
 	conn     *nats.Conn
 	followed map[string]*nats.Subscription // by channel; of the goroutine in ask
 	messages chan *nats.Msg                // of all subscriptions, in the order in which they came
+	asked    chan []string                 // channels that are about to be subscribed to
 	flushed  chan []string                 // channels whose subscriptions the server has
+	expected map[string]bool               // asked and not yet confirmed; of the goroutine in deliver
 	lost     chan string                   // channels whose messages found no room
 }
 
@@ -43,6 +45,9 @@ func (s *session) ask(ctx context.Context) error {
 			}
 			delete(s.followed, channel)
 		}
+		if err := s.tell(ctx, s.asked, ask); err != nil {
+			return err
+		}
 		for _, channel := range ask {
 			sub, err := s.conn.ChanSubscribe(s.subject(channel), s.messages)
 			if err != nil {
@@ -54,10 +59,8 @@ func (s *session) ask(ctx context.Context) error {
 			if err := s.conn.FlushTimeout(publishTimeout); err != nil {
 				return err
 			}
-			select {
-			case s.flushed <- ask:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := s.tell(ctx, s.flushed, ask); err != nil {
+				return err
 			}
 		}
 		if len(ask)+len(drop) > 0 {
@@ -76,6 +79,19 @@ func (s *session) ask(ctx context.Context) error {
 	}
 }
 
+// tell hands names, if there are any, to the goroutine in deliver.
+func (s *session) tell(ctx context.Context, to chan<- []string, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	select {
+	case to <- names:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // deliver hands on what comes until ctx is done.
 func (s *session) deliver(ctx context.Context) {
 	for {
@@ -84,8 +100,14 @@ func (s *session) deliver(ctx context.Context) {
 			return
 		case m := <-s.messages:
 			s.receive(m)
+		case names := <-s.asked:
+			for _, channel := range names {
+				s.expected[channel] = true
+			}
 		case names := <-s.flushed:
-			s.Confirm(names...)
+			for _, channel := range names {
+				s.confirm(channel)
+			}
 		case channel := <-s.lost:
 			s.drain() // what is lost came after what waits
 			s.Lose(channel, nats.ErrSlowConsumer)
@@ -100,12 +122,24 @@ func (s *session) drain() {
 	}
 }
 
+// confirm tells, once, that everything published on a channel comes from here on.
+func (s *session) confirm(channel string) {
+	if s.expected[channel] {
+		delete(s.expected, channel)
+		s.Confirm(channel)
+	}
+}
+
+// receive hands on a message. The first one of a channel may come before the server
+// has confirmed that it has the subscription; what was missed before it must be told
+// before it is delivered.
 func (s *session) receive(m *nats.Msg) {
 	channel, ok := channelOf(strings.TrimPrefix(m.Subject, s.prefix))
 	if !ok {
 		s.Log.Error("a message from NATS has a subject that no channel has", "subject", m.Subject)
 		return
 	}
+	s.confirm(channel)
 	ev, err := event(m)
 	if err != nil {
 		s.Lose(channel, err)
