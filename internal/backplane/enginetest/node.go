@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,11 +16,16 @@ import (
 // patience bounds every wait; none lasts that long unless something is broken.
 const patience = 60 * time.Second
 
-// Build returns the path of the millrace program, built for this test.
+// Build returns the path of the millrace program, built for this test: with the race
+// detector if the test has it. What it finds then ends the node.
 func Build(t testing.TB) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "millrace")
-	out, err := exec.Command("go", "build", "-o", program, "millrace/cmd/millrace").CombinedOutput()
+	args := []string{"build", "-o", program}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "millrace/cmd/millrace")...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -64,6 +70,7 @@ func (n *Node) start() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cmd = exec.Command(n.program, n.args...)
+	n.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
 	stderr, err := n.cmd.StderrPipe()
 	if err != nil {
 		n.t.Fatal(err)
