@@ -13,9 +13,8 @@ import (
 func TestIDs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type transaction struct {
-			ids  []int64
-			xid  int64
-			ends bool // commits, or is rolled back
+			ids []int64
+			xid int64
 		}
 		var (
 			open    []transaction
