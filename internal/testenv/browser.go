@@ -96,14 +96,20 @@ func (p *Page) Do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Await waits until a JavaScript expression is true in the page.
+// Await waits until a JavaScript expression is true in the page. What fails on the
+// way is asked again, so that it may begin before the page is there. (A poll
+// within the page would end with the page that it was sent to.)
 func (p *Page) Await(what, expression string) {
 	p.t.Helper()
-	err := chromedp.Do(p.ctx, chromedp.Poll[chromedp.Void](expression,
-		chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(pageTimeout)))
-	if err != nil {
-		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-		p.t.Fatalf("waiting for %s (%s): %v; the page has\n%s", what, expression, err, text)
+	for deadline := time.Now().Add(pageTimeout); ; time.Sleep(50 * time.Millisecond) {
+		isTrue, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if isTrue {
+			return
+		}
+		if time.Now().After(deadline) || p.ctx.Err() != nil {
+			text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+			p.t.Fatalf("waiting for %s (%s): not within %v, at last %v; the page has\n%s", what, expression, pageTimeout, err, text)
+		}
 	}
 }
 
