@@ -46,7 +46,7 @@ func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
 	case "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
 		b, err = redis.Open(u, redis.Options{Prefix: c.ChannelPrefix, History: c.History, HistoryTTL: c.HistoryTTL, Logger: log})
 	case "nats", "tls":
-		b, err = nats.Open(u, nats.Options{Prefix: c.ChannelPrefix, Logger: log})
+		b, err = nats.Open(u, nats.Options{Prefix: c.ChannelPrefix, History: c.History, HistoryTTL: c.HistoryTTL, Logger: log})
 	case "postgres", "postgresql":
 		b, err = postgres.Open(u, postgres.Options{Prefix: c.ChannelPrefix, Logger: log})
 	default:

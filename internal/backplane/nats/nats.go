@@ -5,20 +5,21 @@
 // What comes is delivered in the order in which it came, by one goroutine, so the
 // nodes at one server agree on the order of each channel.
 //
-// Caveats. NATS keeps nothing in this form: what is published while a node is cut
-// off, it misses, and its streams are told. In a cluster of NATS servers, what two
-// publishers send to one channel may come to two nodes in different orders.
+// With history=jetstream a stream of JetStream keeps the newest messages of each
+// channel (see history.go), and nobody misses anything that is still there,
+// whichever node it comes back to.
+//
+// Caveats. In the plain form NATS keeps nothing: what is published while a node is
+// cut off, it misses, and its streams are told. In a cluster of NATS servers, what
+// two publishers send to one channel may come to two nodes in different orders.
 package nats
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +30,8 @@ import (
 )
 
 const (
-	// publishTimeout bounds how long Publish waits for the server.
-	publishTimeout = 3 * time.Second
+	// timeout bounds how long a request may take, Publish above all.
+	timeout = 3 * time.Second
 	// waiting bounds the messages of a node that wait to be delivered.
 	waiting = 4096
 )
@@ -47,6 +48,10 @@ var errDown = errors.New("the event was not published: not connected to NATS, pu
 type Options struct {
 	// Prefix is the first token of every subject; empty is DefaultPrefix.
 	Prefix string
+	// History and HistoryTTL bound what is kept of a channel, where something is: the
+	// number of its messages and their age, 0 for any.
+	History    int
+	HistoryTTL time.Duration
 	// Logger takes what the backplane has to say; nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -58,27 +63,32 @@ const DefaultPrefix = "millrace"
 type Backplane struct {
 	*link.Link
 	options nats.Options
-	prefix  string // of subjects, with the dot
-	conn    atomic.Pointer[nats.Conn]
+	prefix  string   // of the subjects of channels that are published on, with the dot
+	history *history // nil in the plain form
+	session atomic.Pointer[session]
 }
 
 // Open checks u and returns a backplane that has yet to be started. It connects
 // to nothing.
 func Open(u *url.URL, o Options) (*Backplane, error) {
-	options, err := connectOptions(u)
+	f, err := parseURL(u)
 	if err != nil {
 		return nil, err
 	}
 	if o.Prefix == "" {
 		o.Prefix = DefaultPrefix
 	}
-	prefix := string(appendToken(nil, o.Prefix)) + "."
-	return &Backplane{Link: link.New("NATS", u.Redacted(), o.Logger), options: options, prefix: prefix}, nil
+	token := string(appendToken(nil, o.Prefix))
+	b := &Backplane{Link: link.New("NATS", u.Redacted(), o.Logger), options: f.options, prefix: token + "."}
+	if f.history {
+		b.history = newHistory(token, o, f.replicas)
+	}
+	return b, nil
 }
 
 // Start connects to the server and delivers to broker, which has b as its
 // backplane, until Close.
-func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.session) }
+func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.run) }
 
 // Close ends what Start has begun.
 func (b *Backplane) Close() error {
@@ -88,22 +98,21 @@ func (b *Backplane) Close() error {
 
 // Publish implements channels.Backplane. It waits until the server has the event.
 func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	conn := b.conn.Load()
-	if conn == nil {
+	s := b.session.Load()
+	if s == nil {
 		return channels.Receipt{}, errDown
 	}
-	if err := conn.PublishMsg(b.message(channel, ev)); err != nil {
-		return channels.Receipt{}, fmt.Errorf("the event was not published: %w", err)
-	}
-	if err := conn.FlushTimeout(publishTimeout); err != nil {
+	receipt, err := s.publish(b.message(channel, ev))
+	if err != nil {
 		return channels.Receipt{}, fmt.Errorf("the event may not have been published: %w", err)
 	}
-	return channels.Receipt{Receivers: b.Broker.Subscribers(channel)}, nil
+	receipt.Receivers = b.Broker.Subscribers(channel)
+	return receipt, nil
 }
 
 // message is ev as it travels.
 func (b *Backplane) message(channel string, ev channels.Event) *nats.Msg {
-	m := &nats.Msg{Subject: b.subject(channel), Data: ev.Data}
+	m := &nats.Msg{Subject: string(appendSubject([]byte(b.prefix), channel)), Data: ev.Data}
 	if ev.Type != "" || ev.Retry != 0 {
 		m.Header = make(nats.Header)
 	}
@@ -117,9 +126,9 @@ func (b *Backplane) message(channel string, ev channels.Event) *nats.Msg {
 }
 
 // event is the inverse of message.
-func event(m *nats.Msg) (channels.Event, error) {
-	ev := channels.Event{Data: m.Data, Type: m.Header.Get(eventHeader)}
-	if retry := m.Header.Get(retryHeader); retry != "" {
+func event(header nats.Header, data []byte) (channels.Event, error) {
+	ev := channels.Event{Data: data, Type: header.Get(eventHeader)}
+	if retry := header.Get(retryHeader); retry != "" {
 		ms, err := strconv.ParseUint(retry, 10, 31)
 		if err != nil {
 			return ev, fmt.Errorf("the header %s is %q, want milliseconds", retryHeader, retry)
@@ -128,76 +137,3 @@ func event(m *nats.Msg) (channels.Event, error) {
 	}
 	return ev, nil
 }
-
-func (b *Backplane) subject(channel string) string {
-	return string(appendSubject([]byte(b.prefix), channel))
-}
-
-// session connects and delivers until the connection is lost or ctx is done.
-func (b *Backplane) session(ctx context.Context) error {
-	s := &session{
-		Backplane: b,
-		followed:  make(map[string]*nats.Subscription),
-		messages:  make(chan *nats.Msg, waiting),
-		asked:     make(chan []string),
-		flushed:   make(chan []string),
-		expected:  make(map[string]bool),
-		lost:      make(chan string, waiting),
-	}
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	options := b.options
-	options.ClosedCB = func(conn *nats.Conn) { end(cmp.Or(conn.LastError(), nats.ErrConnectionClosed)) }
-	options.AsyncErrorCB = s.failed
-	conn, err := options.Connect()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	s.conn = conn
-	b.conn.Store(conn)
-	defer b.conn.Store(nil)
-	b.Up()
-	return s.run(ctx, end)
-}
-
-// connectOptions are those of the client for u:
-//
-//	nats://user:password@host:port,host:port?credentials=FILE
-//
-// and the same with tls. A connection that is lost is not mended by the client:
-// what was published meanwhile would be missed without a word.
-func connectOptions(u *url.URL) (nats.Options, error) {
-	o := nats.GetDefaultOptions()
-	if u.Scheme != "nats" && u.Scheme != "tls" {
-		return o, fmt.Errorf("%w: the scheme %q, want nats or tls", ErrURL, u.Scheme)
-	}
-	if u.Host == "" {
-		return o, fmt.Errorf("%w: %q has no host, want %s://HOST:PORT", ErrURL, u.Redacted(), u.Scheme)
-	}
-	if strings.Trim(u.Path, "/") != "" {
-		return o, fmt.Errorf("%w: %q has the path %q, want none", ErrURL, u.Redacted(), u.Path)
-	}
-	for host := range strings.SplitSeq(u.Host, ",") {
-		server := url.URL{Scheme: u.Scheme, User: u.User, Host: host}
-		o.Servers = append(o.Servers, server.String())
-	}
-	for key, values := range u.Query() {
-		switch key {
-		case "credentials":
-			if err := nats.UserCredentials(values[0])(&o); err != nil {
-				return o, fmt.Errorf("%w: credentials=%s: %w", ErrURL, values[0], err)
-			}
-		default:
-			return o, fmt.Errorf("%w: %q has the option %q, want credentials", ErrURL, u.Redacted(), key)
-		}
-	}
-	o.Name = "millrace"
-	o.AllowReconnect = false
-	o.PingInterval, o.MaxPingsOut = 2*time.Second, 3
-	o.Timeout = publishTimeout
-	return o, nil
-}
-
-// ErrURL is wrapped by every refusal of a URL.
-var ErrURL = errors.New("bad NATS URL")

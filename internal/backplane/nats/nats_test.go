@@ -24,13 +24,17 @@ const patience = 30 * time.Second
 // Ensure that no test leaves a goroutine.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newServer runs a NATS server on a port, 0 for a free one.
-func newServer(t testing.TB, port int) *server.Server {
+// newServer runs a NATS server on a port, 0 for a free one, with JetStream if there is a
+// folder to store in.
+func newServer(t testing.TB, port int, store string) *server.Server {
 	t.Helper()
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true})
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true,
+		JetStream: store != "", StoreDir: store,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +48,7 @@ func newServer(t testing.TB, port int) *server.Server {
 // startServer is newServer for a server that ends with the test.
 func startServer(t testing.TB, port int) *server.Server {
 	t.Helper()
-	s := newServer(t, port)
+	s := newServer(t, port, "")
 	t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()
@@ -229,7 +233,10 @@ func TestOpenRefuses(t *testing.T) {
 		{"redis://x", `bad NATS URL: the scheme "redis", want nats or tls`},
 		{"nats://", `bad NATS URL: "nats:" has no host, want nats://HOST:PORT`},
 		{"nats://u:secret@h/x", `bad NATS URL: "nats://u:xxxxx@h/x" has the path "/x", want none`},
-		{"nats://h?x=1", `bad NATS URL: "nats://h?x=1" has the option "x", want credentials`},
+		{"nats://h?x=1", `bad NATS URL: "nats://h?x=1": the option "x", want credentials, history or replicas`},
+		{"nats://h?history=streams", `bad NATS URL: "nats://h?history=streams": history=streams, want jetstream, or none`},
+		{"nats://h?history=jetstream&replicas=6", `bad NATS URL: "nats://h?history=jetstream&replicas=6": replicas=6, want 1 to 5`},
+		{"nats://h?replicas=3", `bad NATS URL: "nats://h?replicas=3": replicas=3 without history=jetstream`},
 	} {
 		u, err := url.Parse(tt.address)
 		if err != nil {

@@ -10,16 +10,19 @@ import (
 	"millrace/internal/backplane/enginetest"
 )
 
-// embedded is a NATS server in the test's process, which keeps its port.
+// embedded is a NATS server in the test's process, which keeps its port, and what it
+// has stored.
 type embedded struct {
 	server *server.Server
 	port   int
+	store  string // a folder; with JetStream
+	query  string // of the URL
 }
 
 // Start implements enginetest.Engine.
 func (e *embedded) Start(t testing.TB) {
 	t.Helper()
-	e.server = newServer(t, e.port)
+	e.server = newServer(t, e.port, e.store)
 	e.port = e.server.Addr().(*net.TCPAddr).Port
 }
 
@@ -35,8 +38,14 @@ func (e *embedded) Dial() (net.Conn, error) {
 }
 
 // URL implements enginetest.Engine.
-func (e *embedded) URL(address string) string { return "nats://" + address }
+func (e *embedded) URL(address string) string { return "nats://" + address + e.query }
 
 func TestSuite(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{Engine: new(embedded), Args: []string{"--channel-prefix", "app"}})
+}
+
+func TestJetStream(t *testing.T) {
+	enginetest.Run(t, enginetest.Suite{
+		Engine: &embedded{store: t.TempDir(), query: "?history=jetstream"}, Complete: true, Args: []string{"--channel-prefix", "app"},
+	})
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"millrace/channels"
+	"millrace/internal/backplane/envelope"
+	"millrace/internal/backplane/link"
 )
 
 // history keeps messages in the server. All keys have one hash tag, so that a script
@@ -76,8 +78,8 @@ return {epoch, id}
 // snapshotScript returns the epoch, a number that no later message has or is below, the
 // time, and of each other key the newest messages, at most ARGV[3] and ARGV[4] bytes, that
 // have at least the number ARGV[2]: whether that is not all, and then number and
-// message in turn, the newest first. It publishes to ARGV[5] at that place in the
-// order. The number is of now, even if the newest message is not: a stream that begins
+// message in turn, the newest first. It publishes the number to ARGV[5] at that place in
+// the order. The number is of now, even if the newest message is not: a stream that begins
 // there has an event id that is not old.
 var snapshotScript = redis.NewScript(epochLua + `
 seq = math.max(seq, now - now % 2)
@@ -106,7 +108,7 @@ for i = 2, #KEYS do
 	table.insert(list, 1, more)
 	reply[#reply + 1] = list
 end
-redis.call('PUBLISH', ARGV[5], '')
+redis.call('PUBLISH', ARGV[5], reply[2])
 return reply
 `)
 
@@ -130,31 +132,9 @@ func (h *history) add(ctx context.Context, client redis.Scripter, channel string
 
 var errReply = errors.New("unexpected reply")
 
-// snapshot is the history of channels at a place in the order of all messages. The
-// server announces it on the fence at that place, among what it announces live: what
-// comes before the fence is in the snapshot, and what comes behind it is not.
-type snapshot struct {
-	epoch    string
-	seq      uint64 // up to which
-	channels []string
-	logs     []kept // of each
-}
-
-// kept is what there is of one channel.
-type kept struct {
-	entries []entry // oldest first
-	evicted uint64  // up to which something may be missing
-}
-
-type entry struct {
-	channel string
-	seq     uint64
-	payload string
-	age     time.Duration
-}
-
-// snapshot returns the messages of channels after the number since.
-func (h *history) snapshot(ctx context.Context, client redis.Scripter, since uint64, names []string) (snapshot, error) {
+// snapshot is link.History's. The server announces its place on the fence, among what
+// it announces live.
+func (h *history) snapshot(ctx context.Context, client redis.Scripter, since uint64, names []string) (link.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	keys := []string{h.clock}
@@ -163,57 +143,58 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, since uin
 	}
 	reply, err := snapshotScript.Run(ctx, client, keys, channels.NewEpoch(), since+1, h.count, fillBytes, h.fence).Slice()
 	if err != nil {
-		return snapshot{}, err
+		return link.Snapshot{}, err
 	}
-	s := snapshot{channels: names}
+	s := link.Snapshot{Channels: names}
 	var now uint64
 	if len(reply) != 3+len(names) {
 		return s, fmt.Errorf("%w: %d parts in a snapshot of %d channels", errReply, len(reply), len(names))
 	}
-	s.epoch, _ = reply[0].(string)
-	for i, number := range []*uint64{&s.seq, &now} {
+	s.Epoch, _ = reply[0].(string)
+	for i, number := range []*uint64{&s.Seq, &now} {
 		text, _ := reply[1+i].(string)
 		if *number, err = strconv.ParseUint(text, 10, 64); err != nil {
 			return s, fmt.Errorf("%w: %w", errReply, err)
 		}
 	}
-	for i, channel := range names {
-		log, err := h.log(channel, now, reply[3+i])
+	for i := range names {
+		log, err := h.log(now, reply[3+i])
 		if err != nil {
 			return s, err
 		}
-		s.logs = append(s.logs, log)
+		s.Logs = append(s.Logs, log)
 	}
 	return s, nil
 }
 
 // log reads the part of a snapshot that is about one channel.
-func (h *history) log(channel string, now uint64, part any) (k kept, err error) {
+func (h *history) log(now uint64, part any) (l link.Log, err error) {
 	list, _ := part.([]any)
 	if len(list)%2 != 1 {
-		return k, fmt.Errorf("%w: %d elements for a stream", errReply, len(list))
+		return l, fmt.Errorf("%w: %d elements for a stream", errReply, len(list))
 	}
 	for i := len(list) - 2; i > 0; i -= 2 {
-		e := entry{channel: channel}
 		number, _ := list[i].(string)
-		e.payload, _ = list[i+1].(string)
-		if e.seq, err = strconv.ParseUint(number, 10, 64); err != nil {
-			return k, fmt.Errorf("%w: %w", errReply, err)
+		payload, _ := list[i+1].(string)
+		seq, err := strconv.ParseUint(number, 10, 64)
+		if err != nil {
+			return l, fmt.Errorf("%w: %w", errReply, err)
 		}
-		e.age = time.Duration(now-min(e.seq, now)) * time.Microsecond
-		if h.ttl > 0 && e.age > h.ttl {
-			k.evicted = e.seq
+		age := time.Duration(now-min(seq, now)) * time.Microsecond
+		ev, err := envelope.Parse([]byte(payload))
+		if err != nil || h.ttl > 0 && age > h.ttl {
+			l.Evicted = seq
 			continue
 		}
-		k.entries = append(k.entries, e)
+		l.Kept = append(l.Kept, channels.Kept{Seq: seq, Event: ev, Age: age})
 	}
 	switch {
 	case len(list) == 1 && h.ttl > 0: // the stream may be gone
-		k.evicted = now - uint64((h.ttl + spare).Microseconds())
-	case list[0] == "1" && len(k.entries) > 0:
-		k.evicted = max(k.evicted, k.entries[0].seq-1)
+		l.Evicted = now - uint64((h.ttl + spare).Microseconds())
+	case list[0] == "1" && len(l.Kept) > 0:
+		l.Evicted = max(l.Evicted, l.Kept[0].Seq-1)
 	}
-	return k, nil
+	return l, nil
 }
 
 // parseAnnouncement takes apart what addScript publishes.

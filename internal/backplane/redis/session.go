@@ -3,21 +3,23 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"millrace/channels"
+	"millrace/internal/backplane/envelope"
+	"millrace/internal/backplane/link"
 )
 
-const (
-	// batch is how many channels one command subscribes to.
-	batch = 512
-	// pingPeriod is how often the server is asked for a sign of life, and silence
-	// how long it may give none.
-	pingPeriod, silence = 2 * time.Second, 7 * time.Second
-)
+// silence is how long the server may give no sign of life, for which it is asked by
+// pings.
+const silence = 7 * time.Second
 
 // asked is what a ping says that comes behind a batch of subscriptions: its answer
 // comes when all of them are confirmed.
@@ -41,48 +43,45 @@ func onConnect(ctx context.Context, _ *redis.Conn) error {
 // unsealed returns ctx for commands, whose connections are the pool's.
 func unsealed(ctx context.Context) context.Context { return context.WithValue(ctx, sealed{}, nil) }
 
-// listener takes in what the server says on a session's connection.
-type listener interface {
-	// begin is called before anything is asked for.
-	begin(context.Context) error
-	subscribed(channel string)
-	unsubscribed(channel string)
-	// settled is called when everything that had been asked for is confirmed.
-	settled(context.Context) error
-	message(name, payload string) error
+// session is one connection with subscriptions.
+type session struct {
+	*Backplane
+	sub    *redis.PubSub
+	keeper *link.Keeper // nil in the plain form
 }
 
 // session holds one connection with subscriptions and returns why it has ended.
 func (b *Backplane) session(ctx context.Context) error {
 	seal := new(atomic.Bool)
 	ctx, end := context.WithCancelCause(context.WithValue(ctx, sealed{}, seal))
-	sub := b.client.Subscribe(ctx)
-	var l listener = plain{b}
+	s := &session{Backplane: b, sub: b.client.Subscribe(ctx)}
 	var err error
 	if b.history != nil {
-		l = newKeeper(b, sub)
-		err = sub.Subscribe(ctx, b.history.fence) // first: in a cluster, its name chooses the server
+		s.keeper = link.NewKeeper(b.Link, s)
+		err = s.sub.Subscribe(ctx, b.history.fence) // first: in a cluster, its name chooses the server
 	}
 	if err == nil {
-		err = sub.Ping(ctx)
+		err = s.sub.Ping(ctx)
 	}
 	if err != nil {
 		end(nil)
-		sub.Close()
+		s.sub.Close()
 		return err
 	}
 	seal.Store(true)
 	var others sync.WaitGroup
 	others.Go(func() {
 		<-ctx.Done()
-		sub.Close() // which ends what waits for the server
+		s.sub.Close() // which ends what waits for the server
 	})
-	if err := l.begin(ctx); err != nil {
-		end(err)
+	if s.keeper != nil {
+		if err := s.keeper.Begin(ctx); err != nil {
+			end(err)
+		}
 	}
-	others.Go(func() { end(b.ask(ctx, sub)) })
+	others.Go(func() { end(b.Ask(ctx, s)) })
 	for ctx.Err() == nil {
-		if err := b.listen(ctx, sub, l); err != nil {
+		if err := s.Listen(ctx); err != nil {
 			end(err)
 		}
 	}
@@ -90,76 +89,85 @@ func (b *Backplane) session(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// listen takes in one thing that the server says.
-func (b *Backplane) listen(ctx context.Context, sub *redis.PubSub, l listener) error {
-	said, err := sub.ReceiveTimeout(ctx, silence)
+// Listen implements link.History.
+func (s *session) Listen(ctx context.Context) error {
+	said, err := s.sub.ReceiveTimeout(ctx, silence)
 	if err != nil {
 		return err
 	}
-	switch s := said.(type) {
+	switch what := said.(type) {
 	case *redis.Pong:
-		b.Up()
-		if s.Payload == asked {
-			return l.settled(ctx)
+		s.Up()
+		if what.Payload == asked && s.keeper != nil {
+			return s.keeper.Settled(ctx)
 		}
 	case *redis.Subscription:
-		channel, ok := strings.CutPrefix(s.Channel, b.prefix)
-		switch {
-		case !ok: // the fence
-		case s.Kind == "subscribe":
-			l.subscribed(channel)
-		case s.Kind == "unsubscribe":
-			l.unsubscribed(channel)
+		if channel, ok := strings.CutPrefix(what.Channel, s.prefix); ok { // else it is the fence
+			s.answered(what.Kind, channel)
 		}
 	case *redis.Message:
-		return l.message(s.Channel, s.Payload)
+		return s.message(what.Channel, what.Payload)
 	}
 	return nil
 }
 
-// ask subscribes to what the set wants, and pings, until ctx is done.
-func (b *Backplane) ask(ctx context.Context, sub *redis.PubSub) error {
-	ping := time.NewTicker(pingPeriod)
-	defer ping.Stop()
-	for {
-		ask, drop, again := b.Set.Next(batch)
-		if len(drop) > 0 {
-			if err := sub.Unsubscribe(ctx, b.names(drop)...); err != nil {
-				return err
-			}
-		}
-		if len(ask) > 0 {
-			if err := b.subscribe(ctx, sub, ask); err != nil {
-				return err
-			}
-		}
-		if len(ask)+len(drop) > 0 {
-			continue
-		}
-		var later <-chan time.Time
-		if !again.IsZero() {
-			later = time.After(time.Until(again))
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-b.Set.Wake():
-		case <-later:
-		case <-ping.C:
-			if err := sub.Ping(ctx); err != nil {
-				return err
-			}
-		}
+// answered takes in that the server has subscribed to a channel, or no longer is.
+func (s *session) answered(kind, channel string) {
+	switch {
+	case kind == "subscribe" && s.keeper == nil:
+		s.Confirm(channel)
+	case kind == "subscribe":
+		s.keeper.Subscribed(channel)
+	case s.keeper != nil:
+		s.keeper.Unsubscribed(channel)
 	}
 }
 
-// subscribe asks for channels, and for an answer behind theirs.
-func (b *Backplane) subscribe(ctx context.Context, sub *redis.PubSub, channels []string) error {
-	if err := sub.Subscribe(ctx, b.names(channels)...); err != nil {
+// message takes in what was published, or the fence of a snapshot.
+func (s *session) message(name, payload string) error {
+	switch {
+	case s.keeper == nil:
+		s.DeliverPayload(name[len(s.prefix):], []byte(payload))
+		return nil
+	case name == s.history.fence:
+		seq, err := strconv.ParseUint(payload, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%w: the fence says %.64q", errReply, payload)
+		}
+		s.keeper.Fence(seq)
+		return nil
+	}
+	epoch, seq, payload, err := parseAnnouncement(payload)
+	var ev channels.Event
+	if err == nil {
+		ev, err = envelope.Parse([]byte(payload))
+	}
+	return s.keeper.Message(link.Message{
+		Epoch: epoch, Channel: name[len(s.prefix):], Kept: channels.Kept{Seq: seq, Event: ev},
+	}, err)
+}
+
+// Snapshot implements link.History.
+func (s *session) Snapshot(ctx context.Context, since uint64, names []string) (link.Snapshot, error) {
+	return s.history.snapshot(unsealed(ctx), s.client, since, names)
+}
+
+// Subscribe implements link.Asker and link.History. It asks for an answer behind
+// those of the channels, too.
+func (s *session) Subscribe(ctx context.Context, names []string) error {
+	if err := s.sub.Subscribe(ctx, s.names(names)...); err != nil {
 		return err
 	}
-	return sub.Ping(ctx, asked)
+	return s.sub.Ping(ctx, asked)
 }
+
+// Unsubscribe implements link.Asker.
+func (s *session) Unsubscribe(ctx context.Context, names []string) error {
+	return s.sub.Unsubscribe(ctx, s.names(names)...)
+}
+
+// Ping implements link.Asker.
+func (s *session) Ping(ctx context.Context) error { return s.sub.Ping(ctx) }
 
 // names returns the names that channels have on the server.
 func (b *Backplane) names(of []string) []string {
@@ -168,17 +176,4 @@ func (b *Backplane) names(of []string) []string {
 		names[i] = b.prefix + channel
 	}
 	return names
-}
-
-// plain listens in the plain form.
-type plain struct{ *Backplane }
-
-func (plain) begin(context.Context) error   { return nil }
-func (p plain) subscribed(channel string)   { p.Confirm(channel) }
-func (plain) unsubscribed(string)           {}
-func (plain) settled(context.Context) error { return nil }
-
-func (p plain) message(name, payload string) error {
-	p.DeliverPayload(name[len(p.prefix):], []byte(payload))
-	return nil
 }

@@ -1,0 +1,237 @@
+package link
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"millrace/channels"
+)
+
+const (
+	// snapshotSize is how many channels one snapshot is of.
+	snapshotSize = 16
+	// maxMissed bounds what is held in memory while a node makes up for what it has
+	// missed, in bytes. Channels whose messages have no room are told of a gap.
+	maxMissed = 64 << 20
+)
+
+var (
+	errEpoch   = errors.New("the engine's history is another one")
+	errSkipped = errors.New("the engine has left out a message")
+)
+
+// History is a session with an engine that keeps history, as a Keeper sees it. Its
+// methods are called by the session's one goroutine.
+type History interface {
+	// Snapshot returns what there is of channels after the number since. The engine
+	// has told that place in the order, or is about to, for Keeper.Fence: what it
+	// tells live before is in the snapshot, and what it tells behind is not.
+	Snapshot(ctx context.Context, since uint64, names []string) (Snapshot, error)
+	// Subscribe asks for what is published on channels, live.
+	Subscribe(ctx context.Context, names []string) error
+	// Listen takes in one thing that the engine tells.
+	Listen(context.Context) error
+}
+
+// Snapshot is the history of channels at a place in the order of all messages.
+type Snapshot struct {
+	Epoch    string
+	Seq      uint64 // the place, which no message has
+	Channels []string
+	Logs     []Log // of each
+}
+
+// Log is what there is of one channel.
+type Log struct {
+	Kept    []channels.Kept // oldest first
+	Evicted uint64          // up to which something may be missing
+}
+
+// Message is what an engine tells live.
+type Message struct {
+	Epoch   string
+	Channel string
+	Before  uint64 // the number of the message before on the channel; 0 for unknown
+	channels.Kept
+}
+
+// Keeper delivers what an engine that keeps history tells, in the order of its
+// numbers, and makes up for what was missed between two sessions. Each session has
+// its own; its methods are for the session's goroutine.
+type Keeper struct {
+	*Link
+	engine    History
+	epoch     string
+	live      map[string]uint64 // channels whose messages are delivered as they come: the newest number of each
+	confirmed []string          // subscribed to, but not yet live
+	coming    []Snapshot        // whose fence is to come
+	since     uint64            // recovering: what has a higher number has been missed
+	behind    bool              // recovering: what comes goes to missed
+	missed    []Message         // recovering: to be delivered in one order
+	size      int               // of missed, in bytes
+	lost      map[string]bool   // recovering: channels of which something is missing
+}
+
+// NewKeeper returns the keeper of a session, which is to call Begin first.
+func NewKeeper(l *Link, engine History) *Keeper {
+	return &Keeper{Link: l, engine: engine, live: make(map[string]uint64)}
+}
+
+// Subscribed tells that what is published on channels comes live.
+func (k *Keeper) Subscribed(names ...string) { k.confirmed = append(k.confirmed, names...) }
+
+// Unsubscribed tells that a channel was given up.
+func (k *Keeper) Unsubscribed(channel string) { delete(k.live, channel) }
+
+// Settled tells that everything that had been asked for is subscribed to. It asks
+// for snapshots.
+func (k *Keeper) Settled(ctx context.Context) error {
+	names := k.confirmed
+	k.confirmed = nil
+	for part := range slices.Chunk(names, snapshotSize) {
+		s, err := k.engine.Snapshot(ctx, k.since, part)
+		if err != nil {
+			return err
+		}
+		if s.Epoch != k.epoch {
+			return errEpoch
+		}
+		k.coming = append(k.coming, s)
+	}
+	return nil
+}
+
+// Fence takes in the place of a snapshot.
+func (k *Keeper) Fence(seq uint64) {
+	if len(k.coming) == 0 || k.coming[0].Seq != seq {
+		return // nobody has asked for it
+	}
+	s := k.coming[0]
+	k.coming = k.coming[1:]
+	if k.behind {
+		k.collect(s)
+	} else {
+		k.fill(s)
+	}
+}
+
+// Message takes in a message, or the error that it could not be read for.
+func (k *Keeper) Message(m Message, err error) error {
+	newest, ok := k.live[m.Channel]
+	switch {
+	case !ok:
+		return nil // it is in the snapshot to come
+	case err != nil:
+		k.Lose(m.Channel, err)
+		return nil
+	case m.Epoch != k.epoch:
+		return errEpoch
+	case m.Before > newest:
+		return errSkipped
+	}
+	k.live[m.Channel] = m.Seq
+	if k.behind {
+		k.miss(m)
+	} else {
+		k.deliver(m)
+	}
+	return nil
+}
+
+// fill hands on a snapshot at its place in the order.
+func (k *Keeper) fill(s Snapshot) {
+	k.Broker.Advance(s.Seq)
+	for i, channel := range s.Channels {
+		evicted := s.Logs[i].Evicted
+		kept := slices.DeleteFunc(s.Logs[i].Kept, func(m channels.Kept) bool {
+			err := k.Broker.Check(channel, m.Event)
+			if err != nil {
+				evicted = max(evicted, m.Seq)
+			}
+			return err != nil
+		})
+		if !k.Broker.Fill(channel, evicted, kept) {
+			k.Set.Again(channel) // or who comes just now would begin without it
+			continue
+		}
+		k.live[channel] = s.Seq
+		if k.Set.Confirm(channel, 0) {
+			k.Broker.Followed(0, channel)
+		}
+	}
+}
+
+func (k *Keeper) deliver(m Message) {
+	err := k.Broker.Check(m.Channel, m.Event)
+	if err == nil {
+		_, err = k.Broker.DeliverAt(m.Channel, m.Event, m.Seq)
+	}
+	if err != nil {
+		k.Lose(m.Channel, err)
+	}
+}
+
+// Begin makes up for what was missed since the last session, on the channels whose
+// subscribers take it that nothing is missing. What has come of all of them is
+// delivered in one order.
+func (k *Keeper) Begin(ctx context.Context) error {
+	first, err := k.engine.Snapshot(ctx, 0, nil)
+	if err != nil {
+		return err
+	}
+	k.epoch = first.Epoch
+	k.Broker.SetEpoch(k.epoch)
+	held := k.Set.Held()
+	k.since, k.behind, k.lost = k.Broker.Head(), true, make(map[string]bool)
+	for part := range slices.Chunk(held, batch) {
+		if err := k.engine.Subscribe(ctx, part); err != nil {
+			return err
+		}
+		for all := len(k.live) + len(part); len(k.live) < all; {
+			if err := k.engine.Listen(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for _, channel := range held {
+		switch {
+		case !k.Set.Regain(channel):
+			delete(k.live, channel) // it will be filled
+		case k.lost[channel]:
+			k.Broker.Interrupted(channel)
+		}
+	}
+	slices.SortFunc(k.missed, func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, m := range k.missed {
+		if _, ok := k.live[m.Channel]; ok {
+			k.deliver(m)
+		}
+	}
+	k.since, k.behind, k.missed, k.lost = 0, false, nil, nil
+	return nil
+}
+
+// collect takes in a snapshot of channels that were held.
+func (k *Keeper) collect(s Snapshot) {
+	for i, channel := range s.Channels {
+		k.live[channel] = s.Seq
+		if s.Logs[i].Evicted > k.since {
+			k.lost[channel] = true
+		}
+		for _, m := range s.Logs[i].Kept {
+			k.miss(Message{Channel: channel, Kept: m})
+		}
+	}
+}
+
+// miss notes a message that is to be delivered when all have been collected.
+func (k *Keeper) miss(m Message) {
+	if k.size > maxMissed {
+		k.lost[m.Channel] = true
+		return
+	}
+	k.size += len(m.Event.Data)
+	k.missed = append(k.missed, m)
+}
