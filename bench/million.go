@@ -15,20 +15,22 @@ const (
 
 // Million has one process of millrace hold so many streams, with everything
 // that it has to do for them: opening, events, pings, the end. Beside it, in
-// the same run, the floor with as many, and millrace with few.
+// the same run, the floor with as many, for a full million before and after,
+// since a host changes in such a time; and millrace with few.
 func (l *Lab) Million(streams, events int, idle time.Duration) error {
 	if streams >= fullMillion {
 		if err := l.few(events); err != nil {
 			return err
 		}
 	}
-	if l.External == nil {
-		err := l.alone([]string{NameFloor}, streams, func(s *Session) error {
-			return l.broadcasts(s, min(events, 3))
-		})
-		if err != nil {
-			return err
+	floor := func() error {
+		if l.External != nil {
+			return nil
 		}
+		return l.alone([]string{NameFloor}, streams, func(s *Session) error { return l.broadcasts(s, min(events, 3)) })
+	}
+	if err := floor(); err != nil {
+		return err
 	}
 	err := l.alone([]string{NameMillrace}, streams, func(s *Session) error {
 		if err := l.broadcasts(s, events); err != nil {
@@ -43,6 +45,11 @@ func (l *Lab) Million(streams, events int, idle time.Duration) error {
 	})
 	if err != nil {
 		return err
+	}
+	if streams >= fullMillion {
+		if err := floor(); err != nil {
+			return err
+		}
 	}
 	l.judgeMillion(streams, events)
 	return nil
@@ -68,8 +75,7 @@ func (l *Lab) Compare(names []string, events int, flood time.Duration) error {
 		return err
 	}
 	for _, streams := range []int{1_000, 10_000} {
-		floods := names
-		if err := l.Flood(floods, streams, flood); err != nil {
+		if err := l.Flood(names, streams, flood); err != nil {
 			return fmt.Errorf("flood: %w", err)
 		}
 	}

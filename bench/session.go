@@ -22,6 +22,7 @@ type Session struct {
 	base    Usage  // of the server, before the first stream
 	sampler *sampler
 	latency *Histogram // of all broadcasts
+	opening int        // pauses of the server's garbage collector until all streams were open
 	note    func(string)
 }
 
@@ -79,6 +80,8 @@ func NewSession(server *Server, load Load) (*Session, error) {
 func (s *Session) Open() error {
 	c, err := s.open()
 	s.Result.Connect = c
+	pauses, _ := s.server.Pauses()
+	s.opening = len(pauses)
 	return err
 }
 
@@ -145,8 +148,8 @@ func (s *Session) Broadcast() error {
 	if err := s.server.Publish(s.next, 1, s.cfg.PayloadSize); err != nil {
 		return err
 	}
-	if err := s.call("Await", AwaitArgs{s.next, s.cfg.Timeout}, &None{}); err != nil {
-		return fmt.Errorf("%s: %w", s.server.Name, err)
+	if err := s.await(s.next); err != nil {
+		return err
 	}
 	s.next++
 	serverAfter, err := s.server.Usage()
@@ -235,10 +238,13 @@ func (s *Session) Churn(d time.Duration) error {
 	return nil
 }
 
-// floodBatch is how many events are handed in together.
-const floodBatch = 64
+// floodBatch is how many events are handed in together, and floodAhead how many the
+// slowest stream may lack: as many as every server keeps for it, whatever it does with
+// one that is further behind.
+const floodBatch, floodAhead = 64, 128
 
-// Flood publishes as fast as the server accepts events, for so long.
+// Flood publishes as fast as the server accepts events and the streams get them, for so
+// long.
 func (s *Session) Flood(d time.Duration) error {
 	s.say("%s: a flood for %v", s.server.Name, d)
 	before, err := s.server.Usage()
@@ -248,6 +254,11 @@ func (s *Session) Flood(d time.Duration) error {
 	first, began := s.next, Now()
 	var published []time.Duration // by event
 	for Now()-began < d {
+		if due := len(published) - floodAhead; due >= 0 {
+			if err := s.await(first + uint64(due+floodBatch-1)); err != nil {
+				return err
+			}
+		}
 		at := Now()
 		if err := s.server.Publish(s.next, floodBatch, s.cfg.PayloadSize); err != nil {
 			return err
@@ -257,8 +268,8 @@ func (s *Session) Flood(d time.Duration) error {
 			published = append(published, at)
 		}
 	}
-	if err := s.call("Await", AwaitArgs{s.next - 1, s.cfg.Timeout}, &None{}); err != nil {
-		return fmt.Errorf("%s: %w", s.server.Name, err)
+	if err := s.await(s.next - 1); err != nil {
+		return err
 	}
 	after, err := s.server.Usage()
 	if err != nil {
@@ -285,6 +296,14 @@ func (s *Session) Flood(d time.Duration) error {
 	}
 	if figures := s.figures(); figures["writes"] > 0 {
 		s.Result.Flood.EventsPerWrite = figures["deliveries"] / figures["writes"]
+	}
+	return nil
+}
+
+// await waits until every stream has the event of that number.
+func (s *Session) await(event uint64) error {
+	if err := s.call("Await", AwaitArgs{event, s.cfg.Timeout}, &None{}); err != nil {
+		return fmt.Errorf("%s: %w", s.server.Name, err)
 	}
 	return nil
 }
@@ -342,9 +361,10 @@ func (s *Session) Close() {
 	s.clients.Close()
 	s.server.Close()
 	if pauses, ok := s.server.Pauses(); ok {
-		s.Result.GC = &report.GC{Pauses: len(pauses)}
-		if len(pauses) > 0 {
-			s.Result.GC.MaxMS = millis(slices.Max(pauses))
+		open := min(s.opening, len(pauses))
+		s.Result.GC = &report.GC{
+			Pauses: len(pauses), MaxMS: longest(pauses),
+			OpenPauses: len(pauses[open:]), OpenMaxMS: longest(pauses[open:]),
 		}
 	}
 	if s.latency.Count() > 0 {
@@ -362,6 +382,9 @@ func (s *Session) say(format string, args ...any) {
 		s.note(fmt.Sprintf(format, args...))
 	}
 }
+
+// longest is in milliseconds, 0 for none.
+func longest(pauses []time.Duration) float64 { return millis(slices.Max(append(pauses, 0))) }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

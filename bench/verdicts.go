@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 
 	"millrace/bench/report"
 )
@@ -13,12 +14,20 @@ func (l *Lab) judge(what string, passed bool, want, got string) {
 
 // result returns that of a server with so many streams, nil if there is none.
 func (l *Lab) result(name string, streams int, has func(*report.Result) bool) *report.Result {
-	for _, r := range l.Document.Results {
-		if r.Server == name && r.Streams == streams && has(r) {
-			return r
-		}
+	if all := l.results(name, streams, has); len(all) > 0 {
+		return all[0]
 	}
 	return nil
+}
+
+// results returns all of a server with so many streams.
+func (l *Lab) results(name string, streams int, has func(*report.Result) bool) (all []*report.Result) {
+	for _, r := range l.Document.Results {
+		if r.Server == name && r.Streams == streams && has(r) {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 func hasBroadcasts(r *report.Result) bool { return len(r.Broadcasts) > 0 }
@@ -61,14 +70,19 @@ func (l *Lab) judgeMillion(streams, events int) {
 		fmt.Sprintf("at most %d bytes a stream, all included", rssPerStream), fmt.Sprintf("%.1f", r.Connect.RSSBytes))
 	l.judge("memory of the kernel back after the end", r.Close.KernelPercent >= 90, "at least 90 %", fmt.Sprintf("%.1f %%", r.Close.KernelPercent))
 	if r.GC != nil {
-		l.judge("pauses of the garbage collector", r.GC.MaxMS <= 1, "at most 1 ms", fmt.Sprintf("%.2f ms, of %d", r.GC.MaxMS, r.GC.Pauses))
+		l.judge("pauses of the garbage collector with all streams open", r.GC.OpenMaxMS <= 1, "at most 1 ms",
+			fmt.Sprintf("%.2f ms, of %d; while they were opened %.2f ms", r.GC.OpenMaxMS, r.GC.OpenPauses, r.GC.MaxMS))
 	}
 	l.judge("all streams open", r.Connect.Seconds <= 120, "in at most 120 s", fmt.Sprintf("%.1f s", r.Connect.Seconds))
 	last := r.Median(toLastByte)
 	l.judge("one event to the last stream, median", last <= 25, "in at most 25 s on a quiet host", fmt.Sprintf("%.1f s", last))
-	if floor := l.result(NameFloor, streams, hasBroadcasts); floor != nil {
-		ratio := r.Median(rate) / floor.Median(rate)
-		l.judge("deliveries per second, beside the floor's", ratio >= 0.9, "at least 0.9", fmt.Sprintf("%.2f", ratio))
+	if floors := l.results(NameFloor, streams, hasBroadcasts); len(floors) > 0 {
+		sum := 0.0
+		for _, floor := range floors {
+			sum += floor.Median(rate)
+		}
+		ratio := r.Median(rate) * float64(len(floors)) / sum
+		l.judge("deliveries per second, beside the floor's before and after", ratio >= 0.9, "at least 0.9", fmt.Sprintf("%.2f", ratio))
 	}
 	if few := l.result(l.name(NameMillrace), fewStreams, hasBroadcasts); few != nil {
 		ratio := r.Median(serverCPU) / few.Median(serverCPU)
@@ -86,8 +100,14 @@ func (l *Lab) judgeFanOut(streams int) {
 	if r == nil || floor == nil {
 		return
 	}
-	ratio := r.Median(rate) / floor.Median(rate)
-	l.judge(fmt.Sprintf("%s streams: deliveries per second, beside the floor's", report.Count(streams)), ratio >= 0.95, "at least 0.95", fmt.Sprintf("%.2f", ratio))
+	var ratios []float64 // of each round: what disturbs a round disturbs both
+	for i, b := range r.Broadcasts {
+		ratios = append(ratios, rate(b)/rate(floor.Broadcasts[i]))
+	}
+	slices.Sort(ratios)
+	ratio := ratios[len(ratios)/2]
+	l.judge(fmt.Sprintf("%s streams: deliveries per second, beside the floor's in the same round, median", report.Count(streams)),
+		ratio >= 0.95, "at least 0.95", fmt.Sprintf("%.2f", ratio))
 }
 
 func (l *Lab) judgeCompare() {

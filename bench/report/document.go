@@ -134,8 +134,10 @@ type Close struct {
 
 // GC is what a garbage collector did.
 type GC struct {
-	Pauses int     `json:"pauses"`
-	MaxMS  float64 `json:"max_ms"`
+	Pauses     int     `json:"pauses"`
+	MaxMS      float64 `json:"max_ms"`
+	OpenPauses int     `json:"open_pauses"` // since all streams were open
+	OpenMaxMS  float64 `json:"open_max_ms"`
 }
 
 // Percentile is one point of a distribution.

@@ -70,12 +70,8 @@ func (d *Document) Tables() []Table {
 			{"seconds to close all", ofClose(func(c *Close) string { return Figure(c.Seconds) })},
 			{"server's resident memory, MiB", ofClose(func(c *Close) string { return Figure(c.RSSMB) })},
 			{"kernel's memory that came back, %", ofClose(func(c *Close) string { return Figure(c.KernelPercent) })},
-			{"longest pause of the garbage collector, ms", func(r *Result) string {
-				if r.GC == nil {
-					return ""
-				}
-				return fmt.Sprintf("%s of %d", Figure(r.GC.MaxMS), r.GC.Pauses)
-			}},
+			{"longest pause of the garbage collector, ms", ofGC(func(g *GC) string { return fmt.Sprintf("%s of %d", Figure(g.MaxMS), g.Pauses) })},
+			{"of those with all streams open, ms", ofGC(func(g *GC) string { return fmt.Sprintf("%s of %d", Figure(g.OpenMaxMS), g.OpenPauses) })},
 		}),
 	}
 	var some []Table
@@ -121,6 +117,15 @@ func ofClose(of func(*Close) string) func(*Result) string {
 			return ""
 		}
 		return of(r.Close)
+	}
+}
+
+func ofGC(of func(*GC) string) func(*Result) string {
+	return func(r *Result) string {
+		if r.GC == nil {
+			return ""
+		}
+		return of(r.GC)
 	}
 }
 

@@ -74,7 +74,7 @@ func (c *millionCommand) Run() error {
 
 type compareCommand struct {
 	common
-	Events int           `default:"10" placeholder:"N" help:"Events, one after the other. [${default}]"`
+	Events int           `default:"30" placeholder:"N" help:"Events, one after the other. [${default}]"`
 	For    time.Duration `default:"5s" placeholder:"TIME" help:"How long a flood takes. [${default}]"`
 }
 
