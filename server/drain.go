@@ -165,7 +165,8 @@ func (d *drain) hasVisited(fd int32) bool { return d.begun && fd < d.next }
 // another server, the closes are spread already, so it need not be long; where
 // this one is started again at once, all come back to it within the longest.
 func (cfg *Config) returnDelay() time.Duration {
-	shortest, longest := max(cfg.Drain/30, time.Millisecond), cfg.Drain/3
+	shortest := max(cfg.Drain/30, time.Millisecond)
+	longest := max(cfg.Drain/3, shortest)
 	return shortest + rand.N(longest-shortest+1)
 }
 
