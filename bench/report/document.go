@@ -54,6 +54,7 @@ type Result struct {
 	Flood      *Flood       `json:"flood,omitempty"`
 	Churn      *Churn       `json:"churn,omitempty"`
 	Storm      *Connect     `json:"storm,omitempty"`
+	Return     *Return      `json:"return,omitempty"`
 	Close      *Close       `json:"close,omitempty"`
 	GC         *GC          `json:"gc,omitempty"`
 	Latency    []Percentile `json:"latency,omitempty"` // over all broadcasts and streams

@@ -43,6 +43,9 @@ func (d *Document) plots() (all []plotted, err error) {
 	}))
 	add("Anonymous memory of the server", d.bars("MiB", func(r *Result) bool { return r.Connect != nil }, func(r *Result) float64 { return r.Connect.AnonMB }))
 	add("Deliveries per second in a flood", d.bars("per second", func(r *Result) bool { return r.Flood != nil }, func(r *Result) float64 { return r.Flood.PerSecond }))
+	for _, p := range d.returnPlots() {
+		add(p.Title.Text, p)
+	}
 	return all, err
 }
 
@@ -104,17 +107,26 @@ func (d *Document) latencies() *plot.Plot {
 }
 
 func addLine(p *plot.Plot, i int, name string, points plotter.XYs) bool {
-	if len(points) < 2 {
+	line := newLine(i, points)
+	if line == nil {
 		return false
 	}
-	line, err := plotter.NewLine(points)
-	if err != nil {
-		return false // a figure that is no number
-	}
-	line.Color, line.Width = ink(i), vg.Points(1.8)
 	p.Add(line)
 	p.Legend.Add(name, line)
 	return true
+}
+
+// newLine is the line of the i-th result; nil where there is nothing to draw.
+func newLine(i int, points plotter.XYs) *plotter.Line {
+	if len(points) < 2 {
+		return nil
+	}
+	line, err := plotter.NewLine(points)
+	if err != nil {
+		return nil // a figure that is no number
+	}
+	line.Color, line.Width = ink(i), vg.Points(1.8)
+	return line
 }
 
 // bars draws one figure of the results that have it; nil when fewer than two
@@ -122,13 +134,12 @@ func addLine(p *plot.Plot, i int, name string, points plotter.XYs) bool {
 func (d *Document) bars(unit string, has func(*Result) bool, of func(*Result) float64) *plot.Plot {
 	p := newPlot("", unit)
 	p.Y.Tick.Marker = counts{}
-	const width = 34
 	var names []string
 	for _, r := range d.Results {
 		if !has(r) {
 			continue
 		}
-		bar, err := plotter.NewBarChart(plotter.Values{of(r)}, vg.Points(width))
+		bar, err := plotter.NewBarChart(plotter.Values{of(r)}, vg.Points(34))
 		if err != nil {
 			return nil
 		}
@@ -157,9 +168,11 @@ func (counts) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
+// Size of a plot.
+const width, height = 16 * vg.Centimeter, 9 * vg.Centimeter
+
 // render draws a plot as SVG, to be put into HTML.
 func render(p *plot.Plot) (template.HTML, error) {
-	const width, height = 16 * vg.Centimeter, 9 * vg.Centimeter
 	canvas := vgsvg.New(width, height)
 	p.Draw(draw.New(canvas))
 	var b bytes.Buffer

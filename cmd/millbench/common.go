@@ -35,6 +35,11 @@ type common struct {
 	Gather  time.Duration `default:"0s" group:"Load" placeholder:"TIME" help:"How long a client's loop lets arrivals gather. [20ms where there are many loops]"`
 	Timeout time.Duration `default:"5m" group:"Load" placeholder:"TIME" help:"Bound of every step. [${default}]"`
 
+	output
+}
+
+// output are the flags of the files that a report is written to.
+type output struct {
 	JSON string `name:"json" group:"Report" placeholder:"FILE" help:"Write the figures for programs. [none]"`
 	HTML string `name:"html" group:"Report" placeholder:"FILE" help:"Write a page with plots. [none]"`
 }
@@ -120,24 +125,27 @@ func (c *common) external(lab *bench.Lab) error {
 }
 
 // write writes the files that are asked for.
-func (c *common) write(d *report.Document) error {
-	for _, file := range []struct {
-		name  string
-		write func(io.Writer) error
-	}{{c.JSON, d.WriteJSON}, {c.HTML, d.WriteHTML}} {
-		if file.name == "" {
-			continue
-		}
-		f, err := os.Create(file.name)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(file.write(f), f.Close()); err != nil {
-			return fmt.Errorf("%s: %w", file.name, err)
-		}
+func (o *output) write(d *report.Document) error {
+	if err := errors.Join(writeFile(o.JSON, d.WriteJSON), writeFile(o.HTML, d.WriteHTML)); err != nil {
+		return err
 	}
 	if !d.Passed() {
 		return errVerdict
+	}
+	return nil
+}
+
+// writeFile has a file written that is asked for by its name.
+func writeFile(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

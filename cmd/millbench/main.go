@@ -19,13 +19,14 @@ import (
 
 // commands are all that there are; each is a scenario.
 type commands struct {
-	Hold    holdCommand    `cmd:"" help:"Open streams and leave them idle: memory and processor time."`
-	Fanout  fanoutCommand  `cmd:"" help:"Publish events one at a time, the servers taking turns: latency, processor time of a delivery."`
-	Flood   floodCommand   `cmd:"" help:"Publish as fast as the server accepts: deliveries per second, events per write, lag."`
-	Churn   churnCommand   `cmd:"" help:"Replace streams, the oldest first: connections per second."`
-	Storm   stormCommand   `cmd:"" help:"Close all streams and open them again at once."`
-	Million millionCommand `cmd:"" help:"A million streams in one process, from the first connection to the end of the last."`
-	Compare compareCommand `cmd:"" help:"millrace beside a bare loop of writes, net/http and nchan: memory, fan-out and floods."`
+	Hold     holdCommand     `cmd:"" help:"Open streams and leave them idle: memory and processor time."`
+	Fanout   fanoutCommand   `cmd:"" help:"Publish events one at a time, the servers taking turns: latency, processor time of a delivery."`
+	Flood    floodCommand    `cmd:"" help:"Publish as fast as the server accepts: deliveries per second, events per write, lag."`
+	Churn    churnCommand    `cmd:"" help:"Replace streams, the oldest first: connections per second."`
+	Storm    stormCommand    `cmd:"" help:"Close all streams and open them again at once."`
+	Simulate simulateCommand `cmd:"" help:"Nodes of a service go away, and their clients come back to the others: a simulation, which loads nothing."`
+	Million  millionCommand  `cmd:"" help:"A million streams in one process, from the first connection to the end of the last."`
+	Compare  compareCommand  `cmd:"" help:"millrace beside a bare loop of writes, net/http and nchan: memory, fan-out and floods."`
 }
 
 func main() {

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"millrace/bench/report"
+	"millrace/server"
+)
+
+var update = flag.Bool("update", false, "write the plot of docs/scaling.md")
+
+// docs is where the documents are.
+const docs = "../../docs"
+
+// simulated returns the report of a command line, without what depends on where
+// and when it is written.
+func simulated(t *testing.T, args ...string) (*report.Document, error) {
+	t.Helper()
+	c := new(simulateCommand)
+	if _, err := kong.Must(c).Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return c.simulate(append([]string{"millbench", "simulate"}, args...))
+}
+
+// Ensure that the plot and the figures of docs/scaling.md are those of
+// `millbench simulate`.
+func TestScalingDocument(t *testing.T) {
+	d, err := simulated(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var svg bytes.Buffer
+	if err := d.WriteReturnSVG(&svg); err != nil {
+		t.Fatal(err)
+	}
+	plot := filepath.Join(docs, "reconnect-storm.svg")
+	if *update {
+		if err := os.WriteFile(plot, svg.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(plot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(svg.Bytes(), want) {
+		t.Errorf("%s is another one than millbench simulate draws (go test -update writes it anew)", plot)
+	}
+	text, err := os.ReadFile(filepath.Join(docs, "scaling.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed bytes.Buffer
+	d.WriteText(&printed)
+	_, table, _ := strings.Cut(printed.String(), "\n\n")
+	if !strings.Contains(string(text), table) {
+		t.Errorf("docs/scaling.md has other figures than millbench simulate, which are:\n%s", table)
+	}
+}
+
+// Ensure that a report goes to the files that are asked for.
+func TestSimulatedFiles(t *testing.T) {
+	dir := t.TempDir()
+	names := map[string]string{"--json": "", "--html": "", "--svg": ""}
+	args := []string{"simulate", "--nodes", "3", "--streams", "500", "--lost", "2", "--drain", "2s", "--accept-rate", "50/s,0"}
+	for name := range names {
+		names[name] = filepath.Join(dir, name)
+		args = append(args, name, names[name])
+	}
+	if status := run(args); status != 0 {
+		t.Fatalf("millbench %v: exit status %d", args, status)
+	}
+	read := func(name string) string {
+		text, err := os.ReadFile(names[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	var d report.Document
+	if err := json.Unmarshal([]byte(read("--json")), &d); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"killed", "killed, 50/s", "drain 2s"} {
+		r := d.Results[i]
+		if r.Server != want || r.Return == nil || r.Return.Clients != 1000 || len(r.Return.Course) == 0 {
+			t.Errorf("result %d: %+v, want %q with 1000 clients", i, r, want)
+		}
+	}
+	if page := read("--html"); strings.Count(page, "<svg") != 2 || !strings.Contains(page, "drain 2s") {
+		t.Error("the page has not two plots with all scenarios")
+	}
+	if svg := read("--svg"); !strings.HasPrefix(svg, "<?xml") || !strings.Contains(svg, "drain 2s") {
+		t.Error("the plot has not all scenarios")
+	}
+}
+
+func TestSimulatedRate(t *testing.T) {
+	if _, err := simulated(t, "--accept-rate", "fast"); !errors.Is(err, server.ErrConfig) {
+		t.Errorf("an accept rate that is none: %v", err)
+	}
+	if status := run([]string{"simulate", "--nodes", "1"}); status != 1 {
+		t.Errorf("one node: exit status %d, want 1", status)
+	}
+}
