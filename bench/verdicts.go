@@ -120,9 +120,9 @@ func (l *Lab) judgeCompare() {
 		if r == nil || o == nil {
 			continue
 		}
-		times := o.Connect.AnonMB / r.Connect.AnonMB
-		l.judge("anonymous memory of "+other.name+", beside millrace's", times >= other.memory,
-			fmt.Sprintf("at least %.0f times", other.memory), fmt.Sprintf("%.0f times (%.1f MiB, %.1f MiB)", times, o.Connect.AnonMB, r.Connect.AnonMB))
+		times := o.Connect.GrownAnonBytes / r.Connect.GrownAnonBytes
+		l.judge("anonymous memory that a stream brings to "+other.name+", beside millrace", times >= other.memory, fmt.Sprintf("at least %.0f times", other.memory),
+			fmt.Sprintf("%.0f times (%.0f B, %.0f B; in all %.1f MiB, %.1f MiB)", times, o.Connect.GrownAnonBytes, r.Connect.GrownAnonBytes, o.Connect.AnonMB, r.Connect.AnonMB))
 		ours, theirs := r.Median(serverCPU), o.Median(serverCPU)
 		l.judge("processor time of a delivery, beside "+other.name, ours < theirs, "less", fmt.Sprintf("%.1f us, %.1f us", ours, theirs))
 		for _, streams := range []int{1_000, 10_000} {
