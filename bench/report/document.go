@@ -55,6 +55,7 @@ type Result struct {
 	Churn      *Churn       `json:"churn,omitempty"`
 	Storm      *Connect     `json:"storm,omitempty"`
 	Return     *Return      `json:"return,omitempty"`
+	Rolling    *Rolling     `json:"rolling,omitempty"`
 	Close      *Close       `json:"close,omitempty"`
 	GC         *GC          `json:"gc,omitempty"`
 	Latency    []Percentile `json:"latency,omitempty"` // over all broadcasts and streams

@@ -43,6 +43,15 @@ type Moment struct {
 	Without    int     `json:"without_a_stream"`
 }
 
+// Rolling is what a rolling restart leaves behind, where the balancer chooses
+// nodes in some way. The unit is a node's fair share of the streams.
+type Rolling struct {
+	Peak     float64 `json:"peak"` // of any node, at any time
+	Fullest  float64 `json:"fullest"`
+	Emptiest float64 `json:"emptiest"`
+	Rush     float64 `json:"most_that_came_to_one"` // while others were drained
+}
+
 // returns has the results that are returns side by side.
 func (d *Document) returns() Table {
 	t := d.table("Clients of lost nodes come back (simulated)", isReturn, []figure{
@@ -57,10 +66,26 @@ func (d *Document) returns() Table {
 		ofReturn("SYNs that found it full", func(r *Return) string { return Count(r.Dropped) }),
 		ofReturn("attempts of a client: mean, most", func(r *Return) string { return Figure(r.Attempts) + ", " + Count(r.MostAttempts) }),
 	})
+	return t.named(d.Results, isReturn)
+}
+
+// rolling has the results that are of rolling restarts side by side.
+func (d *Document) rolling() Table {
+	isRolling := func(r *Result) bool { return r.Rolling != nil }
+	return d.table("Nodes restarted one after the other (computed): streams of a node, by its fair share", isRolling, []figure{
+		{"the most at any time", func(r *Result) string { return Figure(r.Rolling.Peak) }},
+		{"the fullest at the end", func(r *Result) string { return Figure(r.Rolling.Fullest) }},
+		{"the emptiest at the end", func(r *Result) string { return Figure(r.Rolling.Emptiest) }},
+		{"the most that came to one in one drain", func(r *Result) string { return Figure(r.Rolling.Rush) }},
+	}).named(d.Results, isRolling)
+}
+
+// named has its columns named after the scenarios alone: all are of the same size.
+func (t Table) named(results []*Result, has func(*Result) bool) Table {
 	t.Columns = nil
-	for _, r := range d.Results {
-		if isReturn(r) {
-			t.Columns = append(t.Columns, r.Server) // all have as many streams
+	for _, r := range results {
+		if has(r) {
+			t.Columns = append(t.Columns, r.Server)
 		}
 	}
 	return t

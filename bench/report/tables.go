@@ -67,6 +67,7 @@ func (d *Document) Tables() []Table {
 			{"server's processor time of a stream, us", func(r *Result) string { return Figure(r.Storm.ServerMicros) }},
 		}),
 		d.returns(),
+		d.rolling(),
 		d.table("The end", func(r *Result) bool { return r.Close != nil || r.GC != nil }, []figure{
 			{"seconds to close all", ofClose(func(c *Close) string { return Figure(c.Seconds) })},
 			{"server's resident memory, MiB", ofClose(func(c *Close) string { return Figure(c.RSSMB) })},

@@ -56,6 +56,10 @@ func (c *simulateCommand) simulate(args []string) (*report.Document, error) {
 		}
 		d.Results = append(d.Results, result(s.name, course))
 	}
+	for _, by := range []storm.Balance{storm.AtRandom, storm.LeastConnections} {
+		rolled := storm.RollingRestart(c.Nodes, c.Lost, by)
+		d.Results = append(d.Results, &report.Result{Server: by.String(), Streams: c.Nodes * c.Streams, Rolling: (*report.Rolling)(&rolled)})
+	}
 	d.Seconds = time.Since(d.Started).Seconds()
 	return d, nil
 }
