@@ -129,18 +129,18 @@ func plans(t *rapid.T) Plan {
 	}
 	p := Plan{
 		Nodes:    rapid.IntRange(2, 6).Draw(t, "nodes"),
-		Streams:  rapid.IntRange(1, 300).Draw(t, "streams"),
+		Streams:  rapid.IntRange(1, 200).Draw(t, "streams"),
 		Drain:    seconds("drain", 20) * time.Duration(rapid.IntRange(0, 1).Draw(t, "drained")),
 		Retry:    seconds("retry", 5),
 		Jitter:   seconds("jitter", 3) + time.Millisecond,
 		Notice:   seconds("notice", 5),
-		Capacity: rapid.IntRange(0, 200).Draw(t, "capacity"),
+		Capacity: rapid.IntRange(0, 20).Draw(t, "capacity") * 10,
 		Backlog:  rapid.IntRange(1, 100).Draw(t, "backlog"),
 		Seed:     rapid.Uint64().Draw(t, "seed"),
 	}
 	p.Lost = rapid.IntRange(1, p.Nodes-1).Draw(t, "lost")
 	if rapid.Bool().Draw(t, "limited") {
-		p.AcceptRate = Rate{rapid.IntRange(1, 100).Draw(t, "rate"), time.Duration(rapid.IntRange(1, 3).Draw(t, "period")) * time.Second}
+		p.AcceptRate = Rate{rapid.IntRange(5, 100).Draw(t, "rate"), time.Duration(rapid.IntRange(1, 2).Draw(t, "period")) * time.Second}
 	}
 	return p
 }

@@ -35,6 +35,9 @@ func simulated(t *testing.T, args ...string) (*report.Document, error) {
 // Ensure that the plot and the figures of docs/scaling.md are those of
 // `millbench simulate`.
 func TestScalingDocument(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a minute of one goroutine, in which there are no races")
+	}
 	d, err := simulated(t)
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ var sleepers = map[string]string{
 	"internal/interop/interop_test.go":     "polls another goroutine's count, with a deadline",
 	"server/churn_test.go":                 "leaves the processors to the connections",
 	"server/harness_test.go":               "polls for a condition, with a deadline",
+	"server/storm_return_test.go":          "clients wait as long as they are told",
 	"internal/admin/redis_test.go":         "polls for a condition, with a deadline",
 }
 
