@@ -44,7 +44,9 @@ func (d *Document) plots() (all []plotted, err error) {
 	add("Anonymous memory of the server", d.bars("MiB", func(r *Result) bool { return r.Connect != nil }, func(r *Result) float64 { return r.Connect.AnonMB }))
 	add("Deliveries per second in a flood", d.bars("per second", func(r *Result) bool { return r.Flood != nil }, func(r *Result) float64 { return r.Flood.PerSecond }))
 	for _, p := range d.returnPlots() {
-		add(p.Title.Text, p)
+		title := p.Title.Text
+		p.Title.Text = "" // the page has it above
+		add(title, p)
 	}
 	return all, err
 }

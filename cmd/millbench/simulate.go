@@ -16,8 +16,8 @@ type simulateCommand struct {
 	Nodes      int             `default:"10" group:"Service" placeholder:"N" help:"Nodes of the service. [${default}]"`
 	Streams    int             `default:"1000000" group:"Service" placeholder:"N" help:"Open streams at each. [${default}]"`
 	Lost       int             `default:"1" group:"Service" placeholder:"N" help:"Nodes that go away. [${default}]"`
-	Drain      []time.Duration `default:"30s,2m" group:"Service" placeholder:"TIME,..." help:"Their --drain: a scenario each, beside one in which they are killed. [${default}]"`
-	AcceptRate []string        `default:"2000/s" group:"Service" placeholder:"RATE,..." help:"The others' --accept-rate: a scenario each, beside those without; 0 for none of that. [${default}]"`
+	Drain      []time.Duration `default:"30s,2m" group:"Service" placeholder:"TIME" help:"Their --drain: a scenario each, beside one in which they are killed. [${default}]"`
+	AcceptRate []string        `default:"2000/s" group:"Service" placeholder:"RATE" help:"The others' --accept-rate: a scenario each, beside those without. [only ${default}]"`
 	Capacity   int             `default:"20000" group:"Service" placeholder:"N" help:"Connections that a node answers in a second; 0 for any number. [${default}]"`
 	Backlog    int             `default:"65535" group:"Service" placeholder:"N" help:"Its net.core.somaxconn. [${default}]"`
 	Retry      time.Duration   `default:"3s" group:"Clients" placeholder:"TIME" help:"After which they come back if they are told nothing: --retry, or what browsers take. [${default}]"`
@@ -26,6 +26,20 @@ type simulateCommand struct {
 	Seed       uint64          `default:"1" placeholder:"N" help:"Of the random numbers. [${default}]"`
 	SVG        string          `name:"svg" group:"Report" placeholder:"FILE" help:"Write the plots. [none]"`
 	output
+}
+
+// Validate reports what cannot be meant. The parser calls it.
+func (c *simulateCommand) Validate() error {
+	scenarios, err := c.scenarios()
+	if err != nil {
+		return err
+	}
+	for _, s := range scenarios {
+		if err := s.plan.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Run runs the simulations.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"millrace/bench/report"
-	"millrace/server"
 )
 
 var update = flag.Bool("update", false, "write the plot of docs/scaling.md")
@@ -21,15 +19,18 @@ var update = flag.Bool("update", false, "write the plot of docs/scaling.md")
 // docs is where the documents are.
 const docs = "../../docs"
 
-// simulated returns the report of a command line, without what depends on where
-// and when it is written.
-func simulated(t *testing.T, args ...string) (*report.Document, error) {
+// simulated returns the report of the command as it is without flags.
+func simulated(t *testing.T) *report.Document {
 	t.Helper()
 	c := new(simulateCommand)
-	if _, err := kong.Must(c).Parse(args); err != nil {
+	if _, err := kong.Must(c).Parse(nil); err != nil {
 		t.Fatal(err)
 	}
-	return c.simulate(append([]string{"millbench", "simulate"}, args...))
+	d, err := c.simulate([]string{"millbench", "simulate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // Ensure that the plot and the figures of docs/scaling.md are those of
@@ -38,10 +39,7 @@ func TestScalingDocument(t *testing.T) {
 	if raceEnabled {
 		t.Skip("a minute of one goroutine, in which there are no races")
 	}
-	d, err := simulated(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := simulated(t)
 	var svg bytes.Buffer
 	if err := d.WriteReturnSVG(&svg); err != nil {
 		t.Fatal(err)
@@ -108,11 +106,14 @@ func TestSimulatedFiles(t *testing.T) {
 	}
 }
 
-func TestSimulatedRate(t *testing.T) {
-	if _, err := simulated(t, "--accept-rate", "fast"); !errors.Is(err, server.ErrConfig) {
-		t.Errorf("an accept rate that is none: %v", err)
-	}
-	if status := run([]string{"simulate", "--nodes", "1"}); status != 1 {
-		t.Errorf("one node: exit status %d, want 1", status)
+// Ensure that what cannot be meant is the fault of the command line.
+func TestSimulateWhatCannotBe(t *testing.T) {
+	for _, args := range [][]string{
+		{"--nodes", "1"}, {"--lost", "10"}, {"--streams", "0"}, {"--accept-rate", "fast"}, {"--accept-rate", "1/ms"},
+		{"--drain", "2h"}, {"--jitter=-1s"}, {"--backlog", "0"}, {"--streams", "20000001"},
+	} {
+		if status := run(append([]string{"simulate"}, args...)); status != 2 {
+			t.Errorf("simulate %q: exit status %d, want 2", args, status)
+		}
 	}
 }
