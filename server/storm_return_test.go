@@ -24,7 +24,7 @@ type returning struct {
 // follow has a client lose its stream and come back to another server, having
 // waited as long as it was told last. It calls ready when its first is open.
 func (r *returning) follow(first, second string, told time.Duration, ready func()) error {
-	conn, wait, err := openStream(first)
+	conn, _, err := openStream(first)
 	if err != nil || conn == nil {
 		ready()
 		return fmt.Errorf("the first stream: %v", err)
@@ -45,10 +45,10 @@ func (r *returning) follow(first, second string, told time.Duration, ready func(
 		}
 	}
 	conn.Close()
-	for lost := time.Now(); ; told = wait {
+	for lost := time.Now(); ; {
 		time.Sleep(told)
 		r.attempts++
-		if conn, wait, err = openStream(second); err != nil {
+		if conn, told, err = openStream(second); err != nil {
 			return err
 		}
 		if conn != nil {
