@@ -99,7 +99,7 @@ func (b *Broker) assess(c *Channel) {
 // evict drops the oldest message of c. Called with mu held.
 func (b *Broker) evict(c *Channel) {
 	m := c.log.pop()
-	c.evicted = m.Seq
+	c.evicted = max(c.evicted, m.Seq) // an engine may lack something later
 	b.kept.remove(m)
 }
 

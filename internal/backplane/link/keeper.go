@@ -20,6 +20,7 @@ const (
 var (
 	errEpoch   = errors.New("the engine's history is another one")
 	errSkipped = errors.New("the engine has left out a message")
+	errBack    = errors.New("the engine's numbers are below those of messages that have been delivered: it has lost these, or its clock was set back")
 )
 
 // History is a session with an engine that keeps history, as a Keeper sees it. Its
@@ -180,6 +181,9 @@ func (k *Keeper) Begin(ctx context.Context) error {
 	first, err := k.engine.Snapshot(ctx, 0, nil)
 	if err != nil {
 		return err
+	}
+	if first.Seq < k.Broker.Head() { // what has such numbers would not be delivered
+		return errBack
 	}
 	k.epoch = first.Epoch
 	k.Broker.SetEpoch(k.epoch)

@@ -75,8 +75,30 @@ redis.call('PUBLISH', KEYS[2], epoch .. ' ' .. id .. ' ' .. ARGV[4])
 return {epoch, id}
 `)
 
+// lostLua sets lost to the number up to which a server may lack messages that there were.
+// A server lacks some if it was a replica, which is sent them behind the publisher's
+// reply, or has read an old snapshot of its data. Only one that has read its append-only
+// file, which is a server with a new id too, has them all.
+const lostLua = `
+local function info(section, field)
+	local text = redis.pcall('INFO', section)
+	return type(text) == 'string' and string.match(text, field .. ':(%w+)') or ''
+end
+local server = info('replication', 'master_replid')
+local before = redis.call('HMGET', KEYS[1], 'server', 'lost')
+local lost = before[2] or '0'
+if server ~= before[1] then
+	local kept = info('persistence', 'aof_enabled') == '1' and not string.match(info('replication', 'master_replid2'), '[^0]')
+	if before[1] and not kept then
+		lost = string.format('%.0f', seq)
+		redis.call('HSET', KEYS[1], 'lost', lost)
+	end
+	redis.call('HSET', KEYS[1], 'server', server)
+end
+`
+
 // snapshotScript returns the epoch, a number that no later message has or is below, the
-// time, and of each other key the newest messages, at most ARGV[3] and ARGV[4] bytes, that
+// time, up to which number messages may have been lost, and of each other key the newest messages, at most ARGV[3] and ARGV[4] bytes, that
 // have at least the number ARGV[2]: whether that is not all, and then number and
 // message in turn, the newest first. It publishes the number to ARGV[5] at that place in
 // the order. The number is of now, even if the newest message is not: a stream that begins
@@ -84,7 +106,8 @@ return {epoch, id}
 var snapshotScript = redis.NewScript(epochLua + `
 seq = math.max(seq, now - now % 2)
 redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq))
-local reply = {epoch, string.format('%.0f', seq), string.format('%.0f', now)}
+` + lostLua + `
+local reply = {epoch, string.format('%.0f', seq), string.format('%.0f', now), lost}
 for i = 2, #KEYS do
 	local left, size, to, more = tonumber(ARGV[3]), 0, '+', '0'
 	local list = {}
@@ -146,22 +169,23 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, since uin
 		return link.Snapshot{}, err
 	}
 	s := link.Snapshot{Channels: names}
-	var now uint64
-	if len(reply) != 3+len(names) {
+	var now, lost uint64
+	if len(reply) != 4+len(names) {
 		return s, fmt.Errorf("%w: %d parts in a snapshot of %d channels", errReply, len(reply), len(names))
 	}
 	s.Epoch, _ = reply[0].(string)
-	for i, number := range []*uint64{&s.Seq, &now} {
+	for i, number := range []*uint64{&s.Seq, &now, &lost} {
 		text, _ := reply[1+i].(string)
 		if *number, err = strconv.ParseUint(text, 10, 64); err != nil {
 			return s, fmt.Errorf("%w: %w", errReply, err)
 		}
 	}
 	for i := range names {
-		log, err := h.log(now, reply[3+i])
+		log, err := h.log(now, reply[4+i])
 		if err != nil {
 			return s, err
 		}
+		log.Evicted = max(log.Evicted, lost)
 		s.Logs = append(s.Logs, log)
 	}
 	return s, nil

@@ -87,11 +87,29 @@ func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt
 	if b.history != nil {
 		receipt.Epoch, receipt.Seq, err = b.history.add(ctx, b.client, channel, payload)
 	} else {
-		err = b.client.Publish(ctx, b.prefix+channel, payload).Err()
+		err = b.publish(ctx, b.prefix+channel, payload)
 	}
 	if err != nil {
 		return channels.Receipt{}, fmt.Errorf("the event may not have been published: %w", err)
 	}
 	receipt.Receivers = b.Broker.Subscribers(channel)
 	return receipt, nil
+}
+
+// publish is Publish in the plain form. In a cluster, every message on a name goes
+// through one server, which gives them an order.
+func (b *Backplane) publish(ctx context.Context, name string, payload []byte) error {
+	cluster, ok := b.client.(*redis.ClusterClient)
+	if !ok {
+		return b.client.Publish(ctx, name, payload).Err()
+	}
+	server, err := cluster.MasterForKey(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := server.Publish(ctx, name, payload).Err(); err != nil {
+		cluster.ReloadState(ctx) // perhaps it is another one now
+		return err
+	}
+	return nil
 }

@@ -1,0 +1,172 @@
+package enginetest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"millrace/channels"
+)
+
+// localPatience bounds every wait for a Local.
+const localPatience = 30 * time.Second
+
+// Backplane is what every engine's package has.
+type Backplane interface {
+	channels.Backplane
+	Start(*channels.Broker)
+	Close() error
+}
+
+// Local is a node without its ports, in the test's process: a broker and its backplane.
+type Local struct {
+	t      testing.TB
+	Broker *channels.Broker
+}
+
+// StartLocal runs a node until the test ends.
+func StartLocal(t testing.TB, back Backplane, o channels.Options) *Local {
+	t.Helper()
+	o.Backplane = back
+	l := &Local{t: t, Broker: channels.NewBroker(o)}
+	back.Start(l.Broker)
+	t.Cleanup(func() { back.Close() })
+	return l
+}
+
+// Publish publishes until the engine takes it, and returns the event id.
+func (l *Local) Publish(channel, data string) (id string) {
+	l.t.Helper()
+	for deadline := time.Now().Add(localPatience); ; time.Sleep(time.Millisecond) {
+		receipt, err := l.Broker.Publish(channel, channels.Event{Data: []byte(data)})
+		if err == nil {
+			return l.Broker.ID(receipt)
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("publishing %q on %s: %v", data, channel, err)
+		}
+	}
+}
+
+// AwaitHealth waits until the node says that it is connected, or that it is not.
+func (l *Local) AwaitHealth(connected bool) {
+	l.t.Helper()
+	for deadline := time.Now().Add(localPatience); ; time.Sleep(time.Millisecond) {
+		err := l.Broker.Health()
+		if (err == nil) == connected {
+			return
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("after %v the health of a node is: %v", localPatience, err)
+		}
+	}
+}
+
+// Client is a subscriber of a Local, with a loop of its own.
+type Client struct {
+	t      testing.TB
+	broker *channels.Broker
+	inbox  *channels.Inbox
+	woken  chan struct{}
+	start  channels.Start
+	cursor uint64
+	events []string // that have come and are not yet wanted
+	last   string   // of all events
+	LastID string   // of what has come
+}
+
+// Open has a client listen to channels, with a last event id unless that is "", and
+// waits until it begins. What it gets first is like any other event.
+func (l *Local) Open(lastID string, names ...string) *Client {
+	l.t.Helper()
+	c := &Client{t: l.t, broker: l.Broker, woken: make(chan struct{}, 1)}
+	c.inbox = channels.NewInbox(func() {
+		select {
+		case c.woken <- struct{}{}:
+		default:
+		}
+	})
+	var raw [][]byte
+	for _, name := range names {
+		raw = append(raw, []byte(name))
+	}
+	const enough = 1 << 20
+	begun := l.Broker.Resume(&c.start, c.inbox, []byte(lastID), enough, raw...)
+	for deadline := time.After(localPatience); !begun; begun = l.Broker.Begin(&c.start, []byte(lastID), enough) {
+		select {
+		case <-c.woken:
+		case <-deadline:
+			l.t.Fatalf("%q: not followed within %v: %v", names, localPatience, l.Broker.Health())
+		}
+	}
+	c.take(l.Broker.AppendStart(nil, &c.start))
+	c.cursor = c.start.Cursor
+	c.serve(c.start.Missed)
+	return c
+}
+
+// Close ends the client.
+func (c *Client) Close() { c.broker.Detach(c.inbox, c.start.Channels...) }
+
+// Want waits for the next events and compares. An event is its data, with its type and
+// a space in front if it has one; a gap is "gap" and its reason, and the same one again
+// says nothing more.
+func (c *Client) Want(want ...string) {
+	c.t.Helper()
+	if got := c.Next(len(want)); !slices.Equal(got, want) {
+		c.t.Fatalf("a client got %q, want %q", got, want)
+	}
+}
+
+// Next waits for the next events and returns them.
+func (c *Client) Next(count int) (got []string) {
+	c.t.Helper()
+	for deadline := time.After(localPatience); len(c.events) < count; {
+		select {
+		case <-c.woken:
+		case <-deadline:
+			c.t.Fatalf("a client got %q, want %d events", c.events, count)
+		}
+		messages := c.inbox.Take(nil)
+		c.serve(messages)
+		c.broker.Served(c.inbox, messages)
+	}
+	got, c.events = c.events[:count], c.events[count:]
+	return got
+}
+
+func (c *Client) serve(messages []*channels.Message) {
+	for _, m := range messages {
+		if m.Seq > c.cursor { // else it has been replayed
+			c.cursor = m.Seq
+			c.take(m.Wire)
+		}
+	}
+}
+
+// take notes an event.
+func (c *Client) take(wire []byte) {
+	var kind string
+	var data []string
+	for line := range strings.Lines(string(wire)) {
+		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch field {
+		case "event":
+			kind = value + " "
+		case "data":
+			data = append(data, value)
+		case "id":
+			c.LastID = value
+		}
+	}
+	text := kind + strings.Join(data, "\n")
+	if rest, ok := strings.CutPrefix(text, channels.GapType+` {"reason":"`); ok {
+		reason, _, _ := strings.Cut(rest, `"`)
+		text = "gap " + reason
+	}
+	if data == nil || strings.HasPrefix(text, "gap ") && text == c.last {
+		return
+	}
+	c.events, c.last = append(c.events, text), text
+}
