@@ -38,7 +38,7 @@ func StartLocal(t testing.TB, back Backplane, o channels.Options) *Local {
 // Publish publishes until the engine takes it, and returns the event id.
 func (l *Local) Publish(channel, data string) (id string) {
 	l.t.Helper()
-	for deadline := time.Now().Add(localPatience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(localPatience); ; <-time.After(time.Millisecond) {
 		receipt, err := l.Broker.Publish(channel, channels.Event{Data: []byte(data)})
 		if err == nil {
 			return l.Broker.ID(receipt)
@@ -52,7 +52,7 @@ func (l *Local) Publish(channel, data string) (id string) {
 // AwaitHealth waits until the node says that it is connected, or that it is not.
 func (l *Local) AwaitHealth(connected bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(localPatience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(localPatience); ; <-time.After(time.Millisecond) {
 		err := l.Broker.Health()
 		if (err == nil) == connected {
 			return

@@ -97,7 +97,7 @@ func (p *process) do(args ...any) {
 // await waits until is returns true.
 func (p *process) await(what string, is func(context.Context) bool) {
 	p.t.Helper()
-	for deadline := time.Now().Add(patience); !is(p.t.Context()); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !is(p.t.Context()); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("the server on port %d: not within %v: %s", p.port, patience, what)
 		}
