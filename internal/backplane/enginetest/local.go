@@ -119,6 +119,15 @@ func (c *Client) Want(want ...string) {
 	}
 }
 
+// WantNothing reports what has come, which for a client that was just opened is all that
+// it begins with.
+func (c *Client) WantNothing() {
+	c.t.Helper()
+	if len(c.events) > 0 {
+		c.t.Errorf("a client got %q, want nothing", c.events)
+	}
+}
+
 // Next waits for the next events and returns them.
 func (c *Client) Next(count int) (got []string) {
 	c.t.Helper()

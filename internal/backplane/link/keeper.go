@@ -131,6 +131,8 @@ func (k *Keeper) Message(m Message, err error) error {
 		return errEpoch
 	case m.Before > newest:
 		return errSkipped
+	case m.Seq <= newest:
+		return errBack
 	}
 	k.live[m.Channel] = m.Seq
 	if k.behind {

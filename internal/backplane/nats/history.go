@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"time"
@@ -21,7 +22,8 @@ import (
 // those that they need.
 //
 // Numbers are twice the sequences of the stream, since channels.Kept wants them even.
-// The epoch is the time at which the stream was created.
+// The epoch is the time at which the stream was created. Its first sequence is that time
+// in microseconds: so numbers go on growing when it takes the place of one that is gone.
 //
 // Beside channels there are two kinds of subjects. A fence, one for each node, marks
 // the place of a snapshot among what is published again. Marks, one a minute, are
@@ -73,19 +75,35 @@ func (h *history) config(c jetstream.StreamConfig) jetstream.StreamConfig {
 func (h *history) open(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, h.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return js.CreateStream(ctx, h.config(jetstream.StreamConfig{
+		stream, err = js.CreateStream(ctx, h.config(jetstream.StreamConfig{
 			Name: h.stream, Description: "history of millrace", Storage: jetstream.FileStorage, Replicas: h.replicas,
+			FirstSeq: uint64(time.Now().UnixMicro()),
 		}))
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was faster
+			stream, err = js.Stream(ctx, h.stream)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	have := stream.CachedInfo().Config
-	if want := h.config(have); !reflect.DeepEqual(have, want) {
-		return js.UpdateStream(ctx, want)
+	info := stream.CachedInfo()
+	want := h.config(info.Config)
+	if reflect.DeepEqual(info.Config, want) {
+		return stream, nil
 	}
-	return stream, nil
+	if was := info.Config.MaxMsgsPerSubject; was > 0 && was < want.MaxMsgsPerSubject { // then fewer do not tell that they are all
+		want.Metadata = maps.Clone(want.Metadata)
+		if want.Metadata == nil {
+			want.Metadata = make(map[string]string)
+		}
+		want.Metadata[cutKey] = strconv.FormatUint(info.State.LastSeq, 10)
+	}
+	return js.UpdateStream(ctx, want)
 }
+
+// cutKey names the sequence in the stream's metadata up to which less was kept of a
+// channel than is now.
+const cutKey = "millrace.cut"
 
 func epochOf(i *jetstream.StreamInfo) string { return strconv.FormatInt(i.Created.UnixMicro(), 36) }
 
@@ -228,7 +246,7 @@ type log struct {
 
 // drop notes that the messages up to a number are not in the log.
 func (l *log) drop(number uint64) {
-	l.evicted = number
+	l.evicted = max(l.evicted, number)
 	for len(l.kept) > 0 && l.kept[0].Seq <= number {
 		l.size -= len(l.kept[0].Event.Data)
 		l.kept, l.times = l.kept[1:], l.times[1:]
@@ -245,12 +263,13 @@ func (l *log) finish(info *jetstream.StreamInfo, ttl time.Duration, until uint64
 			old = l.kept[0].Seq - 1
 		}
 	}
-	l.evicted = max(l.evicted, old)
+	cut, _ := strconv.ParseUint(info.Config.Metadata[cutKey], 10, 64)
+	l.evicted = max(l.evicted, old, number(cut))
 	for i := range l.kept {
 		l.kept[i].Age = info.TimeStamp.Sub(l.times[i])
 	}
 	for len(l.kept) > 0 && ttl > 0 && l.kept[0].Age > ttl {
-		l.drop(max(l.evicted, l.kept[0].Seq))
+		l.drop(l.kept[0].Seq)
 	}
 	return link.Log{Kept: l.kept, Evicted: l.evicted}
 }

@@ -1,0 +1,187 @@
+package nats
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"millrace/channels"
+	"millrace/internal/backplane/enginetest"
+)
+
+// startJetStream runs a server with JetStream until the test ends.
+func startJetStream(t testing.TB) *server.Server {
+	t.Helper()
+	s := newServer(t, 0, t.TempDir())
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	return s
+}
+
+// startKeeping runs a node with history in the test's process.
+func startKeeping(t testing.TB, address string, o Options) *enginetest.Local {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Logger = slog.New(slog.DiscardHandler)
+	back, err := Open(u, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return enginetest.StartLocal(t, back, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL, Numbered: true})
+}
+
+// connect connects a program that is no node.
+func connect(t testing.TB, address string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	conn, err := nats.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, js
+}
+
+// Ensure that a client is told that something is missing when it is, and only then.
+func TestEvicted(t *testing.T) {
+	s := startJetStream(t)
+	address := s.ClientURL() + "?history=jetstream"
+	o := Options{History: 3, HistoryTTL: time.Hour}
+	one := startKeeping(t, address, o)
+	quiet := one.Publish("/quiet", "q")
+	ids := []string{one.Publish("/a", "0")}
+	for i := 1; i < 10; i++ {
+		ids = append(ids, one.Publish("/a", fmt.Sprint(i)))
+	}
+	for _, node := range []*enginetest.Local{one, startKeeping(t, address, o)} {
+		node.Open(ids[5], "/a").Want("gap evicted", "7", "8", "9")
+		node.Open(ids[0], "/a").Want("gap evicted", "7", "8", "9")
+		node.Open(ids[7], "/a").Want("8", "9")
+		node.Open("earliest", "/a").Want("7", "8", "9")
+		node.Open(ids[9], "/a").WantNothing()
+		node.Open(quiet, "/quiet", "/none").WantNothing()
+		node.Open(quiet, "/a", "/quiet").Want("gap evicted", "7", "8", "9")
+	}
+}
+
+// Ensure that messages that are too old are neither shown nor lost in silence.
+func TestTTL(t *testing.T) {
+	s := startJetStream(t)
+	address := s.ClientURL() + "?history=jetstream"
+	o := Options{History: 10, HistoryTTL: time.Hour}
+	id := startKeeping(t, address, o).Publish("/a", "1")
+	o.HistoryTTL = time.Nanosecond
+	old := startKeeping(t, address, o)
+	old.Open("earliest", "/a").WantNothing()
+	stream := old.Open(id, "/a")
+	old.Publish("/a", "2")
+	stream.Want("2")
+	startKeeping(t, address, o).Open(id, "/a").Want("gap evicted")
+}
+
+// Ensure that a stream that is gone is made anew, and streams are told.
+func TestStreamDeleted(t *testing.T) {
+	s := startJetStream(t)
+	_, js := connect(t, s.ClientURL())
+	address := s.ClientURL() + "?history=jetstream"
+	o := Options{History: 10}
+	one, two := startKeeping(t, address, o), startKeeping(t, address, o)
+	first, second := one.Open("", "/a"), two.Open("", "/a", "/b")
+	before := one.Publish("/a", "1")
+	first.Want("1")
+	second.Want("1")
+	if err := js.DeleteStream(t.Context(), DefaultPrefix); err != nil {
+		t.Fatal(err)
+	}
+	one.Publish("/a", "2")
+	two.Publish("/b", "3")
+	one.Publish("/a", "4")
+	for _, tt := range []struct {
+		stream *enginetest.Client
+		want   []string
+	}{{first, []string{"2", "4"}}, {second, []string{"2", "3", "4"}}} {
+		var got []string
+		gap := false
+		for len(got) < len(tt.want) || !gap {
+			if ev := tt.stream.Next(1)[0]; ev == "gap restart" {
+				gap = true
+			} else {
+				got = append(got, ev)
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(tt.want) {
+			t.Errorf("after the stream was deleted, got %q, want %q", got, tt.want)
+		}
+	}
+	two.Open(before, "/a").Want("gap restart", "2", "4")
+	startKeeping(t, address, o).Open(before, "/a").Want("gap restart", "2", "4")
+}
+
+// Ensure that what programs of others publish is kept like anything else, and that what
+// cannot be an event is told as a gap.
+func TestForeignKept(t *testing.T) {
+	s := startJetStream(t)
+	conn, _ := connect(t, s.ClientURL())
+	address := s.ClientURL() + "?history=jetstream"
+	o := Options{History: 10}
+	one := startKeeping(t, address, o)
+	stream := one.Open("", "/rooms/42")
+	publish := func(data string) {
+		t.Helper()
+		if err := conn.Publish("millrace.rooms.42", []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("1")
+	stream.Want("1")
+	id := stream.LastID
+	publish("2")
+	stream.Want("2")
+	one.Open(id, "/rooms/42").Want("2")
+	publish("\xff")
+	stream.Want("gap backplane")
+	publish("3")
+	stream.Want("3")
+	two := startKeeping(t, address, o)
+	two.Open(id, "/rooms/42").Want("gap evicted", "2", "3")
+	two.Open(stream.LastID, "/rooms/42").WantNothing()
+}
+
+// Ensure that nodes that want more and less kept do not quarrel, and that what less was
+// kept of is not taken for everything.
+func TestHistoryRaised(t *testing.T) {
+	s := startJetStream(t)
+	_, js := connect(t, s.ClientURL())
+	address := s.ClientURL() + "?history=jetstream"
+	less := startKeeping(t, address, Options{History: 2})
+	var ids []string
+	for i := range 5 {
+		ids = append(ids, less.Publish("/a", fmt.Sprint(i)))
+	}
+	more := startKeeping(t, address, Options{History: 4})
+	more.Open(ids[0], "/a").Want("gap evicted", "3", "4")
+	ids = append(ids, less.Publish("/a", "5"), less.Publish("/a", "6"))
+	startKeeping(t, address, Options{History: 4}).Open(ids[5], "/a").Want("6")
+	less.AwaitHealth(true)
+	stream, err := js.Stream(t.Context(), DefaultPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stream.CachedInfo().Config.MaxMsgsPerSubject; got != 4 {
+		t.Errorf("the stream keeps %d of a channel, want 4, as the last node that connected says", got)
+	}
+}
