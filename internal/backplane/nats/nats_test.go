@@ -21,8 +21,14 @@ import (
 // something is broken.
 const patience = 30 * time.Second
 
-// Ensure that no test leaves a goroutine.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Ensure that no test leaves a goroutine, but for those that a server of a cluster leaves.
+func TestMain(m *testing.M) {
+	const server = "github.com/nats-io/nats-server/v2/server"
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction(server+".(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreAnyFunction(server+"/ats.Register.func1"),
+	)
+}
 
 // newServer runs a NATS server on a port, 0 for a free one, with JetStream if there is a
 // folder to store in.
