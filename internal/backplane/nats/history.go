@@ -23,7 +23,9 @@ import (
 //
 // Numbers are twice the sequences of the stream, since channels.Kept wants them even.
 // The epoch is the time at which the stream was created. Its first sequence is that time
-// in microseconds: so numbers go on growing when it takes the place of one that is gone.
+// in microseconds: so numbers go on growing when it takes the place of one that is gone. A
+// stream that has lost its newest messages, when a computer lost its power say, is purged
+// up to such a sequence.
 //
 // Beside channels there are two kinds of subjects. A fence, one for each node, marks
 // the place of a snapshot among what is published again. Marks, one a minute, are
@@ -77,7 +79,7 @@ func (h *history) open(ctx context.Context, js jetstream.JetStream) (jetstream.S
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(ctx, h.config(jetstream.StreamConfig{
 			Name: h.stream, Description: "history of millrace", Storage: jetstream.FileStorage, Replicas: h.replicas,
-			FirstSeq: uint64(time.Now().UnixMicro()),
+			FirstSeq: firstSequence(),
 		}))
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was faster
 			stream, err = js.Stream(ctx, h.stream)
@@ -104,6 +106,9 @@ func (h *history) open(ctx context.Context, js jetstream.JetStream) (jetstream.S
 // cutKey names the sequence in the stream's metadata up to which less was kept of a
 // channel than is now.
 const cutKey = "millrace.cut"
+
+// firstSequence is above the sequences of whatever stream was before.
+func firstSequence() uint64 { return uint64(time.Now().UnixMicro()) }
 
 func epochOf(i *jetstream.StreamInfo) string { return strconv.FormatInt(i.Created.UnixMicro(), 36) }
 

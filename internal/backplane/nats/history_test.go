@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -184,4 +185,33 @@ func TestHistoryRaised(t *testing.T) {
 	if got := stream.CachedInfo().Config.MaxMsgsPerSubject; got != 4 {
 		t.Errorf("the stream keeps %d of a channel, want 4, as the last node that connected says", got)
 	}
+}
+
+// Ensure that streams are told when the server comes back with old data, and that new
+// messages are not taken for those that are lost.
+func TestServerForgets(t *testing.T) {
+	e := &embedded{store: t.TempDir(), query: "?history=jetstream"}
+	e.Start(t)
+	defer func() { e.Stop(t) }()
+	n := startKeeping(t, e.URL(e.server.Addr().String()), Options{History: 10})
+	stream := n.Open("", "/a")
+	one := n.Publish("/a", "1")
+	old := t.TempDir()
+	e.Stop(t)
+	if err := os.CopyFS(old, os.DirFS(e.store)); err != nil {
+		t.Fatal(err)
+	}
+	e.Start(t)
+	n.Publish("/a", "2")
+	three := n.Publish("/a", "3")
+	stream.Want("1", "2", "3")
+	e.Stop(t)
+	e.store = old
+	e.Start(t)
+	stream.Want("gap backplane")
+	n.Publish("/a", "4")
+	stream.Want("4")
+	other := startKeeping(t, e.URL(e.server.Addr().String()), Options{History: 10})
+	other.Open(one, "/a").Want("gap evicted", "4")
+	other.Open(three, "/a").Want("gap evicted", "4")
 }

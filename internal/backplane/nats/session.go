@@ -115,7 +115,15 @@ func (s *session) openHistory(ctx context.Context) (err error) {
 	if s.stream, err = h.open(ctx, s.js); err != nil {
 		return fmt.Errorf("the stream %s: %w", h.stream, err)
 	}
-	s.epoch = epochOf(s.stream.CachedInfo())
+	info := s.stream.CachedInfo()
+	s.epoch = epochOf(info)
+	if head := s.Broker.Head(); number(info.State.LastSeq)+1 < head {
+		s.Log.Error("the stream has lost messages that were delivered: what it has is purged, since numbers must not come twice",
+			"stream", h.stream, "last", number(info.State.LastSeq), "delivered", head)
+		if err := s.stream.Purge(ctx, jetstream.WithPurgeSequence(firstSequence())); err != nil {
+			return err
+		}
+	}
 	for _, subject := range []string{h.live + h.fence, leaderElected + h.stream} {
 		if _, err := s.conn.ChanSubscribe(subject, s.messages); err != nil {
 			return err
