@@ -35,6 +35,9 @@ type Suite struct {
 	// Lossless tells that a lost connection to the engine loses nothing, although a
 	// killed node does.
 	Lossless bool
+	// Unordered tells that two nodes may get what two publishers send in different
+	// orders: the engine keeps that of each publisher, which is always checked.
+	Unordered bool
 	// MaxAdded is what the engine may add at the median to the time from a publish to
 	// its last stream; 0 for 3 ms.
 	MaxAdded time.Duration
@@ -100,6 +103,7 @@ func Run(t *testing.T, s Suite) {
 // fleet is nodes over one engine, with streams and publishers at all of them.
 type fleet struct {
 	t          *testing.T
+	unordered  bool // see Suite
 	proxy      *Proxy
 	nodes      []*Node
 	names      []string // of the channels
@@ -117,7 +121,7 @@ const (
 // start runs nodes, opens streams, and then has publishers publish.
 func (s *Suite) start(t *testing.T, program string, streams int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, proxy: StartProxy(t, s.Engine.Dial)}
+	f := &fleet{t: t, unordered: s.Unordered, proxy: StartProxy(t, s.Engine.Dial)}
 	args := append([]string{"--backplane", s.Engine.URL(f.proxy.Address()), "--history", "100000", "--keepalive", "1s"}, s.Args...)
 	for i := range nodeCount {
 		f.nodes = append(f.nodes, StartNode(t, program, args...))
@@ -212,7 +216,7 @@ func (f *fleet) finish(complete bool) {
 		}
 	}
 	for channel := range f.names {
-		if err := checkOrder(channel, f.streams, complete); err != nil {
+		if err := checkOrder(channel, f.streams, complete, !f.unordered); err != nil {
 			f.t.Fatal(err)
 		}
 	}

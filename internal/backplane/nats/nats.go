@@ -2,16 +2,17 @@
 //
 // A [Backplane] publishes the events of a channel on the channel's subject, and
 // subscribes to the subjects of the channels that its node has subscribers for.
-// What comes is delivered in the order in which it came, by one goroutine, so the
-// nodes at one server agree on the order of each channel.
+// What comes is delivered in the order in which it came, by one goroutine.
 //
 // With history=jetstream a stream of JetStream keeps the newest messages of each
 // channel (see history.go), and nobody misses anything that is still there,
 // whichever node it comes back to.
 //
 // Caveats. In the plain form NATS keeps nothing: what is published while a node is
-// cut off, it misses, and its streams are told. In a cluster of NATS servers, what
-// two publishers send to one channel may come to two nodes in different orders.
+// cut off, it misses, and its streams are told. NATS keeps the order of each publisher:
+// what two of them send to one channel within the same instant may come to two nodes
+// in different orders, through one server too, whose connections are served by
+// goroutines of their own. With history there is one order.
 package nats
 
 import (

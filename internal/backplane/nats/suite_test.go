@@ -41,7 +41,7 @@ func (e *embedded) Dial() (net.Conn, error) {
 func (e *embedded) URL(address string) string { return "nats://" + address + e.query }
 
 func TestSuite(t *testing.T) {
-	enginetest.Run(t, enginetest.Suite{Engine: new(embedded), Args: []string{"--channel-prefix", "app"}})
+	enginetest.Run(t, enginetest.Suite{Engine: new(embedded), Unordered: true, Args: []string{"--channel-prefix", "app"}})
 }
 
 func TestJetStream(t *testing.T) {
