@@ -38,13 +38,19 @@ func StartLocal(t testing.TB, back Backplane, o channels.Options) *Local {
 // Publish publishes until the engine takes it, and returns the event id.
 func (l *Local) Publish(channel, data string) (id string) {
 	l.t.Helper()
+	return l.PublishEvent(channel, channels.Event{Data: []byte(data)})
+}
+
+// PublishEvent is Publish for an event that is more than its data.
+func (l *Local) PublishEvent(channel string, ev channels.Event) (id string) {
+	l.t.Helper()
 	for deadline := time.Now().Add(localPatience); ; <-time.After(time.Millisecond) {
-		receipt, err := l.Broker.Publish(channel, channels.Event{Data: []byte(data)})
+		receipt, err := l.Broker.Publish(channel, ev)
 		if err == nil {
 			return l.Broker.ID(receipt)
 		}
 		if time.Now().After(deadline) {
-			l.t.Fatalf("publishing %q on %s: %v", data, channel, err)
+			l.t.Fatalf("publishing %q on %s: %v", ev.Data, channel, err)
 		}
 	}
 }
@@ -109,8 +115,8 @@ func (l *Local) Open(lastID string, names ...string) *Client {
 // Close ends the client.
 func (c *Client) Close() { c.broker.Detach(c.inbox, c.start.Channels...) }
 
-// Want waits for the next events and compares. An event is its data, with its type and
-// a space in front if it has one; a gap is "gap" and its reason, and the same one again
+// Want waits for the next events and compares. An event is its data, with its type in
+// front if it has one, and its delay (retry 5); a gap is "gap" and its reason, and the same one again
 // says nothing more.
 func (c *Client) Want(want ...string) {
 	c.t.Helper()
@@ -163,6 +169,8 @@ func (c *Client) take(wire []byte) {
 		switch field {
 		case "event":
 			kind = value + " "
+		case "retry":
+			kind += "retry " + value + " "
 		case "data":
 			data = append(data, value)
 		case "id":

@@ -124,7 +124,7 @@ func TestServersOfClusterGone(t *testing.T) {
 	var nodes []*enginetest.Local
 	var streams []*enginetest.Client
 	for range 3 {
-		nodes = append(nodes, startKeeping(t, c.address(), Options{History: 100000}))
+		nodes = append(nodes, startNode(t, c.address(), Options{History: 100000}))
 	}
 	for _, n := range nodes {
 		streams = append(streams, n.Open("", names...))

@@ -2,45 +2,15 @@ package nats
 
 import (
 	"fmt"
-	"log/slog"
-	"net/url"
 	"os"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"millrace/channels"
 	"millrace/internal/backplane/enginetest"
 )
-
-// startJetStream runs a server with JetStream until the test ends.
-func startJetStream(t testing.TB) *server.Server {
-	t.Helper()
-	s := newServer(t, 0, t.TempDir())
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	return s
-}
-
-// startKeeping runs a node with history in the test's process.
-func startKeeping(t testing.TB, address string, o Options) *enginetest.Local {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Logger = slog.New(slog.DiscardHandler)
-	back, err := Open(u, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return enginetest.StartLocal(t, back, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL, Numbered: true})
-}
 
 // connect connects a program that is no node.
 func connect(t testing.TB, address string) (*nats.Conn, jetstream.JetStream) {
@@ -59,16 +29,16 @@ func connect(t testing.TB, address string) (*nats.Conn, jetstream.JetStream) {
 
 // Ensure that a client is told that something is missing when it is, and only then.
 func TestEvicted(t *testing.T) {
-	s := startJetStream(t)
+	s := startServer(t, 0, t.TempDir())
 	address := s.ClientURL() + "?history=jetstream"
 	o := Options{History: 3, HistoryTTL: time.Hour}
-	one := startKeeping(t, address, o)
+	one := startNode(t, address, o)
 	quiet := one.Publish("/quiet", "q")
 	ids := []string{one.Publish("/a", "0")}
 	for i := 1; i < 10; i++ {
 		ids = append(ids, one.Publish("/a", fmt.Sprint(i)))
 	}
-	for _, node := range []*enginetest.Local{one, startKeeping(t, address, o)} {
+	for _, node := range []*enginetest.Local{one, startNode(t, address, o)} {
 		node.Open(ids[5], "/a").Want("gap evicted", "7", "8", "9")
 		node.Open(ids[0], "/a").Want("gap evicted", "7", "8", "9")
 		node.Open(ids[7], "/a").Want("8", "9")
@@ -81,26 +51,26 @@ func TestEvicted(t *testing.T) {
 
 // Ensure that messages that are too old are neither shown nor lost in silence.
 func TestTTL(t *testing.T) {
-	s := startJetStream(t)
+	s := startServer(t, 0, t.TempDir())
 	address := s.ClientURL() + "?history=jetstream"
 	o := Options{History: 10, HistoryTTL: time.Hour}
-	id := startKeeping(t, address, o).Publish("/a", "1")
+	id := startNode(t, address, o).Publish("/a", "1")
 	o.HistoryTTL = time.Nanosecond
-	old := startKeeping(t, address, o)
+	old := startNode(t, address, o)
 	old.Open("earliest", "/a").WantNothing()
 	stream := old.Open(id, "/a")
 	old.Publish("/a", "2")
 	stream.Want("2")
-	startKeeping(t, address, o).Open(id, "/a").Want("gap evicted")
+	startNode(t, address, o).Open(id, "/a").Want("gap evicted")
 }
 
 // Ensure that a stream that is gone is made anew, and streams are told.
 func TestStreamDeleted(t *testing.T) {
-	s := startJetStream(t)
+	s := startServer(t, 0, t.TempDir())
 	_, js := connect(t, s.ClientURL())
 	address := s.ClientURL() + "?history=jetstream"
 	o := Options{History: 10}
-	one, two := startKeeping(t, address, o), startKeeping(t, address, o)
+	one, two := startNode(t, address, o), startNode(t, address, o)
 	first, second := one.Open("", "/a"), two.Open("", "/a", "/b")
 	before := one.Publish("/a", "1")
 	first.Want("1")
@@ -129,17 +99,17 @@ func TestStreamDeleted(t *testing.T) {
 		}
 	}
 	two.Open(before, "/a").Want("gap restart", "2", "4")
-	startKeeping(t, address, o).Open(before, "/a").Want("gap restart", "2", "4")
+	startNode(t, address, o).Open(before, "/a").Want("gap restart", "2", "4")
 }
 
 // Ensure that what programs of others publish is kept like anything else, and that what
 // cannot be an event is told as a gap.
 func TestForeignKept(t *testing.T) {
-	s := startJetStream(t)
+	s := startServer(t, 0, t.TempDir())
 	conn, _ := connect(t, s.ClientURL())
 	address := s.ClientURL() + "?history=jetstream"
 	o := Options{History: 10}
-	one := startKeeping(t, address, o)
+	one := startNode(t, address, o)
 	stream := one.Open("", "/rooms/42")
 	publish := func(data string) {
 		t.Helper()
@@ -157,7 +127,7 @@ func TestForeignKept(t *testing.T) {
 	stream.Want("gap backplane")
 	publish("3")
 	stream.Want("3")
-	two := startKeeping(t, address, o)
+	two := startNode(t, address, o)
 	two.Open(id, "/rooms/42").Want("gap evicted", "2", "3")
 	two.Open(stream.LastID, "/rooms/42").WantNothing()
 }
@@ -165,18 +135,18 @@ func TestForeignKept(t *testing.T) {
 // Ensure that nodes that want more and less kept do not quarrel, and that what less was
 // kept of is not taken for everything.
 func TestHistoryRaised(t *testing.T) {
-	s := startJetStream(t)
+	s := startServer(t, 0, t.TempDir())
 	_, js := connect(t, s.ClientURL())
 	address := s.ClientURL() + "?history=jetstream"
-	less := startKeeping(t, address, Options{History: 2})
+	less := startNode(t, address, Options{History: 2})
 	var ids []string
 	for i := range 5 {
 		ids = append(ids, less.Publish("/a", fmt.Sprint(i)))
 	}
-	more := startKeeping(t, address, Options{History: 4})
+	more := startNode(t, address, Options{History: 4})
 	more.Open(ids[0], "/a").Want("gap evicted", "3", "4")
 	ids = append(ids, less.Publish("/a", "5"), less.Publish("/a", "6"))
-	startKeeping(t, address, Options{History: 4}).Open(ids[5], "/a").Want("6")
+	startNode(t, address, Options{History: 4}).Open(ids[5], "/a").Want("6")
 	less.AwaitHealth(true)
 	stream, err := js.Stream(t.Context(), DefaultPrefix)
 	if err != nil {
@@ -193,7 +163,7 @@ func TestServerForgets(t *testing.T) {
 	e := &embedded{store: t.TempDir(), query: "?history=jetstream"}
 	e.Start(t)
 	defer func() { e.Stop(t) }()
-	n := startKeeping(t, e.URL(e.server.Addr().String()), Options{History: 10})
+	n := startNode(t, e.URL(e.server.Addr().String()), Options{History: 10})
 	stream := n.Open("", "/a")
 	one := n.Publish("/a", "1")
 	old := t.TempDir()
@@ -211,7 +181,7 @@ func TestServerForgets(t *testing.T) {
 	stream.Want("gap backplane")
 	n.Publish("/a", "4")
 	stream.Want("4")
-	other := startKeeping(t, e.URL(e.server.Addr().String()), Options{History: 10})
+	other := startNode(t, e.URL(e.server.Addr().String()), Options{History: 10})
 	other.Open(one, "/a").Want("gap evicted", "4")
 	other.Open(three, "/a").Want("gap evicted", "4")
 }

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
+	"millrace/internal/backplane/enginetest"
 )
 
 // patience bounds every wait of these tests; none lasts that long unless
@@ -52,9 +52,9 @@ func newServer(t testing.TB, port int, store string) *server.Server {
 }
 
 // startServer is newServer for a server that ends with the test.
-func startServer(t testing.TB, port int) *server.Server {
+func startServer(t testing.TB, port int, store string) *server.Server {
 	t.Helper()
-	s := newServer(t, port, "")
+	s := newServer(t, port, store)
 	t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()
@@ -62,109 +62,39 @@ func startServer(t testing.TB, port int) *server.Server {
 	return s
 }
 
-// node is a broker with its backplane, and one loop.
-type node struct {
-	t      testing.TB
-	broker *channels.Broker
-	back   *Backplane
-	inbox  *channels.Inbox
-	woken  chan struct{}
-	start  channels.Start
-}
-
-func startNode(t testing.TB, address string) *node {
+// startNode runs a node in the test's process.
+func startNode(t testing.TB, address string, o Options) *enginetest.Local {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := Open(u, Options{Logger: slog.New(slog.DiscardHandler)})
+	o.Logger = slog.New(slog.DiscardHandler)
+	back, err := Open(u, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, back: back, broker: channels.NewBroker(channels.Options{History: 100, Backplane: back}), woken: make(chan struct{}, 1)}
-	n.inbox = channels.NewInbox(func() {
-		select {
-		case n.woken <- struct{}{}:
-		default:
-		}
-	})
-	back.Start(n.broker)
-	t.Cleanup(func() { back.Close() })
-	return n
-}
-
-// subscribe attaches a subscriber and waits until it may begin.
-func (n *node) subscribe(names ...string) {
-	n.t.Helper()
-	var raw [][]byte
-	for _, name := range names {
-		raw = append(raw, []byte(name))
-	}
-	n.broker.Resume(&n.start, n.inbox, nil, 1<<20, raw...)
-	for deadline := time.After(patience); !n.broker.Begin(&n.start, nil, 1<<20); {
-		select {
-		case <-n.woken:
-		case <-deadline:
-			n.t.Fatalf("%q: not followed within %v: %v", names, patience, n.back.Health())
-		}
-	}
-}
-
-// publish publishes until it is taken.
-func (n *node) publish(channel string, ev channels.Event) {
-	n.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		_, err := n.broker.Publish(channel, ev)
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			n.t.Fatalf("publishing on %s: %v", channel, err)
-		}
-	}
-}
-
-// take returns the next count messages, without their ids.
-func (n *node) take(count int) (got []string) {
-	n.t.Helper()
-	for deadline := time.After(patience); len(got) < count; {
-		select {
-		case <-n.woken:
-		case <-deadline:
-			n.t.Fatalf("got %q, want %d messages", got, count)
-		}
-		messages := n.inbox.Take(nil)
-		for _, m := range messages {
-			fields, _, _ := strings.Cut(string(m.Wire), "id: ")
-			got = append(got, m.Channel.Name()+" "+fields)
-		}
-		n.broker.Served(n.inbox, messages)
-	}
-	return got
+	return enginetest.StartLocal(t, back, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL, Numbered: back.history != nil})
 }
 
 // Ensure that events reach the subscribers of every node, whole, in the order of
 // the server.
 func TestTwoNodes(t *testing.T) {
-	s := startServer(t, 0)
-	one, two := startNode(t, s.ClientURL()), startNode(t, s.ClientURL())
+	s := startServer(t, 0, "")
+	one, two := startNode(t, s.ClientURL(), Options{History: 100}), startNode(t, s.ClientURL(), Options{History: 100})
 	names := []string{"/sse/test", "news", "/größe x.y"}
-	one.subscribe(names...)
-	two.subscribe(names...)
+	streams := []*enginetest.Client{one.Open("", names...), two.Open("", names...)}
 	var want []string
 	for i, name := range names {
-		one.publish(name, channels.Event{Data: fmt.Appendf(nil, "%d\nb", i)})
-		two.publish(name, channels.Event{Data: []byte{}, Type: "t", Retry: 1500 * time.Millisecond})
-		two.publish("/nobody", channels.Event{Data: []byte("x")})
-		want = append(want, fmt.Sprintf("%s data: %d\ndata: b\n", name, i), name+" event: t\nretry: 1500\ndata: \n")
+		one.Publish(name, fmt.Sprintf("%d\nb", i))
+		two.PublishEvent(name, channels.Event{Data: []byte{}, Type: "t", Retry: 1500 * time.Millisecond})
+		two.Publish("/nobody", "x")
+		want = append(want, fmt.Sprintf("%d\nb", i), "t retry 1500 ")
 	}
-	for _, n := range []*node{one, two} {
-		if got := n.take(len(want)); !slices.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
-		}
+	for _, stream := range streams {
+		stream.Want(want...)
 	}
-	receipt, err := two.broker.Publish("news", channels.Event{})
+	receipt, err := two.Broker.Publish("news", channels.Event{})
 	if receipt.Receivers != 1 || err != nil {
 		t.Errorf("Publish = %+v, %v, want 1 receiver, of this node", receipt, err)
 	}
@@ -173,65 +103,44 @@ func TestTwoNodes(t *testing.T) {
 // Ensure that a node takes what programs of others publish on its subjects, and
 // that what cannot be an event is told as a gap.
 func TestForeignPublisher(t *testing.T) {
-	s := startServer(t, 0)
-	n := startNode(t, s.ClientURL())
-	n.subscribe("/a.b")
-	conn, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	s := startServer(t, 0, "")
+	stream := startNode(t, s.ClientURL(), Options{}).Open("", "/a.b")
+	conn, _ := connect(t, s.ClientURL())
 	for _, tt := range []struct {
 		m    *nats.Msg
 		want string
 	}{
-		{&nats.Msg{Data: []byte("hello")}, "/a.b data: hello\n"},
-		{&nats.Msg{Data: []byte("\xff")}, gap},
-		{&nats.Msg{Header: nats.Header{retryHeader: {"soon"}}}, gap},
-		{&nats.Msg{Header: nats.Header{eventHeader: {"a"}, "Other": {"b"}}}, "/a.b event: a\ndata: \n"},
+		{&nats.Msg{Data: []byte("\xff")}, "gap backplane"},
+		{&nats.Msg{Data: []byte("hello")}, "hello"},
+		{&nats.Msg{Header: nats.Header{retryHeader: {"soon"}}}, "gap backplane"},
+		{&nats.Msg{Header: nats.Header{eventHeader: {"a"}, "Other": {"b"}}}, "a "},
 	} {
 		tt.m.Subject = "millrace.a=2Eb"
 		if err := conn.PublishMsg(tt.m); err != nil {
 			t.Fatal(err)
 		}
-		if got := n.take(1)[0]; got != tt.want && !(tt.want == gap && strings.HasPrefix(got, gap)) {
-			t.Errorf("%+v: %q, want %q", tt.m, got, tt.want)
-		}
+		stream.Want(tt.want)
 	}
 }
-
-const gap = "/a.b event: millrace.gap\ndata: {\"reason\":\"backplane\""
 
 // Ensure that a node says that the server is gone, refuses events in bounded time,
 // comes back by itself, and tells its streams what they may have missed.
 func TestServerComesBack(t *testing.T) {
-	s := startServer(t, 0)
-	n := startNode(t, s.ClientURL())
-	n.subscribe("/a.b")
-	if err := n.broker.Health(); err != nil {
-		t.Errorf("health: %v, want nil", err)
-	}
+	s := startServer(t, 0, "")
+	n := startNode(t, s.ClientURL(), Options{})
+	stream := n.Open("", "/a.b")
+	port := s.Addr().(*net.TCPAddr).Port
+	n.AwaitHealth(true)
 	s.Shutdown()
 	s.WaitForShutdown()
-	for deadline := time.Now().Add(patience); n.broker.Health() == nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the loss of the server is not noticed")
-		}
-	}
-	if _, err := n.broker.Publish("/a.b", channels.Event{}); !errors.Is(err, errDown) {
+	n.AwaitHealth(false)
+	if _, err := n.Broker.Publish("/a.b", channels.Event{}); !errors.Is(err, errDown) {
 		t.Errorf("Publish without a server: %v, want %v", err, errDown)
 	}
-	u, _ := url.Parse(s.ClientURL())
-	port := 0
-	fmt.Sscan(u.Port(), &port)
-	startServer(t, port)
-	if got := n.take(1)[0]; !strings.HasPrefix(got, gap) {
-		t.Errorf("after the server came back: %q, want a gap", got)
-	}
-	n.publish("/a.b", channels.Event{Data: []byte("x")})
-	if got := n.take(1)[0]; got != "/a.b data: x\n" {
-		t.Errorf("%q, want the event", got)
-	}
+	startServer(t, port, "")
+	stream.Want("gap backplane")
+	n.Publish("/a.b", "x")
+	stream.Want("x")
 }
 
 func TestOpenRefuses(t *testing.T) {
