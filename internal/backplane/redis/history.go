@@ -31,6 +31,7 @@ type history struct {
 	fence          string // of this node, see snapshot
 	count          int    // messages of a channel
 	ttl            time.Duration
+	epoch          string // of the newest snapshot; of the session's goroutine
 }
 
 const (
@@ -49,10 +50,11 @@ func newHistory(prefix string, database int, o Options) *history {
 	}
 }
 
-// epochLua sets epoch and seq from the clock in KEYS[1]; a new epoch is ARGV[1].
+// epochLua sets epoch, seq and count, how many messages a stream keeps, from the clock in
+// KEYS[1]; a new epoch is ARGV[1], and a new count ARGV[2].
 const epochLua = `
-local clock = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
-local epoch, seq = clock[1], tonumber(clock[2] or '0')
+local clock = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'count')
+local epoch, seq, count = clock[1], tonumber(clock[2] or '0'), tonumber(clock[3] or ARGV[2])
 if not epoch then
 	epoch = ARGV[1]
 	redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0')
@@ -62,11 +64,11 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 `
 
 // addScript appends the message ARGV[4] to the stream KEYS[2], of which it keeps
-// about ARGV[2] messages for ARGV[3] milliseconds (0 for ever), and announces it.
+// about count messages for ARGV[3] milliseconds (0 for ever), and announces it.
 var addScript = redis.NewScript(epochLua + `
 seq = math.max(seq + 2, now - now % 2)
 local id = string.format('%.0f', seq)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], id .. '-0', 'm', ARGV[4])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', count, id .. '-0', 'm', ARGV[4])
 redis.call('HSET', KEYS[1], 'seq', id)
 if ARGV[3] ~= '0' then
 	redis.call('PEXPIRE', KEYS[2], ARGV[3])
@@ -75,10 +77,11 @@ redis.call('PUBLISH', KEYS[2], epoch .. ' ' .. id .. ' ' .. ARGV[4])
 return {epoch, id}
 `)
 
-// lostLua sets lost to the number up to which a server may lack messages that there were.
-// A server lacks some if it was a replica, which is sent them behind the publisher's
-// reply, or has read an old snapshot of its data. Only one that has read its append-only
-// file, which is a server with a new id too, has them all.
+// lostLua sets lost to the number up to which messages that there were may be missing. Some
+// are when the server was a replica, which is sent them behind the publisher's reply; when
+// it has read an old snapshot of its data, and not its append-only file; when a node has got
+// higher numbers of this epoch, ARGV[6], than the server knows of, ARGV[7]; and when a node
+// begins that wants more kept than was, in ARGV[2].
 const lostLua = `
 local function info(section, field)
 	local text = redis.pcall('INFO', section)
@@ -87,32 +90,38 @@ end
 local server = info('replication', 'master_replid')
 local before = redis.call('HMGET', KEYS[1], 'server', 'lost')
 local lost = before[2] or '0'
-if server ~= before[1] then
-	local kept = info('persistence', 'aof_enabled') == '1' and not string.match(info('replication', 'master_replid2'), '[^0]')
-	if before[1] and not kept then
-		lost = string.format('%.0f', seq)
-		redis.call('HSET', KEYS[1], 'lost', lost)
-	end
-	redis.call('HSET', KEYS[1], 'server', server)
+local missing = epoch == ARGV[6] and tonumber(ARGV[7]) > told + 1
+if before[1] and server ~= before[1] then
+	local read = info('persistence', 'aof_enabled') == '1' and not string.match(info('replication', 'master_replid2'), '[^0]')
+	missing = missing or not read
 end
+if #KEYS == 1 then
+	missing = missing or count < tonumber(ARGV[2])
+	count = tonumber(ARGV[2])
+end
+if missing then
+	lost = string.format('%.0f', seq)
+end
+redis.call('HSET', KEYS[1], 'server', server, 'lost', lost, 'count', count)
 `
 
 // snapshotScript returns the epoch, a number that no later message has or is below, the
-// time, up to which number messages may have been lost, and of each other key the newest messages, at most ARGV[3] and ARGV[4] bytes, that
-// have at least the number ARGV[2]: whether that is not all, and then number and
-// message in turn, the newest first. It publishes the number to ARGV[5] at that place in
-// the order. The number is of now, even if the newest message is not: a stream that begins
-// there has an event id that is not old.
+// time, up to which number messages may be missing, and of each other key the newest
+// messages, at most ARGV[2] and ARGV[4] bytes, that have at least the number ARGV[3]: whether
+// that is not all, and then number and message in turn, the newest first. It publishes the
+// number to ARGV[5] at that place in the order. The number is of now, even if the newest
+// message is not: a stream that begins there has an event id that is not old.
 var snapshotScript = redis.NewScript(epochLua + `
+local told = seq
 seq = math.max(seq, now - now % 2)
 redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq))
 ` + lostLua + `
 local reply = {epoch, string.format('%.0f', seq), string.format('%.0f', now), lost}
 for i = 2, #KEYS do
-	local left, size, to, more = tonumber(ARGV[3]), 0, '+', '0'
+	local left, size, to, more = math.min(count, tonumber(ARGV[2])), 0, '+', '0'
 	local list = {}
 	while true do
-		local page = redis.call('XREVRANGE', KEYS[i], to, ARGV[2], 'COUNT', math.min(left, 32))
+		local page = redis.call('XREVRANGE', KEYS[i], to, ARGV[3], 'COUNT', math.min(left, 32))
 		local id
 		for _, entry in ipairs(page) do
 			id = string.match(entry[1], '^%d+')
@@ -155,16 +164,16 @@ func (h *history) add(ctx context.Context, client redis.Scripter, channel string
 
 var errReply = errors.New("unexpected reply")
 
-// snapshot is link.History's. The server announces its place on the fence, among what
+// snapshot is link.History's, for a node that has got messages up to head. The server announces its place on the fence, among what
 // it announces live.
-func (h *history) snapshot(ctx context.Context, client redis.Scripter, since uint64, names []string) (link.Snapshot, error) {
+func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, since uint64, names []string) (link.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	keys := []string{h.clock}
 	for _, channel := range names {
 		keys = append(keys, h.streams+channel)
 	}
-	reply, err := snapshotScript.Run(ctx, client, keys, channels.NewEpoch(), since+1, h.count, fillBytes, h.fence).Slice()
+	reply, err := snapshotScript.Run(ctx, client, keys, channels.NewEpoch(), h.count, since+1, fillBytes, h.fence, h.epoch, head).Slice()
 	if err != nil {
 		return link.Snapshot{}, err
 	}
@@ -174,6 +183,7 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, since uin
 		return s, fmt.Errorf("%w: %d parts in a snapshot of %d channels", errReply, len(reply), len(names))
 	}
 	s.Epoch, _ = reply[0].(string)
+	h.epoch = s.Epoch
 	for i, number := range []*uint64{&s.Seq, &now, &lost} {
 		text, _ := reply[1+i].(string)
 		if *number, err = strconv.ParseUint(text, 10, 64); err != nil {

@@ -24,6 +24,7 @@ import (
 type process struct {
 	t    testing.TB
 	port int
+	dir  string
 	args []string
 	cmd  *exec.Cmd
 	*redis.Client
@@ -49,10 +50,9 @@ func newProcess(t testing.TB, args, lines []string) *process {
 		t.Fatal(err)
 	}
 	ln.Close()
-	p := &process{t: t, port: ln.Addr().(*net.TCPAddr).Port}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "redis.conf")
-	lines = append(lines, "dir "+dir, "bind 127.0.0.1", fmt.Sprint("port ", p.port))
+	p := &process{t: t, port: ln.Addr().(*net.TCPAddr).Port, dir: t.TempDir()}
+	config := filepath.Join(p.dir, "redis.conf")
+	lines = append(lines, "dir "+p.dir, "bind 127.0.0.1", fmt.Sprint("port ", p.port))
 	if err := os.WriteFile(config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -104,16 +104,25 @@ func (p *process) await(what string, is func(context.Context) bool) {
 	}
 }
 
-// startNode runs a node until the test ends.
+// startNode runs a node that keeps a hundred messages for an hour until the test ends.
 func startNode(t testing.TB, address string) *enginetest.Local {
+	t.Helper()
+	return openNode(t, address, Options{History: 100, HistoryTTL: time.Hour})
+}
+
+// openNode runs a node until the test ends.
+func openNode(t testing.TB, address string, o Options) *enginetest.Local {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := Open(u, Options{History: 100, HistoryTTL: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	o.Logger = slog.New(slog.DiscardHandler)
+	back, err := Open(u, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return enginetest.StartLocal(t, back, channels.Options{History: 100, HistoryTTL: time.Hour, Numbered: back.history != nil})
+	n := enginetest.StartLocal(t, back, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL, Numbered: back.history != nil})
+	n.AwaitHealth(true)
+	return n
 }

@@ -149,7 +149,7 @@ func (s *session) message(name, payload string) error {
 
 // Snapshot implements link.History.
 func (s *session) Snapshot(ctx context.Context, since uint64, names []string) (link.Snapshot, error) {
-	return s.history.snapshot(unsealed(ctx), s.client, since, names)
+	return s.history.snapshot(unsealed(ctx), s.client, s.Broker.Head(), since, names)
 }
 
 // Subscribe implements link.Asker and link.History. It asks for an answer behind
