@@ -50,19 +50,13 @@ func StartMillrace(o MillraceOptions) (*Server, error) {
 		"--keepalive", o.Keepalive.String(), "--max-connections", strconv.Itoa(o.Streams)}
 	cmd := exec.Command(o.Program, append(args, o.Flags...)...)
 	cmd.Env = append(os.Environ(), traceVariable)
-	cmd.SysProcAttr = ownedByParent()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &Server{Name: "millrace", Target: o.Target, pids: []int{cmd.Process.Pid}, pauses: new(pauses)}
+	s := &Server{Name: "millrace", Target: o.Target, pauses: new(pauses)}
 	ready := make(chan readyLine, 1)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	ended, err := startOwned(cmd, func() {
 		s.pauses.follow(stderr, func(text string) {
 			var line readyLine
 			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "millrace is ready" {
@@ -71,8 +65,11 @@ func StartMillrace(o MillraceOptions) (*Server, error) {
 				fmt.Fprintln(os.Stderr, text)
 			}
 		})
-		cmd.Wait()
-	}()
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.pids = []int{cmd.Process.Pid}
 	s.close = func() {
 		cmd.Process.Signal(unix.SIGTERM)
 		select {

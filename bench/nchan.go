@@ -79,15 +79,10 @@ func StartNchan() (*Server, error) {
 	}
 	cmd := exec.Command(nginx, "-c", file, "-p", dir, "-e", "stderr")
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = ownedByParent()
-	if err := cmd.Start(); err != nil {
+	ended, err := startOwned(cmd, func() {})
+	if err != nil {
 		return nil, err
 	}
-	ended := make(chan struct{})
-	go func() {
-		cmd.Wait()
-		close(ended)
-	}()
 	s := &Server{Name: "nchan", Version: nchanVersion(), Addr: addr, Target: "/sub", publisher: newPoster("http://" + addr + "/pub")}
 	s.close = func() {
 		cmd.Process.Signal(unix.SIGTERM)

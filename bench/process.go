@@ -7,6 +7,7 @@ import (
 	"net/rpc"
 	"os"
 	"os/exec"
+	"runtime"
 	"time"
 )
 
@@ -59,6 +60,28 @@ type pipes struct {
 }
 
 func (p pipes) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteCloser.Close()) }
+
+// startOwned starts a program that ends when this one does. It is waited for when
+// follow has returned; ended is closed when it has ended.
+//
+// The system takes the thread that starts a program for its owner, so that thread has
+// to live as long: another one may end with a goroutine that was locked to it.
+func startOwned(cmd *exec.Cmd, follow func()) (ended <-chan struct{}, err error) {
+	cmd.SysProcAttr = ownedByParent()
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			follow()
+			cmd.Wait()
+		}
+	}()
+	return done, <-started
+}
 
 // Process is a part of a bench in a process of its own. The methods are safe
 // for concurrent use.

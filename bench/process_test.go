@@ -2,7 +2,11 @@ package bench
 
 import (
 	"errors"
+	"io"
 	"os"
+	"os/exec"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -88,5 +92,35 @@ func TestProcessEnds(t *testing.T) {
 	}
 	if err := syscall.Kill(clients.PID(), 0); err != syscall.ESRCH {
 		t.Errorf("process %d is still there: %v", clients.PID(), err)
+	}
+}
+
+// Ensure that an owned program does not end with some thread of this one.
+func TestOwnedOutlivesThreads(t *testing.T) {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := startOwned(cmd, func() { io.Copy(io.Discard, out) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		var threads sync.WaitGroup
+		threads.Go(runtime.LockOSThread) // which ends the thread with the goroutine
+		threads.Wait()
+	}
+	if _, err := in.Write([]byte("still there")); err != nil {
+		t.Errorf("the program has ended: %v", err)
+	}
+	in.Close()
+	<-ended
+	if !cmd.ProcessState.Success() {
+		t.Errorf("the program was ended: %v", cmd.ProcessState)
 	}
 }
