@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,20 +14,6 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/backplane/link"
-)
-
-const (
-	// pulsePeriod is the time between two fences that show that the stream is alive, and
-	// silence how long none may come back.
-	pulsePeriod, silence = 2 * time.Second, 7 * time.Second
-	// leaderElected is told by servers when a stream has a new leader.
-	leaderElected = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED."
-)
-
-var (
-	errLeader = errors.New("the stream has a new leader, which may have left something out")
-	errSilent = fmt.Errorf("what is stored does not come back within %v", silence)
-	errEpoch  = errors.New("the stream is another one")
 )
 
 // session is one connection with its subscriptions.
@@ -101,64 +86,6 @@ func (b *Backplane) run(ctx context.Context) error {
 	}
 	asking.Wait()
 	return context.Cause(ctx)
-}
-
-// openHistory prepares the form with history.
-func (s *session) openHistory(ctx context.Context) (err error) {
-	h := s.history
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	s.subjects, s.keeper = h.live, link.NewKeeper(s.Link, s)
-	if s.js, err = jetstream.New(s.conn); err != nil {
-		return err
-	}
-	if s.stream, err = h.open(ctx, s.js); err != nil {
-		return fmt.Errorf("the stream %s: %w", h.stream, err)
-	}
-	info := s.stream.CachedInfo()
-	s.epoch = epochOf(info)
-	if head := s.Broker.Head(); number(info.State.LastSeq)+1 < head {
-		s.Log.Error("the stream has lost messages that were delivered: what it has is purged, since numbers must not come twice",
-			"stream", h.stream, "last", number(info.State.LastSeq), "delivered", head)
-		if err := s.stream.Purge(ctx, jetstream.WithPurgeSequence(firstSequence())); err != nil {
-			return err
-		}
-	}
-	for _, subject := range []string{h.live + h.fence, leaderElected + h.stream} {
-		if _, err := s.conn.ChanSubscribe(subject, s.messages); err != nil {
-			return err
-		}
-	}
-	s.pulse, s.beat = time.Tick(pulsePeriod), time.Now()
-	return s.mark(ctx)
-}
-
-// mark sets a mark.
-func (s *session) mark(ctx context.Context) error {
-	s.marked = time.Now()
-	return s.history.setMark(ctx, s.js, s.marked)
-}
-
-// sendPulse looks after the stream.
-func (s *session) sendPulse(ctx context.Context) error {
-	if time.Since(s.beat) > silence {
-		return errSilent
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	info, err := s.stream.Info(ctx)
-	if err != nil {
-		return err
-	}
-	if epochOf(info) != s.epoch {
-		return errEpoch
-	}
-	if time.Since(s.marked) >= markPeriod {
-		if err := s.mark(ctx); err != nil {
-			return err
-		}
-	}
-	return s.conn.PublishMsg(s.history.fenceMessage())
 }
 
 // publish publishes m and waits until the server has it.
