@@ -13,7 +13,7 @@ import (
 // may not even have the log's file.
 type notes struct {
 	log     *slog.Logger
-	queue   chan slog.Record
+	queue   chan *slog.Record
 	dropped atomic.Int64
 	done    sync.WaitGroup
 }
@@ -35,7 +35,7 @@ func (l *loop) mayNotice(msg string) bool {
 const notesQueued = 4096
 
 func openNotes(log *slog.Logger) *notes {
-	n := &notes{log: log, queue: make(chan slog.Record, notesQueued)}
+	n := &notes{log: log, queue: make(chan *slog.Record, notesQueued)}
 	n.done.Go(n.run)
 	return n
 }
@@ -48,7 +48,7 @@ func (n *notes) add(level slog.Level, msg string, args ...any) {
 	r := slog.NewRecord(time.Now(), level, msg, 0)
 	r.Add(args...)
 	select {
-	case n.queue <- r:
+	case n.queue <- &r:
 	default:
 		n.dropped.Add(1)
 	}
@@ -56,7 +56,7 @@ func (n *notes) add(level slog.Level, msg string, args ...any) {
 
 func (n *notes) run() {
 	for r := range n.queue {
-		n.log.Handler().Handle(context.Background(), r)
+		n.log.Handler().Handle(context.Background(), *r)
 		if dropped := n.dropped.Swap(0); dropped > 0 {
 			n.log.Warn("the log could not keep up", "lines dropped", dropped)
 		}
