@@ -83,9 +83,6 @@ func startOwned(cmd *exec.Cmd, follow func()) (ended <-chan struct{}, err error)
 	return done, <-started
 }
 
-// streamsNice is the priority of streams, below that of servers: see nice(1).
-const streamsNice = "10"
-
 // Process is a part of a bench in a process of its own. The methods are safe
 // for concurrent use.
 type Process struct {
@@ -103,9 +100,6 @@ func Start(part string, environment ...string) (*Process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(executable)
-	if part == partStreams { // which on a host of its own would not hold the server up
-		cmd = exec.Command("nice", "-n", streamsNice, executable)
-	}
 	cmd.Env = append(append(os.Environ(), environment...), partVariable+"="+part)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
