@@ -64,16 +64,20 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 `
 
 // addScript appends the message ARGV[4] to the stream KEYS[2], of which it keeps
-// about count messages for ARGV[3] milliseconds (0 for ever), and announces it.
+// about count messages for ARGV[3] milliseconds (0 for ever), and announces it with the
+// number of the one before in the stream: when a cluster moves the slot, its servers pass
+// announcements on, and one may be lost.
 var addScript = redis.NewScript(epochLua + `
 seq = math.max(seq + 2, now - now % 2)
 local id = string.format('%.0f', seq)
+local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local before = newest and string.match(newest[1], '^%d+') or '0'
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', count, id .. '-0', 'm', ARGV[4])
 redis.call('HSET', KEYS[1], 'seq', id)
 if ARGV[3] ~= '0' then
 	redis.call('PEXPIRE', KEYS[2], ARGV[3])
 end
-redis.call('PUBLISH', KEYS[2], epoch .. ' ' .. id .. ' ' .. ARGV[4])
+redis.call('PUBLISH', KEYS[2], epoch .. ' ' .. before .. ' ' .. id .. ' ' .. ARGV[4])
 return {epoch, id}
 `)
 
@@ -164,8 +168,8 @@ func (h *history) add(ctx context.Context, client redis.Scripter, channel string
 
 var errReply = errors.New("unexpected reply")
 
-// snapshot is link.History's, for a node that has got messages up to head. The server announces its place on the fence, among what
-// it announces live.
+// snapshot is link.History's, for a node that has got messages up to head. The server
+// announces its place on the fence, among what it announces live.
 func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, since uint64, names []string) (link.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -231,13 +235,18 @@ func (h *history) log(now uint64, part any) (l link.Log, err error) {
 	return l, nil
 }
 
-// parseAnnouncement takes apart what addScript publishes.
-func parseAnnouncement(text string) (epoch string, seq uint64, payload string, err error) {
-	epoch, rest, _ := strings.Cut(text, " ")
-	number, payload, ok := strings.Cut(rest, " ")
-	seq, err = strconv.ParseUint(number, 10, 64)
-	if err != nil || !ok {
-		return "", 0, "", fmt.Errorf("%w: the announcement %.64q", errReply, text)
+// parseAnnouncement takes apart what addScript publishes: all but the channel, and the
+// event as it travels.
+func parseAnnouncement(text string) (m link.Message, payload string, err error) {
+	fields := strings.SplitN(text, " ", 4)
+	if len(fields) < 4 {
+		return m, "", fmt.Errorf("%w: the announcement %.64q", errReply, text)
 	}
-	return epoch, seq, payload, nil
+	m.Epoch = fields[0]
+	for i, number := range []*uint64{&m.Before, &m.Seq} {
+		if *number, err = strconv.ParseUint(fields[1+i], 10, 64); err != nil {
+			return m, "", fmt.Errorf("%w: the announcement %.64q", errReply, text)
+		}
+	}
+	return m, fields[3], nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"millrace/channels"
 	"millrace/internal/backplane/envelope"
 	"millrace/internal/backplane/link"
 )
@@ -137,14 +136,12 @@ func (s *session) message(name, payload string) error {
 		s.keeper.Fence(seq)
 		return nil
 	}
-	epoch, seq, payload, err := parseAnnouncement(payload)
-	var ev channels.Event
+	m, payload, err := parseAnnouncement(payload)
 	if err == nil {
-		ev, err = envelope.Parse([]byte(payload))
+		m.Event, err = envelope.Parse([]byte(payload))
 	}
-	return s.keeper.Message(link.Message{
-		Epoch: epoch, Channel: name[len(s.prefix):], Kept: channels.Kept{Seq: seq, Event: ev},
-	}, err)
+	m.Channel = name[len(s.prefix):]
+	return s.keeper.Message(m, err)
 }
 
 // Snapshot implements link.History.
