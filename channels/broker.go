@@ -71,10 +71,7 @@ type Broker struct {
 	ordered   index // of channels
 	patterns  []heard
 	kept      retention
-	// forgotten is the sequence of the newest message that went together with
-	// its channel. A channel of that name, opened again, must not pretend to
-	// have everything.
-	forgotten uint64
+	forgotten forgotten
 	// room is closed when a loop may have room for those who wait for it; nil
 	// when nobody waits.
 	room chan struct{}
@@ -96,7 +93,7 @@ func NewBroker(opts Options) *Broker {
 	}
 	began := time.Now()
 	b := &Broker{
-		opts: opts, epoch: opts.Epoch, channels: make(map[string]*Channel), backplane: opts.Backplane,
+		opts: opts, epoch: opts.Epoch, channels: make(map[string]*Channel), backplane: opts.Backplane, forgotten: newForgotten(),
 		clock: func() time.Duration { return time.Since(began) },
 	}
 	if b.backplane == nil {
@@ -187,7 +184,7 @@ func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) 
 	heard := b.tell(c, channel, ev.Data)
 	if c == nil {
 		if b.opts.History == 0 {
-			b.forget(b.seq)
+			b.forgotten.add(channel, b.seq)
 			return Receipt{Receivers: heard}, nil
 		}
 		c = b.open(channel)
@@ -421,7 +418,7 @@ func (b *Broker) Channels() []string {
 
 // open adds the channel. Called with mu held.
 func (b *Broker) open(name string) *Channel {
-	c := &Channel{name: name, evicted: b.forgotten}
+	c := &Channel{name: name, evicted: b.forgotten.of(name)}
 	b.channels[name] = c
 	b.ordered.add(c)
 	return c

@@ -21,8 +21,8 @@ func TestBrokerAgainstModel(t *testing.T) {
 			Epoch:          "E",
 			PublishTimeout: 1, // nobody serves meanwhile
 		}
-		n := &naive{chans: map[string]*naiveChannel{}, opts: opts}
 		b := NewBroker(opts)
+		n := &naive{chans: map[string]*naiveChannel{}, opts: opts, forgotten: map[int]uint64{}, place: b.forgotten.place}
 		b.clock = func() time.Duration { return n.now }
 		for range rapid.IntRange(1, 3).Draw(t, "inboxes") {
 			in := &naiveInbox{}

@@ -17,8 +17,10 @@ type naive struct {
 	chans   map[string]*naiveChannel
 	inboxes []*naiveInbox
 	ears    []*naiveEar
-	// forgotten is the newest message that went with its channel.
-	forgotten uint64
+	// forgotten is the newest message that went with its channel, by the place that
+	// channels share.
+	forgotten map[int]uint64
+	place     func(channel string) int
 	now       time.Duration
 }
 
@@ -109,7 +111,7 @@ func (n *naive) crowded(channel string) bool {
 
 func (n *naive) open(channel string) *naiveChannel {
 	if n.chans[channel] == nil {
-		n.chans[channel] = &naiveChannel{listeners: map[int]int{}, born: n.forgotten}
+		n.chans[channel] = &naiveChannel{listeners: map[int]int{}, born: n.forgotten[n.place(channel)]}
 	}
 	return n.chans[channel]
 }
@@ -118,7 +120,7 @@ func (n *naive) publish(channel string, size int) (seq uint64) {
 	seq = n.seq() + 1
 	n.history = append(n.history, naiveMessage{born: n.now, seq: seq, channel: channel, size: size})
 	if n.opts.History == 0 && n.chans[channel] == nil {
-		n.forgotten = seq
+		n.forgotten[n.place(channel)] = seq
 		return seq
 	}
 	c := n.open(channel)
@@ -191,7 +193,7 @@ func (n *naive) retain(channel string) {
 		}
 		idle := n.subscribers(channel) == 0
 		if idle && count == 0 {
-			n.forgotten = max(n.forgotten, n.evicted(channel))
+			n.forgotten[n.place(channel)] = max(n.forgotten[n.place(channel)], n.evicted(channel))
 			delete(n.chans, channel)
 			return
 		}
@@ -259,9 +261,13 @@ func (n *naive) since(cursor uint64, maxBytes int, chans []*Channel) (seqs []uin
 
 // compare checks all that can be seen of b against the model.
 func (n *naive) compare(t *rapid.T, b *Broker) {
-	if b.seq != n.seq() || b.forgotten != n.forgotten || len(b.channels) != len(n.chans) {
-		t.Fatalf("sequence %d, forgotten %d, %d channels, want %d, %d, %d",
-			b.seq, b.forgotten, len(b.channels), n.seq(), n.forgotten, len(n.chans))
+	if b.seq != n.seq() || len(b.channels) != len(n.chans) {
+		t.Fatalf("sequence %d, %d channels, want %d, %d", b.seq, len(b.channels), n.seq(), len(n.chans))
+	}
+	for place, seq := range n.forgotten {
+		if b.forgotten.seqs[place] != seq {
+			t.Fatalf("forgotten in place %d: %d, want %d", place, b.forgotten.seqs[place], seq)
+		}
 	}
 	var names []string
 	for name := range n.chans {

@@ -77,7 +77,7 @@ func (b *Broker) trim(c *Channel) {
 		b.evict(c)
 	}
 	if c.subscribers == 0 && c.log.n == 0 {
-		b.forget(c.evicted)
+		b.forgotten.add(c.name, c.evicted)
 		delete(b.channels, c.name)
 		b.ordered.remove(c)
 	}
@@ -102,10 +102,6 @@ func (b *Broker) evict(c *Channel) {
 	c.evicted = max(c.evicted, m.Seq) // an engine may lack something later
 	b.kept.remove(m)
 }
-
-// forget notes a message that is gone together with its channel. Called with mu
-// held.
-func (b *Broker) forget(seq uint64) { b.forgotten = max(b.forgotten, seq) }
 
 // Expire evicts the messages that are older than Options.HistoryTTL. Publish and
 // Resume do so by themselves: it is for a broker that nobody talks to. Safe for
