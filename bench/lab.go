@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"millrace/bench/report"
@@ -148,10 +149,21 @@ func (l *Lab) Flood(names []string, streams int, d time.Duration) error {
 
 // Churn replaces streams for so long.
 func (l *Lab) Churn(names []string, streams int, d time.Duration) error {
+	defer l.leaveRoom(streams)()
 	return l.alone(names, streams, func(s *Session) error { return s.Churn(d) })
 }
 
 // Storm has everybody reconnect at once.
 func (l *Lab) Storm(names []string, streams int) error {
+	defer l.leaveRoom(streams)()
 	return l.alone(names, streams, (*Session).Storm)
+}
+
+// leaveRoom has millrace take more streams than there will be, until undone: it may see
+// one opened before it has seen that the one in whose place it comes is closed. What
+// the command line says still wins.
+func (l *Lab) leaveRoom(streams int) (undo func()) {
+	flags := l.Millrace.Flags
+	l.Millrace.Flags = append([]string{"--max-connections", strconv.Itoa(streams + streams/8 + 1024)}, flags...)
+	return func() { l.Millrace.Flags = flags }
 }
