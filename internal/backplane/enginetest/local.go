@@ -1,6 +1,8 @@
 package enginetest
 
 import (
+	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -25,10 +27,20 @@ type Local struct {
 	Broker *channels.Broker
 }
 
-// StartLocal runs a node until the test ends.
-func StartLocal(t testing.TB, back Backplane, o channels.Options) *Local {
+// StartLocal runs a node until the test ends, over the engine at address, which open
+// is given with a log that nobody reads. The options need no backplane, and the engine
+// keeps the history if the address says so.
+func StartLocal(t testing.TB, address string, o channels.Options, open func(*url.URL, *slog.Logger) (Backplane, error)) *Local {
 	t.Helper()
-	o.Backplane = back
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := open(u, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Backplane, o.Numbered = back, u.Query().Has("history")
 	l := &Local{t: t, Broker: channels.NewBroker(o)}
 	back.Start(l.Broker)
 	t.Cleanup(func() { back.Close() })
@@ -116,8 +128,8 @@ func (l *Local) Open(lastID string, names ...string) *Client {
 func (c *Client) Close() { c.broker.Detach(c.inbox, c.start.Channels...) }
 
 // Want waits for the next events and compares. An event is its data, with its type in
-// front if it has one, and its delay (retry 5); a gap is "gap" and its reason, and the same one again
-// says nothing more.
+// front if it has one, and its delay (retry 5); a gap is "gap" and its reason, and the
+// same one again says nothing more.
 func (c *Client) Want(want ...string) {
 	c.t.Helper()
 	if got := c.Next(len(want)); !slices.Equal(got, want) {

@@ -65,16 +65,11 @@ func startServer(t testing.TB, port int, store string) *server.Server {
 // startNode runs a node in the test's process.
 func startNode(t testing.TB, address string, o Options) *enginetest.Local {
 	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Logger = slog.New(slog.DiscardHandler)
-	back, err := Open(u, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return enginetest.StartLocal(t, back, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL, Numbered: back.history != nil})
+	return enginetest.StartLocal(t, address, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL},
+		func(u *url.URL, log *slog.Logger) (enginetest.Backplane, error) {
+			o.Logger = log
+			return Open(u, o)
+		})
 }
 
 // Ensure that events reach the subscribers of every node, whole, in the order of

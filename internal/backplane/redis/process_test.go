@@ -113,16 +113,11 @@ func startNode(t testing.TB, address string) *enginetest.Local {
 // openNode runs a node until the test ends.
 func openNode(t testing.TB, address string, o Options) *enginetest.Local {
 	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Logger = slog.New(slog.DiscardHandler)
-	back, err := Open(u, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := enginetest.StartLocal(t, back, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL, Numbered: back.history != nil})
+	n := enginetest.StartLocal(t, address, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL},
+		func(u *url.URL, log *slog.Logger) (enginetest.Backplane, error) {
+			o.Logger = log
+			return Open(u, o)
+		})
 	n.AwaitHealth(true)
 	return n
 }
