@@ -21,7 +21,8 @@ const DefaultLinger = 5 * time.Second
 const maxAsked = 4096
 
 // Set is the channels that a node wants. Its methods are safe for concurrent use,
-// and do not wait.
+// and do not wait. What it holds is bounded by the channels that have subscribers and
+// those that the engine has been asked for, whether a session takes batches or not.
 type Set struct {
 	linger time.Duration
 	clock  func() time.Time
@@ -29,30 +30,30 @@ type Set struct {
 
 	mu       sync.Mutex
 	channels map[string]*entry
-	wanted   []string  // to be asked for, but for those that have left since
-	leaving  []leaving // in the order of their time, but for those that came back
+	wanted   queue // with subscribers and to be asked for
+	leaving  queue // without subscribers, in the order of entry.until
 	asked    int
 }
 
 type state uint8
 
 const (
-	stateWanted state = iota // in Set.wanted
+	stateWanted state = iota // to be asked for
 	stateAsked               // to be confirmed
 	stateReady               // the engine delivers everything
 )
 
 // entry is one channel.
 type entry struct {
-	state state
-	since uint64    // stateReady: from when on
-	until time.Time // when it goes; zero while it has subscribers
-	held  bool      // not stateReady: it was before the engine was lost, and has had subscribers ever since
-}
-
-type leaving struct {
 	channel string
-	at      time.Time
+	state   state
+	since   uint64    // stateReady: from when on
+	until   time.Time // when it goes; zero while it has subscribers
+	held    bool      // not stateReady: it was before the engine was lost, and has had subscribers ever since
+	known   bool      // to the engine of this session, which was asked for it
+
+	in         *queue // nil for none
+	prev, next *entry // in that
 }
 
 // NewSet returns an empty set whose channels stay for linger after their last
@@ -70,25 +71,27 @@ func (s *Set) Follow(channel string) (since uint64, ready bool) {
 	defer s.mu.Unlock()
 	e := s.channels[channel]
 	if e == nil {
-		e = new(entry)
+		e = &entry{channel: channel}
 		s.channels[channel] = e
-		s.want(channel)
 	}
 	e.until = time.Time{}
+	s.place(e)
 	return e.since, e.state == stateReady
 }
 
-// Unfollow lets a channel go after the linger.
+// Unfollow lets a channel go: at once if the engine does not know of it, or else after
+// the linger.
 func (s *Set) Unfollow(channel string) {
 	at := s.clock().Add(s.linger)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.channels[channel]
-	e.until, e.held = at, false
-	s.leaving = append(s.leaving, leaving{channel, at})
-	if len(s.leaving) == 1 {
-		s.signal()
+	if !e.known {
+		s.remove(e)
+		return
 	}
+	e.until, e.held = at, false
+	s.place(e)
 }
 
 // Wake has a token when Next may have more than it had, and may have one when it
@@ -102,34 +105,23 @@ func (s *Set) Next(limit int) (ask, drop []string, again time.Time) {
 	now := s.clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.leaving) > 0 && len(drop) < limit {
-		l := s.leaving[0]
-		if l.at.After(now) {
-			again = l.at
+	for e := s.leaving.first; e != nil && len(drop) < limit; e = s.leaving.first {
+		if e.until.After(now) {
+			again = e.until
 			break
 		}
-		s.leaving = s.leaving[1:]
-		e := s.channels[l.channel]
-		switch {
-		case e == nil || e.until != l.at: // it is gone, or came back
-		case e.state == stateAsked: // what it confirms must not be taken for a later answer
+		if e.state == stateAsked { // what it confirms must not be taken for a later answer
 			e.until = now.Add(s.linger)
-			s.leaving = append(s.leaving, leaving{l.channel, e.until})
-		default:
-			delete(s.channels, l.channel)
-			if e.state == stateReady {
-				drop = append(drop, l.channel)
-			}
+			s.place(e)
+			continue
 		}
+		s.remove(e)
+		drop = append(drop, e.channel)
 	}
-	for len(s.wanted) > 0 && len(ask) < limit && s.asked < maxAsked {
-		channel := s.wanted[0]
-		s.wanted = s.wanted[1:]
-		if e := s.channels[channel]; e != nil && e.state == stateWanted {
-			e.state = stateAsked
-			s.asked++
-			ask = append(ask, channel)
-		}
+	for s.wanted.first != nil && len(ask) < limit && s.asked < maxAsked {
+		e := s.wanted.first
+		s.ask(e)
+		ask = append(ask, e.channel)
 	}
 	return ask, drop, again
 }
@@ -155,15 +147,15 @@ func (s *Set) Confirm(channel string, since uint64) bool {
 func (s *Set) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wanted, s.leaving, s.asked = nil, nil, 0
-	for channel, e := range s.channels {
+	s.asked = 0
+	for _, e := range s.channels {
 		if !e.until.IsZero() {
-			delete(s.channels, channel)
+			s.remove(e)
 			continue
 		}
 		e.held = e.held || e.state == stateReady
-		e.state = stateWanted
-		s.want(channel)
+		e.state, e.known = stateWanted, false
+		s.place(e)
 	}
 }
 
@@ -175,8 +167,7 @@ func (s *Set) Held() (channels []string) {
 	defer s.mu.Unlock()
 	for channel, e := range s.channels {
 		if e.held && e.state == stateWanted {
-			e.state = stateAsked
-			s.asked++
+			s.ask(e)
 			channels = append(channels, channel)
 		}
 	}
@@ -211,8 +202,10 @@ func (s *Set) Again(channel string) {
 // again is Again with mu held.
 func (s *Set) again(channel string) {
 	s.asked--
-	s.channels[channel].state = stateWanted
-	s.want(channel)
+	e := s.channels[channel]
+	if e.state = stateWanted; e.until.IsZero() {
+		s.place(e)
+	}
 }
 
 // Len returns the number of channels in the set.
@@ -222,10 +215,38 @@ func (s *Set) Len() int {
 	return len(s.channels)
 }
 
-// want notes a channel to be asked for. Called with mu held.
-func (s *Set) want(channel string) {
-	s.wanted = append(s.wanted, channel)
-	s.signal()
+// ask notes that the engine is asked for a channel. Called with mu held.
+func (s *Set) ask(e *entry) {
+	e.state, e.known = stateAsked, true
+	s.asked++
+	s.place(e)
+}
+
+// place puts a channel into the queue that it belongs in, at the end. Called with mu
+// held.
+func (s *Set) place(e *entry) {
+	switch {
+	case !e.until.IsZero():
+		if s.leaving.push(e); s.leaving.first == e {
+			s.signal()
+		}
+	case e.state == stateWanted:
+		if e.in != &s.wanted {
+			s.wanted.push(e)
+		}
+		s.signal()
+	default:
+		e.leave()
+	}
+}
+
+// remove takes a channel out of the set. Called with mu held.
+func (s *Set) remove(e *entry) {
+	e.leave()
+	delete(s.channels, e.channel)
+	if len(s.channels) == 0 {
+		s.channels = make(map[string]*entry) // a map keeps the room of its best days
+	}
 }
 
 func (s *Set) signal() {

@@ -100,6 +100,83 @@ func TestMaxAsked(t *testing.T) {
 	}
 }
 
+// Ensure that nothing stays of channels that come and go while no session takes
+// batches, and that no more does of those that the engine delivers than they are.
+func TestBoundedWithoutSession(t *testing.T) {
+	s := NewSet(time.Hour)
+	const known = 3
+	for i := range known {
+		s.Follow(fmt.Sprint("ready ", i))
+	}
+	s.Next(known)
+	for i := range known {
+		s.Confirm(fmt.Sprint("ready ", i), 0)
+	}
+	for i := range 10_000 {
+		fresh, ready := fmt.Sprint(i), fmt.Sprint("ready ", i%known)
+		s.Follow(fresh)
+		s.Unfollow(ready)
+		s.Follow(ready)
+		s.Unfollow(fresh)
+		s.Unfollow(ready)
+		s.Follow(ready)
+		s.verify(t)
+	}
+	if n := s.Len() + s.wanted.len() + s.leaving.len(); n != known {
+		t.Errorf("%d entries of maps and queues are left, want %d", n, known)
+	}
+}
+
+// verify reports queues that are not what place makes of the channels.
+func (s *Set) verify(t interface {
+	Errorf(string, ...any)
+	Helper()
+}) {
+	t.Helper()
+	var wanted, leaving, asked int
+	for channel, e := range s.channels {
+		var want *queue
+		switch {
+		case !e.until.IsZero():
+			want = &s.leaving
+			leaving++
+		case e.state == stateWanted:
+			want = &s.wanted
+			wanted++
+		}
+		if e.state == stateAsked {
+			asked++
+		}
+		if e.in != want || e.channel != channel {
+			t.Errorf("%q is in the queue %p, want %p (wanted %p, leaving %p)", channel, e.in, want, &s.wanted, &s.leaving)
+		}
+	}
+	if asked != s.asked || wanted != s.wanted.len() || leaving != s.leaving.len() {
+		t.Errorf("%d are asked for, %d wanted, %d leaving; the counter and the queues say %d, %d, %d",
+			asked, wanted, leaving, s.asked, s.wanted.len(), s.leaving.len())
+	}
+	for e := s.leaving.first; e != nil && e.next != nil; e = e.next {
+		if e.until.After(e.next.until) {
+			t.Errorf("%q leaves at %v, before %q at %v", e.channel, e.until, e.next.channel, e.next.until)
+		}
+	}
+}
+
+// len counts, both ways.
+func (q *queue) len() (n int) {
+	var last *entry
+	for e := q.first; e != nil; e = e.next {
+		if e.prev != last || e.in != q {
+			return -1
+		}
+		n, last = n+1, e
+	}
+	if q.last != last {
+		return -1
+	}
+	return n
+}
+
 // Ensure that the engine and the subscribers agree in the end, whatever happened:
 // against a model that has every subscription of the engine.
 func TestAgainstModel(t *testing.T) {
@@ -109,6 +186,7 @@ func TestAgainstModel(t *testing.T) {
 		s.clock = func() time.Time { return now }
 		subscribers := make(map[string]bool)
 		engine := make(map[string]bool) // what the engine delivers
+		ready := make(map[string]bool)  // and is known to
 		var sent []string               // asked for and not confirmed
 		step := func() (idle bool) {
 			ask, drop, again := s.Next(rapid.IntRange(1, 4).Draw(t, "limit"))
@@ -117,6 +195,7 @@ func TestAgainstModel(t *testing.T) {
 					t.Fatalf("%q is dropped: followed %v, has subscribers %v", channel, engine[channel], subscribers[channel])
 				}
 				delete(engine, channel)
+				delete(ready, channel)
 			}
 			sent = append(sent, ask...)
 			if len(ask)+len(drop) == 0 && !again.IsZero() {
@@ -127,7 +206,7 @@ func TestAgainstModel(t *testing.T) {
 		confirm := func() {
 			channel := sent[0]
 			sent = sent[1:]
-			engine[channel] = true
+			engine[channel], ready[channel] = true, true
 			if !s.Confirm(channel, 0) {
 				t.Fatalf("%q is not confirmed", channel)
 			}
@@ -137,8 +216,8 @@ func TestAgainstModel(t *testing.T) {
 			"come": func(t *rapid.T) {
 				if c := channel.Draw(t, "channel"); !subscribers[c] {
 					subscribers[c] = true
-					if _, ready := s.Follow(c); ready != engine[c] {
-						t.Fatalf("%q: ready %v, the engine delivers it: %v", c, ready, engine[c])
+					if _, got := s.Follow(c); got != ready[c] {
+						t.Fatalf("%q: ready %v, want %v", c, got, ready[c])
 					}
 				}
 			},
@@ -155,11 +234,20 @@ func TestAgainstModel(t *testing.T) {
 					confirm()
 				}
 			},
+			"again": func(*rapid.T) {
+				if len(sent) > 0 {
+					engine[sent[0]] = true
+					s.Again(sent[0])
+					sent = sent[1:]
+				}
+			},
 			"lose": func(*rapid.T) {
 				clear(engine)
+				clear(ready)
 				sent = nil
 				s.Reset()
 			},
+			"": func(t *rapid.T) { s.verify(t) },
 		})
 		for !step() || len(sent) > 0 {
 			for len(sent) > 0 {
