@@ -93,7 +93,7 @@ func NewBroker(opts Options) *Broker {
 	}
 	began := time.Now()
 	b := &Broker{
-		opts: opts, epoch: opts.Epoch, channels: make(map[string]*Channel), backplane: opts.Backplane, forgotten: newForgotten(),
+		opts: opts, epoch: opts.Epoch, channels: make(map[string]*Channel), backplane: opts.Backplane, forgotten: forgotten{key: newForgottenKey()},
 		clock: func() time.Duration { return time.Since(began) },
 	}
 	if b.backplane == nil {

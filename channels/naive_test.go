@@ -17,10 +17,8 @@ type naive struct {
 	chans   map[string]*naiveChannel
 	inboxes []*naiveInbox
 	ears    []*naiveEar
-	// forgotten is the newest message that went with its channel, by the place that
-	// channels share.
-	forgotten map[int]uint64
-	place     func(channel string) int
+	// forgotten is the newest message that went with its channel.
+	forgotten map[string]uint64
 	now       time.Duration
 }
 
@@ -111,7 +109,7 @@ func (n *naive) crowded(channel string) bool {
 
 func (n *naive) open(channel string) *naiveChannel {
 	if n.chans[channel] == nil {
-		n.chans[channel] = &naiveChannel{listeners: map[int]int{}, born: n.forgotten[n.place(channel)]}
+		n.chans[channel] = &naiveChannel{listeners: map[int]int{}, born: n.forgotten[channel]}
 	}
 	return n.chans[channel]
 }
@@ -120,7 +118,7 @@ func (n *naive) publish(channel string, size int) (seq uint64) {
 	seq = n.seq() + 1
 	n.history = append(n.history, naiveMessage{born: n.now, seq: seq, channel: channel, size: size})
 	if n.opts.History == 0 && n.chans[channel] == nil {
-		n.forgotten[n.place(channel)] = seq
+		n.forgotten[channel] = seq
 		return seq
 	}
 	c := n.open(channel)
@@ -193,7 +191,7 @@ func (n *naive) retain(channel string) {
 		}
 		idle := n.subscribers(channel) == 0
 		if idle && count == 0 {
-			n.forgotten[n.place(channel)] = max(n.forgotten[n.place(channel)], n.evicted(channel))
+			n.forgotten[channel] = max(n.forgotten[channel], n.evicted(channel))
 			delete(n.chans, channel)
 			return
 		}
@@ -264,9 +262,9 @@ func (n *naive) compare(t *rapid.T, b *Broker) {
 	if b.seq != n.seq() || len(b.channels) != len(n.chans) {
 		t.Fatalf("sequence %d, %d channels, want %d, %d", b.seq, len(b.channels), n.seq(), len(n.chans))
 	}
-	for place, seq := range n.forgotten {
-		if b.forgotten.seqs[place] != seq {
-			t.Fatalf("forgotten in place %d: %d, want %d", place, b.forgotten.seqs[place], seq)
+	for channel, seq := range n.forgotten {
+		if got := b.forgotten.of(channel); got != seq {
+			t.Fatalf("forgotten of %s: %d, want %d", channel, got, seq)
 		}
 	}
 	var names []string

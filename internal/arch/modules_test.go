@@ -23,6 +23,7 @@ var modules = []module{
 	{"github.com/chromedp/cdproto", []string{"internal/testenv"}, "what chromedp does not wrap"},
 	{"github.com/chromedp/chromedp", []string{"internal/testenv"}, "drives Chromium, in which the tests look at pages"},
 	{"github.com/coreos/go-systemd/v22", []string{"cmd/millrace"}, "systemd's readiness and watchdog, with its rules of addresses and owners"},
+	{"github.com/dchest/siphash", []string{"channels"}, "a hash of names by a key that can be handed on, which maphash's cannot"},
 	{"github.com/jackc/pgx/v5", []string{"internal/backplane/postgres"}, "the PostgreSQL client, with notifications and a pool"},
 	{"github.com/nats-io/nats-server/v2", nil, "a NATS server for the tests to link nodes by"},
 	{"github.com/nats-io/nats.go", []string{"internal/backplane/nats"}, "the NATS client"},
