@@ -7,7 +7,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
@@ -53,8 +52,9 @@ type Config struct {
 	Drain time.Duration
 	// Retry is the reconnection delay told to clients, 0 for none.
 	Retry time.Duration
-	// AllowOrigins are the origins that may read streams from a browser's
-	// pages elsewhere, exact, or "*" for all.
+	// AllowOrigins are the origins whose pages may read answers: exact,
+	// https://*.example.org for all subdomains, or "*" for all, which does not
+	// include credentials.
 	AllowOrigins []string
 	// Aliases maps paths to the channels they stand for.
 	Aliases map[string]string
@@ -128,16 +128,3 @@ func (cfg *Config) check() error {
 
 // maxDuration is the longest that a duration of Config may be.
 const maxDuration = 365 * 24 * time.Hour
-
-// checkOrigin reports why origin is neither "*" nor scheme://host[:port], the
-// form in which browsers send it (RFC 6454, 6.2).
-func checkOrigin(origin string) error {
-	if origin == "*" {
-		return nil
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) {
-		return fmt.Errorf("%w: allowed origin %q, want * or scheme://host[:port] in lower case, without a path", ErrConfig, origin)
-	}
-	return nil
-}

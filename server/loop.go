@@ -62,6 +62,7 @@ type loop struct {
 	turn      turn                   // the fan-out under way
 	drain     drain                  // once Server.Drain has begun
 	request   httpparse.Request      // of the connection being served
+	origin    []byte                 // of the request being served, as far as it is known
 	buf       []byte                 // what was read for it
 	scratch   []byte                 // for one answer or one stream's merged events
 	missed    []*channels.Message    // for one stream's catching up

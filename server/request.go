@@ -55,6 +55,7 @@ func (l *loop) readHead(fd int32, c *conn) {
 	case errors.Is(err, httpparse.ErrNeedMore):
 		l.keepPartial(fd, head)
 	default:
+		l.origin, _ = httpparse.Salvage(head, "Origin", l.cfg.Head)
 		l.refuseError(fd, c, err, false)
 	}
 }
@@ -81,13 +82,14 @@ func (l *loop) dropPartial(fd int32) {
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 	isHead := string(r.Method) == "HEAD"
+	origin, _ := r.Get("Origin")
+	l.origin = origin
 	if err := r.CheckFetch(); err != nil {
 		l.refuseError(fd, c, err, isHead)
 		return
 	}
-	origin, _ := r.Get("Origin")
 	if string(r.Method) == "OPTIONS" {
-		l.answer(fd, c, 204, l.cfg.preflight(origin), "", false)
+		l.answer(fd, c, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "", false)
 		return
 	}
 	path, err := httpparse.AppendPathDecoded(l.path[:0], r.Path)
@@ -133,19 +135,38 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 
 // lastEventID is what the client says it has seen last: the header of an
 // EventSource that reconnects, or else the parameter of one that begins with
-// what a page or another client has seen. Empty if it says nothing.
+// what a page or another client has seen. Polyfills that cannot set a header
+// append theirs, so the last one counts. Empty if it says nothing.
 func (l *loop) lastEventID(r *httpparse.Request) []byte {
-	if id, ok := r.Get("Last-Event-ID"); ok {
+	if id, _ := r.Get("Last-Event-ID"); len(id) > 0 {
 		return id
 	}
+	var last []byte
 	for key, value := range httpparse.Params(r.Query) {
-		if string(key) == "last_event_id" || string(key) == "lastEventID" {
-			id, err := httpparse.AppendQueryDecoded(nil, value)
-			if err != nil {
-				return value // which is no id of ours
-			}
-			return id
+		if len(value) > 0 && isLastEventID(key) {
+			last = value
 		}
 	}
-	return nil
+	id, err := httpparse.AppendQueryDecoded(nil, last)
+	if err != nil {
+		return last // which is no id of ours
+	}
+	return id
+}
+
+// isLastEventID tells whether a parameter is the last event id, which clients
+// spell in a dozen ways: lastEventId, last_event_id, Last-Event-ID.
+func isLastEventID(key []byte) bool {
+	const name = "lasteventid"
+	n := 0
+	for _, b := range key {
+		switch {
+		case b == '-' || b == '_':
+		case n < len(name) && b|0x20 == name[n]:
+			n++
+		default:
+			return false
+		}
+	}
+	return n == len(name)
 }

@@ -18,7 +18,7 @@ type serveCommand struct {
 	Alias          []string `group:"Public port" placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `group:"Public port" help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
 	TrustedProxies []string `group:"Public port" placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
-	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, or * for all; repeatable. [none]"`
+	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
 
 	Admin         string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
 	AdminPassword string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
@@ -50,7 +50,7 @@ type serveCommand struct {
 	FDTables            server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
 	MaxEventBytes       size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
 	HeaderTimeout       time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
-	MaxHeadBytes        size            `group:"Limits" default:"8KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
+	MaxHeadBytes        size            `group:"Limits" default:"16KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
 	MaxHeaders          int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`
 
 	LogFormat      string     `group:"Logging" default:"text" enum:"text,json" placeholder:"FORMAT" help:"Form of the log on stderr: text or json. [${default}]"`
