@@ -173,10 +173,8 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 // descriptor stays readable, so that the poller comes back here in its turn.
 func (l *loop) wake() {
 	if !l.busy {
-		l.waker.drain() // before looking: what is posted later signals again
-	}
-	if l.now >= l.armed {
-		l.armed = math.MaxInt64
+		l.waker.drain()         // before looking: what is posted later signals again
+		l.armed = math.MaxInt64 // the alarm may have been among the signals, even one that l.now does not know of
 	}
 	l.readMail()
 	more := l.wheel.Advance(l.now, slice, l.expired)
