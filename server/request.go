@@ -3,8 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
-
-	"github.com/valyala/bytebufferpool"
+	"slices"
 
 	"millrace/httpparse"
 )
@@ -16,8 +15,10 @@ const healthPath = "/healthz"
 // A stream there would never end and nobody would publish to it.
 var notChannels = map[string]bool{"/favicon.ico": true, "/robots.txt": true}
 
-// partialHead is the beginning of a request head whose rest is to come.
-type partialHead = bytebufferpool.ByteBuffer
+// partialHead is the beginning of a request head whose rest is to come, in a
+// buffer of its own: it has the size of what came. One of a pool that others use
+// may have the size of a turn.
+type partialHead struct{ b []byte }
 
 // readHead takes in what a client sent of its request head, or a proxy before
 // it, and serves the request when the head is complete.
@@ -29,9 +30,9 @@ func (l *loop) readHead(fd int32, c *conn) {
 	head, seen := l.buf[:n], 0
 	partial := l.partial[fd]
 	if partial != nil {
-		seen = len(partial.B)
-		partial.B = append(partial.B, head...)
-		head = partial.B
+		seen = len(partial.b)
+		partial.b = append(partial.b, head...)
+		head = partial.b
 	}
 	if c.state == stateProxy {
 		length := l.readProxy(fd, c, head)
@@ -43,8 +44,8 @@ func (l *loop) readHead(fd int32, c *conn) {
 			return
 		}
 		if partial != nil {
-			partial.B = partial.B[:copy(partial.B, head)]
-			head = partial.B
+			partial.b = partial.b[:copy(partial.b, head)]
+			head = partial.b
 		}
 	}
 	r := &l.request
@@ -63,21 +64,13 @@ func (l *loop) readHead(fd int32, c *conn) {
 // keepPartial keeps head until more of it comes, unless that is what it is kept
 // in.
 func (l *loop) keepPartial(fd int32, head []byte) {
-	if l.partial[fd] != nil {
-		return
+	if l.partial[fd] == nil {
+		l.partial[fd] = &partialHead{slices.Clone(head)}
 	}
-	partial := bytebufferpool.Get()
-	partial.B = append(partial.B, head...)
-	l.partial[fd] = partial
 }
 
 // dropPartial forgets the beginning of a request head, if there is one.
-func (l *loop) dropPartial(fd int32) {
-	if partial := l.partial[fd]; partial != nil {
-		delete(l.partial, fd)
-		bytebufferpool.Put(partial)
-	}
-}
+func (l *loop) dropPartial(fd int32) { delete(l.partial, fd) }
 
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
