@@ -40,13 +40,14 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// FDTables says how loops hold their descriptors; "" is FDTablesAuto.
 	FDTables FDTables
-	// Keepalive is the time between two pings of a silent stream.
+	// Keepalive is the time between two pings of a silent stream, in whole ticks
+	// of 10 ms. One that has just been written to is silent for longestHush more.
 	Keepalive time.Duration
 	// HeaderTimeout bounds the time from accept to a complete request head.
 	HeaderTimeout time.Duration
 	// SlowTimeout is how long a stream may be behind.
 	SlowTimeout time.Duration
-	// MaxLifetime closes a stream of that age.
+	// MaxLifetime closes a stream of that age, less up to a tenth, drawn for each.
 	MaxLifetime time.Duration
 	// Drain is how long Drain takes to close the streams.
 	Drain time.Duration
@@ -107,6 +108,7 @@ func (cfg *Config) check() error {
 			return fmt.Errorf("%w: %s of %v, want 0 (off) or %v to %v", ErrConfig, d.name, d.d, tick, maxDuration)
 		}
 	}
+	cfg.Keepalive = cfg.Keepalive.Truncate(tick) // or phases would move
 	for _, origin := range cfg.AllowOrigins {
 		if err := checkOrigin(origin); err != nil {
 			return err

@@ -157,12 +157,10 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 			l.catchUp(fd, c)
 		}
 		if readable && l.table.owned(fd, l.number) {
-			l.read(fd, c) // to see the client leave: it has nothing more to say
+			l.hear(fd, c)
 		}
-	case stateWaiting:
-		l.read(fd, c)
-	case stateLinger:
-		l.read(fd, c)
+	case stateWaiting, stateLinger:
+		l.hear(fd, c)
 	}
 	l.arm()
 	l.counters.served.record(l.server.clock() - l.now)
@@ -253,6 +251,30 @@ func (l *loop) forget(fd int32, c *conn, why reason) {
 	}
 }
 
+// maxHeard is how much a client may send behind its request head, in bytes.
+const maxHeard = math.MaxUint16
+
+// hear reads to see the client leave: it has nothing more to say. One that keeps
+// sending would be read for as long as it likes, so it is ended.
+func (l *loop) hear(fd int32, c *conn) {
+	n, ok := l.read(fd, c)
+	switch {
+	case !ok || c.count(n):
+	case c.state == stateLinger:
+		l.end(fd, c, c.why)
+	default:
+		l.end(fd, c, reasonTalks)
+	}
+}
+
+// count adds n bytes to what came behind the request head. It returns false when
+// that is too much.
+func (c *conn) count(n int) (bearable bool) {
+	n += int(c.heard)
+	c.heard = uint16(min(n, maxHeard))
+	return n <= maxHeard
+}
+
 // read reads what has come from fd into l.buf. It returns false when there is
 // nothing to look at, having closed the connection if that is for good.
 func (l *loop) read(fd int32, c *conn) (int, bool) {
@@ -281,7 +303,7 @@ func (l *loop) write(fd int32, c *conn, p []byte) (n int, alive bool) {
 		return 0, false
 	}
 	n = max(n, 0)
-	c.spoken = true
+	c.wrote = momentOf(l.now)
 	l.counters.bytes.Add(uint64(n))
 	return n, true
 }

@@ -49,9 +49,10 @@ func (l *loop) readHead(fd int32, c *conn) {
 		}
 	}
 	r := &l.request
-	_, err := httpparse.Parse(r, head, seen, l.cfg.Head)
+	length, err := httpparse.Parse(r, head, seen, l.cfg.Head)
 	switch {
 	case err == nil:
+		c.count(len(head) - length)
 		l.serve(fd, c, r)
 	case errors.Is(err, httpparse.ErrNeedMore):
 		l.keepPartial(fd, head)

@@ -33,13 +33,13 @@ type serveCommand struct {
 	TurboKey           string   `group:"Rails" placeholder:"TEXT" help:"Key of the signed stream names that /turbo?signed_stream_name= takes (config.turbo.signed_stream_verifier_key). Others see a command line: set the variable. [none]"`
 	TurboSecretKeyBase string   `group:"Rails" placeholder:"TEXT" help:"The secret_key_base from which Rails derives that key. Others see a command line: set the variable. [none]"`
 
-	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a silent stream; 0 for no pings. [${default}]"`
+	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a stream; 0 for no pings. [${default}]"`
 	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
 	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`
 	HistoryTTL   time.Duration `group:"Streams" name:"history-ttl" default:"5m" placeholder:"TIME" help:"How long a message is kept at most; 0 for as long as there is room. [${default}]"`
 	SlowTimeout  time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"How long a stream may be behind; 0 for ever. [${default}]"`
 	Drain        time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"Time over which streams are closed when the server is told to end; 0 for all at once. [${default}]"`
-	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed; 0 for never. [${default}]"`
+	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed, less up to a tenth; 0 for never. [${default}]"`
 	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`
 
 	MaxConnections      int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
