@@ -2,6 +2,7 @@ package channels
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +29,7 @@ func TestPublishGoesOnAfterServed(t *testing.T) {
 		b, in := NewBroker(Options{}), NewInbox(func() {})
 		b.Attach(in, nil, []byte("/a"))
 		n := fill(t, b, "/a")
-		if want := maxUnserved / (DefaultMaxEventBytes + messageOverhead); n < want || n > want+1 {
+		if want := channelShare / (DefaultMaxEventBytes + messageOverhead); n < want || n > want+1 {
 			t.Errorf("%d messages wait for the loop, want %d", n, want)
 		}
 		const publishers = 5
@@ -142,5 +143,84 @@ func TestPublishGoesOnAfterDetach(t *testing.T) {
 		if waited := time.Since(began); waited != time.Second {
 			t.Errorf("waited %v, want until the detach after 1s", waited)
 		}
+	})
+}
+
+// Ensure that a channel that is flooded leaves room for another on the same loop, and
+// that what all channels together have in it is bounded.
+func TestFloodLeavesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, in := NewBroker(Options{}), NewInbox(func() {})
+		b.Attach(in, nil, []byte("/big"), []byte("/other"), []byte("/small"))
+		fill(t, b, "/big")
+		for range 64 {
+			go b.Publish("/big", Event{})
+		}
+		synctest.Wait()
+		began := time.Now()
+		mustPublish(t, b, "/small", "x", 1)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("a publisher of another channel waited %v for a flood", waited)
+		}
+		fill(t, b, "/other")
+		if _, err := b.Offer("/small", Event{}, 0); !errors.Is(err, ErrBusy) {
+			t.Errorf("with %d bytes waiting, another: %v, want %v", in.unserved, err, ErrBusy)
+		}
+		if most := maxUnserved + 2*(DefaultMaxEventBytes+2*messageOverhead); in.unserved > most {
+			t.Errorf("%d bytes wait for a loop, want at most %d", in.unserved, most)
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("Offer waited %v", waited)
+		}
+		time.Sleep(DefaultPublishTimeout) // the flood gives up
+		synctest.Wait()
+		if len(b.line) != 0 {
+			t.Errorf("%d publishers left in the line", len(b.line))
+		}
+	})
+}
+
+// Ensure that who waits for room is served in the order of arrival, over all channels
+// of a loop, and that nobody who comes later overtakes.
+func TestRoomInOrderOfArrival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, in := NewBroker(Options{PublishTimeout: time.Hour}), NewInbox(func() {})
+		names := []string{"/a", "/b", "/c"}
+		b.Attach(in, nil, []byte("/a"), []byte("/b"), []byte("/c"))
+		for i := 0; ; i++ { // the loop has no room, though each channel has some of its share
+			if _, err := b.Offer(names[i%3], Event{Data: make([]byte, 10_000)}, 0); err != nil {
+				break
+			}
+		}
+		const publishers = 30
+		for i := range publishers {
+			go b.Publish(names[i%3], Event{Data: []byte{byte('A' + i)}})
+			synctest.Wait()
+		}
+		var got []byte
+		for served := in.Take(nil); len(got) < publishers; {
+			b.Served(in, served[:1])
+			if len(served) > 1 {
+				served = served[1:]
+			} else {
+				served = in.Take(nil)
+			}
+			b.Publish("/nobody", Event{}) // a chance for what has been let go
+			synctest.Wait()
+			in.mu.Lock()
+			got = got[:0]
+			for _, m := range slices.Concat(served, in.msgs) {
+				if len(m.Wire) == len("data: A\n\n") {
+					got = append(got, m.Wire[len("data: ")])
+				}
+			}
+			in.mu.Unlock()
+		}
+		for i := range publishers {
+			if got[i] != byte('A'+i) {
+				t.Fatalf("served in the order %s", got)
+			}
+		}
+		b.verify(t)
 	})
 }

@@ -10,10 +10,6 @@ import (
 	"time"
 )
 
-// maxUnserved is how much may wait for one loop, in bytes. Publishers wait
-// above it, so a flood of them is slowed to the speed of the slowest loop.
-const maxUnserved = 1 << 20
-
 // DefaultPublishTimeout bounds how long a publisher waits for a loop.
 const DefaultPublishTimeout = 5 * time.Second
 
@@ -72,9 +68,7 @@ type Broker struct {
 	patterns  []heard
 	kept      retention
 	forgotten forgotten
-	// room is closed when a loop may have room for those who wait for it; nil
-	// when nobody waits.
-	room chan struct{}
+	line      line
 }
 
 // NewBroker returns an empty broker.
@@ -160,37 +154,43 @@ func (b *Broker) Check(channel string, ev Event) error {
 // channel and to its listeners. It returns how many there are at that place in the
 // order. It waits as Publish does, and returns ErrBusy or nil.
 func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
-	return b.deliver(channel, ev, 0)
+	return b.deliver(b.delivery(channel, ev, 0), forLoops)
 }
 
-// deliver is Deliver, with the sequence that an engine has given the event, or 0.
-func (b *Broker) deliver(channel string, ev Event, seq uint64) (Receipt, error) {
-	// All but the id is encoded before the lock is taken; the id comes last.
-	wire := b.fields(channel, ev)
+// Offer is Deliver for who must not wait, as what reads from an engine for all
+// channels: where Deliver would wait, it returns ErrBusy at once. seq is the number
+// that the engine has given ev, as for DeliverAt, or 0.
+func (b *Broker) Offer(channel string, ev Event, seq uint64) (Receipt, error) {
+	return b.deliver(b.delivery(channel, ev, seq), forNothing)
+}
 
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c, err := b.awaitRoom(channel)
-	if err != nil {
-		return Receipt{}, err
-	}
+// delivery returns ev as it can be placed. All but the id is encoded here, before
+// the lock is taken; the id comes last.
+func (b *Broker) delivery(channel string, ev Event, seq uint64) delivery {
+	return delivery{channel, ev.Data, b.fields(channel, ev), seq}
+}
+
+// place gives d its place in the order. Called with mu held.
+func (b *Broker) place(d *delivery) Receipt {
+	seq := d.seq
 	if seq == 0 {
 		seq = b.seq + 1
 	} else if seq <= b.seq {
-		return Receipt{}, nil
+		return Receipt{}
 	}
 	b.seq = seq
 	b.published++
-	heard := b.tell(c, channel, ev.Data)
+	c := b.channels[d.channel]
+	heard := b.tell(c, d.channel, d.data)
 	if c == nil {
 		if b.opts.History == 0 {
-			b.forgotten.add(channel, b.seq)
-			return Receipt{Receivers: heard}, nil
+			b.forgotten.add(d.channel, b.seq)
+			return Receipt{Receivers: heard}
 		}
-		c = b.open(channel)
+		c = b.open(d.channel)
 	}
-	b.post(c, wire)
-	return Receipt{Receivers: c.subscribers + heard, Seq: seq}, nil
+	b.post(c, d.wire)
+	return Receipt{Receivers: c.subscribers + heard, Seq: seq}
 }
 
 // fields returns the wire form of ev, decoded, with room for the id and the blank
@@ -224,9 +224,10 @@ func (b *Broker) post(c *Channel, wire []byte) {
 	b.keep(m)
 	m.Evicted = c.evicted
 	for i := range c.loops {
-		in := c.loops[i].inbox
-		in.unserved += m.size()
-		in.post(m)
+		a := &c.loops[i]
+		a.unserved += m.size()
+		a.inbox.unserved += m.size()
+		a.inbox.post(m)
 	}
 }
 
@@ -243,54 +244,21 @@ func (b *Broker) message(c *Channel, wire []byte, seq uint64, ago time.Duration)
 	return m
 }
 
-// awaitRoom returns the channel, nil when there is none, once every loop that
-// listens to it has room. Called with mu held, which it gives up to wait.
-func (b *Broker) awaitRoom(channel string) (*Channel, error) {
-	var timeout <-chan time.Time
-	for {
-		c := b.channels[channel]
-		if c == nil || !c.crowded() {
-			return c, nil
-		}
-		if b.room == nil {
-			b.room = make(chan struct{})
-		}
-		room := b.room
-		if timeout == nil {
-			timer := time.NewTimer(b.opts.PublishTimeout)
-			defer timer.Stop()
-			timeout = timer.C
-		}
-		b.mu.Unlock()
-		select {
-		case <-room:
-			b.mu.Lock()
-		case <-timeout:
-			b.mu.Lock()
-			return nil, ErrBusy
-		}
-	}
-}
-
 // Served tells that the owner of in has done with msgs, which it took from the
 // inbox, and lets waiting publishers go on.
 func (b *Broker) Served(in *Inbox, msgs []*Message) {
-	size := 0
-	for _, m := range msgs {
-		size += m.size()
-	}
 	b.mu.Lock()
-	in.unserved -= size
-	b.resume()
-	b.mu.Unlock()
-}
-
-// resume has waiting publishers look again for room. Called with mu held.
-func (b *Broker) resume() {
-	if b.room != nil {
-		close(b.room)
-		b.room = nil
+	defer b.mu.Unlock()
+	for len(msgs) > 0 {
+		c, size := msgs[0].Channel, 0
+		for len(msgs) > 0 && msgs[0].Channel == c { // most often a turn is of few channels
+			size += msgs[0].size()
+			msgs = msgs[1:]
+		}
+		c.served(in, size)
+		in.unserved -= size
 	}
+	b.admit()
 }
 
 // Attach counts one subscriber of each of names on the loop that owns in, and
@@ -332,12 +300,11 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range chans {
-		if c.detach(in) {
-			b.resume() // publishers need not wait for a loop that has left
-		}
+		c.detach(in)
 		b.left(c)
 	}
 	b.bound()
+	b.admit() // nobody need wait for a loop that has left
 }
 
 // left is called with mu held when c has one subscriber less.

@@ -33,6 +33,9 @@ type Channel struct {
 type attachment struct {
 	inbox       *Inbox
 	subscribers int
+	// unserved is the channel's part of inbox.unserved: less than that when the
+	// loop left the channel and came back meanwhile.
+	unserved int
 }
 
 // Name returns the channel's name. Safe for concurrent use.
@@ -44,26 +47,35 @@ func (c *Channel) attach(in *Inbox) {
 	if i := c.find(in); i >= 0 {
 		c.loops[i].subscribers++
 	} else {
-		c.loops = append(c.loops, attachment{in, 1})
+		c.loops = append(c.loops, attachment{inbox: in, subscribers: 1})
 	}
 }
 
-// detach takes back one attach. It returns true when it was the loop's last.
-func (c *Channel) detach(in *Inbox) (last bool) {
+// detach takes back one attach.
+func (c *Channel) detach(in *Inbox) {
 	c.subscribers--
 	i := c.find(in)
 	c.loops[i].subscribers--
-	if last = c.loops[i].subscribers == 0; last {
+	if c.loops[i].subscribers == 0 {
 		c.loops = slices.Delete(c.loops, i, i+1)
 	}
-	return last
 }
 
 func (c *Channel) find(in *Inbox) int {
 	return slices.IndexFunc(c.loops, func(a attachment) bool { return a.inbox == in })
 }
 
-// crowded tells whether a loop that listens has no room.
+// served takes what in has done with off its account. Where the loop has left
+// meanwhile, there is none; where it has come back too, that began at nothing.
+func (c *Channel) served(in *Inbox, size int) {
+	if i := c.find(in); i >= 0 {
+		c.loops[i].unserved = max(c.loops[i].unserved-size, 0)
+	}
+}
+
+// crowded tells whether a loop that listens has no room for the channel.
 func (c *Channel) crowded() bool {
-	return slices.ContainsFunc(c.loops, func(a attachment) bool { return a.inbox.unserved >= maxUnserved })
+	return slices.ContainsFunc(c.loops, func(a attachment) bool {
+		return a.unserved >= channelShare || a.inbox.unserved >= maxUnserved
+	})
 }

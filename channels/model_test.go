@@ -25,7 +25,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 		n := &naive{chans: map[string]*naiveChannel{}, opts: opts, forgotten: map[string]uint64{}}
 		b.clock = func() time.Duration { return n.now }
 		for range rapid.IntRange(1, 3).Draw(t, "inboxes") {
-			in := &naiveInbox{}
+			in := &naiveInbox{ofChannel: map[string]int{}}
 			in.inbox = NewInbox(func() { in.wakes++ })
 			n.inboxes = append(n.inboxes, in)
 		}
@@ -107,6 +107,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 				listeners := n.chans[c.name].listeners
 				if listeners[i]--; listeners[i] == 0 {
 					delete(listeners, i)
+					delete(in.ofChannel, c.name)
 				}
 				n.retain(c.name)
 				n.bound()
@@ -158,7 +159,9 @@ func TestBrokerAgainstModel(t *testing.T) {
 				in := n.inboxes[inbox.Draw(t, "inbox")]
 				part := in.taken[:rapid.IntRange(0, len(in.taken)).Draw(t, "how many")]
 				for _, m := range part {
-					in.unserved -= n.history[m.Seq-1].size
+					served := n.history[m.Seq-1]
+					in.unserved -= served.size
+					in.ofChannel[served.channel] = max(in.ofChannel[served.channel]-served.size, 0)
 				}
 				b.Served(in.inbox, part)
 				in.taken = in.taken[len(part):]

@@ -76,6 +76,9 @@ type naiveInbox struct {
 	taken    []*Message
 	spare    []*Message
 	unserved int
+	// ofChannel is the part of unserved that is of one channel, since the inbox
+	// has had subscribers of it.
+	ofChannel map[string]int
 	// attached are the subscriptions of the inbox, one entry each.
 	attached []*Channel
 }
@@ -99,7 +102,7 @@ func (n *naive) subscribers(channel string) (sum int) {
 func (n *naive) crowded(channel string) bool {
 	if c := n.chans[channel]; c != nil {
 		for i := range c.listeners {
-			if n.inboxes[i].unserved >= maxUnserved {
+			if n.inboxes[i].unserved >= maxUnserved || n.inboxes[i].ofChannel[channel] >= maxUnserved/2 {
 				return true
 			}
 		}
@@ -126,6 +129,7 @@ func (n *naive) publish(channel string, size int) (seq uint64) {
 	for i := range c.listeners {
 		n.inboxes[i].waiting = append(n.inboxes[i].waiting, seq)
 		n.inboxes[i].unserved += size
+		n.inboxes[i].ofChannel[channel] += size
 	}
 	n.expire()
 	n.retain(channel)
@@ -316,6 +320,11 @@ func (n *naive) compare(t *rapid.T, b *Broker) {
 		}
 		if in.inbox.unserved != in.unserved {
 			t.Fatalf("inbox %d: %d bytes unserved, want %d", i, in.inbox.unserved, in.unserved)
+		}
+		for _, c := range b.channels {
+			if a := c.find(in.inbox); a >= 0 && c.loops[a].unserved != in.ofChannel[c.name] {
+				t.Fatalf("inbox %d: %d bytes of %s unserved, want %d", i, c.loops[a].unserved, c.name, in.ofChannel[c.name])
+			}
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
 // DeliverAt is Deliver for an event that has the number seq. One that is not above
 // all before has been delivered already, and is passed over.
 func (b *Broker) DeliverAt(channel string, ev Event, seq uint64) (Receipt, error) {
-	return b.deliver(channel, ev, seq)
+	return b.deliver(b.delivery(channel, ev, seq), forLoops)
 }
 
 // clear drops the log of c. Called with mu held.
