@@ -53,14 +53,46 @@ func (b *Broker) Followed(since uint64, names ...string) {
 		switch {
 		case c == nil:
 		case c.ready:
+			if b.permit(c) {
+				c.since = since
+			}
 			b.interrupt(c)
 		default:
-			c.since, c.ready = since, true
-			for _, a := range c.loops {
-				a.inbox.postReady(c)
-			}
+			c.since = since
+			c.begin()
 		}
 	}
+}
+
+// Refused tells that the engine will not deliver what is published on the channels.
+// Subscribers that wait for it can begin, all with a gap until it is told otherwise
+// by Followed; those that do not wait are told what Interrupted tells.
+func (b *Broker) Refused(names ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, name := range names {
+		c := b.channels[name]
+		if c == nil || c.subscribers == 0 || c.refused {
+			continue
+		}
+		c.refused = true
+		b.refused++
+		if c.ready {
+			b.interrupt(c)
+		} else {
+			c.begin()
+		}
+	}
+}
+
+// permit tells that c is not refused, and returns whether it was. Called with mu held.
+func (b *Broker) permit(c *Channel) bool {
+	if !c.refused {
+		return false
+	}
+	c.refused = false
+	b.refused--
+	return true
 }
 
 // Interrupted tells the subscribers of the channels, those to come included, by a

@@ -69,6 +69,7 @@ type Broker struct {
 	kept      retention
 	forgotten forgotten
 	line      line
+	refused   int // channels that are
 }
 
 // NewBroker returns an empty broker.
@@ -311,6 +312,7 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 func (b *Broker) left(c *Channel) {
 	if c.subscribers == 0 {
 		b.backplane.Unfollow(c.name)
+		b.permit(c)
 	}
 	b.trim(c)
 }

@@ -25,6 +25,9 @@ type Channel struct {
 	// ready tells that the backplane delivers everything; until then those who
 	// attach wait, or what is published meanwhile would be lost to them.
 	ready bool
+	// refused tells that the backplane will not deliver: it is ready, since nothing
+	// is to be waited for, but who begins is told.
+	refused bool
 	// rent is what the channel itself counts for against MaxKept, in bytes.
 	rent int
 }
@@ -48,6 +51,14 @@ func (c *Channel) attach(in *Inbox) {
 		c.loops[i].subscribers++
 	} else {
 		c.loops = append(c.loops, attachment{inbox: in, subscribers: 1})
+	}
+}
+
+// begin lets those who wait begin.
+func (c *Channel) begin() {
+	c.ready = true
+	for _, a := range c.loops {
+		a.inbox.postReady(c)
 	}
 }
 

@@ -58,6 +58,7 @@ type Figures struct {
 	Channels  int
 	Published uint64 // messages, those that nobody was there for included
 	Undecoded uint64 // events of other nodes that streams got as they were
+	Refused   int    // channels with subscribers that the backplane's engine refuses
 	Kept      int    // bytes of the messages that are kept
 	MaxKept   int    // the most that may be kept
 }
@@ -66,7 +67,8 @@ type Figures struct {
 func (b *Broker) Figures() Figures {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Figures{Channels: len(b.channels), Published: b.published, Undecoded: b.undecoded.Load(), Kept: b.kept.size, MaxKept: b.opts.MaxKept}
+	return Figures{Channels: len(b.channels), Published: b.published, Undecoded: b.undecoded.Load(), Refused: b.refused,
+		Kept: b.kept.size, MaxKept: b.opts.MaxKept}
 }
 
 // Missing returns how many of the kept messages of chans were published after

@@ -1,5 +1,7 @@
 package channels
 
+import "slices"
+
 // Earliest is the last event id of a client that wants all that is kept.
 const Earliest = "earliest"
 
@@ -58,10 +60,12 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 	}
 	b.expire()
 	*s = Start{Channels: s.Channels, Missed: s.Missed[:0], Cursor: b.seq, Head: b.seq, epoch: b.epoch, id: b.seq}
-	if len(lastID) == 0 {
-		return true
+	if len(lastID) > 0 {
+		b.locate(s, lastID)
 	}
-	b.locate(s, lastID)
+	if s.Gap == NoGap && slices.ContainsFunc(s.Channels, func(c *Channel) bool { return c.refused }) {
+		s.Gap = GapBackplane
+	}
 	if s.Cursor < s.Head {
 		s.Missed, _ = b.since(s.Missed, s.Cursor, s.Floor, maxBytes, s.Channels)
 	}

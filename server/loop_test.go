@@ -170,6 +170,119 @@ func TestHeadDeadline(t *testing.T) {
 	}
 }
 
+// Ensure that pings come once a period at a phase that does not move, and not
+// where an event has shown since the last one that the stream lives.
+func TestKeepalive(t *testing.T) {
+	const period = 5 * time.Second
+	h := turnByHand(t, Config{Keepalive: period}, channels.Options{})
+	const streams = 200
+	peers := make([]int, streams)
+	for i := range peers {
+		_, peers[i] = h.stream("/x")
+	}
+	// Walk through three periods and note when each stream is pinged.
+	const step = 50 * time.Millisecond
+	pings := make([][]time.Duration, streams)
+	for now := step; now <= 3*period; now += step {
+		h.pass(step)
+		for i, peer := range peers {
+			switch got := received(peer); got {
+			case "":
+			case ":keepalive\n\n":
+				pings[i] = append(pings[i], now)
+			default:
+				t.Fatalf("stream %d got %q", i, got)
+			}
+		}
+	}
+	distinct := make(map[time.Duration]bool)
+	for i, at := range pings {
+		if len(at) == 0 || at[0] > period+step {
+			t.Fatalf("stream %d is pinged at %v, want the first time within %v", i, at, period)
+		}
+		for j := 1; j < len(at); j++ {
+			if off := at[j] - at[j-1] - period; off < -step || off > step {
+				t.Fatalf("stream %d is pinged at %v, want every %v", i, at, period)
+			}
+		}
+		distinct[at[0]] = true
+	}
+	if len(distinct) < 50 {
+		t.Errorf("%d streams share %d phases of %v", streams, len(distinct), step)
+	}
+	// An event takes the place of the next ping of each, and moves no phase.
+	publish(t, h.broker, "/x", "news", streams)
+	h.turnOver()
+	h.pass(period)
+	for i, peer := range peers {
+		if got := received(peer); got != "data: news\n\n" {
+			t.Fatalf("after an event stream %d got %q, want no ping in that period", i, got)
+		}
+	}
+	h.pass(period)
+	for i, peer := range peers {
+		if got := received(peer); got != ":keepalive\n\n" {
+			t.Fatalf("in the period after, stream %d got %q", i, got)
+		}
+	}
+}
+
+// Ensure that pings share their moments, so that a loop wakes up for few of
+// them, and that every moment of a period has its share.
+func TestPingsShareMoments(t *testing.T) {
+	for _, c := range []struct {
+		period time.Duration
+		beats  int64
+	}{
+		{tick, 100},
+		{5 * time.Second, 100},
+		{15 * time.Second, 100},
+		{time.Minute, 240},
+		{61*time.Second + 1, 244},
+		{maxDuration, int64(maxDuration / (250 * time.Millisecond))},
+	} {
+		if got := beats(c.period); got != c.beats {
+			t.Errorf("%d beats in %v, want %d", got, c.period, c.beats)
+		}
+		for _, now := range []time.Duration{0, 1, tick, 7*time.Second + 3, time.Hour} {
+			first, second, last := nthBeat(1, c.period, now), nthBeat(2, c.period, now), nthBeat(c.beats, c.period, now)
+			if first <= now || last > now+c.period || last-first != time.Duration(c.beats-1)*(second-first) {
+				t.Errorf("period %v: beats at %v, %v to %v, want them spread over a period after %v", c.period, first, second, last, now)
+			}
+			if early := nthBeat(1, c.period, first-1); early != first {
+				t.Errorf("period %v: the beat after %v is %v, want %v as after %v", c.period, first-1, early, first, now)
+			}
+		}
+	}
+	const period, streams = 15 * time.Second, 500
+	h := turnByHand(t, Config{Keepalive: period}, channels.Options{})
+	moments := make(map[time.Duration]int)
+	for range streams {
+		fd, _ := h.stream("/x")
+		moments[h.table.at(fd).due]++
+	}
+	if n := int64(len(moments)); n > beats(period) || n < beats(period)*9/10 {
+		t.Errorf("%d streams are pinged at %d moments of %v, want nearly %d", streams, n, period, beats(period))
+	}
+}
+
+// Ensure that a maximum lifetime ends a stream, pinged or not.
+func TestMaxLifetime(t *testing.T) {
+	h := turnByHand(t, Config{Keepalive: 4 * time.Second, MaxLifetime: 10 * time.Second}, channels.Options{})
+	_, peer := h.stream("/x")
+	h.pass(9 * time.Second)
+	if got := received(peer); strings.Contains(got, "EOF") || !strings.HasPrefix(got, ":keepalive\n\n") {
+		t.Fatalf("after 9s: %q", got)
+	}
+	h.pass(1100 * time.Millisecond)
+	if got := received(peer); !strings.HasSuffix(got, "EOF") {
+		t.Errorf("after its lifetime of 10s: %q", got)
+	}
+	if got := h.counters.closed[reasonLifetime].Load(); got != 1 {
+		t.Errorf("%d streams ended for their age, want 1", got)
+	}
+}
+
 // Ensure that a fan-out goes back to the poller between slices, and that
 // whoever joins, leaves or takes another's place meanwhile gets every message
 // once: against a model that knows what each stream should have.

@@ -28,6 +28,7 @@ var infoSections = []struct {
 	{"Channels", func(_ server.Stats, b channels.Figures) []figure {
 		return []figure{
 			{"channels", b.Channels},
+			{"channels_refused", b.Refused},
 			{"events_published", b.Published},
 			{"events_undecoded", b.Undecoded},
 			{"history_bytes", b.Kept},

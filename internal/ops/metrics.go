@@ -47,6 +47,7 @@ var (
 
 	eventsPublished = desc("events_published_total", "Events published, on all channels.")
 	undecoded       = desc("events_undecoded_total", "Events of other nodes that were not of the form of their channel and were passed on as they were.")
+	refusedChannels = desc("channels_refused", "Channels with subscribers that the engine of the backplane refuses: what other nodes publish there does not come.")
 	deliveries      = desc("deliveries_total", "Messages written to a stream, whole.")
 	writes          = desc("writes_total", "Writes that carried messages: deliveries by writes are the events per write.")
 	bytesOut        = desc("written_bytes_total", "Bytes written to clients.")
@@ -76,7 +77,7 @@ type collector struct{ cfg *Config }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, ready, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
-		eventsPublished, undecoded, deliveries, writes, bytesOut, keepalives, fanout,
+		eventsPublished, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
@@ -130,6 +131,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	b := c.cfg.Broker.Figures()
 	counter(eventsPublished, float64(b.Published))
 	counter(undecoded, float64(b.Undecoded))
+	gauge(refusedChannels, float64(b.Refused))
 	gauge(channelCount, float64(b.Channels))
 	gauge(history, float64(b.Kept))
 	gauge(maxHistory, float64(b.MaxKept))

@@ -33,14 +33,16 @@ type Set struct {
 	wanted   queue // with subscribers and to be asked for
 	leaving  queue // without subscribers, in the order of entry.until
 	asked    int
+	refusals refusals
 }
 
 type state uint8
 
 const (
-	stateWanted state = iota // to be asked for
-	stateAsked               // to be confirmed
-	stateReady               // the engine delivers everything
+	stateWanted  state = iota // to be asked for
+	stateAsked                // to be confirmed
+	stateReady                // the engine delivers everything
+	stateRefused              // to be asked for again later
 )
 
 // entry is one channel.
@@ -98,13 +100,35 @@ func (s *Set) Unfollow(channel string) {
 // has not.
 func (s *Set) Wake() <-chan struct{} { return s.wake }
 
-// Next returns up to limit channels to ask the engine for, and up to limit to
-// give up, which are out of the set. When both are empty, there is nothing to do
-// until Wake has a token or the time again has come, if it is not zero.
+// Next returns up to limit channels to ask the engine for, and some to give up
+// before: up to limit that are out of the set, and what was refused, of which the
+// engine may have nothing. When both are empty, there is nothing to do until Wake has
+// a token or the time again has come, if it is not zero.
 func (s *Set) Next(limit int) (ask, drop []string, again time.Time) {
 	now := s.clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ask = s.nextPart()
+	drop, again = s.nextDrop(limit, now)
+	if at := s.retry(now); !at.IsZero() && (again.IsZero() || at.Before(again)) {
+		again = at
+	}
+	if len(ask) > 0 {
+		return ask, drop, again // by itself
+	}
+	for s.wanted.first != nil && len(ask) < limit && s.asked < maxAsked {
+		e := s.wanted.first
+		s.ask(e)
+		ask = append(ask, e.channel)
+	}
+	return ask, drop, again
+}
+
+// nextDrop returns what Next returns to be given up, and when there may be more.
+// Called with mu held.
+func (s *Set) nextDrop(limit int, now time.Time) (drop []string, again time.Time) {
+	drop, s.refusals.drop = s.refusals.drop, nil
+	limit += len(drop)
 	for e := s.leaving.first; e != nil && len(drop) < limit; e = s.leaving.first {
 		if e.until.After(now) {
 			again = e.until
@@ -118,12 +142,7 @@ func (s *Set) Next(limit int) (ask, drop []string, again time.Time) {
 		s.remove(e)
 		drop = append(drop, e.channel)
 	}
-	for s.wanted.first != nil && len(ask) < limit && s.asked < maxAsked {
-		e := s.wanted.first
-		s.ask(e)
-		ask = append(ask, e.channel)
-	}
-	return ask, drop, again
+	return drop, again
 }
 
 // Confirm tells that the engine delivers everything on a channel, which was asked
@@ -136,9 +155,7 @@ func (s *Set) Confirm(channel string, since uint64) bool {
 		return false
 	}
 	e.state, e.since, e.held = stateReady, since, false
-	if s.asked--; s.asked == maxAsked/2 {
-		s.signal()
-	}
+	s.answered()
 	return true
 }
 
@@ -147,7 +164,7 @@ func (s *Set) Confirm(channel string, since uint64) bool {
 func (s *Set) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = 0
+	s.asked, s.refusals.parts, s.refusals.drop = 0, nil, nil
 	for _, e := range s.channels {
 		if !e.until.IsZero() {
 			s.remove(e)
@@ -222,6 +239,13 @@ func (s *Set) ask(e *entry) {
 	s.place(e)
 }
 
+// answered tells that one channel less waits for an answer. Called with mu held.
+func (s *Set) answered() {
+	if s.asked--; s.asked == maxAsked/2 {
+		s.signal()
+	}
+}
+
 // place puts a channel into the queue that it belongs in, at the end. Called with mu
 // held.
 func (s *Set) place(e *entry) {
@@ -230,6 +254,8 @@ func (s *Set) place(e *entry) {
 		if s.leaving.push(e); s.leaving.first == e {
 			s.signal()
 		}
+	case e.state == stateRefused:
+		s.refusals.refused.push(e)
 	case e.state == stateWanted:
 		if e.in != &s.wanted {
 			s.wanted.push(e)

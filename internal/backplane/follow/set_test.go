@@ -133,7 +133,7 @@ func (s *Set) verify(t interface {
 	Helper()
 }) {
 	t.Helper()
-	var wanted, leaving, asked int
+	var wanted, leaving, refused, asked int
 	for channel, e := range s.channels {
 		var want *queue
 		switch {
@@ -143,6 +143,9 @@ func (s *Set) verify(t interface {
 		case e.state == stateWanted:
 			want = &s.wanted
 			wanted++
+		case e.state == stateRefused:
+			want = &s.refusals.refused
+			refused++
 		}
 		if e.state == stateAsked {
 			asked++
@@ -151,9 +154,9 @@ func (s *Set) verify(t interface {
 			t.Errorf("%q is in the queue %p, want %p (wanted %p, leaving %p)", channel, e.in, want, &s.wanted, &s.leaving)
 		}
 	}
-	if asked != s.asked || wanted != s.wanted.len() || leaving != s.leaving.len() {
-		t.Errorf("%d are asked for, %d wanted, %d leaving; the counter and the queues say %d, %d, %d",
-			asked, wanted, leaving, s.asked, s.wanted.len(), s.leaving.len())
+	if asked != s.asked || wanted != s.wanted.len() || leaving != s.leaving.len() || refused != s.refusals.refused.len() {
+		t.Errorf("%d are asked for, %d wanted, %d leaving, %d refused; the counter and the queues say %d, %d, %d, %d",
+			asked, wanted, leaving, refused, s.asked, s.wanted.len(), s.leaving.len(), s.refusals.refused.len())
 	}
 	for e := s.leaving.first; e != nil && e.next != nil; e = e.next {
 		if e.until.After(e.next.until) {
@@ -178,40 +181,65 @@ func (q *queue) len() (n int) {
 }
 
 // Ensure that the engine and the subscribers agree in the end, whatever happened:
-// against a model that has every subscription of the engine.
+// against a model that has every subscription of the engine, which refuses some
+// channels, and a batch with one of them as a whole.
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Unix(0, 0)
 		s := NewSet(10)
 		s.clock = func() time.Time { return now }
 		subscribers := make(map[string]bool)
-		engine := make(map[string]bool) // what the engine delivers
-		ready := make(map[string]bool)  // and is known to
-		var sent []string               // asked for and not confirmed
+		engine := make(map[string]bool)  // what the engine delivers
+		ready := make(map[string]bool)   // and is known to
+		refuses := make(map[string]bool) // what it does not
+		refused := make(map[string]bool) // what it has refused since it was last asked
+		var sent [][]string              // asked for and not answered
 		step := func() (idle bool) {
 			ask, drop, again := s.Next(rapid.IntRange(1, 4).Draw(t, "limit"))
 			for _, channel := range drop {
-				if !engine[channel] || subscribers[channel] {
-					t.Fatalf("%q is dropped: followed %v, has subscribers %v", channel, engine[channel], subscribers[channel])
+				if engine[channel] && subscribers[channel] && !refused[channel] {
+					t.Fatalf("%q is dropped, although it has subscribers", channel)
+				}
+				if !engine[channel] && !refuses[channel] && !refused[channel] {
+					t.Fatalf("%q is dropped, which the engine neither delivers nor refuses", channel)
 				}
 				delete(engine, channel)
 				delete(ready, channel)
 			}
-			sent = append(sent, ask...)
+			if len(ask) > 0 {
+				sent = append(sent, ask)
+			}
 			if len(ask)+len(drop) == 0 && !again.IsZero() {
+				if !again.After(now) {
+					t.Fatal("Next has nothing, and wants to be called at once")
+				}
 				now = again
 			}
 			return len(ask)+len(drop) == 0 && again.IsZero()
 		}
-		confirm := func() {
-			channel := sent[0]
+		answer := func() {
+			batch := sent[0]
 			sent = sent[1:]
-			engine[channel], ready[channel] = true, true
-			if !s.Confirm(channel, 0) {
-				t.Fatalf("%q is not confirmed", channel)
+			if slices.ContainsFunc(batch, func(c string) bool { return refuses[c] }) {
+				told := s.Refuse(batch...)
+				if want := len(batch) == 1 && subscribers[batch[0]]; told != want {
+					t.Fatalf("Refuse(%q) = %v, want %v", batch, told, want)
+				}
+				for _, channel := range batch {
+					refused[channel] = true
+				}
+				return
+			}
+			for _, channel := range batch {
+				delete(refused, channel)
+				engine[channel], ready[channel] = true, true
+				if !s.Confirm(channel, 0) {
+					t.Fatalf("%q is not confirmed", channel)
+				}
 			}
 		}
-		channel := rapid.SampledFrom([]string{"a", "b", "c", "d"})
+		names := []string{"a", "b", "c", "d", "e"}
+		channel := rapid.SampledFrom(names)
 		t.Repeat(map[string]func(*rapid.T){
 			"come": func(t *rapid.T) {
 				if c := channel.Draw(t, "channel"); !subscribers[c] {
@@ -227,37 +255,77 @@ func TestAgainstModel(t *testing.T) {
 					s.Unfollow(c)
 				}
 			},
+			"permit": func(t *rapid.T) {
+				c := channel.Draw(t, "channel")
+				refuses[c] = !refuses[c] && !engine[c]
+			},
 			"wait": func(*rapid.T) { now = now.Add(time.Duration(rapid.IntRange(1, 12).Draw(t, "time"))) },
 			"next": func(*rapid.T) { step() },
-			"confirm": func(*rapid.T) {
+			"answer": func(*rapid.T) {
 				if len(sent) > 0 {
-					confirm()
+					answer()
 				}
 			},
 			"again": func(*rapid.T) {
-				if len(sent) > 0 {
-					engine[sent[0]] = true
-					s.Again(sent[0])
-					sent = sent[1:]
+				if len(sent) == 0 {
+					return
 				}
+				for _, channel := range sent[0] {
+					engine[channel] = true
+					s.Again(channel)
+				}
+				sent = sent[1:]
 			},
 			"lose": func(*rapid.T) {
 				clear(engine)
 				clear(ready)
+				clear(refused)
 				sent = nil
 				s.Reset()
 			},
 			"": func(t *rapid.T) { s.verify(t) },
 		})
-		for !step() || len(sent) > 0 {
-			for len(sent) > 0 {
-				confirm()
+		settle := func() {
+			for rounds := 0; !step() || len(sent) > 0; rounds++ {
+				for len(sent) > 0 {
+					answer()
+				}
+				if want := countBoth(subscribers, refuses); s.refusals.refused.len() == want && want > 0 && rounds > 50 {
+					return // they will be asked for once a minute
+				}
 			}
 		}
-		for _, c := range []string{"a", "b", "c", "d"} {
-			if subscribers[c] != engine[c] {
-				t.Fatalf("%q: has subscribers %v, the engine delivers it: %v", c, subscribers[c], engine[c])
+		settle()
+		for _, c := range names {
+			if (subscribers[c] && !refuses[c]) != engine[c] {
+				t.Fatalf("%q: has subscribers %v, is refused %v, the engine delivers it: %v", c, subscribers[c], refuses[c], engine[c])
 			}
+		}
+		clear(refuses)
+		now = now.Add(retryPeriod)
+		settle()
+		for _, c := range names {
+			if subscribers[c] != engine[c] {
+				t.Fatalf("%q, permitted since a minute: has subscribers %v, the engine delivers it: %v", c, subscribers[c], engine[c])
+			}
+			if subscribers[c] {
+				s.Unfollow(c)
+			}
+		}
+		clear(subscribers)
+		settle()
+		if s.Len() != 0 || s.refusals.refused.len() != 0 {
+			t.Fatalf("without subscribers, %d channels are left, %d of them refused", s.Len(), s.refusals.refused.len())
 		}
 	})
+}
+
+// countBoth returns how many keys both sets have.
+func countBoth(a, b map[string]bool) (n int) {
+	for key, in := range a {
+		if in && b[key] {
+			n++
+		}
+	}
+	return n
 }

@@ -28,7 +28,8 @@ var (
 type History interface {
 	// Snapshot returns what there is of channels after the number since. The engine
 	// has told that place in the order, or is about to, for Keeper.Fence: what it
-	// tells live before is in the snapshot, and what it tells behind is not.
+	// tells live before is in the snapshot, and what it tells behind is not. An error
+	// that wraps ErrRefused concerns one or more of the channels alone.
 	Snapshot(ctx context.Context, since uint64, names []string) (Snapshot, error)
 	// Subscribe asks for what is published on channels, live.
 	Subscribe(ctx context.Context, names []string) error
@@ -73,6 +74,8 @@ type Keeper struct {
 	missed    []Message         // recovering: to be delivered in one order
 	size      int               // of missed, in bytes
 	lost      map[string]bool   // recovering: channels of which something is missing
+	awaited   int               // recovering: channels that were asked for and are neither live nor refused
+	parts     [][]string        // recovering: halves of refused batches, to be asked for again
 }
 
 // NewKeeper returns the keeper of a session, which is to call Begin first.
@@ -86,6 +89,18 @@ func (k *Keeper) Subscribed(names ...string) { k.confirmed = append(k.confirmed,
 // Unsubscribed tells that a channel was given up.
 func (k *Keeper) Unsubscribed(channel string) { delete(k.live, channel) }
 
+// Refused tells why a batch that was asked for is refused, as a whole.
+func (k *Keeper) Refused(why error, batch ...string) {
+	if k.behind {
+		k.awaited -= len(batch)
+		if half := len(batch) / 2; half > 0 {
+			k.parts = append(k.parts, batch[:half], batch[half:])
+			return
+		}
+	}
+	k.Refuse(why, batch...)
+}
+
 // Settled tells that everything that had been asked for is subscribed to. It asks
 // for snapshots.
 func (k *Keeper) Settled(ctx context.Context) error {
@@ -93,6 +108,10 @@ func (k *Keeper) Settled(ctx context.Context) error {
 	k.confirmed = nil
 	for part := range slices.Chunk(names, snapshotSize) {
 		s, err := k.engine.Snapshot(ctx, k.since, part)
+		if errors.Is(err, ErrRefused) {
+			k.Refused(err, part...)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -191,18 +210,22 @@ func (k *Keeper) Begin(ctx context.Context) error {
 	k.Broker.SetEpoch(k.epoch)
 	held := k.Set.Held()
 	k.since, k.behind, k.lost = k.Broker.Head(), true, make(map[string]bool)
-	for part := range slices.Chunk(held, batch) {
+	for k.parts = slices.Collect(slices.Chunk(held, batch)); len(k.parts) > 0; {
+		part := k.parts[0]
+		k.parts, k.awaited = k.parts[1:], len(part)
 		if err := k.engine.Subscribe(ctx, part); err != nil {
 			return err
 		}
-		for all := len(k.live) + len(part); len(k.live) < all; {
+		for k.awaited > 0 {
 			if err := k.engine.Listen(ctx); err != nil {
 				return err
 			}
 		}
 	}
 	for _, channel := range held {
+		_, live := k.live[channel]
 		switch {
+		case !live: // it is refused
 		case !k.Set.Regain(channel):
 			delete(k.live, channel) // it will be filled
 		case k.lost[channel]:
@@ -221,6 +244,7 @@ func (k *Keeper) Begin(ctx context.Context) error {
 
 // collect takes in a snapshot of channels that were held.
 func (k *Keeper) collect(s Snapshot) {
+	k.awaited -= len(s.Channels)
 	for i, channel := range s.Channels {
 		k.live[channel] = s.Seq
 		if s.Logs[i].Evicted > k.since {

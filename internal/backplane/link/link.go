@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,10 +21,17 @@ import (
 	"millrace/channels"
 	"millrace/internal/backplane/envelope"
 	"millrace/internal/backplane/follow"
+	"millrace/internal/throttle"
 )
 
-// firstDelay and lastDelay bound the time between two attempts to connect.
-const firstDelay, lastDelay = 50 * time.Millisecond, 3 * time.Second
+const (
+	// firstDelay and lastDelay bound the time between two attempts to connect, which
+	// doubles from one to the next.
+	firstDelay, lastDelay = 50 * time.Millisecond, 3 * time.Second
+	// lasting is how long a session has to be connected for the delay to be the first
+	// again.
+	lasting = lastDelay
+)
 
 var errNotYet = errors.New("no connection yet")
 
@@ -42,6 +50,9 @@ type Link struct {
 
 	engine, server string // for people
 	health         atomic.Pointer[error]
+	up             atomic.Int64 // when the session was connected, in nanoseconds since 1970
+	down           atomic.Pointer[error]
+	refused        throttle.Line
 	stop           context.CancelFunc
 	running        sync.WaitGroup
 }
@@ -76,17 +87,21 @@ func (l *Link) Close() {
 func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 	delay := firstDelay
 	for {
-		err := session(ctx)
+		err := attempt(ctx, session)
 		if ctx.Err() != nil {
 			return
 		}
-		if l.Health() == nil {
+		health, why := l.Health(), fmt.Errorf("%s: %w", l.engine, err)
+		if health == nil && time.Since(time.Unix(0, l.up.Load())) >= lasting {
 			delay = firstDelay
 		}
-		if l.Health() == nil || l.Health() == errNotYet {
+		if health == nil || health == errNotYet {
 			l.Log.Error("the connection to "+l.engine+" is lost", "server", l.server, "error", err)
 		}
-		l.setHealth(fmt.Errorf("%s: %w", l.engine, err))
+		if health != nil { // it was not even connected
+			l.down.Store(&why)
+		}
+		l.setHealth(why)
 		if !l.Lossless {
 			l.Set.Reset()
 		}
@@ -99,9 +114,22 @@ func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 	}
 }
 
+// attempt runs a session. That what an engine sends makes its client library panic is
+// an error like any other.
+func attempt(ctx context.Context, session func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return session(ctx)
+}
+
 // Up notes that a session is connected.
 func (l *Link) Up() {
 	if l.Health() != nil {
+		l.up.Store(time.Now().UnixNano())
+		l.down.Store(nil)
 		l.setHealth(nil)
 		l.Log.Info("connected to "+l.engine, "server", l.server, "channels", l.Set.Len())
 	}
@@ -115,6 +143,15 @@ func (l *Link) Unfollow(channel string) { l.Set.Unfollow(channel) }
 
 // Health implements channels.Backplane.
 func (l *Link) Health() error { return *l.health.Load() }
+
+// Down returns why the engine cannot be reached, if the last attempt to connect has
+// failed. A session that has just been lost does not tell that publishing will fail.
+func (l *Link) Down() error {
+	if why := l.down.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
 
 func (l *Link) setHealth(err error) { l.health.Store(&err) }
 
