@@ -127,7 +127,7 @@ func TestResponseHead(t *testing.T) {
 			headers map[string]string
 		}{
 			{"/a", 200, map[string]string{
-				"Content-Type": "text/event-stream", "Cache-Control": "no-cache",
+				"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform",
 				"Content-Length": "", "Content-Encoding": "",
 			}},
 			{"/favicon.ico", 404, map[string]string{"Content-Type": "text/plain; charset=utf-8"}},
@@ -235,18 +235,36 @@ func TestManyStreams(t *testing.T) {
 }
 
 // Ensure that an EventSource that finds no millrace comes back, which it does
-// only after a 200.
+// only after a 200 that its page may read.
 func TestMillraceAway(t *testing.T) {
 	eachProxy(t, func(t *testing.T, p proxy) {
-		response, _ := newSite(t, p, freeAddress(t)).get("/a", "Accept", "text/event-stream")
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		contentType := response.Header.Get("Content-Type")
-		retry := regexp.MustCompile(`\Aretry: [0-9]{4,5}\n\n\z`)
-		if response.StatusCode != 200 || contentType != "text/event-stream" || !retry.Match(body) {
-			t.Errorf("%s, %s, %q; want 200, text/event-stream and a retry field", response.Status, contentType, body)
+		s := newSite(t, p, freeAddress(t))
+		for _, origin := range []string{"", "https://app.example"} {
+			headers := []string{"Accept", "text/event-stream"}
+			want := map[string]string{
+				"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "Vary": "Origin",
+				"Access-Control-Allow-Origin": "", "Access-Control-Allow-Credentials": "", "Access-Control-Allow-Headers": "",
+			}
+			if origin != "" {
+				headers = append(headers, "Origin", origin, "Access-Control-Request-Headers", "x-a,x-b")
+				want["Access-Control-Allow-Origin"] = origin
+				want["Access-Control-Allow-Credentials"] = "true"
+				want["Access-Control-Allow-Headers"] = "x-a,x-b"
+			}
+			response, _ := s.get("/a", headers...)
+			body, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			retry := regexp.MustCompile(`\Aretry: [0-9]{4,5}\n\n\z`)
+			if response.StatusCode != 200 || !retry.Match(body) {
+				t.Errorf("origin %q: %s, %q; want 200 and a retry field", origin, response.Status, body)
+			}
+			for name, want := range want {
+				if got := strings.Join(response.Header[name], "; "); got != want {
+					t.Errorf("origin %q: %s: %q, want %q", origin, name, got, want)
+				}
+			}
 		}
 	})
 }

@@ -44,8 +44,10 @@ var refusals = []struct {
 	{crlf("GET / HTTP/1.1\r", "Host: h"), ErrBareCR},
 
 	// The request line.
-	{"\r\n", ErrEmptyLine},
-	{"\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", ErrEmptyLine},
+	{"\r\n\r\n", ErrEmptyLine},
+	{"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", ErrEmptyLine},
+	{"\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", ErrBareLF},
+	{"\rGET / HTTP/1.1\r\nHost: h\r\n\r\n", ErrBareCR},
 	{"GARBAGE\r\n", ErrRequestLine},
 	{"GET /\r\n", ErrRequestLine},
 	{"GET \r\n", ErrRequestLine},
@@ -180,7 +182,7 @@ var refusals = []struct {
 	{"GET /" + strings.Repeat("a", DefaultMaxBytes-len("GET /")), ErrTargetTooLong},
 	{"GET /" + strings.Repeat("a", DefaultMaxBytes) + " HTTP/1.1\r\nHost: h\r\n\r\n", ErrTargetTooLong},
 	{get("X: " + strings.Repeat("a", DefaultMaxBytes)), ErrHeadTooLarge},
-	{"GET / HTTP/1.1\r\n" + strings.Repeat("X: a\r\n", 2000), ErrHeadTooLarge},
+	{"GET / HTTP/1.1\r\n" + strings.Repeat("X: a\r\n", DefaultMaxBytes/6+1), ErrHeadTooLarge},
 	{get(numbered(MaxHeaders)...), ErrTooManyHeaders},
 	{get(append(numbered(MaxHeaders), "bad")...), ErrNoColon},
 }
@@ -188,6 +190,7 @@ var refusals = []struct {
 // accepted are complete heads and what they are to be read as (see describe).
 var accepted = []struct{ in, want string }{
 	{get(), "GET / 1.1 host=h path=/ | Host=h"},
+	{"\r\n" + get(), "GET / 1.1 host=h path=/ | Host=h"}, // RFC 9112, 2.2
 	{crlf("GET / HTTP/1.0"), "GET / 1.0 host= path=/ |"},
 	{crlf("GET / HTTP/1.0", "Host: h"), "GET / 1.0 host=h path=/ | Host=h"},
 	{crlf("GET / HTTP/1.1", "Host:"), "GET / 1.1 host= path=/ | Host="},

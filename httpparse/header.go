@@ -14,6 +14,28 @@ type Header struct {
 // Is reports whether the header has this name, in any case.
 func (h Header) Is(name string) bool { return equalFold(h.Name, name) }
 
+// Salvage returns the value of the first header of this name among the good header
+// lines at the start of a head that Parse has refused, and whether there is one: an
+// answer to such a head may depend on it. Bytes beyond the limit have no influence.
+func Salvage(head []byte, name string, lim Limits) (value []byte, ok bool) {
+	head = bytes.TrimPrefix(head[:min(len(head), lim.orDefaults().MaxBytes)], lineEnd)
+	_, rest, more := bytes.Cut(head, lineEnd)
+	for more {
+		var line []byte
+		line, rest, more = bytes.Cut(rest, lineEnd)
+		n := span(line, isToken)
+		if !more || n == 0 || n == len(line) || line[n] != ':' {
+			break
+		}
+		if value := trimOWS(line[n+1:]); !validValue(value) {
+			break
+		} else if equalFold(line[:n], name) {
+			return value, true
+		}
+	}
+	return nil, false
+}
+
 // parseHeaderLine judges a header line without its CRLF (RFC 9112 section 5)
 // and adds it to the headers. One beyond the room is judged and counted, so that
 // the verdict on a head with too many is left to checkHead.

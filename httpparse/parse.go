@@ -5,7 +5,8 @@
 // here is a complete head of n bytes, laid out in a [Request]; [ErrNeedMore];
 // or a final [*Error] that carries the status to answer with. Whatever two
 // implementations could read in two ways is refused, for that is what request
-// smuggling lives on. Nothing is accepted that net/http would refuse.
+// smuggling lives on. Nothing is accepted that net/http would refuse, but for an
+// empty line before the request line, which RFC 9112, 2.2, has servers skip.
 //
 // The verdict is a function of the bytes alone, not of how they were cut into
 // reads. Lines are judged in order, each as soon as its LF is there, so that
@@ -21,7 +22,8 @@ import "bytes"
 
 const (
 	// DefaultMaxBytes is the limit of a head, blank line included, in bytes.
-	DefaultMaxBytes = 8192
+	// Proxies pass on heads of 8 KiB and add lines of their own.
+	DefaultMaxBytes = 16 << 10
 	// MaxHeaders is the number of headers a Request has room for.
 	MaxHeaders = 64
 )
@@ -44,7 +46,8 @@ func (l Limits) orDefaults() Limits {
 
 // Parse judges the request head at the start of buf. It returns
 //
-//   - the length of a complete head, blank line included, and fills r;
+//   - the length of a complete head, blank line included and one empty line
+//     before it, and fills r;
 //   - ErrNeedMore when the head is not complete: call again when more bytes
 //     have come, with the earlier ones still first in buf (which may have moved);
 //   - an *Error, which is final: more bytes will not change it.
@@ -61,7 +64,23 @@ func (l Limits) orDefaults() Limits {
 func Parse(r *Request, buf []byte, seen int, lim Limits) (n int, err error) {
 	lim = lim.orDefaults()
 	view := buf[:min(len(buf), lim.MaxBytes)]
+	skipped := 0
+	if bytes.HasPrefix(view, lineEnd) {
+		skipped = len(lineEnd)
+		lim.MaxBytes -= skipped
+	}
+	n, err = r.parseHead(view[skipped:], max(seen-skipped, 0), lim)
+	if err != nil {
+		return 0, err
+	}
+	return skipped + n, nil
+}
 
+// lineEnd ends every line, and is an empty one.
+var lineEnd = []byte("\r\n")
+
+// parseHead is Parse of what is within the limit and begins with a request line.
+func (r *Request) parseHead(view []byte, seen int, lim Limits) (n int, err error) {
 	start := 0
 	if seen > 0 {
 		seen = min(seen, len(view))
@@ -80,10 +99,7 @@ func Parse(r *Request, buf []byte, seen int, lim Limits) (n int, err error) {
 	if err == nil {
 		err = r.checkHead(lim)
 	}
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
+	return n, err
 }
 
 // incomplete is the answer to a view whose lines are good and whose blank line

@@ -54,15 +54,18 @@ func (r *Request) Values(name string) iter.Seq[[]byte] {
 	}
 }
 
-// CheckFetch is for a server that answers GET, HEAD and OPTIONS and takes no
-// content. It returns nil, ErrMethodNotAllowed or ErrContent.
+// CheckFetch is for a server that answers GET, HEAD and OPTIONS, takes no content
+// and serves one request a connection. It returns nil, ErrMethodNotAllowed or
+// ErrContent. Chunked content is let pass: clients and proxies that do not know
+// whether there will be any announce it so and send an empty one. The caller
+// discards what follows the head.
 func (r *Request) CheckFetch() error {
 	switch string(r.Method) {
 	case "GET", "HEAD", "OPTIONS":
 	default:
 		return ErrMethodNotAllowed
 	}
-	if r.ContentLength > 0 || r.Chunked {
+	if r.ContentLength > 0 {
 		return ErrContent
 	}
 	return nil

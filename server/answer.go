@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -27,11 +26,12 @@ const (
 
 // heads holds the parts of a stream's response head that never change.
 type heads struct {
-	cfg *Config
+	cors cors
 	// fixed is the status line and the headers of every stream. The response
 	// ends with the connection: no client needs chunks, and without them the
 	// bytes of an event are the same for all. X-Accel-Buffering keeps nginx
-	// from holding them back.
+	// from holding them back, no-transform middleware from compressing them:
+	// most compressors wait for more before they pass an event on.
 	fixed string
 	// greeting is a comment that is written at once, so that intermediaries pass
 	// the head on, and the first fields.
@@ -40,10 +40,10 @@ type heads struct {
 
 func newHeads(cfg *Config) heads {
 	h := heads{
-		cfg: cfg,
+		cors: newCORS(cfg.AllowOrigins),
 		fixed: "HTTP/1.1 200 OK\r\n" +
 			"Content-Type: text/event-stream\r\n" +
-			"Cache-Control: no-cache\r\n" +
+			"Cache-Control: no-cache, no-transform\r\n" +
 			"X-Accel-Buffering: no\r\n" +
 			"Connection: close\r\n",
 		greeting: ":\n",
@@ -57,7 +57,7 @@ func newHeads(cfg *Config) heads {
 // streamHead appends the response head of an event stream.
 func (h *heads) streamHead(dst, origin []byte) []byte {
 	dst = append(dst, h.fixed...)
-	dst, _ = h.cfg.appendCORS(dst, origin)
+	dst, _ = h.cors.append(dst, origin)
 	return append(dst, "\r\n"...)
 }
 
@@ -67,40 +67,11 @@ func (h *heads) opening(dst, origin []byte) []byte {
 	return append(h.streamHead(dst, origin), h.greeting...)
 }
 
-// appendCORS appends the headers that let pages of origin read the answer (the
-// Fetch standard, 3.2), and tells whether they may. Credentials need the origin
-// itself, so "*" does not grant them.
-func (cfg *Config) appendCORS(dst, origin []byte) (_ []byte, allowed bool) {
-	if slices.ContainsFunc(cfg.AllowOrigins, func(o string) bool { return o != "*" }) {
-		dst = append(dst, "Vary: Origin\r\n"...)
-	}
-	switch {
-	case slices.Contains(cfg.AllowOrigins, string(origin)):
-		dst = append(dst, "Access-Control-Allow-Origin: "...)
-		dst = append(dst, origin...)
-		return append(dst, "\r\nAccess-Control-Allow-Credentials: true\r\n"...), true
-	case slices.Contains(cfg.AllowOrigins, "*"):
-		return append(dst, "Access-Control-Allow-Origin: *\r\n"...), true
-	}
-	return dst, false
-}
-
 // allowedMethods is what the server answers; anything else is a 405.
 const allowedMethods = "GET, HEAD, OPTIONS"
 
-// preflight returns the headers of the answer to OPTIONS.
-func (cfg *Config) preflight(origin []byte) []byte {
-	dst, allowed := cfg.appendCORS([]byte("Allow: "+allowedMethods+"\r\n"), origin)
-	if allowed {
-		dst = append(dst, "Access-Control-Allow-Methods: "+allowedMethods+"\r\n"+
-			"Access-Control-Allow-Headers: Last-Event-ID, Cache-Control, Authorization\r\n"+
-			"Access-Control-Max-Age: 86400\r\n"...)
-	}
-	return dst
-}
-
-// answer writes a short plain answer and ends the exchange. headers are whole
-// lines; onlyHead leaves the body out.
+// answer writes a short plain answer to the request of l.origin and ends the
+// exchange. headers are whole lines; onlyHead leaves the body out.
 func (l *loop) answer(fd int32, c *conn, status int, headers []byte, body string, onlyHead bool) {
 	b := l.scratch[:0]
 	b = append(b, "HTTP/1.1 "...)
@@ -114,6 +85,7 @@ func (l *loop) answer(fd int32, c *conn, status int, headers []byte, body string
 		b = append(b, "\r\n"...)
 	}
 	b = append(b, headers...)
+	b, _ = l.server.heads.cors.append(b, l.origin)
 	b = append(b, "Connection: close\r\n\r\n"...)
 	if !onlyHead {
 		b = append(b, body...)

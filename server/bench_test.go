@@ -16,19 +16,7 @@ import (
 func BenchmarkFanOut(b *testing.B) {
 	const streams = 5000
 	h := turnByHand(b, Config{}, channels.Options{})
-	descriptors := make([]int, streams)
-	for i := range descriptors {
-		fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			b.Fatal(err)
-		}
-		h.server.open.Add(1)
-		h.server.streams.Add(1)
-		h.counters.connections.Add(1)
-		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-		h.startStream(int32(fd), c, nil, [][]byte{[]byte("/x")}, nil)
-		descriptors[i] = fd
-	}
+	descriptors := h.streamsToNowhere(streams)
 	event := channels.Event{Data: []byte(`{"foo":"bar"}`)}
 	report := func(b *testing.B, events int) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*streams*events), "ns/delivery")
@@ -74,4 +62,22 @@ func BenchmarkSubscribe(b *testing.B) {
 		unix.Close(theirs)
 		h.on(int32(ours), true, false)
 	}
+}
+
+// streamsToNowhere opens streams on /dev/null, which takes everything at once.
+func (h handLoop) streamsToNowhere(n int) (descriptors []int) {
+	h.t.Helper()
+	for range n {
+		fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.server.open.Add(1)
+		h.server.streams.Add(1)
+		h.counters.connections.Add(1)
+		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
+		h.startStream(int32(fd), c, nil, [][]byte{[]byte("/x")}, nil)
+		descriptors = append(descriptors, fd)
+	}
+	return descriptors
 }

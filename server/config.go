@@ -7,7 +7,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
@@ -41,20 +40,22 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// FDTables says how loops hold their descriptors; "" is FDTablesAuto.
 	FDTables FDTables
-	// Keepalive is the time between two pings of a silent stream.
+	// Keepalive is the time between two pings of a silent stream, in whole ticks
+	// of 10 ms. One that has just been written to is silent for longestHush more.
 	Keepalive time.Duration
 	// HeaderTimeout bounds the time from accept to a complete request head.
 	HeaderTimeout time.Duration
 	// SlowTimeout is how long a stream may be behind.
 	SlowTimeout time.Duration
-	// MaxLifetime closes a stream of that age.
+	// MaxLifetime closes a stream of that age, less up to a tenth, drawn for each.
 	MaxLifetime time.Duration
 	// Drain is how long Drain takes to close the streams.
 	Drain time.Duration
 	// Retry is the reconnection delay told to clients, 0 for none.
 	Retry time.Duration
-	// AllowOrigins are the origins that may read streams from a browser's
-	// pages elsewhere, exact, or "*" for all.
+	// AllowOrigins are the origins whose pages may read answers: exact,
+	// https://*.example.org for all subdomains, or "*" for all, which does not
+	// include credentials.
 	AllowOrigins []string
 	// Aliases maps paths to the channels they stand for.
 	Aliases map[string]string
@@ -107,6 +108,7 @@ func (cfg *Config) check() error {
 			return fmt.Errorf("%w: %s of %v, want 0 (off) or %v to %v", ErrConfig, d.name, d.d, tick, maxDuration)
 		}
 	}
+	cfg.Keepalive = cfg.Keepalive.Truncate(tick) // or phases would move
 	for _, origin := range cfg.AllowOrigins {
 		if err := checkOrigin(origin); err != nil {
 			return err
@@ -128,16 +130,3 @@ func (cfg *Config) check() error {
 
 // maxDuration is the longest that a duration of Config may be.
 const maxDuration = 365 * 24 * time.Hour
-
-// checkOrigin reports why origin is neither "*" nor scheme://host[:port], the
-// form in which browsers send it (RFC 6454, 6.2).
-func checkOrigin(origin string) error {
-	if origin == "*" {
-		return nil
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) {
-		return fmt.Errorf("%w: allowed origin %q, want * or scheme://host[:port] in lower case, without a path", ErrConfig, origin)
-	}
-	return nil
-}

@@ -62,6 +62,7 @@ type loop struct {
 	turn      turn                   // the fan-out under way
 	drain     drain                  // once Server.Drain has begun
 	request   httpparse.Request      // of the connection being served
+	origin    []byte                 // of the request being served, as far as it is known
 	buf       []byte                 // what was read for it
 	scratch   []byte                 // for one answer or one stream's merged events
 	missed    []*channels.Message    // for one stream's catching up
@@ -156,12 +157,10 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 			l.catchUp(fd, c)
 		}
 		if readable && l.table.owned(fd, l.number) {
-			l.read(fd, c) // to see the client leave: it has nothing more to say
+			l.hear(fd, c)
 		}
-	case stateWaiting:
-		l.read(fd, c)
-	case stateLinger:
-		l.read(fd, c)
+	case stateWaiting, stateLinger:
+		l.hear(fd, c)
 	}
 	l.arm()
 	l.counters.served.record(l.server.clock() - l.now)
@@ -172,10 +171,8 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 // descriptor stays readable, so that the poller comes back here in its turn.
 func (l *loop) wake() {
 	if !l.busy {
-		l.waker.drain() // before looking: what is posted later signals again
-	}
-	if l.now >= l.armed {
-		l.armed = math.MaxInt64
+		l.waker.drain()         // before looking: what is posted later signals again
+		l.armed = math.MaxInt64 // the alarm may have been among the signals, even one that l.now does not know of
 	}
 	l.readMail()
 	more := l.wheel.Advance(l.now, slice, l.expired)
@@ -254,6 +251,30 @@ func (l *loop) forget(fd int32, c *conn, why reason) {
 	}
 }
 
+// maxHeard is how much a client may send behind its request head, in bytes.
+const maxHeard = math.MaxUint16
+
+// hear reads to see the client leave: it has nothing more to say. One that keeps
+// sending would be read for as long as it likes, so it is ended.
+func (l *loop) hear(fd int32, c *conn) {
+	n, ok := l.read(fd, c)
+	switch {
+	case !ok || c.count(n):
+	case c.state == stateLinger:
+		l.end(fd, c, c.why)
+	default:
+		l.end(fd, c, reasonTalks)
+	}
+}
+
+// count adds n bytes to what came behind the request head. It returns false when
+// that is too much.
+func (c *conn) count(n int) (bearable bool) {
+	n += int(c.heard)
+	c.heard = uint16(min(n, maxHeard))
+	return n <= maxHeard
+}
+
 // read reads what has come from fd into l.buf. It returns false when there is
 // nothing to look at, having closed the connection if that is for good.
 func (l *loop) read(fd int32, c *conn) (int, bool) {
@@ -282,7 +303,7 @@ func (l *loop) write(fd int32, c *conn, p []byte) (n int, alive bool) {
 		return 0, false
 	}
 	n = max(n, 0)
-	c.spoken = true
+	c.wrote = momentOf(l.now)
 	l.counters.bytes.Add(uint64(n))
 	return n, true
 }

@@ -73,9 +73,7 @@ func (l *loop) keepUp(fd int32, c *conn) {
 	if err := l.poller.unwatchWrites(fd); err != nil {
 		l.server.notes.add(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
 	}
-	if l.cfg.Keepalive > 0 {
-		c.due = nextPhase(c.due, l.cfg.Keepalive, l.now)
-	}
+	l.passPing(c)
 	l.scheduleStream(fd, c)
 	if l.drain.hasVisited(fd) {
 		l.dismiss(fd, c)

@@ -3,8 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
-
-	"github.com/valyala/bytebufferpool"
+	"slices"
 
 	"millrace/httpparse"
 )
@@ -16,8 +15,10 @@ const healthPath = "/healthz"
 // A stream there would never end and nobody would publish to it.
 var notChannels = map[string]bool{"/favicon.ico": true, "/robots.txt": true}
 
-// partialHead is the beginning of a request head whose rest is to come.
-type partialHead = bytebufferpool.ByteBuffer
+// partialHead is the beginning of a request head whose rest is to come, in a
+// buffer of its own: it has the size of what came. One of a pool that others use
+// may have the size of a turn.
+type partialHead struct{ b []byte }
 
 // readHead takes in what a client sent of its request head, or a proxy before
 // it, and serves the request when the head is complete.
@@ -29,9 +30,9 @@ func (l *loop) readHead(fd int32, c *conn) {
 	head, seen := l.buf[:n], 0
 	partial := l.partial[fd]
 	if partial != nil {
-		seen = len(partial.B)
-		partial.B = append(partial.B, head...)
-		head = partial.B
+		seen = len(partial.b)
+		partial.b = append(partial.b, head...)
+		head = partial.b
 	}
 	if c.state == stateProxy {
 		length := l.readProxy(fd, c, head)
@@ -43,18 +44,20 @@ func (l *loop) readHead(fd int32, c *conn) {
 			return
 		}
 		if partial != nil {
-			partial.B = partial.B[:copy(partial.B, head)]
-			head = partial.B
+			partial.b = partial.b[:copy(partial.b, head)]
+			head = partial.b
 		}
 	}
 	r := &l.request
-	_, err := httpparse.Parse(r, head, seen, l.cfg.Head)
+	length, err := httpparse.Parse(r, head, seen, l.cfg.Head)
 	switch {
 	case err == nil:
+		c.count(len(head) - length)
 		l.serve(fd, c, r)
 	case errors.Is(err, httpparse.ErrNeedMore):
 		l.keepPartial(fd, head)
 	default:
+		l.origin, _ = httpparse.Salvage(head, "Origin", l.cfg.Head)
 		l.refuseError(fd, c, err, false)
 	}
 }
@@ -62,32 +65,25 @@ func (l *loop) readHead(fd int32, c *conn) {
 // keepPartial keeps head until more of it comes, unless that is what it is kept
 // in.
 func (l *loop) keepPartial(fd int32, head []byte) {
-	if l.partial[fd] != nil {
-		return
+	if l.partial[fd] == nil {
+		l.partial[fd] = &partialHead{slices.Clone(head)}
 	}
-	partial := bytebufferpool.Get()
-	partial.B = append(partial.B, head...)
-	l.partial[fd] = partial
 }
 
 // dropPartial forgets the beginning of a request head, if there is one.
-func (l *loop) dropPartial(fd int32) {
-	if partial := l.partial[fd]; partial != nil {
-		delete(l.partial, fd)
-		bytebufferpool.Put(partial)
-	}
-}
+func (l *loop) dropPartial(fd int32) { delete(l.partial, fd) }
 
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 	isHead := string(r.Method) == "HEAD"
+	origin, _ := r.Get("Origin")
+	l.origin = origin
 	if err := r.CheckFetch(); err != nil {
 		l.refuseError(fd, c, err, isHead)
 		return
 	}
-	origin, _ := r.Get("Origin")
 	if string(r.Method) == "OPTIONS" {
-		l.answer(fd, c, 204, l.cfg.preflight(origin), "", false)
+		l.answer(fd, c, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "", false)
 		return
 	}
 	path, err := httpparse.AppendPathDecoded(l.path[:0], r.Path)
@@ -133,19 +129,38 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 
 // lastEventID is what the client says it has seen last: the header of an
 // EventSource that reconnects, or else the parameter of one that begins with
-// what a page or another client has seen. Empty if it says nothing.
+// what a page or another client has seen. Polyfills that cannot set a header
+// append theirs, so the last one counts. Empty if it says nothing.
 func (l *loop) lastEventID(r *httpparse.Request) []byte {
-	if id, ok := r.Get("Last-Event-ID"); ok {
+	if id, _ := r.Get("Last-Event-ID"); len(id) > 0 {
 		return id
 	}
+	var last []byte
 	for key, value := range httpparse.Params(r.Query) {
-		if string(key) == "last_event_id" || string(key) == "lastEventID" {
-			id, err := httpparse.AppendQueryDecoded(nil, value)
-			if err != nil {
-				return value // which is no id of ours
-			}
-			return id
+		if len(value) > 0 && isLastEventID(key) {
+			last = value
 		}
 	}
-	return nil
+	id, err := httpparse.AppendQueryDecoded(nil, last)
+	if err != nil {
+		return last // which is no id of ours
+	}
+	return id
+}
+
+// isLastEventID tells whether a parameter is the last event id, which clients
+// spell in a dozen ways: lastEventId, last_event_id, Last-Event-ID.
+func isLastEventID(key []byte) bool {
+	const name = "lasteventid"
+	n := 0
+	for _, b := range key {
+		switch {
+		case b == '-' || b == '_':
+		case n < len(name) && b|0x20 == name[n]:
+			n++
+		default:
+			return false
+		}
+	}
+	return n == len(name)
 }

@@ -16,6 +16,7 @@ const (
 	reasonWrite                      // a write failed
 	reasonLapped                     // behind by more than is kept
 	reasonSlow                       // behind for too long
+	reasonTalks                      // sent too much behind its request head
 	reasonLifetime                   // reached its maximum lifetime
 	reasonOverload                   // above the connection limit
 	reasonRate                       // above the accept rate
@@ -36,6 +37,7 @@ var reasonNames = [reasonCount]string{
 	reasonWrite:        "write failed",
 	reasonLapped:       "too far behind",
 	reasonSlow:         "slow timeout",
+	reasonTalks:        "client kept sending",
 	reasonLifetime:     "maximum lifetime",
 	reasonOverload:     "connection limit",
 	reasonRate:         "accept rate",

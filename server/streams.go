@@ -3,7 +3,6 @@ package server
 import (
 	"log/slog"
 	"strings"
-	"time"
 
 	"millrace/channels"
 )
@@ -26,7 +25,7 @@ type membership struct {
 // since lastID. It does so later when a channel is not ready.
 func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, lastID []byte) {
 	begun := l.broker.Resume(&l.start, l.inbox, lastID, turnBytes, names...)
-	c.slot = slot{timer: c.timer, state: stateStream, opened: l.now, address: c.address}
+	c.slot = slot{timer: c.timer, state: stateStream, opened: momentOf(l.now), address: c.address, heard: c.heard}
 	if chans := l.start.Channels; len(chans) == 1 {
 		c.local, c.place = l.join(chans[0], fd)
 	} else {
@@ -37,9 +36,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 		c.local = severalChannels
 		l.several[fd] = several
 	}
-	if period := l.cfg.Keepalive; period > 0 { // the first ping within a period, at a phase of its own
-		c.due = nthBeat(1+l.phases.Int64N(beats(period)), period, l.now)
-	}
+	l.firstPing(c)
 	l.counters.streams.Add(1)
 	l.counters.opened.Add(1)
 	if l.cfg.LogConnections {
@@ -60,9 +57,7 @@ func (l *loop) begin(fd int32, c *conn) {
 	c.cursor = l.start.Cursor
 	l.scheduleStream(fd, c)
 	l.scratch = l.broker.AppendStart(l.scratch, &l.start)
-	if l.replay(fd, c) {
-		c.spoken = false // the head does not stand in for the first ping
-	}
+	l.replay(fd, c)
 }
 
 // replay sends a stream its opening, which is in l.scratch, together with what
@@ -91,7 +86,7 @@ func (l *loop) replay(fd int32, c *conn) (alive bool) {
 func (l *loop) endStream(fd int32, c *conn, why reason) {
 	if l.cfg.LogConnections {
 		l.server.notes.add(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd].String(),
-			"channels", l.channelNames(fd, c), "after", (l.now - c.opened).Round(time.Millisecond))
+			"channels", l.channelNames(fd, c), "after", c.opened.since(l.now).Round(tick))
 	}
 	l.chans = l.channelsOf(fd, c, l.chans[:0])
 	l.broker.Detach(l.inbox, l.chans...)

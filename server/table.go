@@ -2,7 +2,6 @@ package server
 
 import (
 	"sync/atomic"
-	"time"
 
 	"millrace/timerwheel"
 )
@@ -19,20 +18,22 @@ type conn struct {
 	slot
 }
 
-// slot is the part of a conn that belongs to its owner.
+// slot is the part of a conn that belongs to its owner. Of the 64 bytes 10 are
+// free: 4 before the slot, 6 at its end.
 type slot struct {
 	timer   timerwheel.Node // the one timer of this descriptor
 	local   int32           // stream: index of its channel in loop.locals, or severalChannels
-	opened  time.Duration   // when the stream began, in loop time
 	cursor  uint64          // stream: the sequence up to which it has everything
-	due     time.Duration   // stream: its next ping, in loop time
+	opened  moment          // when the stream began
+	due     moment          // stream: its next ping; at most a period ahead
+	wrote   moment          // when something was last written
 	place   int32           // stream: its index in the channel's list of subscribers
 	address addressRef      // the client's entry in Server.addresses, if it is counted there
+	heard   uint16          // bytes that came behind the request head: see loop.hear
 	state   state
 	why     reason // head: why it may not become a stream, if not reasonAnswered; lingering: why it will end
 	away    bool   // counted at its address as one that may not become a stream
 	behind  bool   // stream: it has an entry in loop.readers
-	spoken  bool   // stream: something was written since the last ping was due
 }
 
 // severalChannels, in slot.local, says that the stream's channels are found in

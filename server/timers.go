@@ -32,10 +32,9 @@ func (l *loop) headDue(fd int32, c *conn) {
 	}
 }
 
-// streamDue does what is due on a stream: its end, or a ping if it has been
-// silent since the last time that one was due.
+// streamDue does what is due on a stream: its end, or a ping if it is silent.
 func (l *loop) streamDue(fd int32, c *conn) {
-	if life := l.cfg.MaxLifetime; life > 0 && l.now-c.opened >= life {
+	if l.hasLived(fd, c) {
 		l.end(fd, c, reasonLifetime)
 		return
 	}
@@ -44,12 +43,11 @@ func (l *loop) streamDue(fd int32, c *conn) {
 			l.end(fd, c, reasonSlow)
 			return
 		}
-	} else if l.cfg.Keepalive > 0 && l.now >= c.due {
-		if !c.spoken && !l.ping(fd, c) {
+	} else if l.cfg.Keepalive > 0 && l.now >= l.nextPing(c) {
+		if l.isSilent(c) && !l.ping(fd, c) {
 			return
 		}
-		c.spoken = false
-		c.due = nextPhase(c.due, l.cfg.Keepalive, l.now)
+		l.passPing(c)
 	}
 	l.scheduleStream(fd, c)
 }
@@ -64,14 +62,14 @@ func (l *loop) scheduleStream(fd int32, c *conn) {
 		}
 	}
 	if l.cfg.MaxLifetime > 0 {
-		sooner(c.opened + l.cfg.MaxLifetime)
+		sooner(l.now - c.opened.since(l.now) + l.lifetime(fd, c))
 	}
 	if c.behind {
 		if l.cfg.SlowTimeout > 0 {
 			sooner(l.readers[fd].since + l.cfg.SlowTimeout)
 		}
 	} else if l.cfg.Keepalive > 0 {
-		sooner(c.due)
+		sooner(l.nextPing(c))
 	}
 	if at < 0 {
 		l.wheel.Cancel(fd)
@@ -80,38 +78,17 @@ func (l *loop) scheduleStream(fd int32, c *conn) {
 	l.wheel.Schedule(fd, at)
 }
 
-// beats returns the number of phases that the pings of a period are spread
-// over: many enough to be even, and yet few, since waking up for a ping costs
-// more than the ping does.
-func beats(period time.Duration) int64 {
-	const longest = 250 * time.Millisecond
-	return max(100, int64(period/longest))
+// hasLived tells whether a stream has reached its lifetime.
+func (l *loop) hasLived(fd int32, c *conn) bool {
+	return l.cfg.MaxLifetime > 0 && c.opened.since(l.now) >= l.lifetime(fd, c)
 }
 
-// nthBeat returns the n-th time after now at which a ping may be due.
-func nthBeat(n int64, period, now time.Duration) time.Duration {
-	beat := period / time.Duration(beats(period))
-	return (now/beat + time.Duration(n)) * beat
-}
-
-// nextPhase returns the first time after now that is a whole number of periods
-// after due. A stream keeps its phase for life: were pings counted from the
-// last event, one broadcast would line up the pings of all its receivers.
-func nextPhase(due, period, now time.Duration) time.Duration {
-	if due > now {
-		return due
-	}
-	return due + (now-due)/period*period + period
-}
-
-var pingBytes = []byte(":keepalive\n\n")
-
-// ping writes a keepalive comment. It returns false when the stream has ended.
-func (l *loop) ping(fd int32, c *conn) (alive bool) {
-	l.counters.keepalives.Add(1)
-	n, alive := l.write(fd, c, pingBytes)
-	if alive && n < len(pingBytes) {
-		l.fallBehind(fd, c, pingBytes[n:], false)
-	}
-	return alive
+// lifetime returns the age at which a stream is closed: MaxLifetime less up to a
+// tenth, so that those who came together do not leave together, and come back
+// together, every lifetime anew. It is not kept anywhere: the descriptor and the
+// time when the stream began draw it.
+func (l *loop) lifetime(fd int32, c *conn) time.Duration {
+	const share = 1 << 16 // of a tenth
+	drawn := (uint64(c.opened)<<32 | uint64(fd)) * 0x9e3779b97f4a7c15 >> 48
+	return l.cfg.MaxLifetime - l.cfg.MaxLifetime/10/share*time.Duration(drawn)
 }

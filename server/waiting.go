@@ -89,27 +89,30 @@ func (l *loop) stopWaiting(fd int32, c *conn) {
 // enough, and pings afterwards.
 func (l *loop) waitingDue(fd int32, c *conn) {
 	w := l.waiting[fd]
-	if life := l.cfg.MaxLifetime; life > 0 && l.now-c.opened >= life {
+	if l.hasLived(fd, c) {
 		l.end(fd, c, reasonLifetime)
 		return
 	}
-	text := pingBytes
-	if w.greeted {
-		l.counters.keepalives.Add(1)
-	} else {
+	var text []byte
+	switch {
+	case !w.greeted:
 		w.greeted = true
 		l.scratch = append(l.server.heads.opening(l.scratch[:0], w.origin), '\n')
 		text = l.scratch
+	case l.cfg.Keepalive > 0 && l.now >= l.nextPing(c) && l.isSilent(c):
+		l.counters.keepalives.Add(1)
+		text = pingBytes
 	}
-	n, alive := l.write(fd, c, text)
-	switch {
-	case !alive:
-	case n < len(text): // so little, and nobody reads it
-		l.end(fd, c, reasonSlow)
-	case l.cfg.Keepalive > 0:
-		c.due = nextPhase(c.due, l.cfg.Keepalive, l.now)
-		l.scheduleStream(fd, c)
-	default:
-		l.scheduleStream(fd, c)
+	if len(text) > 0 {
+		n, alive := l.write(fd, c, text)
+		if !alive {
+			return
+		}
+		if n < len(text) { // so little, and nobody reads it
+			l.end(fd, c, reasonSlow)
+			return
+		}
 	}
+	l.passPing(c)
+	l.scheduleStream(fd, c)
 }

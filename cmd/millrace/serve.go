@@ -18,7 +18,7 @@ type serveCommand struct {
 	Alias          []string `group:"Public port" placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `group:"Public port" help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
 	TrustedProxies []string `group:"Public port" placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
-	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, or * for all; repeatable. [none]"`
+	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
 
 	Admin         string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
 	AdminPassword string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
@@ -33,13 +33,13 @@ type serveCommand struct {
 	TurboKey           string   `group:"Rails" placeholder:"TEXT" help:"Key of the signed stream names that /turbo?signed_stream_name= takes (config.turbo.signed_stream_verifier_key). Others see a command line: set the variable. [none]"`
 	TurboSecretKeyBase string   `group:"Rails" placeholder:"TEXT" help:"The secret_key_base from which Rails derives that key. Others see a command line: set the variable. [none]"`
 
-	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a silent stream; 0 for no pings. [${default}]"`
+	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a stream; 0 for no pings. [${default}]"`
 	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
 	HistoryBytes size          `group:"Streams" default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep. [${default}]"`
 	HistoryTTL   time.Duration `group:"Streams" name:"history-ttl" default:"5m" placeholder:"TIME" help:"How long a message is kept at most; 0 for as long as there is room. [${default}]"`
 	SlowTimeout  time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"How long a stream may be behind; 0 for ever. [${default}]"`
 	Drain        time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"Time over which streams are closed when the server is told to end; 0 for all at once. [${default}]"`
-	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed; 0 for never. [${default}]"`
+	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed, less up to a tenth; 0 for never. [${default}]"`
 	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`
 
 	MaxConnections      int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
@@ -50,7 +50,7 @@ type serveCommand struct {
 	FDTables            server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
 	MaxEventBytes       size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
 	HeaderTimeout       time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
-	MaxHeadBytes        size            `group:"Limits" default:"8KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
+	MaxHeadBytes        size            `group:"Limits" default:"16KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
 	MaxHeaders          int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`
 
 	LogFormat      string     `group:"Logging" default:"text" enum:"text,json" placeholder:"FORMAT" help:"Form of the log on stderr: text or json. [${default}]"`

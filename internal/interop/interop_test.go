@@ -135,7 +135,7 @@ func (f *fixture) wire() (want func(string)) {
 			}
 		}
 	}
-	want("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n" +
+	want("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, no-transform\r\n" +
 		"X-Accel-Buffering: no\r\nConnection: close\r\n\r\n:\n\n")
 	return want
 }

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"errors"
+	"testing"
+
+	"millrace/httpparse"
+)
+
+// Ensure that only origins are taken that a browser can send.
+func TestCheckOrigin(t *testing.T) {
+	for _, c := range []struct {
+		origin string
+		ok     bool
+	}{
+		{"*", true},
+		{"https://example.org", true},
+		{"http://localhost:3000", true},
+		{"https://example.org:8443", true},
+		{"https://xn--mnchen-3ya.example", true},
+		{"http://192.0.2.1:3000", true},
+		{"http://[::1]:3000", true},
+		{"capacitor://localhost", true},
+		{"chrome-extension://abcdefghijklmnop", true},
+		{"https://*.example.org", true},
+		{"https://*.example.org:8443", true},
+		{"", false},
+		{"null", false},
+		{"example.org", false},
+		{"https://", false},
+		{"https://example.org/", false},
+		{"https://example.org?", false},
+		{"https://example.org#", false},
+		{"https://example.org?x", false},
+		{"https://user@example.org", false},
+		{"https://Example.org", false},
+		{"HTTPS://example.org", false},
+		{"https://a*b", false},
+		{"https://a.*.example.org", false},
+		{"https://*", false},
+		{"https://*.", false},
+		{"https://*.*.example.org", false},
+		{"https://*.192.0.2.1", false},
+		{"*://example.org", false},
+		{"https://münchen.example", false},
+		{"https://example.org:443", false},
+		{"http://example.org:80", false},
+		{"http://example.org:443", true},
+		{"https://example.org:", false},
+		{"https://example.org:0", false},
+		{"https://example.org:65536", false},
+		{"https://example.org:99999999999", false},
+		{"https://example.org:08443", false},
+		{"https://example..org", false},
+		{"https://example.org.", false},
+		{"https://exa mple.org", false},
+		{"http://[0:0::1]:3000", false},
+		{"http://[fe80::1%25eth0]", false},
+	} {
+		err := checkOrigin(c.origin)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, ErrConfig) {
+			t.Errorf("checkOrigin(%q): %v, want it taken: %v", c.origin, err, c.ok)
+		}
+	}
+}
+
+// Ensure that a wildcard stands for subdomains and nothing else.
+func TestOriginWildcard(t *testing.T) {
+	c := newCORS([]string{"https://*.example.org", "http://*.dev.test:3000", "https://example.net"})
+	for _, tt := range []struct {
+		origin string
+		want   bool
+	}{
+		{"https://app.example.org", true},
+		{"https://a.b.example.org", true},
+		{"http://app.dev.test:3000", true},
+		{"https://example.net", true},
+		{"https://example.org", false},
+		{"https://.example.org", false},
+		{"https://app.example.org:8443", false},
+		{"http://app.example.org", false},
+		{"https://app.example.org.evil.example", false},
+		{"https://evil.example/.example.org", false},
+		{"https://evil.example?.example.org", false},
+		{"https://evil.example:1.example.org", false},
+		{"https://APP.example.org", false},
+		{"https://notexample.org", false},
+		{"http://app.dev.test", false},
+		{"null", false},
+		{"", false},
+	} {
+		if got := c.allows([]byte(tt.origin)); got != tt.want {
+			t.Errorf("pages of %q may read: %v, want %v", tt.origin, got, tt.want)
+		}
+	}
+}
+
+// Ensure that the last event id is found however a client spells it.
+func TestLastEventID(t *testing.T) {
+	for _, c := range []struct{ target, header, want string }{
+		{"/x", "", ""},
+		{"/x?last_event_id=e-1", "", "e-1"},
+		{"/x?lastEventID=e-1", "", "e-1"},
+		{"/x?lastEventId=e-1", "", "e-1"},
+		{"/x?Last-Event-ID=e-1", "", "e-1"},
+		{"/x?last-event-id=e-1", "", "e-1"},
+		{"/x?LASTEVENTID=e-1", "", "e-1"},
+		{"/x?lastEventId=a%20b", "", "a b"},
+		{"/x?lastEventId=%zz", "", "%zz"},
+		{"/x?last_event_id=e-1&channel=/y&lastEventId=e-2", "", "e-2"},
+		{"/x?last_event_id=e-1&lastEventId=", "", "e-1"},
+		{"/x?last_event_id=e-1", "e-3", "e-3"},
+		{"/x?last_event_id=e-1", " ", "e-1"},
+		{"/x?lastEvent=e-1&eventid=e-1&lastEventIds=e-1&xlastEventId=e-1&l=e-1&=e-1&_-=e-1", "", ""},
+	} {
+		head := "GET " + c.target + " HTTP/1.1\r\nHost: h\r\n"
+		if c.header != "" {
+			head += "Last-Event-ID: " + c.header + "\r\n"
+		}
+		var r httpparse.Request
+		if _, err := httpparse.Parse(&r, []byte(head+"\r\n"), 0, httpparse.Limits{}); err != nil {
+			t.Fatalf("%q: %v", head, err)
+		}
+		if got := new(loop).lastEventID(&r); string(got) != c.want {
+			t.Errorf("%q: the last event id is %q, want %q", head, got, c.want)
+		}
+	}
+}
