@@ -68,7 +68,7 @@ func TestScenarios(t *testing.T) {
 		{"storm", func() error { return l.Storm(all, streams) }, func(r *report.Result) bool {
 			return r.Storm != nil && r.Storm.PerSecond > 0
 		}},
-		{"million", func() error { return l.Million(streams, events, 0) }, func(r *report.Result) bool {
+		{"million", func() error { return l.Million(streams, events, 0, FloorsBoth) }, func(r *report.Result) bool {
 			return len(r.Broadcasts) == events
 		}},
 	} {

@@ -65,11 +65,12 @@ type millionCommand struct {
 	Streams int           `default:"1000000" placeholder:"N" help:"Open streams. [${default}]"`
 	Events  int           `default:"5" placeholder:"N" help:"Events, one after the other. [${default}]"`
 	Idle    time.Duration `default:"130s" placeholder:"TIME" help:"How long they are idle afterwards, for their pings; 0 for not at all. [${default}]"`
+	Floors  bench.Floors  `default:"both" enum:"both,before" placeholder:"WHEN" help:"When the bare loop of writes is measured beside them: both before and after, or before only. [${default}]"`
 }
 
 // Run runs the scenario.
 func (c *millionCommand) Run() error {
-	return c.run("A million streams in one process", c.Streams, func(l *bench.Lab) error { return l.Million(c.Streams, c.Events, c.Idle) })
+	return c.run("A million streams in one process", c.Streams, func(l *bench.Lab) error { return l.Million(c.Streams, c.Events, c.Idle, c.Floors) })
 }
 
 type compareCommand struct {
