@@ -66,7 +66,7 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 // addScript appends the message ARGV[4] to the stream KEYS[2], of which it keeps
 // about count messages for ARGV[3] milliseconds (0 for ever), and announces it with the
 // number of the one before in the stream: when a cluster moves the slot, its servers pass
-// announcements on, and one may be lost.
+// announcements on, and one may be lost. What may not be announced is not kept either.
 var addScript = redis.NewScript(epochLua + `
 seq = math.max(seq + 2, now - now % 2)
 local id = string.format('%.0f', seq)
@@ -77,7 +77,11 @@ redis.call('HSET', KEYS[1], 'seq', id)
 if ARGV[3] ~= '0' then
 	redis.call('PEXPIRE', KEYS[2], ARGV[3])
 end
-redis.call('PUBLISH', KEYS[2], epoch .. ' ' .. before .. ' ' .. id .. ' ' .. ARGV[4])
+local told = redis.pcall('PUBLISH', KEYS[2], epoch .. ' ' .. before .. ' ' .. id .. ' ' .. ARGV[4])
+if type(told) == 'table' and told.err then
+	redis.call('XDEL', KEYS[2], id .. '-0')
+	return told
+end
 return {epoch, id}
 `)
 
@@ -178,6 +182,9 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, sin
 		keys = append(keys, h.streams+channel)
 	}
 	reply, err := snapshotScript.Run(ctx, client, keys, channels.NewEpoch(), h.count, since+1, fillBytes, h.fence, h.epoch, head).Slice()
+	if len(names) > 0 && (refusesNames(err) || redis.HasErrorPrefix(err, "WRONGTYPE")) {
+		err = fmt.Errorf("%w: %w", link.ErrRefused, err)
+	}
 	if err != nil {
 		return link.Snapshot{}, err
 	}

@@ -14,6 +14,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -28,6 +29,8 @@ import (
 
 // timeout bounds how long a command may take, Publish above all.
 const timeout = 3 * time.Second
+
+var errNotPublished = errors.New("the event was not published")
 
 // Options of a Backplane.
 type Options struct {
@@ -79,6 +82,9 @@ func (b *Backplane) Close() error {
 
 // Publish implements channels.Backplane.
 func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
+	if err := b.Down(); err != nil {
+		return channels.Receipt{}, fmt.Errorf("%w: %w", errNotPublished, err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	payload := envelope.Append(nil, ev)
@@ -89,7 +95,10 @@ func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt
 	} else {
 		err = b.publish(ctx, b.prefix+channel, payload)
 	}
-	if err != nil {
+	switch {
+	case fromServer(err):
+		return channels.Receipt{}, fmt.Errorf("%w: Redis: %w", errNotPublished, err)
+	case err != nil:
 		return channels.Receipt{}, fmt.Errorf("the event may not have been published: %w", err)
 	}
 	receipt.Receivers = b.Broker.Subscribers(channel)

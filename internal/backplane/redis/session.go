@@ -20,10 +20,6 @@ import (
 // pings.
 const silence = 7 * time.Second
 
-// asked is what a ping says that comes behind a batch of subscriptions: its answer
-// comes when all of them are confirmed.
-const asked = "asked"
-
 // sealed is the key of a session's seal in its context, an atomic.Bool. The client
 // would replace a connection that is lost without a word, and what was published
 // meanwhile would be missed: once the seal is set, it cannot open another.
@@ -45,8 +41,9 @@ func unsealed(ctx context.Context) context.Context { return context.WithValue(ct
 // session is one connection with subscriptions.
 type session struct {
 	*Backplane
-	sub    *redis.PubSub
-	keeper *link.Keeper // nil in the plain form
+	sub       *redis.PubSub
+	keeper    *link.Keeper // nil in the plain form
+	questions questions
 }
 
 // session holds one connection with subscriptions and returns why it has ended.
@@ -54,28 +51,20 @@ func (b *Backplane) session(ctx context.Context) error {
 	seal := new(atomic.Bool)
 	ctx, end := context.WithCancelCause(context.WithValue(ctx, sealed{}, seal))
 	s := &session{Backplane: b, sub: b.client.Subscribe(ctx)}
-	var err error
-	if b.history != nil {
-		s.keeper = link.NewKeeper(b.Link, s)
-		err = s.sub.Subscribe(ctx, b.history.fence) // first: in a cluster, its name chooses the server
-	}
-	if err == nil {
-		err = s.sub.Ping(ctx)
-	}
-	if err != nil {
-		end(nil)
-		s.sub.Close()
-		return err
-	}
-	seal.Store(true)
 	var others sync.WaitGroup
+	defer others.Wait()
+	defer end(nil)
 	others.Go(func() {
 		<-ctx.Done()
 		s.sub.Close() // which ends what waits for the server
 	})
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	seal.Store(true)
 	if s.keeper != nil {
 		if err := s.keeper.Begin(ctx); err != nil {
-			end(err)
+			return err
 		}
 	}
 	others.Go(func() { end(b.Ask(ctx, s)) })
@@ -84,63 +73,108 @@ func (b *Backplane) session(ctx context.Context) error {
 			end(err)
 		}
 	}
-	others.Wait()
 	return context.Cause(ctx)
+}
+
+// open connects, and asks for the fence, where there is one, and a sign of life.
+func (s *session) open(ctx context.Context) error {
+	if s.history != nil {
+		s.keeper = link.NewKeeper(s.Link, s)
+		s.questions.ask("subscribe", 1, nil)
+		if err := s.sub.Subscribe(ctx, s.history.fence); err != nil { // first: in a cluster, its name chooses the server
+			return err
+		}
+	}
+	return s.Ping(ctx)
 }
 
 // Listen implements link.History.
 func (s *session) Listen(ctx context.Context) error {
 	said, err := s.sub.ReceiveTimeout(ctx, silence)
 	if err != nil {
-		return err
+		return s.failed(err)
 	}
 	switch what := said.(type) {
 	case *redis.Pong:
+		if _, _, err := s.questions.answer("pong"); err != nil {
+			return err
+		}
 		s.Up()
-		if what.Payload == asked && s.keeper != nil {
-			return s.keeper.Settled(ctx)
-		}
 	case *redis.Subscription:
-		if channel, ok := strings.CutPrefix(what.Channel, s.prefix); ok { // else it is the fence
-			s.answered(what.Kind, channel)
-		}
+		return s.answered(ctx, what.Kind, what.Channel)
 	case *redis.Message:
 		return s.message(what.Channel, what.Payload)
 	}
 	return nil
 }
 
-// answered takes in that the server has subscribed to a channel, or no longer is.
-func (s *session) answered(kind, channel string) {
+// failed takes in an error: most often the connection is lost, or else the server has
+// refused something, which it returns nil for.
+func (s *session) failed(err error) error {
+	if !fromServer(err) {
+		return err
+	}
+	asked, ok := s.questions.refuse()
 	switch {
+	case !ok:
+		return fmt.Errorf("%w: %w", errReply, err)
+	case asked.kind == "pong" && readsOnly(err):
+		s.Up() // it lives
+		return nil
+	case asked.kind != "subscribe" || len(asked.names) == 0 || !refusesNames(err):
+		return err
+	case s.keeper != nil:
+		s.keeper.Refused(err, asked.names...)
+	default:
+		s.Refuse(err, asked.names...)
+	}
+	return nil
+}
+
+// answered takes in that the server has subscribed to a name, or no longer is.
+func (s *session) answered(ctx context.Context, kind, name string) error {
+	asked, last, err := s.questions.answer(kind)
+	if err != nil || len(asked.names) == 0 { // or it is the fence
+		return err
+	}
+	channel, ok := strings.CutPrefix(name, s.prefix)
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: %s of %.64q", errReply, kind, name)
 	case kind == "subscribe" && s.keeper == nil:
 		s.Confirm(channel)
 	case kind == "subscribe":
-		s.keeper.Subscribed(channel)
+		if s.keeper.Subscribed(channel); last {
+			return s.keeper.Settled(ctx)
+		}
 	case s.keeper != nil:
 		s.keeper.Unsubscribed(channel)
 	}
+	return nil
 }
 
 // message takes in what was published, or the fence of a snapshot.
 func (s *session) message(name, payload string) error {
+	channel, ok := strings.CutPrefix(name, s.prefix)
 	switch {
-	case s.keeper == nil:
-		s.DeliverPayload(name[len(s.prefix):], []byte(payload))
-		return nil
-	case name == s.history.fence:
+	case s.history != nil && name == s.history.fence:
 		seq, err := strconv.ParseUint(payload, 10, 64)
 		if err != nil {
 			return fmt.Errorf("%w: the fence says %.64q", errReply, payload)
 		}
 		s.keeper.Fence(seq)
 		return nil
+	case !ok:
+		return nil // nobody has asked for it
+	case s.keeper == nil:
+		s.DeliverPayload(channel, []byte(payload))
+		return nil
 	}
 	m, payload, err := parseAnnouncement(payload)
 	if err == nil {
 		m.Event, err = envelope.Parse([]byte(payload))
 	}
-	m.Channel = name[len(s.prefix):]
+	m.Channel = channel
 	return s.keeper.Message(m, err)
 }
 
@@ -149,22 +183,23 @@ func (s *session) Snapshot(ctx context.Context, since uint64, names []string) (l
 	return s.history.snapshot(unsealed(ctx), s.client, s.Broker.Head(), since, names)
 }
 
-// Subscribe implements link.Asker and link.History. It asks for an answer behind
-// those of the channels, too.
+// Subscribe implements link.Asker and link.History.
 func (s *session) Subscribe(ctx context.Context, names []string) error {
-	if err := s.sub.Subscribe(ctx, s.names(names)...); err != nil {
-		return err
-	}
-	return s.sub.Ping(ctx, asked)
+	s.questions.ask("subscribe", len(names), names)
+	return s.sub.Subscribe(ctx, s.names(names)...)
 }
 
 // Unsubscribe implements link.Asker.
 func (s *session) Unsubscribe(ctx context.Context, names []string) error {
+	s.questions.ask("unsubscribe", len(names), names)
 	return s.sub.Unsubscribe(ctx, s.names(names)...)
 }
 
 // Ping implements link.Asker.
-func (s *session) Ping(ctx context.Context) error { return s.sub.Ping(ctx) }
+func (s *session) Ping(ctx context.Context) error {
+	s.questions.ask("pong", 1, nil)
+	return s.sub.Ping(ctx)
+}
 
 // names returns the names that channels have on the server.
 func (b *Backplane) names(of []string) []string {
