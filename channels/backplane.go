@@ -59,7 +59,7 @@ func (b *Broker) Followed(since uint64, names ...string) {
 			b.interrupt(c)
 		default:
 			c.since = since
-			c.begin()
+			c.begin(&b.mu)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (b *Broker) Refused(names ...string) {
 		if c.ready {
 			b.interrupt(c)
 		} else {
-			c.begin()
+			c.begin(&b.mu)
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"crypto/rand"
 	"errors"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -59,7 +57,7 @@ type Broker struct {
 	clock     func() time.Duration
 	undecoded atomic.Uint64 // events of the backplane that Decode has refused
 
-	mu        sync.Mutex
+	mu        lock
 	epoch     string // "" until a numbering engine has told it
 	seq       uint64 // of the newest message, or one up to which there is none to come
 	published uint64
@@ -228,7 +226,9 @@ func (b *Broker) post(c *Channel, wire []byte) {
 		a := &c.loops[i]
 		a.unserved += m.size()
 		a.inbox.unserved += m.size()
-		a.inbox.post(m)
+		if a.inbox.post(m) {
+			b.mu.wakeLater(a.inbox)
+		}
 	}
 }
 
@@ -368,21 +368,6 @@ func (b *Broker) Subscribers(channel string) int {
 		return c.subscribers
 	}
 	return 0
-}
-
-// Channels returns the names of the channels with at least one subscriber,
-// sorted.
-func (b *Broker) Channels() []string {
-	b.mu.Lock()
-	names := make([]string, 0, len(b.channels))
-	for name, c := range b.channels {
-		if c.subscribers > 0 {
-			names = append(names, name)
-		}
-	}
-	b.mu.Unlock()
-	slices.Sort(names)
-	return names
 }
 
 // open adds the channel. Called with mu held.

@@ -54,11 +54,12 @@ func (c *Channel) attach(in *Inbox) {
 	}
 }
 
-// begin lets those who wait begin.
-func (c *Channel) begin() {
+// begin lets those who wait begin, once their loops are woken by mu.
+func (c *Channel) begin(mu *lock) {
 	c.ready = true
 	for _, a := range c.loops {
 		a.inbox.postReady(c)
+		mu.wakeLater(a.inbox)
 	}
 }
 

@@ -44,6 +44,40 @@ func (b *Broker) Page(dst []Info, prefix, after string, limit int) []Info {
 	return dst
 }
 
+// pageSize is how many channels a listing looks at while it holds up the broker.
+const pageSize = 512
+
+// Channels returns the names of the channels with at least one subscriber, sorted. It
+// goes from page to page, so the listing is no snapshot: it has every channel that had
+// subscribers all the time, and may have those that came or left meanwhile.
+func (b *Broker) Channels() []string {
+	names := []string{}
+	for after, more := "", true; more; {
+		names, after, more = b.names(names, after)
+	}
+	return names
+}
+
+// names appends to dst the names with a subscriber among the next channels above
+// after, and returns the last that it has looked at, and whether there may be more.
+func (b *Broker) names(dst []string, after string) (names []string, last string, more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last, left := after, pageSize
+	b.ordered.from(after, func(c *Channel) bool {
+		if left == 0 {
+			return false
+		}
+		if c.subscribers > 0 && c.name != after {
+			dst = append(dst, c.name)
+		}
+		last = c.name
+		left--
+		return true
+	})
+	return dst, last, left == 0
+}
+
 // info describes c. Called with mu held.
 func (b *Broker) info(c *Channel) Info {
 	i := Info{Name: c.name, Subscribers: c.subscribers, Published: c.published, History: c.log.n, Bytes: c.log.size}

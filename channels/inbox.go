@@ -18,19 +18,18 @@ type Inbox struct {
 }
 
 // NewInbox returns an inbox whose owner is woken by wake: once a burst, when a
-// message comes into the empty inbox. wake runs under the broker's lock, so it
-// must neither block nor call the broker.
+// message comes into the empty inbox. wake runs on whatever goroutine has posted, which
+// holds no lock of the broker, so it must not block.
 func NewInbox(wake func()) *Inbox { return &Inbox{wake: wake} }
 
-// post appends m and wakes the owner when m is the first.
-func (in *Inbox) post(m *Message) {
+// post appends m. It returns true when m is the first: then the owner has to be
+// woken.
+func (in *Inbox) post(m *Message) (first bool) {
 	in.mu.Lock()
-	first := len(in.msgs) == 0
+	first = len(in.msgs) == 0
 	in.msgs = append(in.msgs, m)
 	in.mu.Unlock()
-	if first {
-		in.wake()
-	}
+	return first
 }
 
 // Len returns how many messages wait. Safe for concurrent use.
@@ -51,12 +50,12 @@ func (in *Inbox) Take(spare []*Message) []*Message {
 	return msgs
 }
 
-// postReady tells the owner that subscribers of c which wait may begin.
+// postReady tells the owner, who has to be woken, that subscribers of c which wait may
+// begin.
 func (in *Inbox) postReady(c *Channel) {
 	in.mu.Lock()
 	in.ready = append(in.ready, c)
 	in.mu.Unlock()
-	in.wake()
 }
 
 // TakeReady returns the channels whose waiting subscribers may begin, which most

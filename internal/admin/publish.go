@@ -57,7 +57,7 @@ func (c *conn) publishEvent(channel []byte, ev channels.Event) {
 }
 
 // pubsubChannels answers PUBSUB CHANNELS [pattern]: the channels with
-// subscribers.
+// subscribers. With a great many it is no snapshot, see channels.Broker.Channels.
 func (c *conn) pubsubChannels(args [][]byte) {
 	if len(args) > 3 {
 		c.fail("ERR wrong number of arguments for 'pubsub|channels' command")

@@ -1,0 +1,76 @@
+package channels
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Ensure that whoever posts wakes the loops when it has given up the broker's lock,
+// each once.
+func TestWakesWithoutTheLock(t *testing.T) {
+	const loops = 40
+	b := NewBroker(Options{})
+	wakes := make([]int, loops)
+	for i := range loops {
+		in := NewInbox(func() {
+			wakes[i]++
+			if !b.mu.TryLock() {
+				t.Errorf("loop %d is woken under the broker's lock", i)
+				return
+			}
+			b.mu.Mutex.Unlock()
+		})
+		b.Attach(in, nil, []byte("/a"))
+	}
+	for range 3 {
+		mustPublish(t, b, "/a", "x", loops)
+	}
+	b.Interrupted("/a")
+	for i, n := range wakes {
+		if n != 1 {
+			t.Errorf("loop %d was woken %d times, want once", i, n)
+		}
+	}
+}
+
+// Ensure that a listing by pages has every channel that stays, once and in order,
+// while others come and go.
+func TestListingWhileChannelsComeAndGo(t *testing.T) {
+	b, in := NewBroker(Options{}), NewInbox(func() {})
+	var want []string
+	for i := range 3*pageSize + 1 {
+		name := fmt.Sprintf("/%05d", i)
+		b.Attach(in, nil, []byte(name))
+		want = append(want, name)
+	}
+	churn, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(churn)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			chans, _ := b.Attach(in, nil, fmt.Appendf(nil, "/%05d+", i*7919%len(want)))
+			b.Detach(in, chans...)
+		}
+	}()
+	for range 20 {
+		got := b.Channels()
+		n := 0
+		for i, name := range got {
+			if i > 0 && got[i-1] >= name {
+				t.Fatalf("%q stands before %q", got[i-1], name)
+			}
+			if n < len(want) && name == want[n] {
+				n++
+			}
+		}
+		if n != len(want) {
+			t.Fatalf("%d of the %d channels that stay", n, len(want))
+		}
+	}
+	close(stop)
+	<-churn
+}
