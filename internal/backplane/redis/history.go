@@ -1,10 +1,12 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +33,10 @@ type history struct {
 	fence          string // of this node, see snapshot
 	count          int    // messages of a channel
 	ttl            time.Duration
-	epoch          string // of the newest snapshot; of the session's goroutine
+	logger         *slog.Logger
+	// Of the session's goroutine:
+	epoch         string // of the newest snapshot
+	policy, fixed string // what it said of the server
 }
 
 const (
@@ -46,111 +51,9 @@ func newHistory(prefix string, database int, o Options) *history {
 	base := fmt.Sprintf("%s{millrace:%d}:", prefix, database) // pub/sub knows no databases
 	return &history{
 		clock: base + "clock", streams: base + "stream:", fence: base + "node:" + rand.Text()[:12],
-		count: o.History, ttl: o.HistoryTTL,
+		count: o.History, ttl: o.HistoryTTL, logger: cmp.Or(o.Logger, slog.Default()),
 	}
 }
-
-// epochLua sets epoch, seq and count, how many messages a stream keeps, from the clock in
-// KEYS[1]; a new epoch is ARGV[1], and a new count ARGV[2].
-const epochLua = `
-local clock = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'count')
-local epoch, seq, count = clock[1], tonumber(clock[2] or '0'), tonumber(clock[3] or ARGV[2])
-if not epoch then
-	epoch = ARGV[1]
-	redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0')
-end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-`
-
-// addScript appends the message ARGV[4] to the stream KEYS[2], of which it keeps
-// about count messages for ARGV[3] milliseconds (0 for ever), and announces it with the
-// number of the one before in the stream: when a cluster moves the slot, its servers pass
-// announcements on, and one may be lost. What may not be announced is not kept either.
-var addScript = redis.NewScript(epochLua + `
-seq = math.max(seq + 2, now - now % 2)
-local id = string.format('%.0f', seq)
-local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-local before = newest and string.match(newest[1], '^%d+') or '0'
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', count, id .. '-0', 'm', ARGV[4])
-redis.call('HSET', KEYS[1], 'seq', id)
-if ARGV[3] ~= '0' then
-	redis.call('PEXPIRE', KEYS[2], ARGV[3])
-end
-local told = redis.pcall('PUBLISH', KEYS[2], epoch .. ' ' .. before .. ' ' .. id .. ' ' .. ARGV[4])
-if type(told) == 'table' and told.err then
-	redis.call('XDEL', KEYS[2], id .. '-0')
-	return told
-end
-return {epoch, id}
-`)
-
-// lostLua sets lost to the number up to which messages that there were may be missing. Some
-// are when the server was a replica, which is sent them behind the publisher's reply; when
-// it has read an old snapshot of its data, and not its append-only file; when a node has got
-// higher numbers of this epoch, ARGV[6], than the server knows of, ARGV[7]; and when a node
-// begins that wants more kept than was, in ARGV[2].
-const lostLua = `
-local function info(section, field)
-	local text = redis.pcall('INFO', section)
-	return type(text) == 'string' and string.match(text, field .. ':(%w+)') or ''
-end
-local server = info('replication', 'master_replid')
-local before = redis.call('HMGET', KEYS[1], 'server', 'lost')
-local lost = before[2] or '0'
-local missing = epoch == ARGV[6] and tonumber(ARGV[7]) > told + 1
-if before[1] and server ~= before[1] then
-	local read = info('persistence', 'aof_enabled') == '1' and not string.match(info('replication', 'master_replid2'), '[^0]')
-	missing = missing or not read
-end
-if #KEYS == 1 then
-	missing = missing or count < tonumber(ARGV[2])
-	count = tonumber(ARGV[2])
-end
-if missing then
-	lost = string.format('%.0f', seq)
-end
-redis.call('HSET', KEYS[1], 'server', server, 'lost', lost, 'count', count)
-`
-
-// snapshotScript returns the epoch, a number that no later message has or is below, the
-// time, up to which number messages may be missing, and of each other key the newest
-// messages, at most ARGV[2] and ARGV[4] bytes, that have at least the number ARGV[3]: whether
-// that is not all, and then number and message in turn, the newest first. It publishes the
-// number to ARGV[5] at that place in the order. The number is of now, even if the newest
-// message is not: a stream that begins there has an event id that is not old.
-var snapshotScript = redis.NewScript(epochLua + `
-local told = seq
-seq = math.max(seq, now - now % 2)
-redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq))
-` + lostLua + `
-local reply = {epoch, string.format('%.0f', seq), string.format('%.0f', now), lost}
-for i = 2, #KEYS do
-	local left, size, to, more = math.min(count, tonumber(ARGV[2])), 0, '+', '0'
-	local list = {}
-	while true do
-		local page = redis.call('XREVRANGE', KEYS[i], to, ARGV[3], 'COUNT', math.min(left, 32))
-		local id
-		for _, entry in ipairs(page) do
-			id = string.match(entry[1], '^%d+')
-			list[#list + 1] = id
-			list[#list + 1] = entry[2][2]
-			size = size + #entry[2][2]
-		end
-		left = left - #page
-		if #page == 0 then break end
-		if left == 0 or size > tonumber(ARGV[4]) then
-			more = '1'
-			break
-		end
-		to = string.format('%.0f', tonumber(id) - 1)
-	end
-	table.insert(list, 1, more)
-	reply[#reply + 1] = list
-end
-redis.call('PUBLISH', ARGV[5], reply[2])
-return reply
-`)
 
 // add publishes a message.
 func (h *history) add(ctx context.Context, client redis.Scripter, channel string, payload []byte) (epoch string, seq uint64, err error) {
@@ -188,13 +91,17 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, sin
 	if err != nil {
 		return link.Snapshot{}, err
 	}
+	const parts = 6 // before those about channels
 	s := link.Snapshot{Channels: names}
 	var now, lost uint64
-	if len(reply) != 4+len(names) {
+	if len(reply) != parts+len(names) {
 		return s, fmt.Errorf("%w: %d parts in a snapshot of %d channels", errReply, len(reply), len(names))
 	}
 	s.Epoch, _ = reply[0].(string)
 	h.epoch = s.Epoch
+	policy, _ := reply[4].(string)
+	fixed, _ := reply[5].(string)
+	h.warn(policy, fixed)
 	for i, number := range []*uint64{&s.Seq, &now, &lost} {
 		text, _ := reply[1+i].(string)
 		if *number, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -202,7 +109,7 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, sin
 		}
 	}
 	for i := range names {
-		log, err := h.log(now, reply[4+i])
+		log, err := h.log(now, reply[parts+i])
 		if err != nil {
 			return s, err
 		}
@@ -210,6 +117,20 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, sin
 		s.Logs = append(s.Logs, log)
 	}
 	return s, nil
+}
+
+// warn says, once, that the server may evict what it is to keep, or takes no writes.
+func (h *history) warn(policy, fixed string) {
+	if policy != "" && policy != h.policy {
+		h.logger.Warn("Redis may evict history, and whoever resumes then is told of a gap: give it memory, and maxmemory-policy noeviction", "maxmemory_policy", policy)
+	}
+	switch {
+	case fixed != "" && h.fixed == "":
+		h.logger.Warn("Redis takes no writes: nothing can be published, and what there is can be read", "error", fixed)
+	case fixed == "" && h.fixed != "":
+		h.logger.Info("Redis takes writes again")
+	}
+	h.policy, h.fixed = policy, fixed
 }
 
 // log reads the part of a snapshot that is about one channel.
