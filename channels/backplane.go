@@ -1,5 +1,7 @@
 package channels
 
+import "slices"
+
 // Backplane links the brokers of several nodes: what is published at one is
 // delivered by all. Its methods are safe for concurrent use.
 //
@@ -34,33 +36,45 @@ func (alone) Health() error                                       { return nil }
 // Safe for concurrent use.
 func (b *Broker) Health() error { return b.backplane.Health() }
 
-// Head returns the sequence of the newest message.
+// Head returns the sequence of the newest message, or the number of it.
 func (b *Broker) Head() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.seq
+	return b.number(b.seq)
 }
+
+// lossSlice is how many channels are told of a gap under one hold of the lock.
+const lossSlice = 512
 
 // Followed tells that everything published on the channels after the sequence
 // since is being delivered. Subscribers that wait for it can begin. Where there
 // are some that do not wait, it is for the second time, and they are told what
-// Interrupted tells.
-func (b *Broker) Followed(since uint64, names ...string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, name := range names {
-		c := b.channels[name]
-		switch {
-		case c == nil:
-		case c.ready:
-			if b.permit(c) {
-				c.since = since
+// Interrupted tells. It is of the names that confirm, if given, returns true for: what
+// that changes, and what Follow returns, changes together with the broker. It is called
+// under the broker's lock, as Follow is.
+func (b *Broker) Followed(since uint64, confirm func(name string) bool, names ...string) {
+	for part := range slices.Chunk(names, lossSlice) {
+		b.mu.Lock()
+		for _, name := range part {
+			if confirm == nil || confirm(name) {
+				b.follow(since, name)
 			}
-			b.interrupt(c)
-		default:
-			c.since = since
-			c.begin(&b.mu)
 		}
+		b.mu.Unlock()
+	}
+}
+
+// follow is Followed of one channel. Called with mu held.
+func (b *Broker) follow(since uint64, name string) {
+	c := b.channels[name]
+	switch {
+	case c == nil:
+	case c.ready:
+		b.permit(c)
+		b.postGap(c, GapBackplane)
+	default:
+		c.lack(b.sequence(since))
+		c.begin(&b.mu)
 	}
 }
 
@@ -78,7 +92,7 @@ func (b *Broker) Refused(names ...string) {
 		c.refused = true
 		b.refused++
 		if c.ready {
-			b.interrupt(c)
+			b.postGap(c, GapBackplane)
 		} else {
 			c.begin(&b.mu)
 		}
@@ -97,35 +111,15 @@ func (b *Broker) permit(c *Channel) bool {
 
 // Interrupted tells the subscribers of the channels, those to come included, by a
 // gap event at this place in the order, that something may be missing before it.
-func (b *Broker) Interrupted(names ...string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, name := range names {
-		if c := b.channels[name]; c != nil {
-			b.interrupt(c)
-		}
-	}
-}
+func (b *Broker) Interrupted(names ...string) { b.Lost(GapBackplane, names...) }
 
-// interrupt posts a gap event on c. Called with mu held. It does not wait for
-// room: the event is short, and losing it would be silent.
-func (b *Broker) interrupt(c *Channel) {
-	b.postGap(c, GapBackplane)
-}
-
-// postGap is interrupt with a reason.
-func (b *Broker) postGap(c *Channel, why Gap) {
-	if b.opts.Numbered {
-		b.seq |= 1 // which no engine gives to a message
-		if c.log.n > 0 && c.log.at(c.log.n-1).Seq == b.seq {
-			return // there is one already
+// Lost is Interrupted for a reason.
+func (b *Broker) Lost(why Gap, names ...string) {
+	for part := range slices.Chunk(names, lossSlice) {
+		b.mu.Lock()
+		for _, name := range part {
+			b.lose(name, why)
 		}
-	} else {
-		b.seq++
+		b.mu.Unlock()
 	}
-	var oldest uint64
-	if c.log.n > 0 {
-		oldest = c.log.at(0).Seq
-	}
-	b.post(c, b.appendGap(nil, why, b.epoch, oldest, b.seq))
 }

@@ -125,7 +125,7 @@ func BenchmarkSince(b *testing.B) {
 	}
 	var msgs []*Message
 	for b.Loop() {
-		msgs, _ = broker.Since(msgs[:0], 1000, 0, 128<<10, chans...)
+		msgs, _ = broker.Since(msgs[:0], 1000, Told{}, 128<<10, chans...)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(msgs)), "ns/message")
 }
@@ -196,7 +196,7 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("Attach and Detach allocate %v times, want 0", n)
 	}
 	var msgs []*Message
-	since := func() { msgs, _ = b.Since(msgs[:0], b.seq-100, 0, 1<<20, chans...) }
+	since := func() { msgs, _ = b.Since(msgs[:0], b.seq-100, Told{}, 1<<20, chans...) }
 	if n := testing.AllocsPerRun(1000, since); n != 0 {
 		t.Errorf("Since of %d messages allocates %v times, want 0", len(msgs), n)
 	}

@@ -59,7 +59,10 @@ type Broker struct {
 
 	mu        lock
 	epoch     string // "" until a numbering engine has told it
-	seq       uint64 // of the newest message, or one up to which there is none to come
+	seq       uint64 // of the newest message or gap, or one up to which there is none to come
+	shared    uint64 // when equal to seq: a gap's place, to which nobody has been brought
+	newest    uint64 // Numbered: the newest place that the engine has told, seq or below
+	ahead     uint64 // Numbered: the highest cursor above seq that a subscriber has begun with
 	published uint64
 	channels  map[string]*Channel
 	ordered   index // of channels
@@ -108,7 +111,8 @@ func NewEpoch() string { return rand.Text()[:epochSize] }
 type Receipt struct {
 	// Receivers is how many subscribers this node had for it.
 	Receivers int
-	// Seq is the event's place in the order, for ID; zero where that is not known.
+	// Seq is the event's place in the order, or its number, for ID; zero where that is
+	// not known.
 	Seq uint64
 	// Epoch is that of Seq where an engine numbers, "" else.
 	Epoch string
@@ -157,10 +161,15 @@ func (b *Broker) Deliver(channel string, ev Event) (Receipt, error) {
 }
 
 // Offer is Deliver for who must not wait, as what reads from an engine for all
-// channels: where Deliver would wait, it returns ErrBusy at once. seq is the number
+// channels: where Deliver would wait, it returns ErrBusy at once. number is the one
 // that the engine has given ev, as for DeliverAt, or 0.
-func (b *Broker) Offer(channel string, ev Event, seq uint64) (Receipt, error) {
-	return b.deliver(b.delivery(channel, ev, seq), forNothing)
+func (b *Broker) Offer(channel string, ev Event, number uint64) (Receipt, error) {
+	if number != 0 {
+		if err := checkNumber(number); err != nil {
+			return Receipt{}, err
+		}
+	}
+	return b.deliver(b.delivery(channel, ev, b.sequence(number)), forNothing)
 }
 
 // delivery returns ev as it can be placed. All but the id is encoded here, before
@@ -172,12 +181,17 @@ func (b *Broker) delivery(channel string, ev Event, seq uint64) delivery {
 // place gives d its place in the order. Called with mu held.
 func (b *Broker) place(d *delivery) Receipt {
 	seq := d.seq
-	if seq == 0 {
+	switch {
+	case seq == 0:
 		seq = b.seq + 1
-	} else if seq <= b.seq {
+	case seq <= b.newest:
+		return Receipt{}
+	case seq <= b.seq: // gaps have taken its place, see countBits
+		b.newest = seq
+		b.lose(d.channel, GapBackplane)
 		return Receipt{}
 	}
-	b.seq = seq
+	b.seq, b.newest = seq, seq
 	b.published++
 	c := b.channels[d.channel]
 	heard := b.tell(c, d.channel, d.data)
@@ -189,7 +203,11 @@ func (b *Broker) place(d *delivery) Receipt {
 		c = b.open(d.channel)
 	}
 	b.post(c, d.wire)
-	return Receipt{Receivers: c.subscribers + heard, Seq: seq}
+	r := Receipt{Receivers: c.subscribers + heard, Seq: b.number(seq)}
+	if b.opts.Numbered {
+		r.Epoch = b.epoch
+	}
+	return r
 }
 
 // fields returns the wire form of ev, decoded, with room for the id and the blank
@@ -236,7 +254,7 @@ func (b *Broker) post(c *Channel, wire []byte) {
 // was published some time ago. Called with mu held.
 func (b *Broker) message(c *Channel, wire []byte, seq uint64, ago time.Duration) *Message {
 	if b.opts.History > 0 {
-		wire = appendIDLine(wire, b.epoch, seq)
+		wire = appendIDLine(wire, b.epoch, b.number(seq))
 	}
 	m := &Message{Seq: seq, Channel: c, Wire: append(wire, '\n')}
 	if b.opts.HistoryTTL > 0 {
@@ -273,6 +291,7 @@ func (b *Broker) Attach(in *Inbox, dst []*Channel, names ...[]byte) ([]*Channel,
 	for _, name := range names {
 		dst = append(dst, b.attach(in, name))
 	}
+	b.shared = 0
 	return dst, b.seq
 }
 
@@ -291,7 +310,9 @@ func (b *Broker) attach(in *Inbox, name []byte) *Channel {
 func (b *Broker) joined(c *Channel) {
 	b.assess(c)
 	if c.subscribers == 1 {
-		c.since, c.ready = b.backplane.Follow(c.name)
+		since, ready := b.backplane.Follow(c.name)
+		c.ready = ready
+		c.lack(b.sequence(since))
 	}
 }
 
@@ -317,23 +338,23 @@ func (b *Broker) left(c *Channel) {
 	b.trim(c)
 }
 
-// Since appends to dst what was published on chans after cursor, in order: at
-// least one message if there is any, and no more once their wire forms reach
-// maxBytes, which is at least 1. It returns false, and nothing, when some of it
-// above floor (see Start; 0 for none) may no longer be kept. chans must be
-// attached by the caller.
-func (b *Broker) Since(dst []*Message, cursor, floor uint64, maxBytes int, chans ...*Channel) ([]*Message, bool) {
+// Since appends to dst what was published on chans after cursor, in order, with the gaps
+// that told has not: at least one message if there is any, and no more once their wire
+// forms reach maxBytes, which is at least 1. It returns false, and nothing, when some of
+// it may no longer be kept, beside what told has. chans must be attached by the caller.
+func (b *Broker) Since(dst []*Message, cursor uint64, told Told, maxBytes int, chans ...*Channel) ([]*Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.since(dst, cursor, floor, maxBytes, chans)
+	return b.since(dst, cursor, told, maxBytes, chans)
 }
 
 // since is Since with mu held.
-func (b *Broker) since(dst []*Message, cursor, floor uint64, maxBytes int, chans []*Channel) ([]*Message, bool) {
+func (b *Broker) since(dst []*Message, cursor uint64, told Told, maxBytes int, chans []*Channel) ([]*Message, bool) {
 	var onStack [64]int
 	next := onStack[:0] // next[i] is the place in the log of chans[i]
-	for _, c := range chans {
-		if c.evicted > max(cursor, floor) {
+	begin, cut := len(dst), true
+	for i, c := range chans {
+		if c.evicted > max(cursor, told.Floor(i)) {
 			return dst, false
 		}
 		next = append(next, c.log.after(cursor))
@@ -350,13 +371,14 @@ func (b *Broker) since(dst []*Message, cursor, floor uint64, maxBytes int, chans
 			}
 		}
 		if first == nil {
+			cut = false
 			break
 		}
 		next[from]++
 		dst = append(dst, first)
 		size += len(first.Wire)
 	}
-	return dst, true
+	return b.addGaps(dst, begin, max(cursor, told.Gaps), cut, chans), true
 }
 
 // Subscribers returns how many subscribers the channel has on this node,

@@ -17,15 +17,25 @@ func (b *Broker) verify(t rapid.TB) {
 	defer b.mu.Unlock()
 	b.ordered.verify(t, b.channels)
 	inLogs, rent := 0, 0
+	untold := make(map[*Inbox]int) // gaps
 	for name, c := range b.channels {
 		if c.name != name {
 			t.Fatalf("channel %q stands under %q", c.name, name)
 		}
 		subscribers := 0
 		for i, a := range c.loops {
-			subscribers += a.subscribers
+			subscribers += int(a.subscribers)
 			if a.subscribers < 1 || c.find(a.inbox) != i {
 				t.Fatalf("channel %q: attachment %d is empty or doubled", name, i)
+			}
+			if a.gap != 0 && a.inbox.gaps.at(a.gap).channel != c {
+				t.Fatalf("channel %q: its gap is that of another channel", name)
+			}
+			if _, ok := untold[a.inbox]; !ok {
+				untold[a.inbox] = 0
+			}
+			if a.gap != 0 {
+				untold[a.inbox]++
 			}
 		}
 		loops := subscribers
@@ -54,6 +64,12 @@ func (b *Broker) verify(t rapid.TB) {
 			t.Fatalf("channel %q with %d subscribers has a rent of %d, want %d when idle, else 0", name, subscribers, c.rent, want)
 		}
 		rent += c.rent
+	}
+	for in, n := range untold {
+		in.gaps.verify(t, n)
+		if in.Gapped() != (n > 0) {
+			t.Fatalf("an inbox with %d gaps says that there are some: %v", n, in.Gapped())
+		}
 	}
 
 	for i, h := range b.patterns {
@@ -221,7 +237,7 @@ func TestSince(t *testing.T) {
 		{start, 2 * wire, chans, []uint64{1, 2}},
 	} {
 		mark := &Message{}
-		got, kept := b.Since([]*Message{mark}, tt.cursor, 0, tt.maxBytes, tt.chans...)
+		got, kept := b.Since([]*Message{mark}, tt.cursor, Told{}, tt.maxBytes, tt.chans...)
 		if got[0] != mark || !kept || !slices.Equal(seqs(got[1:]), tt.want) {
 			t.Errorf("Since(%d, %d bytes, %d channels) = %v, %v, want %v, true",
 				tt.cursor, tt.maxBytes, len(tt.chans), seqs(got[1:]), kept, tt.want)
@@ -239,7 +255,7 @@ func TestSinceManyChannels(t *testing.T) {
 	for i := range 200 {
 		mustPublish(t, b, fmt.Sprintf("/%d", 99-i%100), "x", 1)
 	}
-	msgs, kept := b.Since(nil, 0, 0, 1<<20, chans...)
+	msgs, kept := b.Since(nil, 0, Told{}, 1<<20, chans...)
 	if len(msgs) != 200 || !kept || !slices.IsSorted(seqs(msgs)) {
 		t.Errorf("Since = %v, %v, want 1 to 200, true", seqs(msgs), kept)
 	}
@@ -251,7 +267,7 @@ func TestSinceLapped(t *testing.T) {
 	b, in := NewBroker(Options{History: 2, MaxKept: 5 * (messageOverhead + channelOverhead + 100)}), NewInbox(func() {})
 	lapped := func(cursor uint64, c *Channel) bool {
 		t.Helper()
-		msgs, kept := b.Since(nil, cursor, 0, 1, c)
+		msgs, kept := b.Since(nil, cursor, Told{}, 1, c)
 		if !kept && len(msgs) != 0 {
 			t.Errorf("Since(%d) = %v, false, want nothing, false", cursor, seqs(msgs))
 		}
@@ -291,10 +307,10 @@ func TestSinceBeforeAttach(t *testing.T) {
 	b, in := NewBroker(Options{}), NewInbox(func() {})
 	mustPublish(t, b, "/a", "x", 0)
 	chans, cursor := b.Attach(in, nil, []byte("/a"))
-	if _, kept := b.Since(nil, 0, 0, 1, chans...); kept {
+	if _, kept := b.Since(nil, 0, Told{}, 1, chans...); kept {
 		t.Error("Since(0) hides a message that was never kept")
 	}
-	if _, kept := b.Since(nil, cursor, 0, 1, chans...); !kept {
+	if _, kept := b.Since(nil, cursor, Told{}, 1, chans...); !kept {
 		t.Errorf("Since(%d) is lapped at the cursor of Attach", cursor)
 	}
 }

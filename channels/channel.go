@@ -20,14 +20,19 @@ type Channel struct {
 	// evicted is the sequence of the newest message that is no longer in the
 	// log, or a later one: what is above it is in the log for certain.
 	evicted uint64
-	// since is the sequence from which on the backplane has delivered everything.
-	since uint64
+	// gap is the place of the newest gap: what came before may be missing, whatever the
+	// log says. 0 for none. Who begins without an id, or above it, is not concerned.
+	gap uint64
 	// ready tells that the backplane delivers everything; until then those who
 	// attach wait, or what is published meanwhile would be lost to them.
 	ready bool
 	// refused tells that the backplane will not deliver: it is ready, since nothing
 	// is to be waited for, but who begins is told.
 	refused bool
+	// why is the reason of the gap, and unfollowed that it is where the channel began to
+	// be followed, which the backplane knows.
+	why        Gap
+	unfollowed bool
 	// rent is what the channel itself counts for against MaxKept, in bytes.
 	rent int
 }
@@ -35,7 +40,8 @@ type Channel struct {
 // attachment is the subscribers of a channel on one loop, one or more.
 type attachment struct {
 	inbox       *Inbox
-	subscribers int
+	subscribers int32
+	gap         uint32 // the channel's entry in inbox.gaps, 0 if the loop has no gap of it to tell
 	// unserved is the channel's part of inbox.unserved: less than that when the
 	// loop left the channel and came back meanwhile.
 	unserved int
@@ -69,12 +75,24 @@ func (c *Channel) detach(in *Inbox) {
 	i := c.find(in)
 	c.loops[i].subscribers--
 	if c.loops[i].subscribers == 0 {
+		c.told(in)
 		c.loops = slices.Delete(c.loops, i, i+1)
 	}
 }
 
 func (c *Channel) find(in *Inbox) int {
 	return slices.IndexFunc(c.loops, func(a attachment) bool { return a.inbox == in })
+}
+
+// told takes the channel out of those of which the owner of in has a gap to tell.
+func (c *Channel) told(in *Inbox) {
+	a := &c.loops[c.find(in)]
+	if a.gap == 0 {
+		return
+	}
+	in.gaps.remove(a.gap)
+	a.gap = 0
+	in.gapped.Store(in.gaps.n > 0)
 }
 
 // served takes what in has done with off its account. Where the loop has left

@@ -114,7 +114,7 @@ func (l *testLoop) serve() {
 	}
 	for _, s := range l.now {
 		for s.pulls {
-			msgs, kept := l.b.Since(nil, s.cursor, 0, 200, s.chans...)
+			msgs, kept := l.b.Since(nil, s.cursor, Told{}, 200, s.chans...)
 			if !kept {
 				l.t.Errorf("lapped at cursor %d with everything kept", s.cursor)
 			}

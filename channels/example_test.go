@@ -25,7 +25,7 @@ func ExampleBroker() {
 	broker.Served(inbox, messages) // makes room for publishers
 
 	// A subscriber whose socket was full reads on from its cursor.
-	missed, kept := broker.Since(nil, cursor+1, 0, 64<<10, chans...)
+	missed, kept := broker.Since(nil, cursor+1, channels.Told{}, 64<<10, chans...)
 	fmt.Println(len(missed), kept)
 
 	broker.Detach(inbox, chans...)

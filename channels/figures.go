@@ -7,7 +7,8 @@ type Info struct {
 	Name        string
 	Subscribers int
 	Published   uint64 // messages since the channel was opened
-	Head        uint64 // sequence of the newest message that is kept, for ID; 0 if none is
+	Head        uint64 // as Receipt.Seq, of the newest message that is kept; 0 if none is
+	Epoch       string // of Head
 	History     int    // messages kept
 	Bytes       int    // that these take
 }
@@ -82,7 +83,7 @@ func (b *Broker) names(dst []string, after string) (names []string, last string,
 func (b *Broker) info(c *Channel) Info {
 	i := Info{Name: c.name, Subscribers: c.subscribers, Published: c.published, History: c.log.n, Bytes: c.log.size}
 	if c.log.n > 0 {
-		i.Head = c.log.at(c.log.n - 1).Seq
+		i.Head, i.Epoch = b.number(c.log.at(c.log.n-1).Seq), b.epoch
 	}
 	return i
 }
@@ -106,14 +107,14 @@ func (b *Broker) Figures() Figures {
 }
 
 // Missing returns how many of the kept messages of chans were published after
-// cursor, and whether there were more above floor (see Start) that are no longer
-// kept. chans must be attached by the caller.
-func (b *Broker) Missing(cursor, floor uint64, chans ...*Channel) (messages int, lapped bool) {
+// cursor, and whether there were more, beside what told has, that are no longer kept.
+// chans must be attached by the caller.
+func (b *Broker) Missing(cursor uint64, told Told, chans ...*Channel) (messages int, lapped bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, c := range chans {
+	for i, c := range chans {
 		messages += c.log.n - c.log.after(cursor)
-		lapped = lapped || c.evicted > max(cursor, floor)
+		lapped = lapped || c.evicted > max(cursor, told.Floor(i))
 	}
 	return messages, lapped
 }

@@ -125,7 +125,7 @@ func TestVanishedChannel(t *testing.T) {
 			var s Start
 			b.Resume(&s, inbox, fmt.Appendf(nil, "%s-%d", b.epoch, after), 1<<20, []byte("/mine"))
 			b.Detach(inbox, s.Channels...)
-			return s.Gap == ""
+			return s.Gap == NoGap
 		}
 		publish("/mine")
 		mine := b.Head()

@@ -1,35 +1,171 @@
 package channels
 
+import "math"
+
 // GapType is the type of the event that tells a client that it may have missed
 // some. Its data is JSON: the reason, and the ids of the oldest message that is
 // kept of its channels ("" if there is none) and of the newest message of all.
 const GapType = "millrace.gap"
 
 // Gap says why what a client missed cannot all be replayed.
-type Gap string
+type Gap uint8
 
 const (
-	NoGap      Gap = ""
-	GapRestart Gap = "restart" // its last event id is of another epoch
-	GapEvicted Gap = "evicted" // some of what it missed is no longer kept
-	GapUnknown Gap = "unknown" // its last event id is none of ours
+	NoGap      Gap = iota
+	GapRestart     // its last event id is of another epoch
+	GapEvicted     // some of what it missed is no longer kept
+	GapUnknown     // its last event id is none of ours
 	// GapBackplane says that this node may not have been told of all that was
 	// published on the others.
-	GapBackplane Gap = "backplane"
+	GapBackplane
 )
+
+// String returns the reason as it stands in the event.
+func (g Gap) String() string {
+	return [...]string{"", "restart", "evicted", "unknown", "backplane"}[g]
+}
 
 // appendGap appends the fields of a gap event, without an id.
 func (b *Broker) appendGap(dst []byte, why Gap, epoch string, oldest, head uint64) []byte {
 	ids := b.opts.History > 0
 	dst = append(dst, "event: "+GapType+"\ndata: {\"reason\":\""...)
-	dst = append(dst, why...)
+	dst = append(dst, why.String()...)
 	dst = append(dst, "\",\"oldest\":\""...)
 	if ids && oldest > 0 {
-		dst = appendID(dst, epoch, oldest)
+		dst = appendID(dst, epoch, b.number(oldest))
 	}
 	dst = append(dst, "\",\"head\":\""...)
 	if ids {
-		dst = appendID(dst, epoch, head)
+		dst = appendID(dst, epoch, b.number(head))
 	}
 	return append(dst, "\"}\n"...)
+}
+
+// A gap that comes while streams are open is a property of its channel: the place in
+// the order before which something may be missing, and why. Who has not everything up
+// to there, a client that resumes included, is told when it is brought past. Of several
+// gaps of a channel the newest counts: who has been told of that has been told of all.
+//
+// The gap is no message. It is in no log, and evicts nothing; a loop with subscribers
+// of the channel has one entry for it, and makes an event of it when its turn comes.
+
+// postGap tells the subscribers of c, those to come included, that something may be
+// missing before this place in the order. Called with mu held. It does not wait for
+// room: an entry is small, there is one a channel, and losing it would be silent.
+func (b *Broker) postGap(c *Channel, why Gap) {
+	c.gap, c.why, c.unfollowed = b.gapPlace(), why, false
+	if !c.ready {
+		return // nobody has begun
+	}
+	for i := range c.loops {
+		a := &c.loops[i]
+		if a.gap != 0 {
+			a.inbox.gaps.remove(a.gap)
+		}
+		a.gap = a.inbox.gaps.push(c)
+		if !a.inbox.gapped.Swap(true) {
+			b.mu.wakeLater(a.inbox)
+		}
+	}
+}
+
+// lose is postGap for a channel that there need not be. Called with mu held.
+func (b *Broker) lose(name string, why Gap) {
+	if c := b.channels[name]; c != nil {
+		b.postGap(c, why)
+	} else {
+		b.forgotten.add(name, b.gapPlace()) // it may be back before its engine has let go of it
+	}
+}
+
+// lack notes that what came before a place may be missing on c, of which nobody has
+// begun. Called with mu held.
+func (c *Channel) lack(before uint64) {
+	if before > c.gap {
+		c.gap, c.why, c.unfollowed = before, GapBackplane, true
+	}
+}
+
+// lost returns the place up to which something is missing on c that its backplane does not
+// know of. Called with mu held.
+func (c *Channel) lost() uint64 {
+	if c.unfollowed {
+		return c.evicted
+	}
+	return max(c.evicted, c.gap)
+}
+
+// gapPlace returns the place of a gap that comes now: above the cursors of all
+// subscribers, so a new one unless the newest is another gap's, and nobody has been
+// brought to it. Called with mu held.
+func (b *Broker) gapPlace() uint64 {
+	if b.seq != b.shared {
+		b.seq++
+		b.shared = b.seq
+	}
+	return b.seq
+}
+
+// gapMessage makes the event of a channel's gap. It is kept nowhere. Called with mu
+// held.
+func (b *Broker) gapMessage(c *Channel) *Message {
+	var oldest uint64
+	if c.log.n > 0 {
+		oldest = c.log.at(0).Seq
+	}
+	const room = 256 // for most epochs
+	wire := b.appendGap(make([]byte, 0, room), c.why, b.epoch, oldest, c.gap)
+	if b.opts.History > 0 {
+		wire = appendIDLine(wire, b.epoch, b.number(c.gap))
+	}
+	return &Message{Seq: c.gap, Channel: c, Wire: append(wire, '\n'), Evicted: c.evicted}
+}
+
+// Gaps appends to dst, as messages and in order, the gaps that the owner of in has to
+// tell before it goes on to a message of the sequence next, or, with 0, to what waits in
+// the inbox: limit at most. It returns true if there are more. Those messages are not to
+// be reported as served.
+func (b *Broker) Gaps(in *Inbox, dst []*Message, next uint64, limit int) (_ []*Message, more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if next == 0 {
+		next = in.first()
+	}
+	for c := in.gaps.oldest(); c != nil && c.gap < next; c = in.gaps.oldest() {
+		if limit == 0 {
+			return dst, true
+		}
+		limit--
+		dst = append(dst, b.gapMessage(c))
+		c.told(in)
+		b.shared = 0
+	}
+	return dst, false
+}
+
+// addGaps puts the gaps of chans that a reader has not been told of into the messages
+// that it gets, dst[first:], which are in order, and all there are unless cut. Called with
+// mu held.
+func (b *Broker) addGaps(dst []*Message, first int, after uint64, cut bool, chans []*Channel) []*Message {
+	last := uint64(math.MaxUint64)
+	if cut {
+		last = dst[len(dst)-1].Seq
+	}
+	for _, c := range chans {
+		if c.gap <= after || c.gap >= last {
+			continue
+		}
+		i := len(dst)
+		for i > first && dst[i-1].Seq > c.gap {
+			i--
+		}
+		if i > first && dst[i-1].Seq == c.gap {
+			continue // told together with that of another channel
+		}
+		dst = append(dst, nil)
+		copy(dst[i+1:], dst[i:])
+		dst[i] = b.gapMessage(c)
+		b.shared = 0
+	}
+	return dst
 }

@@ -1,6 +1,10 @@
 package channels
 
-import "sync"
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+)
 
 // Inbox is where one loop receives the messages of the channels it attached
 // to, in the order of their sequence. Posting is safe for concurrent use;
@@ -15,6 +19,10 @@ type Inbox struct {
 	// unserved is the size of what was posted and not yet reported by
 	// Broker.Served, in bytes. Guarded by Broker.mu.
 	unserved int
+	// gaps are those to be told, see Broker.Gaps. Guarded by Broker.mu.
+	gaps gapList
+	// gapped tells that there are some.
+	gapped atomic.Bool
 }
 
 // NewInbox returns an inbox whose owner is woken by wake: once a burst, when a
@@ -38,6 +46,20 @@ func (in *Inbox) Len() int {
 	defer in.mu.Unlock()
 	return len(in.msgs)
 }
+
+// first returns the sequence of the first message that waits, or one above all.
+func (in *Inbox) first() uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.msgs) == 0 {
+		return math.MaxUint64
+	}
+	return in.msgs[0].Seq
+}
+
+// Gapped tells whether there are gaps to be told, by Broker.Gaps: of those that came
+// before a message that was taken it does not fail to. Safe for concurrent use.
+func (in *Inbox) Gapped() bool { return in.gapped.Load() }
 
 // Take returns everything that waits and leaves spare, emptied, for what comes
 // next: the owner passes back the slice it got before. Loop-owned.

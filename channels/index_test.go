@@ -145,7 +145,7 @@ func TestInfo(t *testing.T) {
 	}
 	b.Attach(in, nil, []byte("/a"))
 	size := messageOverhead + len("data: x\nid: E-1\n\n")
-	want = Info{Name: "/a", Subscribers: 2, Published: 3, Head: 3, History: 3, Bytes: 3 * size}
+	want = Info{Name: "/a", Subscribers: 2, Published: 3, Head: 3, Epoch: "E", History: 3, Bytes: 3 * size}
 	if i, _ := b.Lookup("/a"); i != want {
 		t.Errorf("Lookup: %+v, want %+v", i, want)
 	}

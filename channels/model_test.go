@@ -177,7 +177,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 				}
 				maxBytes := rapid.SampledFrom([]int{1, 300, 1000, 1 << 30}).Draw(t, "max bytes")
 				want, wantKept := n.since(cursor, maxBytes, chans)
-				got, kept := b.Since(nil, cursor, 0, maxBytes, chans...)
+				got, kept := b.Since(nil, cursor, Told{}, maxBytes, chans...)
 				if kept != wantKept || !slices.Equal(seqs(got), want) {
 					t.Fatalf("Since(%d, %d bytes, %d channels) = %v, %v, want %v, %v",
 						cursor, maxBytes, len(chans), seqs(got), kept, want, wantKept)
@@ -237,7 +237,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 					cursor = m.Seq
 				}
 				all, _ := n.resume(after, known, 1<<30, names)
-				rest, kept := b.Since(nil, cursor, s.Floor, 1<<30, s.Channels...)
+				rest, kept := b.Since(nil, cursor, s.Told, 1<<30, s.Channels...)
 				if want := all[len(missed):]; !kept || !slices.Equal(seqs(rest), want) {
 					t.Fatalf("after Resume(%q, %d bytes, %v): %v, kept: %v, want %v", id, maxBytes, names, seqs(rest), kept, want)
 				}

@@ -1,8 +1,12 @@
 package channels
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -38,8 +42,8 @@ func TestNumbered(t *testing.T) {
 		{"E-16", []uint64{20, 22}, "id: E-16\n\n", []uint64{26, 28}},
 		{"E-22", nil, "id: E-22\n\n", []uint64{26, 28}},
 		{"E-26", nil, "id: E-26\n\n", []uint64{28}},
-		{"E-8", []uint64{16, 20, 22}, gapEvent("evicted", "E-16", "E-24", "E-15"), []uint64{26, 28}},
-		{"F-22", []uint64{16, 20, 22}, gapEvent("restart", "E-16", "E-24", "E-15"), []uint64{26, 28}},
+		{"E-8", []uint64{16, 20, 22}, gapEvent("evicted", "E-16", "E-24", "E-14"), []uint64{26, 28}},
+		{"F-22", []uint64{16, 20, 22}, gapEvent("restart", "E-16", "E-24", "E-14"), []uint64{26, 28}},
 	} {
 		t.Run(tt.id, func(t *testing.T) {
 			link := new(engine)
@@ -48,17 +52,17 @@ func TestNumbered(t *testing.T) {
 			if b.Resume(&s, in, []byte(tt.id), 1<<20, []byte("/a")) {
 				t.Fatal("a subscriber has begun before its channel is ready")
 			}
-			b.SetEpoch("E")
+			b.SetEpoch("E", 24)
 			b.Advance(24)
 			b.Fill("/a", 12, kept(16, 20, 22))
-			b.Followed(0, "/a")
+			b.Followed(0, nil, "/a")
 			if ready := in.TakeReady(nil); len(ready) != 1 || ready[0].Name() != "/a" {
 				t.Fatalf("%d channels are ready, want /a", len(ready))
 			}
 			if !b.Begin(&s, []byte(tt.id), 1<<20) {
 				t.Fatal("a subscriber cannot begin though its channel is ready")
 			}
-			if got := seqs(s.Missed); !slices.Equal(got, tt.missed) {
+			if got := numbers(s.Missed); !slices.Equal(got, tt.missed) {
 				t.Errorf("missed %v, want %v", got, tt.missed)
 			}
 			if got := string(b.AppendStart(nil, &s)); got != tt.opening {
@@ -71,7 +75,7 @@ func TestNumbered(t *testing.T) {
 			var live []uint64
 			for _, m := range in.Take(nil) {
 				if m.Seq > cursor {
-					live = append(live, m.Seq)
+					live = append(live, b.number(m.Seq))
 				}
 			}
 			if !slices.Equal(live, tt.live) {
@@ -81,34 +85,203 @@ func TestNumbered(t *testing.T) {
 	}
 }
 
-// Ensure that gaps have places between the engine's numbers, and that the end of its
-// history is one.
-func TestNumberedGaps(t *testing.T) {
-	b, in := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Numbered: true, Backplane: new(engine)}), NewInbox(func() {})
-	b.SetEpoch("E")
-	b.Attach(in, nil, []byte("/a"))
-	b.Fill("/a", 0, kept(2))
-	b.Advance(2)
-	b.Followed(0, "/a")
-	b.Interrupted("/a")
-	b.Interrupted("/a")
-	b.DeliverAt("/a", Event{}, 4)
-	b.SetEpoch("F")
-	b.SetEpoch("F")
-	b.DeliverAt("/a", Event{}, 6)
-	messages := in.Take(nil)
-	if got := seqs(messages); !slices.Equal(got, []uint64{3, 4, 5, 6}) {
-		t.Fatalf("posted %v, want 3, 4, 5, 6", got)
+// numbers returns those that an engine gave to messages.
+func numbers(messages []*Message) (list []uint64) {
+	for _, m := range messages {
+		list = append(list, m.Seq>>countBits<<1)
 	}
-	for i, want := range []string{
-		"event: millrace.gap\ndata: {\"reason\":\"backplane\",\"oldest\":\"E-2\",\"head\":\"E-3\"}\nid: E-3\n\n",
-		"data: \nid: E-4\n\n",
-		"event: millrace.gap\ndata: {\"reason\":\"restart\",\"oldest\":\"\",\"head\":\"F-5\"}\nid: F-5\n\n",
-		"data: \nid: F-6\n\n",
+	return list
+}
+
+// numbered returns a broker of epoch E, on which /a and /b are followed up to 2, and that
+// keeps a message of that number on /a.
+func numbered() *Broker {
+	b := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Numbered: true, Backplane: new(engine)})
+	b.SetEpoch("E", 2)
+	start := NewInbox(func() {})
+	chans, _ := b.Attach(start, nil, []byte("/a"), []byte("/b"))
+	b.Advance(2)
+	b.Fill("/a", 0, kept(2))
+	b.Fill("/b", 0, nil)
+	b.Followed(0, nil, "/a", "/b")
+	b.Detach(start, chans[1:]...) // /a is followed for good
+	return b
+}
+
+// tells takes what the owner of in gets in its next turn, with gaps as text.
+func tells(b *Broker, in *Inbox) (list []string) {
+	messages := in.Take(nil)
+	gaps, _ := b.Gaps(in, nil, 0, math.MaxInt)
+	all := slices.Concat(messages, gaps)
+	slices.SortFunc(all, func(x, y *Message) int {
+		return cmp.Or(cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.Channel.name, y.Channel.name))
+	})
+	for _, m := range all {
+		list = append(list, m.Channel.name+" "+gapOrData(m))
+	}
+	b.Served(in, messages)
+	return list
+}
+
+// gapOrData returns the reason of a gap, or an event's data, with the id.
+func gapOrData(m *Message) string {
+	events, _ := decode(m.Wire)
+	_, id, _ := strings.Cut(string(m.Wire), "id: ")
+	text := events[0].Data
+	if reason, ok := strings.CutPrefix(text, `{"reason":"`); ok {
+		text, _, _ = strings.Cut(reason, `"`)
+	}
+	return text + " " + strings.TrimSpace(id)
+}
+
+// Ensure that gaps of an engine with numbers are told on every channel and as often as
+// something was lost, live and to who resumes, with an id that other nodes know.
+func TestNumberedGaps(t *testing.T) {
+	b := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Numbered: true, Backplane: new(engine)})
+	in, stuck := NewInbox(func() {}), NewInbox(func() {})
+	b.SetEpoch("E", 2)
+	b.Attach(in, nil, []byte("/a"), []byte("/b"))
+	b.Attach(stuck, nil, []byte("/a"))
+	b.Advance(2)
+	b.Fill("/a", 0, kept(2))
+	b.Followed(0, nil, "/a", "/b")
+	resumes := func(id string, names ...string) string {
+		var s Start
+		var raw [][]byte
+		for _, name := range names {
+			raw = append(raw, []byte(name))
+		}
+		other := NewInbox(func() {})
+		b.Resume(&s, other, []byte(id), 1<<20, raw...)
+		b.Detach(other, s.Channels...)
+		return s.Gap.String()
+	}
+	want := func(when string, got []string, want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: told %q, want %q", when, got, want)
+		}
+		b.verify(t)
+	}
+	b.Interrupted("/a")
+	want("a first loss", tells(b, in), "/a backplane E-2")
+	b.Interrupted("/a")
+	b.Interrupted("/a")
+	want("two more at the same number", tells(b, in), "/a backplane E-2")
+	b.Interrupted("/b")
+	want("one on another channel there", tells(b, in), "/b backplane E-2")
+	if got := resumes("E-2", "/b"); got != "backplane" {
+		t.Errorf("who resumes on /b at the id of the gap is told %q, want backplane", got)
+	}
+	want("a loop that was stuck", tells(b, stuck), "/a backplane E-2")
+	b.DeliverAt("/a", Event{Data: []byte("4")}, 4)
+	b.Interrupted("/a")
+	b.SetEpoch("F", 6)
+	b.SetEpoch("F", 6)
+	b.DeliverAt("/b", Event{Data: []byte("6")}, 6)
+	want("the end of the history, straight after a loss", tells(b, in), "/a 4 E-4", "/a restart F-4", "/b restart F-4", "/b 6 F-6")
+	if got := resumes("F-4", "/a"); got != "restart" {
+		t.Errorf("who resumes at the restart is told %q, want restart", got)
+	}
+	if got := resumes("F-6", "/a", "/b"); got != "" {
+		t.Errorf("who resumes behind it is told %q, want nothing", got)
+	}
+}
+
+// Ensure that ids of nodes of releases before, which gave gaps the odd numbers, mean what
+// they meant, and that those of this one are the engine's numbers, as theirs are.
+func TestNumberedIDsOfOtherReleases(t *testing.T) {
+	for _, tt := range []struct {
+		id, names string
+		gap       Gap
+		missed    []uint64
+	}{
+		{"E-2", "/a", GapBackplane, []uint64{4, 8}},
+		{"E-3", "/a", GapBackplane, []uint64{4, 8}},
+		{"E-5", "/a", GapBackplane, []uint64{8}},
+		{"E-6", "/a", GapBackplane, []uint64{8}},
+		{"E-7", "/a", GapBackplane, []uint64{8}}, // the other node had the same loss, which it tells by another place
+		{"E-6", "/b", NoGap, nil},
+		{"E-8", "/a /b", NoGap, nil},
+		{"E-9007199254740991", "/a", NoGap, nil}, // far ahead
+		{"E-9007199254740992", "/a", GapUnknown, []uint64{2, 4, 8}},
+		{"E-18446744073709551615", "/a", GapUnknown, []uint64{2, 4, 8}},
 	} {
-		if got := string(messages[i].Wire); got != want {
-			t.Errorf("message %d: %q, want %q", messages[i].Seq, got, want)
+		b := numbered()
+		b.DeliverAt("/a", Event{}, 4)
+		b.Advance(6)
+		b.Interrupted("/a")
+		b.DeliverAt("/a", Event{}, 8)
+		var s Start
+		var names [][]byte
+		for name := range strings.FieldsSeq(tt.names) {
+			names = append(names, []byte(name))
+		}
+		if in := NewInbox(func() {}); !b.Resume(&s, in, []byte(tt.id), 1<<20, names...) {
+			b.Followed(0, nil, "/b")
+			b.Begin(&s, []byte(tt.id), 1<<20)
+		}
+		if got := numbers(s.Missed); !slices.Equal(got, tt.missed) || s.Gap != tt.gap {
+			t.Errorf("%s on %s: missed %v, gap %q, want %v, %q", tt.id, tt.names, got, s.Gap, tt.missed, tt.gap)
+		}
+		b.verify(t)
+	}
+}
+
+// Ensure that a subscriber which came from a node that was further is told when the
+// history ends, and that one with an id of the far future spoils nothing.
+func TestNumberedRestartAhead(t *testing.T) {
+	for _, tt := range []struct {
+		id        string
+		told      bool
+		delivered []string // to the others
+	}{
+		{"E-20", true, []string{"/a restart F-20", "/a 32 F-32", "/a 42 F-42"}},
+		{"E-40", true, []string{"/a restart F-40", "/a 42 F-42"}},
+		{"E-9007199254740991", false, []string{"/a restart F-40", "/a 42 F-42"}},
+	} {
+		b, in := numbered(), NewInbox(func() {})
+		var s Start
+		b.Resume(&s, in, []byte(tt.id), 1<<20, []byte("/a"))
+		cursor := s.Cursor
+		b.SetEpoch("F", 40)
+		b.DeliverAt("/a", Event{Data: []byte("32")}, 32)
+		b.DeliverAt("/a", Event{Data: []byte("42")}, 42)
+		gap := b.channels["/a"].gap
+		if got := tells(b, in); !slices.Equal(got, tt.delivered) || gap > cursor != tt.told {
+			t.Errorf("from %s: posted %q, the gap stands behind the client: %v, want %q, %v", tt.id, got, gap > cursor, tt.delivered, tt.told)
+		}
+		b.verify(t)
+	}
+}
+
+// Ensure that more gaps than a sequence counts lose nothing in silence: what has the
+// number that they have taken is told as a gap.
+func TestNumberedGapsWithoutEnd(t *testing.T) {
+	b, in := numbered(), NewInbox(func() {})
+	b.Attach(in, nil, []byte("/a"))
+	cursor := uint64(0)
+	for i := range 2<<countBits + 3 {
+		b.Interrupted("/a")
+		gaps, _ := b.Gaps(in, nil, 0, 9)
+		if len(gaps) != 1 || gaps[0].Seq <= cursor {
+			t.Fatalf("loss %d: %d gaps, want one above the cursor", i, len(gaps))
+		}
+		cursor = gaps[0].Seq
+	}
+	for number := uint64(4); number <= 10; number += 2 {
+		b.DeliverAt("/a", Event{Data: fmt.Append(nil, number)}, number)
+		want := []string{fmt.Sprintf("/a %d E-%d", number, number)}
+		if number <= 6 {
+			want = []string{"/a backplane E-6"}
+		}
+		if got := tells(b, in); !slices.Equal(got, want) {
+			t.Errorf("message %d: got %q, want %q", number, got, want)
 		}
 	}
-	b.verify(t)
+	for _, number := range []uint64{0, 1, MaxNumber + 1, math.MaxUint64} {
+		if _, err := b.DeliverAt("/a", Event{}, number); !errors.Is(err, ErrNumber) {
+			t.Errorf("number %d: %v, want %v", number, err, ErrNumber)
+		}
+	}
 }

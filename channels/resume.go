@@ -15,10 +15,10 @@ type Start struct {
 	Missed []*Message
 	// Cursor is the sequence up to which it has everything, before Missed.
 	Cursor uint64
-	// Floor is the sequence up to which not everything was kept when it came.
-	// It cannot be lapped by that: it is told, by Gap, or none of it was for it.
-	Floor uint64
-	// Head is the sequence of the newest message.
+	// Told is what it cannot be lapped by, and need not be told later: it is told, by
+	// Gap, or none of it was for it.
+	Told Told
+	// Head is the sequence of the newest message or gap.
 	Head uint64
 	// Gap is what it has to be told before anything else.
 	Gap Gap
@@ -26,6 +26,27 @@ type Start struct {
 	epoch  string // of the sequences
 	oldest uint64 // sequence of the oldest message kept, for the gap event; 0 for none
 	id     uint64 // for the last event id that stands for Cursor
+}
+
+// Told is what was missing when a reader came. The zero value is of one that has had
+// everything up to its cursor.
+type Told struct {
+	// Gaps is the sequence up to which the gaps of its channels are told.
+	Gaps uint64
+	// Floors has, for each of its channels, the sequence up to which not everything was
+	// kept; none where that is nowhere above its cursor.
+	Floors []uint64
+}
+
+// Clone returns a copy with slices of its own.
+func (t Told) Clone() Told { return Told{t.Gaps, slices.Clone(t.Floors)} }
+
+// Floor returns that of a reader's i-th channel.
+func (t *Told) Floor(i int) uint64 {
+	if len(t.Floors) == 0 {
+		return 0
+	}
+	return t.Floors[i]
 }
 
 // Resume attaches a subscriber as Attach does, and begins it as Begin does.
@@ -59,7 +80,12 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 		}
 	}
 	b.expire()
-	*s = Start{Channels: s.Channels, Missed: s.Missed[:0], Cursor: b.seq, Head: b.seq, epoch: b.epoch, id: b.seq}
+	*s = Start{
+		Channels: s.Channels, Missed: s.Missed[:0], Cursor: b.seq, Head: b.seq,
+		Told:  Told{Gaps: b.seq, Floors: s.Told.Floors[:0]},
+		epoch: b.epoch, id: b.seq,
+	}
+	b.shared = 0
 	if len(lastID) > 0 {
 		b.locate(s, lastID)
 	}
@@ -67,9 +93,21 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 		s.Gap = GapBackplane
 	}
 	if s.Cursor < s.Head {
-		s.Missed, _ = b.since(s.Missed, s.Cursor, s.Floor, maxBytes, s.Channels)
+		b.setFloors(s)
+		s.Missed, _ = b.since(s.Missed, s.Cursor, s.Told, maxBytes, s.Channels)
 	}
 	return true
+}
+
+// setFloors sets the floors of s where there are some above its cursor. Called with mu
+// held.
+func (b *Broker) setFloors(s *Start) {
+	if !slices.ContainsFunc(s.Channels, func(c *Channel) bool { return c.evicted > s.Cursor }) {
+		return
+	}
+	for _, c := range s.Channels {
+		s.Told.Floors = append(s.Told.Floors, c.evicted)
+	}
 }
 
 // locate sets where a subscriber with a last event id begins. Called with mu
@@ -77,25 +115,25 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 func (b *Broker) locate(s *Start, lastID []byte) {
 	after, known := uint64(0), false // from the oldest on
 	if string(lastID) != Earliest {
-		epoch, seq, ok := parseID(lastID)
+		epoch, number, ok := parseID(lastID)
 		switch {
 		case !ok || b.opts.History == 0:
 			s.Gap = GapUnknown
 		case string(epoch) != b.epoch:
 			s.Gap = GapRestart
-		case seq > b.seq && !b.opts.Numbered:
+		case b.opts.Numbered && number > MaxNumber, !b.opts.Numbered && number > b.seq:
 			s.Gap = GapUnknown
 		default:
-			after, known = seq, true
+			after, known = b.sequence(number), true
 		}
 	}
 	for _, c := range s.Channels {
-		s.Floor = max(s.Floor, c.evicted)
 		switch {
-		case known && c.evicted > after:
+		case !known || max(c.evicted, c.gap) <= after || s.Gap == GapEvicted:
+		case c.evicted > c.gap:
 			s.Gap = GapEvicted
-		case known && c.since > after && s.Gap == NoGap:
-			s.Gap = GapBackplane
+		default:
+			s.Gap = c.why
 		}
 		if c.log.n == 0 {
 			continue
@@ -110,6 +148,7 @@ func (b *Broker) locate(s *Start, lastID []byte) {
 	switch {
 	case after > s.Head: // of a node that is ahead: nothing up to there may come again
 		s.Cursor, s.id = after, after
+		b.ahead = max(b.ahead, after)
 	case known && s.Gap == NoGap:
 		s.id = after
 	case s.Cursor < s.Head:
@@ -127,7 +166,7 @@ func (b *Broker) AppendStart(dst []byte, s *Start) []byte {
 		dst = b.appendGap(dst, s.Gap, s.epoch, s.oldest, s.Head)
 	}
 	if b.opts.History > 0 {
-		dst = appendIDLine(dst, s.epoch, s.id)
+		dst = appendIDLine(dst, s.epoch, b.number(s.id))
 	}
 	return append(dst, '\n')
 }

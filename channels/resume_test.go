@@ -62,23 +62,42 @@ func gapEvent(reason, oldest, head, id string) string {
 	return fmt.Sprintf("\nevent: millrace.gap\ndata: {\"reason\":%q,\"oldest\":%q,\"head\":%q}\nid: %s\n\n", reason, oldest, head, id)
 }
 
-// Ensure that a subscriber is not lapped by what it has been told is gone, and
-// is by what goes afterwards.
-func TestFloor(t *testing.T) {
-	b, in := NewBroker(Options{History: 1, MaxKept: 1 << 20, Epoch: "E"}), NewInbox(func() {})
-	mustPublish(t, b, "/b", "1", 0)
-	mustPublish(t, b, "/a", "2", 0)
-	mustPublish(t, b, "/a", "3", 0) // 2 is evicted
-	var s Start
-	b.Resume(&s, in, []byte("F-1"), 1, []byte("/a"), []byte("/b"))
-	if got := seqs(s.Missed); !slices.Equal(got, []uint64{1}) || s.Floor != 2 {
-		t.Fatalf("missed %v, floor %d, want [1], 2", got, s.Floor)
-	}
-	if got, kept := b.Since(nil, 1, s.Floor, 1<<20, s.Channels...); !kept || !slices.Equal(seqs(got), []uint64{3}) {
-		t.Errorf("after 1: %v, %v, want [3], true", seqs(got), kept)
-	}
-	if _, kept := b.Since(nil, 1, 0, 1<<20, s.Channels...); kept {
-		t.Error("without the floor, the loss of 2 is not noticed")
+// Ensure that a subscriber is not lapped by what it has been told is gone, and is by
+// what goes afterwards, of whichever of its channels.
+func TestFloors(t *testing.T) {
+	for _, evicting := range []string{"/a", "/b"} {
+		b, in := NewBroker(Options{History: 1, MaxEventBytes: backlogBytes, Epoch: "E"}), NewInbox(func() {})
+		large := strings.Repeat("x", backlogBytes/2) // three of them are more than a channel keeps
+		b.Attach(in, nil, []byte("/a"), []byte("/b"))
+		mustPublish(t, b, "/b", "1", 1)
+		mustPublish(t, b, "/b", "2", 1)
+		for range 4 { // 3 and more are evicted of /a
+			mustPublish(t, b, "/a", large, 1)
+			b.Served(in, in.Take(nil))
+		}
+		floor := b.channels["/a"].evicted
+		var s Start
+		b.Resume(&s, in, []byte("F-1"), 1, []byte("/a"), []byte("/b"))
+		if got := seqs(s.Missed); !slices.Equal(got, []uint64{1}) || s.Gap != GapRestart || !slices.Equal(s.Told.Floors, []uint64{floor, 0}) {
+			t.Fatalf("missed %v, gap %v, floors %d, want [1], restart, [%d 0]", got, s.Gap, s.Told.Floors, floor)
+		}
+		if got, kept := b.Since(nil, 1, s.Told, 1<<30, s.Channels...); !kept || got[0].Seq != 2 {
+			t.Errorf("after 1: %v, %v, want 2 and those of /a, true", seqs(got), kept)
+		}
+		if _, kept := b.Since(nil, 1, Told{}, 1<<30, s.Channels...); kept {
+			t.Error("without the floors, the loss on /a is not noticed")
+		}
+		for range 4 {
+			mustPublish(t, b, evicting, large, 2)
+			b.Served(in, in.Take(nil))
+		}
+		if evicted := b.channels[evicting].evicted; evicted <= s.Cursor {
+			t.Fatalf("%d of %s is evicted, want more", evicted, evicting)
+		}
+		if got, kept := b.Since(nil, 1, s.Told, 1<<30, s.Channels...); kept {
+			t.Errorf("a stream behind both is told that all is kept, %v, when %s was evicted afterwards", seqs(got), evicting)
+		}
+		b.verify(t)
 	}
 }
 

@@ -77,7 +77,7 @@ func (b *Broker) trim(c *Channel) {
 		b.evict(c)
 	}
 	if c.subscribers == 0 && c.log.n == 0 {
-		b.forgotten.add(c.name, c.evicted)
+		b.forgotten.add(c.name, c.lost())
 		delete(b.channels, c.name)
 		b.ordered.remove(c)
 	}

@@ -43,7 +43,7 @@ func TestPublishLargerThanMaxKept(t *testing.T) {
 	if msgs := in.Take(nil); len(msgs) != 1 || msgs[0].Evicted != msgs[0].Seq {
 		t.Errorf("took %d messages, want the one that was not kept, marked so", len(msgs))
 	}
-	if _, kept := b.Since(nil, cursor, 0, 1, chans...); kept {
+	if _, kept := b.Since(nil, cursor, Told{}, 1, chans...); kept {
 		t.Error("Since hides a message that could not be kept")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"millrace/channels"
 )
 
 const (
@@ -131,7 +133,7 @@ func (l *loop) drainOver() {
 func (l *loop) dismiss(fd int32, c *conn) {
 	for !c.behind {
 		l.chans = l.channelsOf(fd, c, l.chans[:0])
-		l.missed, _ = l.broker.Since(l.missed[:0], c.cursor, 0, turnBytes, l.chans...)
+		l.missed, _ = l.broker.Since(l.missed[:0], c.cursor, channels.Told{}, turnBytes, l.chans...)
 		if len(l.missed) == 0 {
 			l.sayFarewell(fd, c)
 			return

@@ -16,7 +16,10 @@ const turnBytes = 128 << 10
 type turn struct {
 	taken    []*channels.Message // what came from the inbox
 	next     int                 // taken[:next] has had its turn, or has it now
-	messages []*channels.Message // the part of taken whose turn it is
+	served   []*channels.Message // the part of taken whose turn it is
+	messages []*channels.Message // the same, with the gaps between them
+	gaps     []*channels.Message // those, if there are any
+	merged   []*channels.Message // backs messages then
 	groups   []group             // by channel, those with subscribers here
 	current  int                 // the group under way
 	began    time.Duration       // its first write, in loop time
@@ -67,16 +70,20 @@ func (l *loop) beginTurn() bool {
 	t := &l.turn
 	if t.next == len(t.taken) {
 		t.taken, t.next = l.inbox.Take(t.taken), 0
-		if len(t.taken) == 0 {
-			return false
-		}
 	}
 	first, size := t.next, 0
 	for t.next < len(t.taken) && size < turnBytes {
 		size += len(t.taken[t.next].Wire)
 		t.next++
 	}
-	t.messages = t.taken[first:t.next]
+	t.served = t.taken[first:t.next]
+	t.messages = t.served
+	if l.inbox.Gapped() { // asked for after the messages: a gap that came before one of them is seen
+		l.addGaps(first)
+	}
+	if len(t.messages) == 0 {
+		return false
+	}
 	for _, m := range t.messages {
 		if i, ok := l.byChannel[m.Channel]; ok { // else the last subscriber has left
 			t.add(l.locals[i], m)
@@ -87,6 +94,37 @@ func (l *loop) beginTurn() bool {
 	}
 	t.began = l.server.clock()
 	return true
+}
+
+// addGaps puts the gaps into the turn that are to be told before what comes after it,
+// and takes out of it what comes after gaps for which it has no room.
+func (l *loop) addGaps(first int) {
+	t := &l.turn
+	var next uint64 // of the first message behind the turn
+	if t.next < len(t.taken) {
+		next = t.taken[t.next].Seq
+	}
+	var more bool
+	if t.gaps, more = l.broker.Gaps(l.inbox, t.gaps[:0], next, slice); len(t.gaps) == 0 {
+		return
+	}
+	if more {
+		last := t.gaps[len(t.gaps)-1].Seq
+		for t.next > first && t.taken[t.next-1].Seq > last {
+			t.next--
+		}
+		t.served = t.taken[first:t.next]
+	}
+	t.merged = t.merged[:0]
+	rest := t.served
+	for _, gap := range t.gaps {
+		for len(rest) > 0 && rest[0].Seq < gap.Seq {
+			t.merged, rest = append(t.merged, rest[0]), rest[1:]
+		}
+		t.merged = append(t.merged, gap)
+	}
+	t.merged = append(t.merged, rest...)
+	t.messages = t.merged
 }
 
 // add puts m into its channel's group.
@@ -120,8 +158,12 @@ func (l *loop) endTurn() {
 		g.local = nil
 		g.release()
 	}
-	l.broker.Served(l.inbox, t.messages)
-	t.messages, t.groups, t.current = nil, t.groups[:0], 0
+	if len(t.served) > 0 {
+		l.broker.Served(l.inbox, t.served)
+	}
+	clear(t.gaps)
+	clear(t.merged)
+	t.served, t.messages, t.groups, t.current = nil, nil, t.groups[:0], 0
 }
 
 // deliver brings a stream to the end of a batch of its channel. One that is
@@ -130,7 +172,7 @@ func (l *loop) deliver(fd int32, c *conn, b *batch) {
 	switch {
 	case c.state == stateWaiting:
 	case c.behind:
-		if evicted := b.messages[len(b.messages)-1].Evicted; c.cursor < evicted && l.readers[fd].floor < evicted {
+		if newest := b.messages[len(b.messages)-1]; c.cursor < newest.Evicted && l.floorOf(fd, c, newest.Channel) < newest.Evicted {
 			l.end(fd, c, reasonLapped)
 		}
 	case c.local == severalChannels:

@@ -2,7 +2,10 @@ package server
 
 import (
 	"log/slog"
+	"slices"
 	"time"
+
+	"millrace/channels"
 )
 
 // slowReader is what a stream needs while it is behind: not the messages that
@@ -12,7 +15,7 @@ type slowReader struct {
 	rest    []byte
 	message bool          // rest is of a message, not of a ping or a response head
 	since   time.Duration // when it fell behind
-	floor   uint64        // what it is not lapped by: see channels.Start
+	told    channels.Told // what it is not lapped by, and is not told again
 }
 
 // fallBehind marks a stream whose socket is full. rest is what has to be sent
@@ -51,7 +54,7 @@ func (l *loop) catchUp(fd int32, c *conn) {
 	}
 	l.chans = l.channelsOf(fd, c, l.chans[:0])
 	var kept bool
-	l.missed, kept = l.broker.Since(l.missed[:0], c.cursor, r.floor, turnBytes, l.chans...)
+	l.missed, kept = l.broker.Since(l.missed[:0], c.cursor, r.told, turnBytes, l.chans...)
 	switch {
 	case !kept:
 		l.end(fd, c, reasonLapped)
@@ -66,7 +69,7 @@ func (l *loop) catchUp(fd int32, c *conn) {
 
 // keepUp takes fallBehind back, for a stream that has everything.
 func (l *loop) keepUp(fd int32, c *conn) {
-	c.cursor = max(c.cursor, l.readers[fd].floor)
+	c.cursor = max(c.cursor, l.readers[fd].told.Gaps)
 	delete(l.readers, fd)
 	c.behind = false
 	l.counters.behind.Add(-1)
@@ -78,4 +81,14 @@ func (l *loop) keepUp(fd int32, c *conn) {
 	if l.drain.hasVisited(fd) {
 		l.dismiss(fd, c)
 	}
+}
+
+// floorOf returns what of a channel a stream that is behind is not lapped by.
+func (l *loop) floorOf(fd int32, c *conn, channel *channels.Channel) uint64 {
+	told := &l.readers[fd].told
+	if len(told.Floors) == 0 {
+		return 0
+	}
+	l.chans = l.channelsOf(fd, c, l.chans[:0])
+	return told.Floor(slices.Index(l.chans, channel))
 }

@@ -68,7 +68,7 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		r := &readers[i]
 		r.Address, r.Loop, r.Behind = l.peerOf(w.fd).String(), int(l.number), l.now-w.since
 		reader := l.readers[w.fd]
-		r.Missing, r.Lapped = l.broker.Missing(c.cursor, reader.floor, l.chans...)
+		r.Missing, r.Lapped = l.broker.Missing(c.cursor, reader.told, l.chans...)
 		if reader.message && len(reader.rest) > 0 {
 			r.Missing++
 		}

@@ -75,7 +75,7 @@ func (l *loop) replay(fd int32, c *conn) (alive bool) {
 		l.fallBehind(fd, c, nil, false) // there may be more
 	}
 	if c.behind {
-		l.readers[fd].floor = start.Floor
+		l.readers[fd].told = start.Told.Clone()
 	} else {
 		c.cursor = max(c.cursor, start.Head)
 	}

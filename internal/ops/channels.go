@@ -25,7 +25,7 @@ type channelInfo struct {
 }
 
 func (s *Server) describe(i channels.Info) channelInfo {
-	head := s.cfg.Broker.ID(channels.Receipt{Seq: i.Head})
+	head := s.cfg.Broker.ID(channels.Receipt{Seq: i.Head, Epoch: i.Epoch})
 	return channelInfo{i.Name, i.Subscribers, i.Published, head, i.History, i.Bytes}
 }
 

@@ -1,7 +1,9 @@
 package enginetest
 
 import (
+	"cmp"
 	"log/slog"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -156,7 +158,10 @@ func (c *Client) Next(count int) (got []string) {
 			c.t.Fatalf("a client got %q, want %d events", c.events, count)
 		}
 		messages := c.inbox.Take(nil)
-		c.serve(messages)
+		gaps, _ := c.broker.Gaps(c.inbox, nil, 0, math.MaxInt)
+		all := slices.Concat(messages, gaps)
+		slices.SortFunc(all, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
+		c.serve(all)
 		c.broker.Served(c.inbox, messages)
 	}
 	got, c.events = c.events[:count], c.events[count:]

@@ -57,6 +57,7 @@ type Message struct {
 	Channel string
 	Before  uint64 // the number of the message before on the channel; 0 for unknown
 	channels.Kept
+	lost bool // that is not one, but what is missing of the channel up to there
 }
 
 // Keeper delivers what an engine that keeps history tells, in the order of its
@@ -73,7 +74,7 @@ type Keeper struct {
 	behind    bool              // recovering: what comes goes to missed
 	missed    []Message         // recovering: to be delivered in one order
 	size      int               // of missed, in bytes
-	lost      map[string]bool   // recovering: channels of which something is missing
+	lost      map[string]uint64 // recovering: channels of which something is missing, up to which number
 	awaited   int               // recovering: channels that were asked for and are neither live nor refused
 	parts     [][]string        // recovering: halves of refused batches, to be asked for again
 }
@@ -179,9 +180,7 @@ func (k *Keeper) fill(s Snapshot) {
 			continue
 		}
 		k.live[channel] = s.Seq
-		if k.Set.Confirm(channel, 0) {
-			k.Broker.Followed(0, channel)
-		}
+		k.Broker.Followed(0, func(name string) bool { return k.Set.Confirm(name, 0) }, channel)
 	}
 }
 
@@ -191,6 +190,7 @@ func (k *Keeper) deliver(m Message) {
 		_, err = k.Broker.DeliverAt(m.Channel, m.Event, m.Seq)
 	}
 	if err != nil {
+		k.Broker.Advance(m.Seq) // so that the gap comes after it
 		k.Lose(m.Channel, err)
 	}
 }
@@ -207,9 +207,9 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		return errBack
 	}
 	k.epoch = first.Epoch
-	k.Broker.SetEpoch(k.epoch)
+	k.Broker.SetEpoch(k.epoch, first.Seq)
 	held := k.Set.Held()
-	k.since, k.behind, k.lost = k.Broker.Head(), true, make(map[string]bool)
+	k.since, k.behind, k.lost = k.Broker.Head(), true, make(map[string]uint64)
 	for k.parts = slices.Collect(slices.Chunk(held, batch)); len(k.parts) > 0; {
 		part := k.parts[0]
 		k.parts, k.awaited = k.parts[1:], len(part)
@@ -228,16 +228,22 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		case !live: // it is refused
 		case !k.Set.Regain(channel):
 			delete(k.live, channel) // it will be filled
-		case k.lost[channel]:
-			k.Broker.Interrupted(channel)
+		case k.lost[channel] > 0:
+			k.missed = append(k.missed, Message{Channel: channel, Kept: channels.Kept{Seq: k.lost[channel]}, lost: true})
 		}
 	}
 	slices.SortFunc(k.missed, func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, m := range k.missed {
-		if _, ok := k.live[m.Channel]; ok {
+		switch _, ok := k.live[m.Channel]; {
+		case !ok:
+		case m.lost:
+			k.Broker.Advance(m.Seq)
+			k.Broker.Interrupted(m.Channel)
+		default:
 			k.deliver(m)
 		}
 	}
+	k.Broker.Advance(first.Seq)
 	k.since, k.behind, k.missed, k.lost = 0, false, nil, nil
 	return nil
 }
@@ -248,7 +254,7 @@ func (k *Keeper) collect(s Snapshot) {
 	for i, channel := range s.Channels {
 		k.live[channel] = s.Seq
 		if s.Logs[i].Evicted > k.since {
-			k.lost[channel] = true
+			k.lose(channel, s.Logs[i].Evicted)
 		}
 		for _, m := range s.Logs[i].Kept {
 			k.miss(Message{Channel: channel, Kept: m})
@@ -259,9 +265,14 @@ func (k *Keeper) collect(s Snapshot) {
 // miss notes a message that is to be delivered when all have been collected.
 func (k *Keeper) miss(m Message) {
 	if k.size > maxMissed {
-		k.lost[m.Channel] = true
+		k.lose(m.Channel, m.Seq)
 		return
 	}
 	k.size += len(m.Event.Data)
 	k.missed = append(k.missed, m)
+}
+
+// lose notes that something is missing on a channel, up to a number.
+func (k *Keeper) lose(channel string, number uint64) {
+	k.lost[channel] = max(k.lost[channel], number)
 }

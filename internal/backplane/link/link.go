@@ -159,11 +159,7 @@ func (l *Link) setHealth(err error) { l.health.Store(&err) }
 // handed on from here on.
 func (l *Link) Confirm(names ...string) {
 	since := l.Broker.Head()
-	for _, name := range names {
-		if l.Set.Confirm(name, since) {
-			l.Broker.Followed(since, name)
-		}
-	}
+	l.Broker.Followed(since, func(name string) bool { return l.Set.Confirm(name, since) }, names...)
 }
 
 // DeliverPayload hands on an event in the form of package envelope.
