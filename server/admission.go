@@ -75,7 +75,7 @@ func (l *loop) admit(fd int32, c *conn, client peer, named bool) (alive bool) {
 // drop ends a connection without an answer.
 func (l *loop) drop(fd int32, c *conn, from peer, why reason, detail string) {
 	if l.mayNotice(why.String()) {
-		l.server.notes.add(slog.LevelWarn, "a connection is closed without an answer", "reason", why.String(), "peer", from.String(), "detail", detail)
+		l.server.log(slog.LevelWarn, "a connection is closed without an answer", "reason", why.String(), "peer", from.String(), "detail", detail)
 	}
 	l.end(fd, c, why)
 }

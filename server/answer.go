@@ -118,7 +118,7 @@ func (l *loop) refuseError(fd int32, c *conn, err error, onlyHead bool) {
 // stream that says when to come back, each client a time of its own, and ends.
 func (l *loop) turnAway(fd int32, c *conn, origin []byte, why reason) {
 	if l.mayNotice(why.String()) {
-		l.server.notes.add(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(fd).String())
+		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(fd).String())
 	}
 	b := l.server.heads.streamHead(l.scratch[:0], origin)
 	b = append(b, "retry: "...)

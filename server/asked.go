@@ -90,6 +90,6 @@ func (l *loop) addChannel(name []byte) error {
 func (l *loop) noticeForbidden(fd int32, err error) {
 	const msg = "a stream was refused"
 	if l.mayNotice(msg) {
-		l.server.notes.add(slog.LevelWarn, msg, "peer", l.peerOf(fd).String(), "reason", err.Error())
+		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(fd).String(), "reason", err.Error())
 	}
 }

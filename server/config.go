@@ -68,7 +68,8 @@ type Config struct {
 	Head httpparse.Limits
 	// LogConnections logs every stream's begin and end.
 	LogConnections bool
-	// Logger takes what the server has to say; nil is slog.Default().
+	// Logger takes what the server has to say; nil is slog.Default(). Loops log, so
+	// it must not wait, nor use a descriptor: see internal/logs.
 	Logger *slog.Logger
 }
 

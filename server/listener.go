@@ -93,7 +93,7 @@ func (l *loop) pauseAccepting(why string, args ...any) {
 	l.counters.acceptPauses.Add(1)
 	l.wheel.Schedule(l.listener, l.now+acceptPause)
 	if l.mayNotice(why) {
-		l.server.notes.add(slog.LevelWarn, "accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
+		l.server.log(slog.LevelWarn, "accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
 	}
 }
 

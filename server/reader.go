@@ -29,7 +29,7 @@ func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
 		c.behind = true
 		l.counters.behind.Add(1)
 		if err := l.poller.watchWrites(fd); err != nil {
-			l.server.notes.add(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
+			l.server.log(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
 		}
 		l.scheduleStream(fd, c)
 	}
@@ -74,7 +74,7 @@ func (l *loop) keepUp(fd int32, c *conn) {
 	c.behind = false
 	l.counters.behind.Add(-1)
 	if err := l.poller.unwatchWrites(fd); err != nil {
-		l.server.notes.add(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
+		l.server.log(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
 	}
 	l.passPing(c)
 	l.scheduleStream(fd, c)

@@ -20,7 +20,6 @@ type Server struct {
 	cfg      Config
 	capacity capacity
 	broker   *channels.Broker
-	notes    *notes
 	addr     net.Addr
 	heads    heads
 	clock    func() time.Duration // loop time: since the server began
@@ -56,7 +55,6 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	began := time.Now()
 	s := &Server{
 		cfg: cfg, capacity: capacity, broker: broker,
-		notes:   openNotes(cfg.Logger),
 		clock:   func() time.Duration { return time.Since(began) },
 		started: make(chan struct{}),
 		drained: make(chan struct{}, capacity.loops),
@@ -175,7 +173,6 @@ func (s *Server) Close() {
 			l.alarm.Stop()
 			l.waker.close()
 		}
-		s.notes.close()
 	})
 }
 

@@ -40,7 +40,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 	l.counters.streams.Add(1)
 	l.counters.opened.Add(1)
 	if l.cfg.LogConnections {
-		l.server.notes.add(slog.LevelInfo, "client connected", "peer", l.peers[fd].String(), "channels", l.channelNames(fd, c))
+		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers[fd].String(), "channels", l.channelNames(fd, c))
 	}
 	if !begun {
 		l.wait(fd, c, origin, lastID)
@@ -85,7 +85,7 @@ func (l *loop) replay(fd int32, c *conn) (alive bool) {
 // endStream takes back what startStream and fallBehind did.
 func (l *loop) endStream(fd int32, c *conn, why reason) {
 	if l.cfg.LogConnections {
-		l.server.notes.add(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd].String(),
+		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd].String(),
 			"channels", l.channelNames(fd, c), "after", c.opened.since(l.now).Round(tick))
 	}
 	l.chans = l.channelsOf(fd, c, l.chans[:0])

@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"millrace/channels"
-	"millrace/server"
 )
 
 // figure is a line of INFO.
@@ -22,10 +19,11 @@ type figure struct {
 // /metrics of the ops port has.
 var infoSections = []struct {
 	name    string
-	figures func(server.Stats, channels.Figures) []figure
+	figures func(*node) []figure
 }{
 	{"Millrace", streamFigures},
-	{"Channels", func(_ server.Stats, b channels.Figures) []figure {
+	{"Channels", func(n *node) []figure {
+		b := n.broker.Figures()
 		return []figure{
 			{"channels", b.Channels},
 			{"channels_refused", b.Refused},
@@ -35,7 +33,8 @@ var infoSections = []struct {
 			{"history_bytes_max", b.MaxKept},
 		}
 	}},
-	{"Latency", func(s server.Stats, _ channels.Figures) []figure {
+	{"Latency", func(n *node) []figure {
+		s := n.public.Stats()
 		return []figure{
 			{"fanouts", s.Fanout.Count()},
 			{"fanout_p50_usec", s.Fanout.Quantile(0.5).Microseconds()},
@@ -57,14 +56,15 @@ func (n *node) appendInfo(dst []byte, section string) []byte {
 			dst = append(dst, "\r\n"...)
 		}
 		dst = fmt.Appendf(dst, "# %s\r\n", s.name)
-		for _, f := range s.figures(n.public.Stats(), n.broker.Figures()) {
+		for _, f := range s.figures(n) {
 			dst = fmt.Appendf(dst, "%s:%v\r\n", f.name, f.value)
 		}
 	}
 	return dst
 }
 
-func streamFigures(s server.Stats, _ channels.Figures) []figure {
+func streamFigures(n *node) []figure {
+	s := n.public.Stats()
 	eventsPerWrite := 0.0
 	if s.Writes > 0 {
 		eventsPerWrite = float64(s.Deliveries) / float64(s.Writes)
@@ -83,6 +83,7 @@ func streamFigures(s server.Stats, _ channels.Figures) []figure {
 		{"events_per_write", fmt.Sprintf("%.2f", eventsPerWrite)},
 		{"bytes_written", s.Bytes},
 		{"keepalives", s.Pings},
+		{"log_lines_dropped", n.logs.Dropped()},
 	}
 	for _, reason := range slices.Sorted(maps.Keys(s.Closed)) {
 		figures = append(figures, figure{"closed_" + strings.ReplaceAll(reason, " ", "_"), s.Closed[reason]})

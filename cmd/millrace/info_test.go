@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
+	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/logs"
 )
 
 // Ensure that INFO has the figures of a node, and that the streams that are behind
 // are listed, as one that does not read is.
 func TestInfo(t *testing.T) {
 	c := &serveCommand{Listen: "127.0.0.1:0", Admin: off, Ops: off, Loops: 1, MaxEventBytes: 64 << 10, HistoryBytes: 1 << 20}
-	n, err := c.open(slog.New(slog.DiscardHandler))
+	queue := logs.Open(io.Discard, c.logForm)
+	defer queue.Close(patience)
+	n, err := c.open(queue)
 	if err != nil {
 		t.Fatal(err)
 	}

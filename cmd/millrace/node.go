@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"millrace/channels"
 	"millrace/httpparse"
 	"millrace/internal/admin"
+	"millrace/internal/logs"
 	"millrace/internal/ops"
 	"millrace/server"
 )
@@ -22,6 +22,7 @@ const off = "off"
 
 // node is a whole server: its ports, and the broker between them.
 type node struct {
+	logs       *logs.Queue
 	broker     *channels.Broker
 	backplane  backplane // nil for a node on its own
 	historyTTL time.Duration
@@ -43,7 +44,8 @@ type frontPort interface {
 
 // open opens the ports of a node. It opens none when something is wrong with
 // the flags.
-func (c *serveCommand) open(log *slog.Logger) (*node, error) {
+func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
+	log := queue.Logger()
 	if err := c.checkContradictions(); err != nil {
 		return nil, err
 	}
@@ -93,7 +95,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 		}
 	}
 
-	n := &node{broker: broker, backplane: link, historyTTL: c.HistoryTTL, portFailed: make(chan error, 3)}
+	n := &node{logs: queue, broker: broker, backplane: link, historyTTL: c.HistoryTTL, portFailed: make(chan error, 3)}
 	n.public, err = server.New(server.Config{
 		Listen:              c.Listen,
 		Loops:               c.Loops,
@@ -134,6 +136,7 @@ func (c *serveCommand) open(log *slog.Logger) (*node, error) {
 			Token:         c.OpsToken,
 			MaxEventBytes: int(c.MaxEventBytes),
 			Version:       version(),
+			LogDropped:    queue.Dropped,
 			Ready:         n.ready,
 			Logger:        log,
 		})

@@ -6,11 +6,17 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"millrace/internal/doctor"
+	"millrace/internal/logs"
 	"millrace/server"
 )
+
+// logPatience is how long who reads the log may take for its last lines.
+const logPatience = time.Second
 
 // serveCommand is the server.
 type serveCommand struct {
@@ -65,8 +71,13 @@ func (c *serveCommand) Run(ctx context.Context) error { return c.serve(ctx, os.S
 // what stands before the public port.
 func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*node, *slog.Logger) (frontPort, error)) error {
 	began := time.Now()
-	log := c.logger(stderr)
-	n, err := c.open(log)
+	// The log's reader may go before us. That is no reason to end.
+	signal.Ignore(syscall.SIGPIPE)
+	queue := logs.Open(stderr, c.logForm)
+	defer queue.Close(logPatience)
+	log := queue.Logger()
+	slog.SetDefault(log) // for what libraries have to say
+	n, err := c.open(queue)
 	if err != nil {
 		return err
 	}
@@ -130,10 +141,11 @@ func (c *serveCommand) logVerdict(log *slog.Logger, public *server.Server) {
 	}
 }
 
-func (c *serveCommand) logger(w io.Writer) *slog.Logger {
+// logForm returns the handler of --log-format and --log-level.
+func (c *serveCommand) logForm(w io.Writer) slog.Handler {
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.NewJSONHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.NewTextHandler(w, options)
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/throttle"
 	"millrace/internal/turbo"
 )
 
@@ -20,12 +20,9 @@ func (c *serveCommand) decoding(opts *channels.Options, log *slog.Logger) error 
 		return nil
 	}
 	opts.Decode = forms.Decode
-	var next atomic.Int64 // when the next line may be logged, one a second at most
+	log = throttle.Logger(log)
 	opts.Undecoded = func(channel string, err error) {
-		now := time.Now()
-		if at := next.Load(); now.UnixNano() >= at && next.CompareAndSwap(at, now.Add(time.Second).UnixNano()) {
-			log.Warn("an event of the backplane is passed on as it is", "channel", channel, "reason", err)
-		}
+		log.Warn("an event of the backplane is passed on as it is", "channel", channel, "reason", err)
 	}
 	return nil
 }

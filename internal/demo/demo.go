@@ -28,6 +28,7 @@ import (
 	"unicode/utf8"
 
 	"millrace/channels"
+	"millrace/internal/throttle"
 )
 
 // The channels of the page.
@@ -79,7 +80,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
 		BaseContext:       func(net.Listener) context.Context { return s.life },
-		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+		ErrorLog:          throttle.ErrorLog(cfg.Logger, "a connection of the demo"),
 	}
 	s.running.Go(func() { s.trade(s.life) })
 	return s, nil

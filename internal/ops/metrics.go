@@ -37,6 +37,7 @@ var (
 	buildInfo = desc("build_info", "1, with what was built.", "version", "goversion")
 
 	ready        = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
+	logDropped   = desc("log_lines_dropped_total", "Lines that the log has dropped: nobody took them.")
 	connections  = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
 	streamLimit  = desc("connections_max", "Streams that may be open at once.")
 	accepted     = desc("connections_accepted_total", "Connections accepted.")
@@ -76,7 +77,7 @@ type collector struct{ cfg *Config }
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, ready, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
+		buildInfo, ready, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
 		eventsPublished, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
@@ -100,6 +101,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	} else {
 		gauge(ready, 0)
 	}
+	counter(logDropped, float64(c.cfg.LogDropped()))
 	n := c.cfg.Streams.Stats()
 	gauge(connections, float64(n.Connections-n.Streams-n.Lingering), "head")
 	gauge(connections, float64(n.Streams-n.Behind), "stream")

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/throttle"
 	"millrace/server"
 )
 
@@ -53,6 +54,7 @@ type Config struct {
 	Token         string       // that requests must bear; empty: none
 	MaxEventBytes int          // largest event of the broker; 0: channels.DefaultMaxEventBytes
 	Version       string       // of millrace
+	LogDropped    func() int64 // lines that the log has dropped; nil: none
 	Ready         func() error // why the node should get no new clients, nil if it should; nil: always
 	Logger        *slog.Logger // nil: nothing is logged
 }
@@ -106,6 +108,9 @@ func newServer(ln net.Listener, cfg Config) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.LogDropped == nil {
+		cfg.LogDropped = func() int64 { return 0 }
+	}
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
@@ -119,7 +124,7 @@ func newServer(ln net.Listener, cfg Config) *Server {
 		MaxHeaderBytes:    maxHead,
 		ConnState:         s.count,
 		BaseContext:       func(net.Listener) context.Context { return s.life },
-		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+		ErrorLog:          throttle.ErrorLog(cfg.Logger, "a connection of the ops port"),
 	}
 	s.running.Go(func() { s.sampler.run(s.life) })
 	return s

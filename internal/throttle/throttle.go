@@ -1,5 +1,6 @@
 // Package throttle bounds what outsiders can make a port do as often as they like:
-// [Line] is a line of the log that they cause, [Guesses] are their tries at a secret.
+// [Line] is a line of the log that they cause, [Logger] has a Line for each message,
+// and [Guesses] are their tries at a secret.
 package throttle
 
 import (
@@ -21,14 +22,27 @@ type Line struct {
 // Log logs the line if the last one is an Interval or more ago, with how many were
 // left out between them.
 func (l *Line) Log(log *slog.Logger, level slog.Level, msg string, args ...any) {
-	now, at := time.Now().UnixNano(), l.next.Load()
+	unsaid, due := l.take(time.Now())
+	if !due {
+		return
+	}
+	if unsaid > 0 {
+		args = append(args[:len(args):len(args)], leftOut, unsaid)
+	}
+	log.Log(context.Background(), level, msg, args...)
+}
+
+// leftOut is the attribute that says how many lines were left out.
+const leftOut = "left_out"
+
+// take tells whether the line may be logged now, and takes it as done, with how many
+// were left out; if not, this one is left out.
+func (l *Line) take(t time.Time) (unsaid int64, due bool) {
+	now, at := t.UnixNano(), l.next.Load()
 	early := at-now > 0 && at-now <= int64(Interval) // above it, the clock has been put back
 	if early || !l.next.CompareAndSwap(at, now+int64(Interval)) {
 		l.unsaid.Add(1)
-		return
+		return 0, false
 	}
-	if n := l.unsaid.Swap(0); n > 0 {
-		args = append(args[:len(args):len(args)], "left_out", n)
-	}
-	log.Log(context.Background(), level, msg, args...)
+	return l.unsaid.Swap(0), true
 }

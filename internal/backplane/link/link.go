@@ -42,7 +42,7 @@ type Link struct {
 	Set *follow.Set
 	// Broker is given by Start.
 	Broker *channels.Broker
-	// Log takes what there is to say.
+	// Log takes what there is to say, throttled: messages are constants.
 	Log *slog.Logger
 	// Lossless tells that a session goes on where the one before it was cut off, so
 	// that nothing has to be asked for anew. Set before Start.
@@ -63,7 +63,7 @@ func New(engine, server string, log *slog.Logger) *Link {
 	if log == nil {
 		log = slog.Default()
 	}
-	l := &Link{Set: follow.NewSet(follow.DefaultLinger), Log: log, engine: engine, server: server}
+	l := &Link{Set: follow.NewSet(follow.DefaultLinger), Log: throttle.Logger(log), engine: engine, server: server}
 	l.setHealth(errNotYet)
 	return l
 }
