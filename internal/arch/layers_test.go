@@ -19,7 +19,7 @@ var layers = [][]string{
 }
 
 // testOnly are the packages that nothing but tests may import.
-var testOnly = []string{"deploy", "internal/arch", "internal/backplane/enginetest", "internal/interop", "internal/ssetest", "internal/testenv"}
+var testOnly = []string{"deploy", "internal/abuse", "internal/arch", "internal/backplane/enginetest", "internal/interop", "internal/ssetest", "internal/testenv"}
 
 // Ensure that imports point downward, whatever the platform. Tests are exempt.
 func TestLayers(t *testing.T) {

@@ -1,0 +1,248 @@
+// Package abuse attacks a real millrace, as strangers and broken neighbours would, and
+// looks whether it bears it. It consists of tests only.
+//
+// A [victim] is the program as it is built, with flags, variables and limits. Its
+// method bears runs an attack: throughout it health must answer, streams must get
+// everything that is published, and memory must stay within a bound that the test
+// computes.
+package abuse
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"millrace/internal/ssetest"
+)
+
+// patience bounds every wait; none lasts that long unless something is broken.
+const patience = 60 * time.Second
+
+// program is the path of the binary, built once for all tests.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "millrace")
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "millrace")
+	build := exec.Command("go", "build", "-o", program, "millrace/cmd/millrace")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// victim is a millrace at work.
+type victim struct {
+	t                  *testing.T
+	cmd                *exec.Cmd
+	public, admin, ops string // addresses
+	log                *journal
+	exited             chan struct{} // closed when the process has ended
+}
+
+// setup is what a victim is started with, beside ports that are free.
+type setup struct {
+	flags  []string
+	env    []string // name=value
+	files  int      // the limit on descriptors; 0: that of the test
+	stderr *os.File // whose other end the test has; nil: all of it is read, and kept in victim.log
+	public string   // the address of the public port, where it cannot be read from the log
+}
+
+// start starts a victim, and kills it when the test ends.
+func start(t *testing.T, s setup) *victim {
+	t.Helper()
+	flags := append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--loops", "2"}, s.flags...)
+	v := &victim{t: t, log: new(journal), exited: make(chan struct{}), cmd: exec.Command(program, flags...)}
+	if s.files > 0 { // a child of ours would have our own limit
+		v.cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.files), program}, flags...)...)
+	}
+	v.cmd.Env = append(os.Environ(), s.env...)
+	var reader *os.File
+	if v.cmd.Stderr = s.stderr; s.stderr == nil {
+		var writer *os.File
+		var err error
+		if reader, writer, err = os.Pipe(); err != nil {
+			t.Fatal(err)
+		}
+		defer writer.Close()
+		v.cmd.Stderr = writer
+	}
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if reader != nil {
+		go func() {
+			v.log.keep(reader)
+			reader.Close()
+		}()
+	}
+	go func() {
+		v.cmd.Wait()
+		close(v.exited)
+	}()
+	t.Cleanup(func() {
+		v.cmd.Process.Kill()
+		<-v.exited
+		if t.Failed() {
+			t.Logf("the log:\n%s", v.log.text())
+		}
+	})
+	if reader != nil {
+		v.find(v.await(`public=(\S+) admin=(\S+) ops=(\S+)`))
+	}
+	return v
+}
+
+// find takes the addresses of the ports from the log's line about them.
+func (v *victim) find(line []string) { v.public, v.admin, v.ops = line[1], line[2], line[3] }
+
+// await waits until the log has a line that pattern fits, and returns what it found.
+func (v *victim) await(pattern string) (found []string) {
+	v.t.Helper()
+	re := regexp.MustCompile(pattern)
+	v.eventually("the log has "+pattern, func() bool {
+		found = re.FindStringSubmatch(v.log.text())
+		return found != nil
+	})
+	return found
+}
+
+// eventually waits until ok holds, looking at it again and again.
+func (v *victim) eventually(what string, ok func() bool) {
+	v.t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); !ok(); <-ticker.C {
+		if time.Now().After(deadline) {
+			v.t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// stop sends SIGTERM, and wants the victim to end in order.
+func (v *victim) stop() {
+	v.t.Helper()
+	v.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-v.exited:
+		if status := v.cmd.ProcessState; !status.Success() {
+			v.t.Errorf("the end after SIGTERM: %v, want exit status 0", status)
+		}
+	case <-time.After(patience):
+		v.t.Errorf("SIGTERM has not ended it within %v", patience)
+	}
+}
+
+// memory returns a figure of /proc/PID/status in bytes: VmRSS, or VmHWM, the most that
+// that has been.
+func (v *victim) memory(figure string) int {
+	v.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	kB := regexp.MustCompile(figure + `:\s+(\d+) kB`).FindSubmatch(text)
+	if kB == nil {
+		v.t.Fatalf("no %s in %s", figure, text)
+	}
+	n, _ := strconv.Atoi(string(kB[1]))
+	return n << 10
+}
+
+// metric returns the value of a metric without labels.
+func (v *victim) metric(name string) float64 {
+	v.t.Helper()
+	answer, err := request(v.ops, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", patience)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	value := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(answer)
+	if value == nil {
+		v.t.Fatalf("no metric %s", name)
+	}
+	f, err := strconv.ParseFloat(value[1], 64)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return f
+}
+
+// request sends text to an address and returns all that comes back, within a time.
+func request(address, text string, within time.Duration) (answer string, err error) {
+	deadline := time.Now().Add(within)
+	conn, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	conn.SetDeadline(deadline)
+	if _, err := io.WriteString(conn, text); err != nil {
+		return "", err
+	}
+	all, err := io.ReadAll(conn)
+	return string(all), err
+}
+
+// open opens a stream.
+func (v *victim) open(target string) *ssetest.Client {
+	v.t.Helper()
+	c := &ssetest.Client{Target: target}
+	if err := c.Open(v.public, time.Now().Add(2*patience)); err != nil {
+		v.t.Fatal(err)
+	}
+	v.t.Cleanup(c.Close)
+	return c
+}
+
+// journal keeps what a process writes.
+type journal struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (j *journal) keep(r io.Reader) {
+	for lines := bufio.NewReader(r); ; {
+		line, err := lines.ReadString('\n')
+		j.mu.Lock()
+		j.all.WriteString(line)
+		j.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (j *journal) text() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.all.String()
+}
+
+// count tells how many lines have text in them.
+func (j *journal) count(text string) (n int) {
+	for line := range strings.Lines(j.text()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
