@@ -26,6 +26,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/resp"
+	"millrace/internal/throttle"
 )
 
 // ErrNoPassword is returned for an address that other hosts can reach while
@@ -128,6 +129,7 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.Logger = throttle.Logger(cfg.Logger) // clients cause what there is to say
 	// The broker is the one to refuse an event, and the connection outlives
 	// that. Only what is far too large, or no event at all, is refused before
 	// it has been read.
