@@ -125,7 +125,7 @@ func TestProxyHeaderThenBadHead(t *testing.T) {
 	for _, tt := range []struct{ text, status string }{
 		{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
 		{proxyLine("203.0.113.7"), "HTTP/1.1 400 Bad Request\r\n"},
-		{"GET / HTTP/1.1\r\nx: " + strings.Repeat("x", 9000), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+		{"GET / HTTP/1.1\r\nx: " + strings.Repeat("x", 17000), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
 		{"GET / HTTP/1.1\r\n", "HTTP/1.1 408 Request Timeout\r\n"},
 	} {
 		c := dial(t, s)
