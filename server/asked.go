@@ -9,6 +9,7 @@ import (
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/pattern"
 )
 
 // maxChannels bounds the channels of one stream.
@@ -76,6 +77,9 @@ func (l *loop) addChannel(name []byte) error {
 	if err := channels.CheckName(name); err != nil {
 		return err
 	}
+	if err := l.cfg.checkChannel(string(name)); err != nil {
+		return err
+	}
 	if slices.ContainsFunc(l.names, func(n []byte) bool { return bytes.Equal(n, name) }) {
 		return nil
 	}
@@ -83,6 +87,30 @@ func (l *loop) addChannel(name []byte) error {
 		return fmt.Errorf("more than %d channels in one stream", maxChannels)
 	}
 	l.names = append(l.names, name)
+	return nil
+}
+
+// reserved are the channels that no client may have, whatever the configuration:
+// engines tell of their keys and servers there, and Action Cable of connections to
+// be closed.
+var reserved = mustParse("__*", "_action_cable_internal", "action_cable/*")
+
+func mustParse(texts ...string) pattern.List {
+	list, err := pattern.ParseList(texts)
+	if err != nil {
+		panic(err)
+	}
+	return list
+}
+
+// checkChannel reports why clients may not have a channel.
+func (cfg *Config) checkChannel(name string) error {
+	switch {
+	case reserved.Match(name):
+		return fmt.Errorf("%w: the channel %.64q is kept for engines and frameworks", errForbidden, name)
+	case len(cfg.Channels) > 0 && !cfg.Channels.Match(name):
+		return fmt.Errorf("%w: the channel %.64q is none of those that clients may have here", errForbidden, name)
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/pattern"
 )
 
 // ErrConfig is wrapped by every refusal of a Config.
@@ -57,8 +58,14 @@ type Config struct {
 	// https://*.example.org for all subdomains, or "*" for all, which does not
 	// include credentials.
 	AllowOrigins []string
+	// Hosts are the names that requests may be addressed to, exact or
+	// *.example.org for all subdomains; none for any name.
+	Hosts []string
 	// Aliases maps paths to the channels they stand for.
 	Aliases map[string]string
+	// Channels are those that clients may have, none for all. What engines and
+	// frameworks keep for themselves is never to be had.
+	Channels pattern.List
 	// Signed, if set, returns the channel that a signed name stands for, or why it
 	// stands for none. Then /turbo?signed_stream_name= is a stream on that channel,
 	// and channels that do not begin with / are to be had in this way only. It
@@ -115,6 +122,11 @@ func (cfg *Config) check() error {
 			return err
 		}
 	}
+	for _, host := range cfg.Hosts {
+		if err := checkHost(host); err != nil {
+			return err
+		}
+	}
 	for path, channel := range cfg.Aliases {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("%w: alias %q=%q, want a path that begins with /", ErrConfig, path, channel)
@@ -123,6 +135,9 @@ func (cfg *Config) check() error {
 			return fmt.Errorf("%w: alias %q=%q: the path is reserved", ErrConfig, path, channel)
 		}
 		if err := channels.CheckName([]byte(channel)); err != nil {
+			return fmt.Errorf("%w: alias %q=%q: %w", ErrConfig, path, channel, err)
+		}
+		if err := cfg.checkChannel(channel); err != nil {
 			return fmt.Errorf("%w: alias %q=%q: %w", ErrConfig, path, channel, err)
 		}
 	}

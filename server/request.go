@@ -82,6 +82,10 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 		l.refuseError(fd, c, err, isHead)
 		return
 	}
+	if !hosts(l.cfg.Hosts).match(r.Host) && string(r.Path) != healthPath {
+		l.refuse(fd, c, 421, fmt.Sprintf("%.64q is none of the hosts that are served here", r.Host), isHead)
+		return
+	}
 	if string(r.Method) == "OPTIONS" {
 		l.answer(fd, c, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "", false)
 		return

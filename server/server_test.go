@@ -209,6 +209,9 @@ func TestConfigRefused(t *testing.T) {
 		{Config{AllowOrigins: []string{"https://Example.org"}}, `"https://Example.org"`},
 		{Config{Aliases: map[string]string{"x": "/y"}}, `"x"="/y"`},
 		{Config{Aliases: map[string]string{"/x": ""}}, `"/x"=""`},
+		{Config{Hosts: []string{"example.org:80"}}, `"example.org:80"`},
+		{Config{Aliases: map[string]string{"/x": "__sentinel__:hello"}}, `"/x"="__sentinel__:hello"`},
+		{Config{Aliases: map[string]string{"/x": "/y"}, Channels: mustParse("/z")}, `"/x"="/y"`},
 		{Config{Aliases: map[string]string{"/healthz": "/y"}}, "reserved"},
 	}
 	for _, tt := range tests {
