@@ -15,6 +15,7 @@ type doctorCommand struct {
 	For      int             `env:"-" default:"0" min:"0" max:"1000000000" placeholder:"N" help:"Streams that the host is to hold: the exit status is 1 if it cannot, and fixes are for as many; 0 for a million as an example. [${default}]"`
 	FDTables server.FDTables `name:"fd-tables" default:"auto" enum:"auto,shared,per-loop" placeholder:"KIND" help:"Descriptor tables of the server: shared, per-loop (Linux), or auto for per-loop when one is too small for --for. [${default}]"`
 	Loopback bool            `env:"-" help:"The clients are on this host too, as those of a load generator: both ends of each stream count. [off]"`
+	Host     []string        `placeholder:"NAME" help:"Host names that the server is to be addressed by, as for serve. [any name]"`
 	JSON     bool            `name:"json" env:"-" help:"Print the report as JSON. [off]"`
 }
 
@@ -28,6 +29,11 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 		PerLoop:  c.FDTables == server.FDTablesPerLoop || c.FDTables == server.FDTablesAuto && h.Tabled(c.For),
 		Loopback: c.Loopback,
 	})
+	if len(c.Host) == 0 {
+		r.Settings = append(r.Settings, doctor.Setting{
+			Name: "millrace serve --host", Value: "any name", Note: "pages elsewhere may read streams by DNS rebinding",
+		})
+	}
 	write := r.WriteTable
 	if c.JSON {
 		write = func(w io.Writer) error {

@@ -64,3 +64,26 @@ func TestDoctorPrintsTable(t *testing.T) {
 		t.Errorf("the table begins otherwise than %q:\n%s", verdict, &out)
 	}
 }
+
+// Ensure that the doctor says when the server would answer to any host name.
+func TestDoctorSaysWhichHostsAreAnswered(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want bool
+	}{
+		{nil, true},
+		{[]string{"--host", "events.example.org"}, false},
+	} {
+		var c commands
+		if _, err := newParser(&c).Parse(append([]string{"doctor"}, tt.args...)); err != nil {
+			t.Fatalf("%q: %v", tt.args, err)
+		}
+		var out bytes.Buffer
+		if err := c.Doctor.report(&out, doctor.Local()); err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(out.Bytes(), []byte("DNS rebinding")); got != tt.want {
+			t.Errorf("doctor %q warns of any host name: %v, want %v", tt.args, got, tt.want)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"millrace/internal/admin"
 	"millrace/internal/logs"
 	"millrace/internal/ops"
+	"millrace/internal/pattern"
 	"millrace/server"
 )
 
@@ -52,6 +53,10 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 	aliases, err := c.aliases()
 	if err != nil {
 		return nil, err
+	}
+	allowed, err := pattern.ParseList(c.Channel)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --channel: %w", errUsage, err)
 	}
 	trusted, err := c.trustedProxies()
 	if err != nil {
@@ -113,7 +118,9 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		MaxLifetime:         c.MaxLifetime,
 		Retry:               c.Retry,
 		AllowOrigins:        c.AllowOrigin,
+		Hosts:               c.Host,
 		Aliases:             aliases,
+		Channels:            allowed,
 		Signed:              signed,
 		Head:                httpparse.Limits{MaxBytes: int(c.MaxHeadBytes), MaxHeaders: c.MaxHeaders},
 		LogConnections:      c.LogConnections,

@@ -24,6 +24,8 @@ type serveCommand struct {
 	Alias          []string `group:"Public port" placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `group:"Public port" help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
 	TrustedProxies []string `group:"Public port" placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
+	Host           []string `group:"Public port" placeholder:"NAME" help:"Host name that requests may be addressed to, such as events.example.org or *.example.org; repeatable. /healthz is answered to any. [any name]"`
+	Channel        []string `group:"Public port" placeholder:"PATTERN" help:"Channels that clients may have: a name, a beginning with * after it, or {name} for one segment, as in /rooms/{id}; repeatable. [all]"`
 	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
 
 	Admin         string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`

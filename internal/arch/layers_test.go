@@ -15,7 +15,7 @@ var layers = [][]string{
 	{"server", "bench", "internal/admin", "internal/demo", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
 	{"internal/backplane/link"},
 	{"internal/backplane/follow", "internal/backplane/envelope", "internal/turbo"},
-	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/proxyproto", "internal/throttle", "internal/logs", "bench/report", "bench/storm"},
+	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/pattern", "internal/proxyproto", "internal/throttle", "internal/logs", "bench/report", "bench/storm"},
 }
 
 // testOnly are the packages that nothing but tests may import.
