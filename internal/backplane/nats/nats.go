@@ -104,6 +104,9 @@ func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt
 		return channels.Receipt{}, errDown
 	}
 	receipt, err := s.publish(b.message(channel, ev))
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		return channels.Receipt{}, fmt.Errorf("the event was not published: %w", err)
+	}
 	if err != nil {
 		return channels.Receipt{}, fmt.Errorf("the event may not have been published: %w", err)
 	}

@@ -37,10 +37,14 @@ func newServer(t testing.TB, port int, store string) *server.Server {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true,
-		JetStream: store != "", StoreDir: store,
-	})
+	return runServer(t, &server.Options{Port: port, JetStream: store != "", StoreDir: store})
+}
+
+// runServer runs a NATS server on loopback.
+func runServer(t testing.TB, o *server.Options) *server.Server {
+	t.Helper()
+	o.Host, o.NoLog, o.NoSigs = "127.0.0.1", true, true
+	s, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +58,11 @@ func newServer(t testing.TB, port int, store string) *server.Server {
 // startServer is newServer for a server that ends with the test.
 func startServer(t testing.TB, port int, store string) *server.Server {
 	t.Helper()
-	s := newServer(t, port, store)
+	return endServer(t, newServer(t, port, store))
+}
+
+// endServer has a server end with the test.
+func endServer(t testing.TB, s *server.Server) *server.Server {
 	t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()

@@ -22,12 +22,16 @@ const (
 var (
 	errLeader = errors.New("the stream has a new leader, which may have left something out")
 	errSilent = fmt.Errorf("what is stored does not come back within %v", silence)
+	errOld    = errors.New("history=jetstream needs NATS 2.10 or newer: update it, or leave the option out")
 	errEpoch  = errors.New("the stream is another one")
 )
 
 // openHistory prepares the form with history.
 func (s *session) openHistory(ctx context.Context) (err error) {
 	h := s.history
+	if v := s.conn.ConnectedServerVersion(); isBefore(v, 2, 10) {
+		return fmt.Errorf("the server is NATS %s: %w", v, errOld)
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s.subjects, s.keeper = h.live, link.NewKeeper(s.Link, s)
@@ -48,6 +52,13 @@ func (s *session) openHistory(ctx context.Context) (err error) {
 	}
 	s.pulse, s.beat = time.Tick(pulsePeriod), time.Now()
 	return s.mark(ctx)
+}
+
+// isBefore tells whether a version is known to be older than major.minor.
+func isBefore(version string, major, minor int) bool {
+	var a, b int
+	n, _ := fmt.Sscanf(version, "%d.%d", &a, &b)
+	return n == 2 && (a < major || a == major && b < minor)
 }
 
 // skipDelivered sees to it that no number comes twice, when the stream has lost messages

@@ -16,16 +16,17 @@ import (
 	"millrace/internal/backplane/link"
 )
 
+var errSequence = errors.New("a message of the stream has no sequence")
+
 // session is one connection with its subscriptions.
 type session struct {
 	*Backplane
 	conn     *nats.Conn
+	reports  *reports
 	subjects string                        // of live messages, a prefix
 	followed map[string]*nats.Subscription // by channel; of the goroutine in Ask
 	messages chan *nats.Msg                // of all subscriptions, in the order in which they came
-	asked    chan []string                 // channels that are about to be subscribed to; plain form
-	flushed  chan []string                 // channels whose subscriptions the server has
-	dropped  chan []string                 // channels that are no longer subscribed to
+	told     chan news                     // of the goroutine in Ask, for the one in Listen
 	expected map[string]bool               // asked and not yet confirmed; of the goroutine in Listen
 	lost     chan string                   // channels whose messages found no room
 
@@ -47,14 +48,13 @@ func (b *Backplane) run(ctx context.Context) error {
 		subjects:  b.prefix,
 		followed:  make(map[string]*nats.Subscription),
 		messages:  make(chan *nats.Msg, waiting),
-		asked:     make(chan []string),
-		flushed:   make(chan []string, 1), // for what Keeper.Begin asks for
-		dropped:   make(chan []string),
+		told:      make(chan news, 1), // for what Keeper.Begin asks for
 		expected:  make(map[string]bool),
 		lost:      make(chan string, waiting),
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	s.reports = newReports(func(err error) { s.astray(end, err) })
 	options := b.options
 	options.ClosedCB = func(conn *nats.Conn) { end(cmp.Or(conn.LastError(), nats.ErrConnectionClosed)) }
 	options.AsyncErrorCB = s.failed
@@ -63,10 +63,10 @@ func (b *Backplane) run(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	s.conn = conn
+	s.conn, s.reports.conn = conn, conn
 	if b.history != nil {
 		if err := s.openHistory(ctx); err != nil {
-			return err
+			return cmp.Or(context.Cause(ctx), err) // a request that is refused has no answer
 		}
 	}
 	b.session.Store(s)
@@ -90,64 +90,24 @@ func (b *Backplane) run(ctx context.Context) error {
 
 // publish publishes m and waits until the server has it.
 func (s *session) publish(m *nats.Msg) (receipt channels.Receipt, err error) {
-	if s.keeper == nil {
-		if err = s.conn.PublishMsg(m); err == nil {
-			err = s.conn.FlushTimeout(timeout)
+	err = s.reports.publish(m.Subject, func(ctx context.Context) error {
+		if s.keeper == nil {
+			if err := s.conn.PublishMsg(m); err != nil {
+				return err
+			}
+			return s.conn.FlushWithContext(ctx)
 		}
-		return receipt, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	ack, err := s.js.PublishMsg(ctx, m)
-	if err != nil {
-		return receipt, err
-	}
-	return channels.Receipt{Epoch: s.epoch, Seq: number(ack.Sequence)}, nil
-}
-
-// Subscribe implements link.Asker and link.History.
-func (s *session) Subscribe(ctx context.Context, names []string) error {
-	if s.keeper == nil {
-		if err := tell(ctx, s.asked, names); err != nil {
-			return err
+		ack, err := s.js.PublishMsg(ctx, m)
+		if err == nil {
+			receipt = channels.Receipt{Epoch: s.epoch, Seq: number(ack.Sequence)}
 		}
-	}
-	for _, channel := range names {
-		sub, err := s.conn.ChanSubscribe(string(appendSubject([]byte(s.subjects), channel)), s.messages)
-		if err != nil {
-			return err
-		}
-		s.followed[channel] = sub
-	}
-	if err := s.conn.FlushTimeout(timeout); err != nil {
 		return err
-	}
-	return tell(ctx, s.flushed, names)
-}
-
-// Unsubscribe implements link.Asker.
-func (s *session) Unsubscribe(ctx context.Context, names []string) error {
-	for _, channel := range names {
-		if err := s.followed[channel].Unsubscribe(); err != nil {
-			return err
-		}
-		delete(s.followed, channel)
-	}
-	return tell(ctx, s.dropped, names)
+	})
+	return receipt, err
 }
 
 // Ping implements link.Asker. The client pings by itself.
 func (s *session) Ping(context.Context) error { return nil }
-
-// tell hands names to the goroutine in Listen.
-func tell(ctx context.Context, to chan<- []string, names []string) error {
-	select {
-	case to <- names:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // Snapshot implements link.History.
 func (s *session) Snapshot(ctx context.Context, since uint64, names []string) (link.Snapshot, error) {
@@ -162,31 +122,21 @@ func (s *session) Listen(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case m := <-s.messages:
-		return s.receive(m)
-	case names := <-s.asked:
-		for _, channel := range names {
-			s.expected[channel] = true
-		}
-	case names := <-s.flushed:
-		if s.keeper != nil {
-			s.keeper.Subscribed(names...)
-			return s.keeper.Settled(ctx)
-		}
-		for _, channel := range names {
-			s.confirm(channel)
-		}
-	case names := <-s.dropped:
-		for _, channel := range names {
-			if s.keeper != nil {
-				s.keeper.Unsubscribed(channel)
+		select {
+		case n := <-s.told:
+			if err := s.hear(ctx, n); err != nil {
+				return err
 			}
+		default:
 		}
+		return s.receive(m)
+	case n := <-s.told:
+		return s.hear(ctx, n)
 	case channel := <-s.lost:
 		return s.lose(channel)
 	case <-s.pulse:
 		return s.sendPulse(ctx)
 	}
-	return nil
 }
 
 // receive hands on a message. In the plain form, the first one of a channel may come
@@ -198,9 +148,11 @@ func (s *session) receive(m *nats.Msg) error {
 	case !ok: // of the two that are outside, one is left
 		return errLeader
 	case s.keeper != nil && subject == s.history.fence:
-		sequence, _ := sequences(m)
-		s.beat = time.Now()
-		s.keeper.Fence(number(sequence))
+		sequence, _, err := sequences(m)
+		if err == nil {
+			s.beat = time.Now()
+			s.keeper.Fence(number(sequence))
+		}
 		return nil
 	}
 	channel, ok := channelOf(subject)
@@ -210,10 +162,10 @@ func (s *session) receive(m *nats.Msg) error {
 	}
 	ev, err := event(m.Header, m.Data)
 	if s.keeper != nil {
-		sequence, before := sequences(m)
+		sequence, before, bad := sequences(m)
 		return s.keeper.Message(link.Message{
 			Epoch: s.epoch, Channel: channel, Before: number(before), Kept: channels.Kept{Seq: number(sequence), Event: ev},
-		}, err)
+		}, cmp.Or(err, bad))
 	}
 	s.confirm(channel)
 	if err != nil {
@@ -225,11 +177,14 @@ func (s *session) receive(m *nats.Msg) error {
 }
 
 // sequences returns the sequence of a message of a stream, and of the one before on its
-// subject.
-func sequences(m *nats.Msg) (sequence, before uint64) {
-	sequence, _ = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+// subject, 0 for none. Any program can send what comes here.
+func sequences(m *nats.Msg) (sequence, before uint64, err error) {
+	sequence, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 	before, _ = strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
-	return sequence, before
+	if err != nil || sequence == 0 {
+		return 0, 0, errSequence
+	}
+	return sequence, before, nil
 }
 
 // confirm tells, once, that everything published on a channel comes from here on.
@@ -252,22 +207,4 @@ func (s *session) lose(channel string) error {
 	}
 	s.Lose(channel, nats.ErrSlowConsumer)
 	return nil
-}
-
-// failed is called by the client for errors that do not end the connection.
-func (s *session) failed(conn *nats.Conn, sub *nats.Subscription, err error) {
-	if sub == nil || !errors.Is(err, nats.ErrSlowConsumer) {
-		s.Log.Error("NATS reports an error", "error", err)
-		if sub != nil { // not allowed, say: the channel will never be delivered
-			conn.Close()
-		}
-		return
-	}
-	channel, _ := channelOf(strings.TrimPrefix(sub.Subject, s.subjects))
-	select {
-	case s.lost <- channel:
-	default:
-		s.Log.Error("too much is lost to tell each channel: connecting again tells all", "error", err)
-		conn.Close()
-	}
 }

@@ -43,12 +43,16 @@ func TestOpen(t *testing.T) {
 func TestNames(t *testing.T) {
 	for _, tt := range []struct{ channel, want string }{
 		{"/rooms/42", "/rooms/42"},
+		{"bb2fa3ee7afb9f54c6dfb5d021f14b1ffe40c163", ""},
+		{"p:b2fa3ee7afb9f54c6dfb5d021f14b1ffe40c16", "p:b2fa3ee7afb9f54c6dfb5d021f14b1ffe40c16"},
+		{"BB2FA3EE7AFB9F54C6DFB5D021F14B1FFE40C163", "BB2FA3EE7AFB9F54C6DFB5D021F14B1FFE40C163"},
 		{strings.Repeat("x", 63), strings.Repeat("x", 63)},
 		{strings.Repeat("x", 64), "bb2fa3ee7afb9f54c6dfb5d021f14b1ffe40c163"},
 		{strings.Repeat("ü", 32), "1e6e4b1df3264037c8cbe580b19c2cfa15c212fe"},
 	} {
-		if got := identifier(tt.channel); got != tt.want {
-			t.Errorf("identifier(%q) is %q, want %q", tt.channel, got, tt.want)
+		got, err := identifier(tt.channel)
+		if got != tt.want || (err != nil) != (tt.want == "") {
+			t.Errorf("identifier(%q) is %q, %v, want %q", tt.channel, got, err, tt.want)
 		}
 	}
 	for channel, want := range map[string]int64{"/rooms/42": 3470618733489766829, "größe": -3219050744914661377} {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,19 +104,57 @@ func testPayloads(t *testing.T, p *testenv.Postgres) {
 	}
 }
 
-// Ensure that a channel that is named as another one's SHA-1 is a channel of its
-// own.
+// Ensure that who knows the SHA-1 by which a long name goes neither hears that channel by
+// it, nor is heard there, nor can end its notifications.
 func testIdentifierTwice(t *testing.T, p *testenv.Postgres) {
-	n := newNode(t, p.URL(), Options{})
-	long := strings.Repeat("long", 20)
-	n.subscribe(t, long, "other")
-	if _, err := n.Publish(identifier(long), channels.Event{Data: []byte("1")}); err != nil {
+	n := startLocal(t, p.URL(), Options{})
+	name := strings.Repeat("long", 20)
+	hashed, err := identifier(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	n.expect(t, long+" data: 1") // nobody could tell them apart
-	n.subscribe(t, identifier(long))
-	if _, err := n.Publish(long, channels.Event{Data: []byte("2")}); err != nil {
-		t.Fatal(err)
+	heard, stranger := n.Open("", name), n.Open("", hashed)
+	stranger.Want("gap backplane") // for it is refused
+	n.Publish(name, "1")
+	if _, err := n.Broker.Publish(hashed, channels.Event{Data: []byte("forged")}); !errors.Is(err, errAmbiguous) {
+		t.Errorf("Publish on the SHA-1 of a name: %v, want %v", err, errAmbiguous)
 	}
-	n.expect(t, long+" data: 2", identifier(long)+" data: 2")
+	heard.Want("1")
+	stranger.Close()
+	n.Open("", "other") // an exchange later
+	n.Publish(name, "2")
+	heard.Want("2")
+	stranger.WantNothing()
+
+	prefixed := startLocal(t, p.URL(), Options{Prefix: "p"}) // no name is like a SHA-1
+	c := prefixed.Open("", hashed)
+	c.WantNothing()
+	prefixed.Publish(hashed, "3")
+	c.Want("3")
+}
+
+// Ensure that a name that the database's encoding has not concerns that channel only.
+func testLatin1(t *testing.T, p *testenv.Postgres) {
+	query(t, connect(t, p), "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+	n := startLocal(t, strings.TrimSuffix(p.URL(), "postgres")+"latin1", Options{})
+	n.Open("", "/✓").Want("gap backplane")
+	good := []string{"/a", "/größe", "/b"}
+	c := n.Open("", good...)
+	var names []string
+	for i := range 50 {
+		names = append(names, fmt.Sprint("/✓", i))
+	}
+	mixed := n.Open("", slices.Concat(names[:20], good[:1], names[20:40], good[1:], names[40:])...)
+	mixed.Want("gap backplane")
+	for _, name := range good {
+		n.Publish(name, "ü")
+		c.Want("ü")
+		mixed.Want("ü")
+	}
+	if _, err := n.Broker.Publish("/✓", channels.Event{}); err == nil {
+		t.Error("Publish on a name that the database's encoding has not: no error")
+	}
+	if err := n.Broker.Health(); err != nil {
+		t.Errorf("the node is off the engine: %v", err)
+	}
 }

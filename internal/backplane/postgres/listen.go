@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -31,8 +32,7 @@ var (
 // connected is lost, which its channels are told.
 type listener struct {
 	*Backplane
-	short map[string]bool   // the channels that go by their own name
-	long  map[string]string // the others, by the names that they go by
+	channels map[string]string // that are listened to, by identifier
 }
 
 func (l *listener) publish(ctx context.Context, name string, payload []byte) error {
@@ -42,18 +42,25 @@ func (l *listener) publish(ctx context.Context, name string, payload []byte) err
 	if i := bytes.IndexByte(payload, 0); i >= 0 {
 		return fmt.Errorf("%w: there is one at byte %d", errNUL, i)
 	}
-	if _, err := l.pool.Exec(ctx, "SELECT pg_notify($1, $2)", identifier(name), string(payload)); err != nil {
+	name, err := identifier(name)
+	if err != nil {
+		return err
+	}
+	if _, err := l.pool.Exec(ctx, "SELECT pg_notify($1, $2)", name, string(payload)); err != nil {
 		return fmt.Errorf("the event may not have been published: %w", err)
 	}
 	return nil
 }
 
 func (l *listener) follow(ctx context.Context, conn *pgx.Conn) error {
-	l.short, l.long = make(map[string]bool), make(map[string]string)
+	l.channels = make(map[string]string)
 	asked := time.Now()
 	for {
 		ask, drop, again := l.Set.Next(batch)
-		if err := l.listen(ctx, conn, ask, drop); err != nil {
+		if err := l.unlisten(ctx, conn, drop); err != nil {
+			return err
+		}
+		if err := l.listen(ctx, conn, ask); err != nil {
 			return err
 		}
 		var pause time.Duration
@@ -77,44 +84,69 @@ func (l *listener) follow(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// listen takes up channels and leaves others, in one exchange, and tells those
-// that it has taken up.
-func (l *listener) listen(ctx context.Context, conn *pgx.Conn, ask, drop []string) error {
-	if len(ask)+len(drop) == 0 {
-		return nil
-	}
+// unlisten leaves channels, in one exchange.
+func (l *listener) unlisten(ctx context.Context, conn *pgx.Conn, drop []string) error {
 	var sql strings.Builder
 	for _, channel := range drop {
-		name := identifier(l.prefix + channel)
-		if name == l.prefix+channel {
-			delete(l.short, channel)
-		} else {
-			delete(l.long, name)
+		name, err := identifier(l.prefix + channel)
+		if _, ok := l.channels[name]; err != nil || !ok {
+			continue // it was refused
 		}
+		delete(l.channels, name)
 		sql.WriteString("UNLISTEN " + pgx.Identifier{name}.Sanitize() + ";")
 	}
+	if sql.Len() == 0 {
+		return nil
+	}
+	return exchange(ctx, conn, sql.String())
+}
+
+// listen takes up channels, in one exchange, and tells those that it has taken up.
+func (l *listener) listen(ctx context.Context, conn *pgx.Conn, ask []string) error {
+	taken := make(map[string]string, len(ask))
+	names := make([]string, 0, len(ask))
+	var sql strings.Builder
 	for _, channel := range ask {
-		name := identifier(l.prefix + channel)
-		if name == l.prefix+channel {
-			l.short[channel] = true
-		} else {
-			l.long[name] = channel
+		name, err := identifier(l.prefix + channel)
+		if err != nil {
+			l.Refuse(err, channel)
+			continue
 		}
+		taken[name] = channel
+		names = append(names, channel)
 		sql.WriteString("LISTEN " + pgx.Identifier{name}.Sanitize() + ";")
 	}
-	if err := exchange(ctx, conn, sql.String()); err != nil {
+	if len(names) == 0 {
+		return nil
+	}
+	err := exchange(ctx, conn, sql.String())
+	if concernsNames(err) && !conn.IsClosed() { // all of it was undone
+		l.Refuse(err, names...)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	l.Confirm(ask...)
+	maps.Copy(l.channels, taken)
+	l.Confirm(names...)
 	return nil
+}
+
+// concernsNames tells whether statements may have failed for a name that is in them:
+// one with a character that the database's encoding has not, say. Classes of errors
+// are those of PostgreSQL's appendix A.
+func concernsNames(err error) bool {
+	var said *pgconn.PgError
+	if !errors.As(err, &said) || len(said.Code) != 5 {
+		return false
+	}
+	class := said.Code[:2]
+	return class == "22" || class == "42" // data exceptions; syntax and access
 }
 
 // receive delivers a notification.
 func (l *listener) receive(n *pgconn.Notification) bool {
-	if channel, ok := l.long[n.Channel]; ok {
-		l.DeliverPayload(channel, []byte(n.Payload))
-	}
-	if channel, ok := strings.CutPrefix(n.Channel, l.prefix); ok && l.short[channel] {
+	if channel, ok := l.channels[n.Channel]; ok {
 		l.DeliverPayload(channel, []byte(n.Payload))
 	}
 	return true

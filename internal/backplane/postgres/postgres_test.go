@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"millrace/channels"
+	"millrace/internal/backplane/enginetest"
 	"millrace/internal/testenv"
 )
 
@@ -42,6 +43,7 @@ func TestPostgres(t *testing.T) {
 		{"Forms", testForms},
 		{"Payloads", testPayloads},
 		{"IdentifierTwice", testIdentifierTwice},
+		{"Latin1", testLatin1},
 		{"OutOfOrder", testOutOfOrder},
 		{"RolledBack", testRolledBack},
 		{"OpenAtStart", testOpenAtStart},
@@ -102,6 +104,15 @@ func newNode(t *testing.T, address string, opts Options) *node {
 	back.Start(n.Broker)
 	t.Cleanup(func() { back.Close() })
 	return n
+}
+
+// startLocal runs a node whose streams are told of gaps.
+func startLocal(t *testing.T, address string, opts Options) *enginetest.Local {
+	t.Helper()
+	return enginetest.StartLocal(t, address, channels.Options{}, func(u *url.URL, log *slog.Logger) (enginetest.Backplane, error) {
+		opts.Logger = log
+		return Open(u, opts)
+	})
 }
 
 // subscribe listens to the channels, and waits until that is so.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,8 +50,8 @@ type table struct {
 	poke  chan struct{} // holds a token when there is something for certain
 	known bool          // whether seen is: it has been connected
 	ids   ids
-	held  []row            // of channels that are wanted, not delivered yet; by id
-	names map[int64]string // wanted channels by the hash of their name in the table
+	held  []row              // of channels that are wanted, not delivered yet; by id
+	names map[int64][]string // wanted channels by the hash of their name in the table, which several may have
 
 	xmin     int64     // of the newest reading
 	read     time.Time // when that was
@@ -66,7 +67,7 @@ type row struct {
 }
 
 func newTable(b *Backplane, name string) *table {
-	return &table{Backplane: b, name: name, poke: make(chan struct{}, 1), names: make(map[int64]string)}
+	return &table{Backplane: b, name: name, poke: make(chan struct{}, 1), names: make(map[int64][]string)}
 }
 
 // hash returns what Solid Cable has in channel_hash for a channel's name in the
@@ -234,10 +235,15 @@ func (t *table) take() {
 			return
 		}
 		for _, channel := range drop {
-			delete(t.names, hash(t.prefix+channel))
+			h := hash(t.prefix + channel)
+			t.names[h] = slices.DeleteFunc(t.names[h], func(c string) bool { return c == channel })
+			if len(t.names[h]) == 0 {
+				delete(t.names, h)
+			}
 		}
 		for _, channel := range ask {
-			t.names[hash(t.prefix+channel)] = channel
+			h := hash(t.prefix + channel)
+			t.names[h] = append(t.names[h], channel)
 		}
 		t.Confirm(ask...)
 	}
@@ -246,12 +252,11 @@ func (t *table) take() {
 // hold keeps the rows of channels that are wanted until it is their turn.
 func (t *table) hold(rows []row) {
 	for _, r := range rows {
-		channel := t.names[r.hash]
-		if channel == "" {
+		if len(t.names[r.hash]) == 0 {
 			continue
 		}
 		if r.size > maxBody {
-			t.Lose(channel, fmt.Errorf("the payload of row %d has %d bytes, want at most %d", r.id, r.size, maxBody))
+			t.lose(r, fmt.Errorf("the payload of row %d has %d bytes, want at most %d", r.id, r.size, maxBody))
 			continue
 		}
 		i, _ := slices.BinarySearchFunc(t.held, r.id, func(h row, id int64) int { return cmp.Compare(h.id, id) })
@@ -298,17 +303,24 @@ func (t *table) fetch(ctx context.Context, conn *pgx.Conn, rows []row) error {
 		return err
 	}
 	for _, r := range rows {
-		channel := t.names[r.hash]
-		switch {
-		case len(messages) == 0 || messages[0].ID != r.id:
-			t.Lose(channel, fmt.Errorf("the row %d of %s is gone", r.id, t.name))
+		if len(messages) == 0 || messages[0].ID != r.id {
+			t.lose(r, fmt.Errorf("the row %d of %s is gone", r.id, t.name))
 			continue
-		case channel != "" && string(messages[0].Channel) == t.prefix+channel:
-			t.DeliverPayload(channel, messages[0].Payload)
+		}
+		name, ours := strings.CutPrefix(string(messages[0].Channel), t.prefix)
+		if ours && slices.Contains(t.names[r.hash], name) {
+			t.DeliverPayload(name, messages[0].Payload)
 		}
 		messages = messages[1:]
 	}
 	return nil
+}
+
+// lose tells that a row is missing whose channel is not known but by its hash.
+func (t *table) lose(r row, why error) {
+	for _, channel := range t.names[r.hash] {
+		t.Lose(channel, why)
+	}
 }
 
 // rest waits until the table is worth a look.
@@ -336,5 +348,5 @@ func (t *table) rest(ctx context.Context, conn *pgx.Conn, busy bool) error {
 
 // loseAll tells all channels that messages may be missing.
 func (t *table) loseAll() {
-	t.Broker.Interrupted(slices.Collect(maps.Values(t.names))...)
+	t.Broker.Interrupted(slices.Concat(slices.Collect(maps.Values(t.names))...)...)
 }
