@@ -68,6 +68,7 @@ type Broker struct {
 	ordered   index // of channels
 	patterns  []heard
 	kept      retention
+	excess    excess // of channels
 	forgotten forgotten
 	line      line
 	refused   int // channels that are
@@ -308,7 +309,7 @@ func (b *Broker) attach(in *Inbox, name []byte) *Channel {
 
 // joined is called with mu held when c has one subscriber more.
 func (b *Broker) joined(c *Channel) {
-	b.assess(c)
+	b.settle(c)
 	if c.subscribers == 1 {
 		since, ready := b.backplane.Follow(c.name)
 		c.ready = ready
@@ -325,7 +326,7 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 		c.detach(in)
 		b.left(c)
 	}
-	b.bound()
+	b.tidy()
 	b.admit() // nobody need wait for a loop that has left
 }
 
@@ -335,7 +336,7 @@ func (b *Broker) left(c *Channel) {
 		b.backplane.Unfollow(c.name)
 		b.permit(c)
 	}
-	b.trim(c)
+	b.settle(c)
 }
 
 // Since appends to dst what was published on chans after cursor, in order, with the gaps

@@ -46,6 +46,9 @@ func (b *Broker) verify(t rapid.TB) {
 		if subscribers == 0 && c.log.n == 0 {
 			t.Fatalf("channel %q has nothing, and is still there", name)
 		}
+		if c.excess.listed != (c.log.n > b.opts.History) {
+			t.Fatalf("channel %q keeps %d messages, and is listed for it: %v", name, c.log.n, c.excess.listed)
+		}
 		if c.log.n > b.opts.History && (loops == 0 || c.log.size > backlogBytes) {
 			t.Fatalf("channel %q keeps %d messages of %d bytes for %d subscribers", name, c.log.n, c.log.size, subscribers)
 		}

@@ -33,6 +33,7 @@ type Channel struct {
 	// be followed, which the backplane knows.
 	why        Gap
 	unfollowed bool
+	excess     inExcess
 	// rent is what the channel itself counts for against MaxKept, in bytes.
 	rent int
 }

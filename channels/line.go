@@ -50,8 +50,13 @@ func (b *Broker) deliver(d delivery, w waits) (Receipt, error) {
 	b.mu.Lock()
 	full := b.full(&d, w)
 	if full == nil {
-		defer b.mu.Unlock()
-		return b.place(&d), nil
+		r := b.place(&d)
+		above := b.kept.size > b.opts.MaxKept
+		b.mu.Unlock()
+		if above { // since d is as large as a great many of the oldest
+			b.shed()
+		}
+		return r, nil
 	}
 	if w == forNothing {
 		b.mu.Unlock()
@@ -64,6 +69,7 @@ func (b *Broker) deliver(d delivery, w waits) (Receipt, error) {
 	defer timer.Stop()
 	select {
 	case r := <-p.done:
+		b.shed()
 		return r, nil
 	case <-timer.C:
 		return b.giveUp(p)

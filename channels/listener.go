@@ -51,7 +51,7 @@ func (b *Broker) Unlisten(l Listener, names ...string) {
 			b.left(c)
 		}
 	}
-	b.bound()
+	b.tidy()
 }
 
 // ListenPattern has l hear, from now on, every channel whose name fits p. Of what

@@ -7,7 +7,8 @@ import "sync"
 // loop.
 type lock struct {
 	sync.Mutex
-	rouse *[]*Inbox // to be woken, nil for none. Guarded by the mutex
+	rouse   *[]*Inbox // to be woken, nil for none. Guarded by the mutex
+	observe func()    // if set, is called at the end of every hold: for tests
 }
 
 // roused lends slices to lock.rouse.
@@ -25,6 +26,9 @@ func (l *lock) wakeLater(in *Inbox) {
 func (l *lock) Unlock() {
 	rouse := l.rouse
 	l.rouse = nil
+	if l.observe != nil {
+		l.observe()
+	}
 	l.Mutex.Unlock()
 	if rouse == nil {
 		return

@@ -110,6 +110,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 					delete(in.ofChannel, c.name)
 				}
 				n.retain(c.name)
+				n.expire()
 				n.bound()
 			},
 			"listen": func(t *rapid.T) {
@@ -129,6 +130,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 						n.retain(channel)
 					}
 				}
+				n.expire()
 				n.bound()
 			},
 			"listen by pattern": func(t *rapid.T) {
@@ -161,7 +163,9 @@ func TestBrokerAgainstModel(t *testing.T) {
 				for _, m := range part {
 					served := n.history[m.Seq-1]
 					in.unserved -= served.size
-					in.ofChannel[served.channel] = max(in.ofChannel[served.channel]-served.size, 0)
+					if b.channels[served.channel] == m.Channel { // else it was closed and opened again
+						in.ofChannel[served.channel] = max(in.ofChannel[served.channel]-served.size, 0)
+					}
 				}
 				b.Served(in.inbox, part)
 				in.taken = in.taken[len(part):]

@@ -169,9 +169,31 @@ func (n *naive) bound() {
 		if total <= n.opts.MaxKept {
 			return
 		}
+		if above := n.aboveHistory(); above != "" {
+			oldest = above
+		}
 		n.evict(oldest)
 		n.retain(oldest)
 	}
+}
+
+// aboveHistory is the channel that keeps more than History and has been published to
+// least lately, "" if none does.
+func (n *naive) aboveHistory() (channel string) {
+	least := n.seq() + 1
+	for name := range n.chans {
+		kept, newest := 0, uint64(0)
+		for _, m := range n.history {
+			if m.kept && m.channel == name {
+				kept++
+				newest = m.seq
+			}
+		}
+		if kept > n.opts.History && newest < least {
+			channel, least = name, newest
+		}
+	}
+	return channel
 }
 
 func (n *naive) evict(channel string) {

@@ -76,7 +76,7 @@ func (b *Broker) SetEpoch(epoch string, number uint64) {
 		}
 	}
 	for _, c := range b.channels {
-		b.trim(c)
+		b.settle(c)
 	}
 }
 
@@ -136,4 +136,5 @@ func (b *Broker) clear(c *Channel) {
 	for c.log.n > 0 {
 		b.kept.remove(c.log.pop())
 	}
+	b.excess.remove(c)
 }

@@ -79,7 +79,7 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 			return false
 		}
 	}
-	b.expire()
+	b.expire(s.Channels...)
 	*s = Start{
 		Channels: s.Channels, Missed: s.Missed[:0], Cursor: b.seq, Head: b.seq,
 		Told:  Told{Gaps: b.seq, Floors: s.Told.Floors[:0]},

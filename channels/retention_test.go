@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // Ensure that a channel keeps a backlog for those who listen, that it is
@@ -27,6 +28,84 @@ func TestBacklog(t *testing.T) {
 	b.verify(t)
 	if b.kept.size != 0 || len(b.channels) != 0 {
 		t.Errorf("%d bytes and %d channels kept for nobody", b.kept.size, len(b.channels))
+	}
+}
+
+// Ensure that what is kept for readers that are behind goes before the history of
+// channels that are quiet.
+func TestBacklogGoesBeforeHistory(t *testing.T) {
+	const busy, quiet = 7, 100
+	b, in := NewBroker(Options{History: 8, MaxKept: 1 << 20}), NewInbox(func() {})
+	for i := range quiet {
+		mustPublish(t, b, fmt.Sprintf("/quiet/%d", i), "x", 0)
+	}
+	for i := range busy {
+		b.Attach(in, nil, fmt.Appendf(nil, "/busy/%d", i))
+	}
+	event := Event{Data: bytes.Repeat([]byte("x"), 1000)}
+	for i := range 10_000 {
+		if _, err := b.Publish(fmt.Sprintf("/busy/%d", i%busy), event); err != nil {
+			t.Fatal(err)
+		}
+		b.Served(in, in.Take(nil))
+	}
+	b.verify(t)
+	if got := len(b.channels); got != quiet+busy {
+		t.Errorf("%d channels have their history, want %d", got, quiet+busy)
+	}
+	for i := range busy {
+		if c := b.channels[fmt.Sprintf("/busy/%d", i)]; c.log.n < 100 {
+			t.Errorf("%s keeps %d messages, want an equal part of what is free", c.name, c.log.n)
+		}
+	}
+}
+
+// Ensure that whatever makes a great many messages go lets others have the broker in
+// between, and that all go in the end.
+func TestDropsInSlices(t *testing.T) {
+	const n = 20 * sliceOfWork
+	for _, tt := range []struct {
+		what string
+		opts Options
+		drop func(b *Broker, in *Inbox)
+	}{
+		{"the last stream of a channel leaves", Options{}, func(b *Broker, in *Inbox) {
+			b.Detach(in, b.channels["/a"])
+		}},
+		{"all messages are too old", Options{History: n, HistoryTTL: 1}, func(b *Broker, in *Inbox) {}},
+		{"a large event", Options{History: n, MaxEventBytes: 8 << 20, MaxKept: 8<<20 + 10_000}, func(b *Broker, in *Inbox) {
+			if _, err := b.Deliver("/b", Event{Data: make([]byte, 8<<20)}); err != nil {
+				t.Error(err)
+			}
+			if b.kept.size > b.opts.MaxKept {
+				t.Errorf("%d bytes kept after Deliver, want at most %d", b.kept.size, b.opts.MaxKept)
+			}
+		}},
+	} {
+		b, in := NewBroker(tt.opts), NewInbox(func() {})
+		now := time.Duration(0)
+		b.clock = func() time.Duration { return now }
+		b.Attach(in, nil, []byte("/a"))
+		for range n {
+			mustPublish(t, b, "/a", "x", 1)
+			b.Served(in, in.Take(nil))
+		}
+		now = 1
+		c := b.channels["/a"]
+		most, before := 0, c.log.n
+		b.mu.observe = func() {
+			most, before = max(most, before-c.log.n), c.log.n
+		}
+		tt.drop(b, in)
+		b.Expire()
+		b.mu.observe = nil
+		b.verify(t)
+		if most > 2*sliceOfWork {
+			t.Errorf("%s: %d messages go at a time, want at most %d", tt.what, most, 2*sliceOfWork)
+		}
+		if left := c.log.n; left > 100 {
+			t.Errorf("%s: %d messages are left", tt.what, left)
+		}
 	}
 }
 

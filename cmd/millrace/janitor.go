@@ -7,21 +7,22 @@ import (
 	"millrace/channels"
 )
 
-// janitor has a broker forget messages that are too old while nobody publishes
-// or subscribes. The zero value has not been started.
+// janitor has a broker drop what has had its time while nobody publishes or
+// subscribes. The zero value has not been started.
 type janitor struct {
 	done    chan struct{}
 	running sync.WaitGroup
 }
 
-// start looks eight times in the time that a message lives; never if that is 0.
+// start looks once a second, and eight times in the time that a message lives.
 func (j *janitor) start(b *channels.Broker, ttl time.Duration) {
 	j.done = make(chan struct{})
-	if ttl == 0 {
-		return
+	period := time.Second
+	if ttl > 0 {
+		period = min(period, max(ttl/8, 100*time.Millisecond))
 	}
 	j.running.Go(func() {
-		ticker := time.NewTicker(max(ttl/8, 100*time.Millisecond))
+		ticker := time.NewTicker(period)
 		defer ticker.Stop()
 		for {
 			select {
