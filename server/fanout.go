@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -14,13 +15,13 @@ const turnBytes = 128 << 10
 // turn is a run of messages on its way to all of their receivers. What is
 // posted meanwhile waits for the next turn, and goes out together then.
 type turn struct {
-	taken    []*channels.Message // what came from the inbox
+	taken    []*channels.Message // what came from the inbox and was not served early
 	next     int                 // taken[:next] has had its turn, or has it now
 	served   []*channels.Message // the part of taken whose turn it is
 	messages []*channels.Message // the same, with the gaps between them
 	gaps     []*channels.Message // those, if there are any
 	merged   []*channels.Message // backs messages then
-	groups   []group             // by channel, those with subscribers here
+	groups   []group             // by channel, those with subscribers here, the fewest first
 	current  int                 // the group under way
 	began    time.Duration       // its first write, in loop time
 }
@@ -36,26 +37,43 @@ type group struct {
 	left int
 }
 
-// fanOut serves at most budget subscribers. It returns true when there is more
-// to do.
+// visit returns the next subscriber of the group, or false when there is none left.
+func (g *group) visit() (fd int32, ok bool) {
+	g.left = min(g.left, len(g.local.subscribers))
+	if g.left == 0 {
+		return 0, false
+	}
+	g.left--
+	return g.local.subscribers[g.left], true
+}
+
+// writeUnit is how much is written at about twice the price of next to nothing, in
+// bytes.
+const writeUnit = 16 << 10
+
+// fanOut does at most budget writes, large ones counting as several. It returns true
+// when there is more to do.
 func (l *loop) fanOut(budget int) (more bool) {
 	t := &l.turn
+	if len(t.groups) > 0 {
+		l.takeIn(true)
+	}
 	for {
 		for ; t.current < len(t.groups); t.current++ {
 			g := &t.groups[t.current]
+			cost := 1 + len(g.wire)/writeUnit
 			for {
-				g.left = min(g.left, len(g.local.subscribers))
-				if g.left == 0 {
-					break
-				}
-				if budget == 0 {
+				if budget <= 0 {
 					return true
 				}
-				budget--
-				g.left--
-				fd := g.local.subscribers[g.left]
+				fd, ok := g.visit()
+				if !ok {
+					break
+				}
+				budget -= cost
 				l.deliver(fd, l.table.at(fd), &g.batch)
 			}
+			g.local.group = 0
 		}
 		l.endTurn()
 		if !l.beginTurn() {
@@ -68,9 +86,12 @@ func (l *loop) fanOut(budget int) (more bool) {
 // returns false when none wait.
 func (l *loop) beginTurn() bool {
 	t := &l.turn
-	if t.next == len(t.taken) {
-		t.taken, t.next = l.inbox.Take(t.taken), 0
+	if t.next > 0 {
+		left := copy(t.taken, t.taken[t.next:])
+		clear(t.taken[left:]) // the messages must not outlive their serving
+		t.taken, t.next = t.taken[:left], 0
 	}
+	l.takeIn(false)
 	first, size := t.next, 0
 	for t.next < len(t.taken) && size < turnBytes {
 		size += len(t.taken[t.next].Wire)
@@ -91,6 +112,9 @@ func (l *loop) beginTurn() bool {
 	}
 	for i := range t.groups {
 		t.groups[i].encode()
+	}
+	if len(t.groups) > 1 { // so that nobody waits for a channel with more subscribers than his
+		slices.SortFunc(t.groups, func(a, b group) int { return cmp.Compare(a.left, b.left) })
 	}
 	t.began = l.server.clock()
 	return true
@@ -127,20 +151,45 @@ func (l *loop) addGaps(first int) {
 	t.messages = t.merged
 }
 
+// leaves tells whether a message that was left to a turn still waits for its own. seq is
+// its sequence, in the order of which taken is.
+func (t *turn) leaves(seq uint64) bool {
+	return t.next < len(t.taken) && t.taken[t.next].Seq <= seq
+}
+
+// groupOf returns the group of a channel, nil if it has none. Until they are sorted.
+func (t *turn) groupOf(ch *local) *group {
+	if i := ch.group - 1; i >= 0 && i < len(t.groups) && t.groups[i].local == ch {
+		return &t.groups[i]
+	}
+	return nil
+}
+
 // add puts m into its channel's group.
 func (t *turn) add(ch *local, m *channels.Message) {
-	if ch.group == 0 {
+	g := t.groupOf(ch)
+	if g == nil {
 		if len(t.groups) < cap(t.groups) {
-			t.groups = t.groups[:len(t.groups)+1] // with the memory that endTurn left
+			t.groups = t.groups[:len(t.groups)+1] // with the memory that release left
 		} else {
 			t.groups = append(t.groups, group{})
 		}
 		ch.group = len(t.groups)
-		g := &t.groups[ch.group-1]
+		g = &t.groups[ch.group-1]
 		g.local, g.left = ch, len(ch.subscribers)
 	}
-	g := &t.groups[ch.group-1]
 	g.messages = append(g.messages, m)
+}
+
+// release forgets the groups and keeps their memory.
+func (t *turn) release() {
+	for i := range t.groups {
+		g := &t.groups[i]
+		g.local.group = 0
+		g.local = nil
+		g.batch.release()
+	}
+	t.groups, t.current = t.groups[:0], 0
 }
 
 // endTurn reports the turn's messages as served, and forgets them.
@@ -152,18 +201,13 @@ func (l *loop) endTurn() {
 	if len(t.groups) > 0 {
 		l.counters.fanout.record(l.server.clock() - t.began)
 	}
-	for i := range t.groups {
-		g := &t.groups[i]
-		g.local.group = 0
-		g.local = nil
-		g.release()
-	}
+	t.release()
 	if len(t.served) > 0 {
 		l.broker.Served(l.inbox, t.served)
 	}
 	clear(t.gaps)
 	clear(t.merged)
-	t.served, t.messages, t.groups, t.current = nil, nil, t.groups[:0], 0
+	t.served, t.messages = nil, nil
 }
 
 // deliver brings a stream to the end of a batch of its channel. One that is

@@ -20,6 +20,9 @@ const (
 	// slice is how much of one kind of work (writes, expired timers, accepts)
 	// is done between two looks at the poller.
 	slice = 512
+	// maxUnwoken is how many ready descriptors are served before a wake: when
+	// thousands of clients leave at once, nobody else waits for all of them.
+	maxUnwoken = 64
 	// readSize is how much is read from a socket at once, in bytes.
 	readSize = 16 << 10
 )
@@ -45,6 +48,8 @@ type loop struct {
 	armed time.Duration // when it will
 	busy  bool          // work is left, and the waker's descriptor is readable
 
+	unwoken int // descriptors served since the last wake
+
 	listener   int32                    // descriptor
 	accepting  bool                     // the accept queue may hold more
 	paused     bool                     // accepting waits for the listener's timer
@@ -60,6 +65,7 @@ type loop struct {
 	readiness readiness              // of those that can
 	peers     map[int32]peer         // only if Config.keepsPeers
 	turn      turn                   // the fan-out under way
+	early     early                  // what does not wait for it
 	drain     drain                  // once Server.Drain has begun
 	request   httpparse.Request      // of the connection being served
 	origin    []byte                 // of the request being served, as far as it is known
@@ -162,6 +168,10 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	case stateWaiting, stateLinger:
 		l.hear(fd, c)
 	}
+	if l.unwoken++; l.unwoken >= maxUnwoken { // the waker may stand behind all that is ready
+		l.now = l.server.clock()
+		l.wake()
+	}
 	l.arm()
 	l.counters.served.record(l.server.clock() - l.now)
 	return false
@@ -170,6 +180,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 // wake does a slice of everything that waits. While some is left, the waker's
 // descriptor stays readable, so that the poller comes back here in its turn.
 func (l *loop) wake() {
+	l.unwoken = 0
 	if !l.busy {
 		l.waker.drain()         // before looking: what is posted later signals again
 		l.armed = math.MaxInt64 // the alarm may have been among the signals, even one that l.now does not know of

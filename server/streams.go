@@ -11,7 +11,9 @@ import (
 type local struct {
 	channel     *channels.Channel
 	subscribers []int32 // descriptors
-	group       int     // one more than its group's index in the turn under way; 0 for none
+	group       int     // one more than its group's index when the turn began; 0 for none, or when that is done
+	several     int     // subscribers that are on other channels too
+	queued      uint64  // sequence of the newest message that was left to a turn
 }
 
 // membership is one channel of a stream that has several.
@@ -32,6 +34,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 		several := make([]membership, len(chans))
 		for i, channel := range chans {
 			several[i].local, several[i].place = l.join(channel, fd)
+			l.locals[several[i].local].several++
 		}
 		c.local = severalChannels
 		l.several[fd] = several
@@ -92,6 +95,7 @@ func (l *loop) endStream(fd int32, c *conn, why reason) {
 	l.broker.Detach(l.inbox, l.chans...)
 	if c.local == severalChannels {
 		for _, m := range l.several[fd] {
+			l.locals[m.local].several--
 			l.leave(m.local, m.place)
 		}
 		delete(l.several, fd)
