@@ -63,7 +63,7 @@ func (b *Broker) postGap(c *Channel, why Gap) {
 			a.inbox.gaps.remove(a.gap)
 		}
 		a.gap = a.inbox.gaps.push(c)
-		if !a.inbox.gapped.Swap(true) {
+		if !a.inbox.gapped.Swap(true) && a.inbox.Len() == 0 { // who has yet to take messages looks afterwards
 			b.mu.wakeLater(a.inbox)
 		}
 	}
