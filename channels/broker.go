@@ -53,6 +53,7 @@ type Options struct {
 type Broker struct {
 	opts      Options
 	idSize    int // length of the longest id line; 0 when events carry none
+	backlog   int // what a channel with streams keeps at least, in bytes
 	backplane Backplane
 	clock     func() time.Duration
 	undecoded atomic.Uint64 // events of the backplane that Decode has refused
@@ -99,6 +100,7 @@ func NewBroker(opts Options) *Broker {
 	if opts.History > 0 {
 		b.idSize = len("id: -\n") + max(len(opts.Epoch), epochSize) + maxDecimal
 	}
+	b.backlog = max(backlogBytes, backlogEvents*(opts.MaxEventBytes+fieldsOverhead+b.idSize+messageOverhead))
 	return b
 }
 

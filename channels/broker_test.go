@@ -49,7 +49,7 @@ func (b *Broker) verify(t rapid.TB) {
 		if c.excess.listed != (c.log.n > b.opts.History) {
 			t.Fatalf("channel %q keeps %d messages, and is listed for it: %v", name, c.log.n, c.excess.listed)
 		}
-		if c.log.n > b.opts.History && (loops == 0 || c.log.size > backlogBytes) {
+		if c.log.n > b.opts.History && (loops == 0 || c.log.size > b.backlog) {
 			t.Fatalf("channel %q keeps %d messages of %d bytes for %d subscribers", name, c.log.n, c.log.size, subscribers)
 		}
 		kept := make([]*Message, c.log.n)

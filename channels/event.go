@@ -119,5 +119,9 @@ func (e Event) fieldsSize() int {
 // What ends a line.
 var cr, lf, crlf = []byte("\r"), []byte("\n"), []byte("\r\n")
 
+// fieldsOverhead is what the fields of an event whose data is one line take beside data,
+// type and id, with the blank line.
+const fieldsOverhead = len("event: \nretry: \ndata: \n\n") + maxDecimal
+
 // maxDecimal is the length of the longest 64-bit integer in decimal.
 const maxDecimal = 20

@@ -22,7 +22,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 			PublishTimeout: 1, // nobody serves meanwhile
 		}
 		b := NewBroker(opts)
-		n := &naive{chans: map[string]*naiveChannel{}, opts: opts, forgotten: map[string]uint64{}}
+		n := &naive{chans: map[string]*naiveChannel{}, opts: opts, backlog: b.backlog, forgotten: map[string]uint64{}}
 		b.clock = func() time.Duration { return n.now }
 		for range rapid.IntRange(1, 3).Draw(t, "inboxes") {
 			in := &naiveInbox{ofChannel: map[string]int{}}

@@ -13,6 +13,7 @@ import (
 // ever published in one slice, everything asked for found by going through it.
 type naive struct {
 	opts    Options
+	backlog int            // Broker.backlog
 	history []naiveMessage // history[i] has sequence i+1
 	chans   map[string]*naiveChannel
 	inboxes []*naiveInbox
@@ -221,7 +222,7 @@ func (n *naive) retain(channel string) {
 			delete(n.chans, channel)
 			return
 		}
-		if count <= n.opts.History || len(n.chans[channel].listeners) > 0 && size <= backlogBytes {
+		if count <= n.opts.History || len(n.chans[channel].listeners) > 0 && size <= n.backlog {
 			return
 		}
 		n.evict(channel)
@@ -262,6 +263,9 @@ func (n *naive) resume(after uint64, known bool, maxBytes int, names []string) (
 			missed = append(missed, m.seq)
 			size += m.size - messageOverhead
 		}
+	}
+	if n.opts.History == 0 {
+		missed = nil // what is there is for readers that are behind
 	}
 	return missed, complete
 }

@@ -114,10 +114,16 @@ func (b *Broker) setFloors(s *Start) {
 // held.
 func (b *Broker) locate(s *Start, lastID []byte) {
 	after, known := uint64(0), false // from the oldest on
+	if b.opts.History == 0 {         // what is there is for readers that are behind
+		if string(lastID) != Earliest {
+			s.Gap = GapUnknown
+		}
+		return
+	}
 	if string(lastID) != Earliest {
 		epoch, number, ok := parseID(lastID)
 		switch {
-		case !ok || b.opts.History == 0:
+		case !ok:
 			s.Gap = GapUnknown
 		case string(epoch) != b.epoch:
 			s.Gap = GapRestart

@@ -66,12 +66,12 @@ func gapEvent(reason, oldest, head, id string) string {
 // what goes afterwards, of whichever of its channels.
 func TestFloors(t *testing.T) {
 	for _, evicting := range []string{"/a", "/b"} {
-		b, in := NewBroker(Options{History: 1, MaxEventBytes: backlogBytes, Epoch: "E"}), NewInbox(func() {})
-		large := strings.Repeat("x", backlogBytes/2) // three of them are more than a channel keeps
+		b, in := NewBroker(Options{History: 1, MaxEventBytes: backlogBytes / 4, Epoch: "E"}), NewInbox(func() {})
+		large := strings.Repeat("x", backlogBytes/4) // five of them are more than a channel keeps
 		b.Attach(in, nil, []byte("/a"), []byte("/b"))
 		mustPublish(t, b, "/b", "1", 1)
 		mustPublish(t, b, "/b", "2", 1)
-		for range 4 { // 3 and more are evicted of /a
+		for range 6 { // 3 and more are evicted of /a
 			mustPublish(t, b, "/a", large, 1)
 			b.Served(in, in.Take(nil))
 		}
@@ -87,7 +87,7 @@ func TestFloors(t *testing.T) {
 		if _, kept := b.Since(nil, 1, Told{}, 1<<30, s.Channels...); kept {
 			t.Error("without the floors, the loss on /a is not noticed")
 		}
-		for range 4 {
+		for range 6 {
 			mustPublish(t, b, evicting, large, 2)
 			b.Served(in, in.Take(nil))
 		}
@@ -158,4 +158,40 @@ func FuzzParseID(f *testing.F) {
 			t.Errorf("%q is read as epoch %q, sequence %d", id, epoch, seq)
 		}
 	})
+}
+
+// Ensure that a broker without history replays nothing, whatever its streams are behind,
+// and tells so.
+func TestResumeWithoutHistory(t *testing.T) {
+	b, in := NewBroker(Options{Epoch: "E"}), NewInbox(func() {})
+	b.Attach(in, nil, []byte("/a"))
+	for range 9 {
+		mustPublish(t, b, "/a", "x", 1)
+	}
+	for id, gap := range map[string]Gap{"": NoGap, "E-1": GapUnknown, "E-9": GapUnknown, "F-1": GapUnknown, "x": GapUnknown, Earliest: NoGap} {
+		var s Start
+		b.Resume(&s, in, []byte(id), 1<<20, []byte("/a"))
+		if len(s.Missed) > 0 || s.Cursor != 9 || s.Gap != gap {
+			t.Errorf("id %q: %d messages from %d on, gap %q, want none from 9 on, %q", id, len(s.Missed), s.Cursor, s.Gap, gap)
+		}
+		b.Detach(in, s.Channels...)
+	}
+}
+
+// Ensure that a stream that is behind finds some of the largest events, however large
+// these may be, with and without history.
+func TestBacklogOfLargeEvents(t *testing.T) {
+	const size = 3 << 20
+	for history := range 2 {
+		b, in := NewBroker(Options{History: history, MaxEventBytes: size, Epoch: "E"}), NewInbox(func() {})
+		chans, cursor := b.Attach(in, nil, []byte("/a"))
+		for i := range backlogEvents + 1 {
+			mustPublish(t, b, "/a", strings.Repeat("x", size), 1)
+			b.Served(in, in.Take(nil))
+			if got, kept := b.Since(nil, cursor, Told{}, 1<<30, chans...); kept != (i < backlogEvents) || kept && len(got) != i+1 {
+				t.Errorf("history %d, after %d of the largest events: %d are kept, and that is all: %v", history, i+1, len(got), kept)
+			}
+		}
+		b.verify(t)
+	}
 }

@@ -1,11 +1,13 @@
 package channels
 
 const (
-	// backlogBytes is how much of its newest messages a channel with streams
-	// keeps, so that a reader that is behind finds what it missed.
+	// backlogBytes and backlogEvents are how much of its newest messages a channel with
+	// streams keeps, so that a reader that is behind finds what it missed: these bytes,
+	// and at least so many of the largest events.
 	// Well above maxUnserved: a reader counts as lapped only when it is that
 	// much behind its own loop.
-	backlogBytes = 4 << 20
+	backlogBytes  = 4 << 20
+	backlogEvents = 4
 	// DefaultMaxKept bounds the kept messages of all channels together, and
 	// the channels that are there only for them.
 	DefaultMaxKept = 256 << 20
@@ -63,7 +65,7 @@ func (b *Broker) keep(m *Message) {
 	b.kept.push(m)
 	b.excess.remove(c) // which has been published to last, so that its turn comes last
 	b.settle(c)
-	for left := sliceOfWork; left > 0 && c.log.n > b.opts.History && c.log.size > backlogBytes; left-- {
+	for left := sliceOfWork; left > 0 && c.log.n > b.opts.History && c.log.size > b.backlog; left-- {
 		b.evict(c)
 	}
 	b.tidy()

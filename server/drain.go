@@ -32,17 +32,23 @@ type drain struct {
 // Drain closes the listeners at once and the streams over Config.Drain: each
 // gets what has been published, a `retry:` of its own, and the end. Meanwhile
 // the others are served as ever. It returns when nothing is left, as Close does;
-// Close cuts it short.
+// Close cuts it short. Safe for concurrent use: whoever calls it again waits for the same
+// drain.
 func (s *Server) Drain() {
 	if s.cfg.Drain > 0 {
-		s.draining.Store(true)
-		for _, l := range s.loops {
-			l.waker.signal()
-		}
-		s.Start()
-		s.awaitDrain()
+		s.drainAll.Do(s.dismissAll)
 	}
 	s.Close()
+}
+
+// dismissAll is Drain without the end.
+func (s *Server) dismissAll() {
+	s.draining.Store(true)
+	for _, l := range s.loops {
+		l.waker.signal()
+	}
+	s.Start()
+	s.awaitDrain()
 }
 
 // awaitDrain waits until the loops have done, and logs now and then how far they

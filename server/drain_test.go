@@ -251,3 +251,24 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that a server can be drained by several at once, and again, and that all of them
+// wait until it has ended.
+func TestDrainTwice(t *testing.T) {
+	s, _ := start(t, Config{Drain: 50 * time.Millisecond}, channels.Options{})
+	c := subscribe(t, s, "/a")
+	var drains sync.WaitGroup
+	for range 3 {
+		drains.Go(func() {
+			s.Drain()
+			if open := s.Stats().Connections; open != 0 {
+				t.Errorf("%d connections are open after a drain, want none", open)
+			}
+		})
+	}
+	if line := c.line(); !strings.HasPrefix(line, "retry: ") {
+		t.Errorf("a stream that is drained gets %q, want a retry", line)
+	}
+	drains.Wait()
+	s.Drain()
+}

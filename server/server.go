@@ -31,6 +31,7 @@ type Server struct {
 	open    atomic.Int64 // accepted sockets of all loops
 	streams atomic.Int64 // event streams of all loops
 
+	drainAll sync.Once     // by Drain
 	draining atomic.Bool   // set by Drain
 	drained  chan struct{} // receives from every loop when it has done with that
 
