@@ -136,15 +136,19 @@ func (b *Broker) ID(r Receipt) string {
 // ErrBusy; other errors wrap ErrName, ErrEventTooLarge, ErrEventData,
 // ErrEventType or ErrEventRetry, or are the backplane's or Options.Decode's.
 func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
-	if err := b.Check(channel, ev); err != nil {
+	if err := b.accepts(channel, ev); err != nil {
 		return Receipt{}, err
 	}
-	if b.opts.Decode != nil {
-		if _, err := b.opts.Decode(channel, ev.Data); err != nil {
-			return Receipt{}, err
-		}
-	}
 	return b.backplane.Publish(channel, ev)
+}
+
+// accepts returns why Publish refuses ev before it is handed to the backplane.
+func (b *Broker) accepts(channel string, ev Event) error {
+	err := b.Check(channel, ev)
+	if err == nil && b.opts.Decode != nil {
+		_, err = b.opts.Decode(channel, ev.Data)
+	}
+	return err
 }
 
 // Check returns why Publish would refuse ev, whoever wants it.

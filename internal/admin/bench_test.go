@@ -13,6 +13,8 @@ const publishRequest = "*3\r\n$7\r\nPUBLISH\r\n$9\r\n/sse/test\r\n$13\r\n{\"foo\
 // silent is a broker that costs nothing.
 type silent struct{ Broker }
 
+func (silent) Linked() bool { return false }
+
 func (silent) Publish(string, channels.Event) (channels.Receipt, error) {
 	return channels.Receipt{Receivers: 1}, nil
 }

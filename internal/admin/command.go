@@ -11,14 +11,15 @@ type command struct {
 	arity       int                          // arguments, the name included; negated if there may be more
 	open        bool                         // to clients that have not authenticated
 	pubsub      bool                         // to subscribers that speak RESP2
+	batched     bool                         // replies by publishBatch
 	run         func(c *conn, args [][]byte) // replies
 	subcommands map[string]command           // whose arity counts both names
 }
 
 // commands are the commands by their names in lower case.
 var commands = map[string]command{
-	"publish":     {arity: 3, run: (*conn).publish},
-	"sse.publish": {arity: -3, run: (*conn).ssePublish},
+	"publish":     {arity: 3, run: (*conn).publish, batched: true},
+	"sse.publish": {arity: -3, run: (*conn).ssePublish, batched: true},
 	"pubsub": {arity: -2, subcommands: map[string]command{
 		"channels": {arity: -2, run: (*conn).pubsubChannels},
 		"numsub":   {arity: -2, run: (*conn).pubsubNumsub},
@@ -93,6 +94,9 @@ func (c *conn) run(args [][]byte) {
 		c.fail("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", string(name))
 		return
 	}
+	if !cmd.batched {
+		c.publishBatch()
+	}
 	cmd.run(c, args)
 }
 
@@ -130,6 +134,7 @@ func (c *conn) ok() {
 
 // fail replies with an error, whose text begins with its code.
 func (c *conn) fail(format string, a ...any) {
+	c.publishBatch()
 	c.out = resp.AppendError(c.out, fmt.Sprintf(format, a...))
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"millrace/channels"
 	"millrace/internal/resp"
 )
 
@@ -51,13 +52,17 @@ type conn struct {
 	name, libName, libVersion string // as the client set them
 
 	channel string // of the last PUBLISH
+	linked  bool   // see Broker.Linked
+	batch   []channels.Publication
+	batched int  // bytes of it
+	sent    bool // a batch has been published: its replies are not to wait for the next
 
 	subscriptions subscriptions
 	outbox        *outbox // takes what is written, from the first subscription on; nil before
 }
 
 func newConn(s *Server, nc net.Conn, id int64) *conn {
-	c := &conn{server: s, nc: nc, id: id}
+	c := &conn{server: s, nc: nc, id: id, linked: s.cfg.Broker.Linked()}
 	c.parser.Verbatim = verbatim
 	c.reset()
 	return c
@@ -149,23 +154,26 @@ func (c *conn) execute() error {
 	for !c.leaving && !c.server.isStopped() {
 		args, n, err := c.parser.Next(c.buf[c.from:c.to])
 		if n == 0 || err != nil {
+			c.publishBatch()
 			return err
 		}
 		c.from += n
 		if len(args) > 0 {
 			c.run(args)
 		}
-		if len(c.out) >= bufferSize || c.outbox != nil { // messages and replies have one order
+		if len(c.out) >= bufferSize || c.outbox != nil || c.sent { // messages and replies have one order
 			if err := c.flush(); err != nil {
 				return err
 			}
 		}
 	}
+	c.publishBatch()
 	return nil
 }
 
 // flush writes the replies. A client that does not read them is cut off.
 func (c *conn) flush() error {
+	c.sent = false
 	if len(c.out) == 0 {
 		return nil
 	}

@@ -24,9 +24,22 @@ func TestMain(m *testing.M) {
 type recorder struct {
 	Broker
 	subscribers map[string]int
+	linked      bool
 
 	mu        sync.Mutex
 	published []string
+	batches   []int // sizes
+}
+
+func (r *recorder) Linked() bool { return r.linked }
+
+func (r *recorder) PublishAll(batch []channels.Publication) {
+	for i := range batch {
+		batch[i].Receipt, batch[i].Err = r.Publish(batch[i].Channel, batch[i].Event)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.batches = append(r.batches, len(batch))
 }
 
 func (r *recorder) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
@@ -58,6 +71,14 @@ func (r *recorder) take() []string {
 	published := r.published
 	r.published = nil
 	return published
+}
+
+func (r *recorder) takeBatches() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	batches := r.batches
+	r.batches = nil
+	return batches
 }
 
 // serve runs a server on a loopback port until the test ends.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -43,12 +44,46 @@ func (c *conn) ssePublish(args [][]byte) {
 	c.publishEvent(args[1], ev)
 }
 
-// publishEvent publishes and replies with the number of receivers.
+// publishEvent publishes and replies with the number of receivers. Over an engine, it
+// leaves that to publishBatch.
 func (c *conn) publishEvent(channel []byte, ev channels.Event) {
 	if string(channel) != c.channel { // most often it is the last one, and needs no new string
 		c.channel = string(channel)
 	}
-	receipt, err := c.server.cfg.Broker.Publish(c.channel, ev)
+	if !c.linked {
+		c.published(c.server.cfg.Broker.Publish(c.channel, ev))
+		return
+	}
+	ev.Data = bytes.Clone(ev.Data)
+	c.batch = append(c.batch, channels.Publication{Channel: c.channel, Event: ev})
+	if c.batched += len(ev.Data); len(c.batch) == maxBatch || c.batched >= bufferSize {
+		c.publishBatch()
+	}
+}
+
+// maxBatch is how many events are handed to an engine together. Their replies leave
+// together, too, while the next are on their way.
+const maxBatch = 128
+
+// publishBatch publishes what publishEvent has gathered, and replies to all of it.
+// Whatever else replies has to call it first.
+func (c *conn) publishBatch() {
+	if len(c.batch) == 0 {
+		return
+	}
+	batch := c.batch
+	c.batch, c.batched = nil, 0
+	c.server.cfg.Broker.PublishAll(batch)
+	for _, p := range batch {
+		c.published(p.Receipt, p.Err)
+	}
+	clear(batch)
+	c.batch = batch[:0]
+	c.sent = true
+}
+
+// published replies to one PUBLISH.
+func (c *conn) published(receipt channels.Receipt, err error) {
 	if err != nil {
 		c.fail("ERR %.512v", err)
 		return

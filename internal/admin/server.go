@@ -42,6 +42,10 @@ const DefaultMaxClients = 256
 type Broker interface {
 	// Publish must not keep ev.Data, which lies in the buffer of a connection.
 	Publish(channel string, ev channels.Event) (channels.Receipt, error)
+	// Linked tells that publishing waits for an engine: then it is done with
+	// PublishAll.
+	Linked() bool
+	PublishAll(batch []channels.Publication)
 	Subscribers(channel string) int
 	Channels() []string
 

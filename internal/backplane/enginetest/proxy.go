@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy stands between the nodes and an engine, at an address that stays the same,
@@ -16,6 +17,7 @@ type Proxy struct {
 	mu      sync.Mutex
 	flowing sync.Cond // on mu; signalled when stalled ends, and at the end
 	stalled bool
+	delay   time.Duration
 	closed  bool
 	conns   map[net.Conn]bool
 	running sync.WaitGroup
@@ -65,6 +67,13 @@ func (p *Proxy) stall(stalled bool) {
 	p.flowing.Broadcast()
 }
 
+// slow has whatever is sent arrive later, in both directions.
+func (p *Proxy) slow(delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = delay
+}
+
 func (p *Proxy) serve() {
 	for {
 		c, err := p.ln.Accept()
@@ -112,7 +121,11 @@ func (p *Proxy) copy(to io.Writer, from io.Reader) {
 		for p.stalled && !p.closed {
 			p.flowing.Wait()
 		}
+		delay := p.delay
 		p.mu.Unlock()
+		if delay > 0 {
+			<-time.After(delay)
+		}
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return

@@ -63,16 +63,59 @@ func (p *publisher) publish(ctx context.Context, channel int) (receivers int, er
 	return receivers, err
 }
 
+// pipeline publishes messages on a channel, all of them before it reads a reply, and
+// returns how long it took until the first reply, and until all had come. It returns an
+// error if one was refused.
+func (p *publisher) pipeline(ctx context.Context, channel, messages int) (first, all time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.accepted) < len(p.channels) {
+		p.accepted = append(p.accepted, nil)
+	}
+	if err := p.connect(ctx); err != nil {
+		return 0, 0, err
+	}
+	var requests []byte
+	for i := range messages {
+		m := message{int16(channel), p.id, int32(len(p.accepted[channel]) + i + 1)}
+		requests = appendCommand(requests, "PUBLISH", p.channels[channel], m.String())
+	}
+	begun := time.Now()
+	p.conn.SetDeadline(begun.Add(patience))
+	if _, err := p.conn.Write(requests); err != nil {
+		return 0, 0, err
+	}
+	for i := range messages {
+		_, refused := p.reply()
+		if i == 0 {
+			first = time.Since(begun)
+		}
+		p.accepted[channel] = append(p.accepted[channel], refused == nil)
+		if err == nil {
+			err = refused
+		}
+	}
+	return first, time.Since(begun), err
+}
+
+// connect connects to the node's admin port, unless it is connected.
+func (p *publisher) connect(ctx context.Context) error {
+	if p.conn != nil {
+		return nil
+	}
+	_, admin := p.node.Addresses()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", admin)
+	if err == nil {
+		p.conn, p.replies = conn, bufio.NewReader(conn)
+	}
+	return err
+}
+
 // command sends a command to the node's admin port, and returns the number that is
 // the answer.
 func (p *publisher) command(ctx context.Context, args ...string) (int, error) {
-	if p.conn == nil {
-		_, admin := p.node.Addresses()
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", admin)
-		if err != nil {
-			return 0, err
-		}
-		p.conn, p.replies = conn, bufio.NewReader(conn)
+	if err := p.connect(ctx); err != nil {
+		return 0, err
 	}
 	n, err := p.exchange(args)
 	if err != nil && !errors.Is(err, errRefused) {
@@ -84,13 +127,22 @@ func (p *publisher) command(ctx context.Context, args ...string) (int, error) {
 
 func (p *publisher) exchange(args []string) (int, error) {
 	p.conn.SetDeadline(time.Now().Add(patience))
-	request := fmt.Appendf(nil, "*%d\r\n", len(args))
-	for _, arg := range args {
-		request = fmt.Appendf(request, "$%d\r\n%s\r\n", len(arg), arg)
-	}
-	if _, err := p.conn.Write(request); err != nil {
+	if _, err := p.conn.Write(appendCommand(nil, args...)); err != nil {
 		return 0, err
 	}
+	return p.reply()
+}
+
+func appendCommand(dst []byte, args ...string) []byte {
+	dst = fmt.Appendf(dst, "*%d\r\n", len(args))
+	for _, arg := range args {
+		dst = fmt.Appendf(dst, "$%d\r\n%s\r\n", len(arg), arg)
+	}
+	return dst
+}
+
+// reply reads the number that is the answer to a command.
+func (p *publisher) reply() (int, error) {
 	line, err := p.replies.ReadString('\n')
 	if err != nil {
 		return 0, err

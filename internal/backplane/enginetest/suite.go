@@ -97,6 +97,7 @@ func Run(t *testing.T, s Suite) {
 		return
 	}
 	t.Run("Stall", func(t *testing.T) { s.stall(t, program) })
+	t.Run("Pipeline", func(t *testing.T) { s.pipeline(t, program) })
 	t.Run("Latency", func(t *testing.T) { s.latency(t, program) })
 }
 

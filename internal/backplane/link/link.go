@@ -51,7 +51,7 @@ type Link struct {
 	engine, server string // for people
 	health         atomic.Pointer[error]
 	up             atomic.Int64 // when the session was connected, in nanoseconds since 1970
-	down           atomic.Pointer[error]
+	down           down
 	refused        throttle.Line
 	stop           context.CancelFunc
 	running        sync.WaitGroup
@@ -99,7 +99,7 @@ func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 			l.Log.Error("the connection to "+l.engine+" is lost", "server", l.server, "error", err)
 		}
 		if health != nil { // it was not even connected
-			l.down.Store(&why)
+			l.down.failed.Store(&why)
 		}
 		l.setHealth(why)
 		if !l.Lossless {
@@ -129,7 +129,7 @@ func attempt(ctx context.Context, session func(context.Context) error) (err erro
 func (l *Link) Up() {
 	if l.Health() != nil {
 		l.up.Store(time.Now().UnixNano())
-		l.down.Store(nil)
+		l.down.failed.Store(nil)
 		l.setHealth(nil)
 		l.Log.Info("connected to "+l.engine, "server", l.server, "channels", l.Set.Len())
 	}
@@ -143,15 +143,6 @@ func (l *Link) Unfollow(channel string) { l.Set.Unfollow(channel) }
 
 // Health implements channels.Backplane.
 func (l *Link) Health() error { return *l.health.Load() }
-
-// Down returns why the engine cannot be reached, if the last attempt to connect has
-// failed. A session that has just been lost does not tell that publishing will fail.
-func (l *Link) Down() error {
-	if why := l.down.Load(); why != nil {
-		return *why
-	}
-	return nil
-}
 
 func (l *Link) setHealth(err error) { l.health.Store(&err) }
 

@@ -55,14 +55,20 @@ func newHistory(prefix string, database int, o Options) *history {
 	}
 }
 
-// add publishes a message.
-func (h *history) add(ctx context.Context, client redis.Scripter, channel string, payload []byte) (epoch string, seq uint64, err error) {
+// add publishes a message by a way to run addScript.
+func (h *history) add(ctx context.Context, client redis.Scripter, run runScript, channel string, payload []byte) *redis.Cmd {
 	var lives time.Duration
 	if h.ttl > 0 {
 		lives = h.ttl + spare
 	}
-	reply, err := addScript.Run(ctx, client, []string{h.clock, h.streams + channel},
-		channels.NewEpoch(), h.count, lives.Milliseconds(), payload).StringSlice()
+	return run(ctx, client, []string{h.clock, h.streams + channel}, channels.NewEpoch(), h.count, lives.Milliseconds(), payload)
+}
+
+type runScript = func(ctx context.Context, client redis.Scripter, keys []string, args ...any) *redis.Cmd
+
+// parseAdded reads the answer to add.
+func parseAdded(answer *redis.Cmd) (epoch string, seq uint64, err error) {
+	reply, err := answer.StringSlice()
 	if err != nil {
 		return "", 0, err
 	}

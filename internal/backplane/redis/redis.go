@@ -13,9 +13,6 @@
 package redis
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"time"
@@ -23,14 +20,11 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"millrace/channels"
-	"millrace/internal/backplane/envelope"
 	"millrace/internal/backplane/link"
 )
 
 // timeout bounds how long a command may take, Publish above all.
 const timeout = 3 * time.Second
-
-var errNotPublished = errors.New("the event was not published")
 
 // Options of a Backplane.
 type Options struct {
@@ -78,47 +72,4 @@ func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.sess
 func (b *Backplane) Close() error {
 	b.Link.Close()
 	return b.client.Close()
-}
-
-// Publish implements channels.Backplane.
-func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	if err := b.Down(); err != nil {
-		return channels.Receipt{}, fmt.Errorf("%w: %w", errNotPublished, err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	payload := envelope.Append(nil, ev)
-	var receipt channels.Receipt
-	var err error
-	if b.history != nil {
-		receipt.Epoch, receipt.Seq, err = b.history.add(ctx, b.client, channel, payload)
-	} else {
-		err = b.publish(ctx, b.prefix+channel, payload)
-	}
-	switch {
-	case fromServer(err):
-		return channels.Receipt{}, fmt.Errorf("%w: Redis: %w", errNotPublished, err)
-	case err != nil:
-		return channels.Receipt{}, fmt.Errorf("the event may not have been published: %w", err)
-	}
-	receipt.Receivers = b.Broker.Subscribers(channel)
-	return receipt, nil
-}
-
-// publish is Publish in the plain form. In a cluster, every message on a name goes
-// through one server, which gives them an order.
-func (b *Backplane) publish(ctx context.Context, name string, payload []byte) error {
-	cluster, ok := b.client.(*redis.ClusterClient)
-	if !ok {
-		return b.client.Publish(ctx, name, payload).Err()
-	}
-	server, err := cluster.MasterForKey(ctx, name)
-	if err != nil {
-		return err
-	}
-	if err := server.Publish(ctx, name, payload).Err(); err != nil {
-		cluster.ReloadState(ctx) // perhaps it is another one now
-		return err
-	}
-	return nil
 }

@@ -94,6 +94,7 @@ func (s *session) Listen(ctx context.Context) error {
 	if err != nil {
 		return s.failed(err)
 	}
+	s.Alive()
 	switch what := said.(type) {
 	case *redis.Pong:
 		if _, _, err := s.questions.answer("pong"); err != nil {
@@ -114,6 +115,7 @@ func (s *session) failed(err error) error {
 	if !fromServer(err) {
 		return err
 	}
+	s.Alive()
 	asked, ok := s.questions.refuse()
 	switch {
 	case !ok:
