@@ -38,6 +38,8 @@ type Suite struct {
 	// Unordered tells that two nodes may get what two publishers send in different
 	// orders: the engine keeps that of each publisher, which is always checked.
 	Unordered bool
+	// Pipelined tells that a pipeline of publishes is one for the engine, too.
+	Pipelined bool
 	// MaxAdded is what the engine may add at the median to the time from a publish to
 	// its last stream; 0 for 3 ms.
 	MaxAdded time.Duration
@@ -97,7 +99,9 @@ func Run(t *testing.T, s Suite) {
 		return
 	}
 	t.Run("Stall", func(t *testing.T) { s.stall(t, program) })
-	t.Run("Pipeline", func(t *testing.T) { s.pipeline(t, program) })
+	if s.Pipelined {
+		t.Run("Pipeline", func(t *testing.T) { s.pipeline(t, program) })
+	}
 	t.Run("Latency", func(t *testing.T) { s.latency(t, program) })
 }
 

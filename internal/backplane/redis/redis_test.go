@@ -72,7 +72,8 @@ func (s *redisServer) URL(address string) string { return "redis://" + address +
 
 func TestPubSub(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{
-		Engine: newServer(t),
-		Args:   []string{"--channel-prefix", "app"},
+		Engine:    newServer(t),
+		Pipelined: true,
+		Args:      []string{"--channel-prefix", "app"},
 	})
 }
