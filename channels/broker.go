@@ -357,34 +357,31 @@ func (b *Broker) Since(dst []*Message, cursor uint64, told Told, maxBytes int, c
 
 // since is Since with mu held.
 func (b *Broker) since(dst []*Message, cursor uint64, told Told, maxBytes int, chans []*Channel) ([]*Message, bool) {
-	var onStack [64]int
-	next := onStack[:0] // next[i] is the place in the log of chans[i]
-	begin, cut := len(dst), true
+	var onStack [64]head
+	heads := heads(onStack[:0])
+	begin := len(dst)
 	for i, c := range chans {
 		if c.evicted > max(cursor, told.Floor(i)) {
 			return dst, false
 		}
-		next = append(next, c.log.after(cursor))
-	}
-	for size := 0; size < maxBytes; {
-		var first *Message
-		var from int
-		for i, c := range chans {
-			if next[i] == c.log.n {
-				continue
-			}
-			if m := c.log.at(next[i]); first == nil || m.Seq < first.Seq {
-				first, from = m, i
-			}
+		if at := c.log.after(cursor); at < c.log.n {
+			heads = append(heads, head{c.log.at(at).Seq, int32(i), int32(at)})
 		}
-		if first == nil {
-			cut = false
-			break
-		}
-		next[from]++
-		dst = append(dst, first)
-		size += len(first.Wire)
 	}
+	heads.order()
+	for size := 0; size < maxBytes && len(heads) > 0; {
+		h := heads[0]
+		log := &chans[h.run].log
+		m := log.at(int(h.at))
+		dst = append(dst, m)
+		size += len(m.Wire)
+		if h.at++; int(h.at) < log.n {
+			heads.replace(head{log.at(int(h.at)).Seq, h.run, h.at})
+		} else {
+			heads = heads.drop()
+		}
+	}
+	cut := len(heads) > 0
 	return b.addGaps(dst, begin, max(cursor, told.Gaps), cut, chans), true
 }
 

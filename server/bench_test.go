@@ -46,6 +46,57 @@ func BenchmarkFanOut(b *testing.B) {
 	})
 }
 
+// openNullStream opens a stream on /dev/null, which takes everything at once.
+func openNullStream(t testing.TB, h handLoop, names [][]byte) int {
+	fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.server.open.Add(1)
+	h.server.streams.Add(1)
+	h.counters.connections.Add(1)
+	c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
+	h.startStream(int32(fd), c, nil, names, nil)
+	return fd
+}
+
+// BenchmarkSeveral is a delivery to streams on 64 channels each, one of which is their
+// own, in turns of one message for every stream, against a bare write for each.
+func BenchmarkSeveral(b *testing.B) {
+	const streams, shared = 4000, 63
+	h := turnByHand(b, Config{}, channels.Options{})
+	descriptors := make([]int, streams)
+	names := make([][]byte, shared+1)
+	for i := range shared {
+		names[i] = fmt.Appendf(nil, "/shared/%d", i)
+	}
+	for i := range descriptors {
+		names[shared] = fmt.Appendf(nil, "/own/%d", i)
+		descriptors[i] = openNullStream(b, h, names)
+	}
+	event := channels.Event{Data: []byte("x")}
+	b.Run("millrace", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			for i := range streams {
+				if _, err := h.broker.Publish(fmt.Sprintf("/own/%d", i), event); err != nil {
+					b.Fatal(err)
+				}
+			}
+			h.turnOver()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*streams), "ns/delivery")
+	})
+	b.Run("bare writes", func(b *testing.B) {
+		for b.Loop() {
+			for _, fd := range descriptors {
+				unix.Write(fd, []byte("data: x\n\n"))
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*streams), "ns/delivery")
+	})
+}
+
 // BenchmarkSubscribe is a stream's whole life on the loop, from accepted socket
 // to forgotten.
 func BenchmarkSubscribe(b *testing.B) {

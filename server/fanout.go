@@ -230,26 +230,34 @@ func (l *loop) deliver(fd int32, c *conn, b *batch) {
 }
 
 // deliverSeveral brings a stream to the end of the turn, on all of its channels
-// at once, so that it sees them in one order. Of its later visits in this turn
-// the cursor makes nothing.
+// at once, so that it sees them in one order: what is not its own it does not look at.
+// Of its later visits in this turn the cursor makes nothing.
 func (l *loop) deliverSeveral(fd int32, c *conn) {
 	t := &l.turn
 	end := t.messages[len(t.messages)-1].Seq
 	if c.cursor >= end {
 		return
 	}
-	several := l.several[fd]
-	l.missed = l.missed[:0]
-	for _, m := range t.messages {
-		listens := func(s membership) bool { return l.locals[s.local].channel == m.Channel }
-		if m.Seq > c.cursor && slices.ContainsFunc(several, listens) {
-			l.missed = append(l.missed, m)
+	l.runs = l.runs[:0]
+	var messages []*channels.Message
+	var wire []byte
+	for _, s := range l.several[fd] {
+		if i := l.locals[s.local].group; i > 0 {
+			if run, together := t.groups[i-1].after(c.cursor); len(run) > 0 {
+				l.runs = append(l.runs, run)
+				messages, wire = run, together
+			}
 		}
 	}
-	l.scratch = appendWires(l.scratch[:0], l.missed)
-	if len(l.missed) == 0 || l.send(fd, c, 0, l.missed, l.scratch) {
+	if len(l.runs) > 1 {
+		l.missed = channels.Merge(l.missed[:0], l.runs...)
+		l.scratch = appendWires(l.scratch[:0], l.missed)
+		messages, wire = l.missed, l.scratch
+	}
+	if len(messages) == 0 || l.send(fd, c, 0, messages, wire) {
 		c.cursor = end
 	}
+	clear(l.runs)
 	clear(l.missed)
 }
 

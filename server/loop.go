@@ -71,6 +71,7 @@ type loop struct {
 	origin    []byte                 // of the request being served, as far as it is known
 	buf       []byte                 // what was read for it
 	scratch   []byte                 // for one answer or one stream's merged events
+	runs      [][]*channels.Message  // for one stream on several channels
 	missed    []*channels.Message    // for one stream's catching up
 	start     channels.Start         // of the stream that begins
 	chans     []*channels.Channel    // for one stream's attaching and detaching
