@@ -99,7 +99,7 @@ func (c *Channel) lost() uint64 {
 // subscribers, so a new one unless the newest is another gap's, and nobody has been
 // brought to it. Called with mu held.
 func (b *Broker) gapPlace() uint64 {
-	if b.seq != b.shared {
+	if b.seq == 0 || b.seq != b.shared {
 		b.seq++
 		b.shared = b.seq
 	}

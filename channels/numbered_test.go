@@ -285,3 +285,17 @@ func TestNumberedGapsWithoutEnd(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that a loss is told that comes before anything was published.
+func TestGapFirstOfAll(t *testing.T) {
+	for _, numbered := range []bool{false, true} {
+		b, in := NewBroker(Options{History: 9, Numbered: numbered, Backplane: new(engine)}), NewInbox(func() {})
+		b.Attach(in, nil, []byte("/a"))
+		b.Followed(0, nil, "/a")
+		b.Interrupted("/a")
+		if told := tells(b, in); len(told) != 1 {
+			t.Errorf("numbered %v: told %q, want one gap", numbered, told)
+		}
+		b.verify(t)
+	}
+}
