@@ -28,7 +28,7 @@ func (s *Set) Refuse(batch ...string) bool {
 		s.signal()
 		return false
 	}
-	e := s.channels[batch[0]]
+	e := s.entry(batch[0])
 	if e == nil || e.state != stateAsked {
 		return false
 	}
@@ -52,7 +52,7 @@ func (s *Set) Refuse(batch ...string) bool {
 func (s *Set) nextPart() (part []string) {
 	for r := &s.refusals; len(part) == 0 && len(r.parts) > 0; r.parts = r.parts[1:] {
 		for _, channel := range r.parts[0] {
-			switch e := s.channels[channel]; {
+			switch e := s.entry(channel); {
 			case e == nil || e.state != stateAsked:
 			case e.until.IsZero():
 				part = append(part, channel)

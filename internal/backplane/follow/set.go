@@ -9,6 +9,7 @@
 package follow
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -30,8 +31,10 @@ type Set struct {
 
 	mu       sync.Mutex
 	channels map[string]*entry
-	wanted   queue // with subscribers and to be asked for
-	leaving  queue // without subscribers, in the order of entry.until
+	all      []*entry // of channels, in any order
+	session  uint32   // how often Reset has been called
+	wanted   queue    // with subscribers and to be asked for
+	leaving  queue    // without subscribers, in the order of entry.until
 	asked    int
 	refusals refusals
 }
@@ -53,6 +56,8 @@ type entry struct {
 	until   time.Time // when it goes; zero while it has subscribers
 	held    bool      // not stateReady: it was before the engine was lost, and has had subscribers ever since
 	known   bool      // to the engine of this session, which was asked for it
+	session uint32    // of which the above tells
+	at      int32     // in Set.all
 
 	in         *queue // nil for none
 	prev, next *entry // in that
@@ -71,10 +76,11 @@ func NewSet(linger time.Duration) *Set {
 func (s *Set) Follow(channel string) (since uint64, ready bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.channels[channel]
+	e := s.entry(channel)
 	if e == nil {
-		e = &entry{channel: channel}
+		e = &entry{channel: channel, session: s.session, at: int32(len(s.all))}
 		s.channels[channel] = e
+		s.all = append(s.all, e)
 	}
 	e.until = time.Time{}
 	s.place(e)
@@ -87,7 +93,7 @@ func (s *Set) Unfollow(channel string) {
 	at := s.clock().Add(s.linger)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.channels[channel]
+	e := s.entry(channel)
 	if !e.known {
 		s.remove(e)
 		return
@@ -150,7 +156,7 @@ func (s *Set) nextDrop(limit int, now time.Time) (drop []string, again time.Time
 func (s *Set) Confirm(channel string, since uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.channels[channel]
+	e := s.entry(channel)
 	if e == nil || e.state != stateAsked {
 		return false
 	}
@@ -160,34 +166,82 @@ func (s *Set) Confirm(channel string, since uint64) bool {
 }
 
 // Reset tells that the engine delivers nothing any more: all has to be asked for
-// anew, except what lingers, which is gone.
+// anew, except what lingers, which is gone. What is known of a channel is of no worth
+// from the first moment on; that all are wanted is noted in slices, between which others
+// go on.
 func (s *Set) Reset() {
+	s.beginSession()
+	s.each(func(e *entry) { s.renew(e) })
+}
+
+// beginSession makes what is known of all channels of no worth.
+func (s *Set) beginSession() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.session++
 	s.asked, s.refusals.parts, s.refusals.drop = 0, nil, nil
-	for _, e := range s.channels {
-		if !e.until.IsZero() {
-			s.remove(e)
-			continue
+	s.wanted, s.leaving, s.refusals.refused = queue{}, queue{}, queue{}
+}
+
+// renew does to one channel what Reset does to all, unless it has been done. It returns
+// false if the channel is gone. Called with mu held.
+func (s *Set) renew(e *entry) bool {
+	if e.session == s.session {
+		return true
+	}
+	e.in, e.prev, e.next = nil, nil, nil // beginSession has dropped the queues
+	e.held = e.held || e.state == stateReady
+	e.state, e.known, e.session = stateWanted, false, s.session
+	if !e.until.IsZero() {
+		s.remove(e)
+		return false
+	}
+	s.place(e)
+	return true
+}
+
+// entry returns a channel as it is in this session, nil if there is none. Called with mu
+// held.
+func (s *Set) entry(channel string) *entry {
+	e := s.channels[channel]
+	if e == nil || !s.renew(e) {
+		return nil
+	}
+	return e
+}
+
+// sliceOfWork is how many channels are looked at while the set is held up, and with it
+// the broker: for some 0.1 ms.
+const sliceOfWork = 512
+
+// each calls f, with mu held, for every channel that is there all the time, in slices.
+// From the end down, since another one takes the place of one that leaves.
+func (s *Set) each(f func(*entry)) {
+	for next := math.MaxInt; next > 0; {
+		s.mu.Lock()
+		next = min(next, len(s.all))
+		for stop := max(next-sliceOfWork, 0); next > stop; {
+			next = min(next, len(s.all)) - 1
+			if next < 0 {
+				break
+			}
+			f(s.all[next])
 		}
-		e.held = e.held || e.state == stateReady
-		e.state, e.known = stateWanted, false
-		s.place(e)
+		s.mu.Unlock()
 	}
 }
 
 // Held returns the channels that were ready before Reset and have had subscribers
 // ever since, who take it that nothing is missing: an engine that keeps history can
-// see to that. They count as asked for, to be confirmed by Regain.
+// see to that. They count as asked for, to be confirmed by Regain. It looks at the
+// channels in slices, between which others go on.
 func (s *Set) Held() (channels []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for channel, e := range s.channels {
-		if e.held && e.state == stateWanted {
+	s.each(func(e *entry) {
+		if s.renew(e) && e.held && e.state == stateWanted {
 			s.ask(e)
-			channels = append(channels, channel)
+			channels = append(channels, e.channel)
 		}
-	}
+	})
 	return channels
 }
 
@@ -197,7 +251,7 @@ func (s *Set) Held() (channels []string) {
 func (s *Set) Regain(channel string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.channels[channel]
+	e := s.entry(channel)
 	if !e.held {
 		s.again(channel)
 		return false
@@ -219,7 +273,7 @@ func (s *Set) Again(channel string) {
 // again is Again with mu held.
 func (s *Set) again(channel string) {
 	s.asked--
-	e := s.channels[channel]
+	e := s.entry(channel)
 	if e.state = stateWanted; e.until.IsZero() {
 		s.place(e)
 	}
@@ -270,8 +324,13 @@ func (s *Set) place(e *entry) {
 func (s *Set) remove(e *entry) {
 	e.leave()
 	delete(s.channels, e.channel)
-	if len(s.channels) == 0 {
-		s.channels = make(map[string]*entry) // a map keeps the room of its best days
+	last := s.all[len(s.all)-1]
+	last.at = e.at
+	s.all[e.at] = last
+	s.all[len(s.all)-1] = nil
+	s.all = s.all[:len(s.all)-1]
+	if len(s.channels) == 0 { // maps and lists keep the room of their best days
+		s.channels, s.all = make(map[string]*entry), nil
 	}
 }
 
