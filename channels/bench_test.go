@@ -146,7 +146,7 @@ func BenchmarkEncode(b *testing.B) {
 			ev := Event{Data: bb.data}
 			wire := make([]byte, 0, ev.fieldsSize())
 			for b.Loop() {
-				if err := ev.check(DefaultMaxEventBytes); err != nil {
+				if err := ev.check(DefaultMaxEventBytes, true); err != nil {
 					b.Fatal(err)
 				}
 				wire = ev.appendFields(wire[:0])

@@ -33,6 +33,9 @@ type Options struct {
 	// Epoch names this run of the broker in event ids, in letters and digits;
 	// drawn at random when empty.
 	Epoch string
+	// Payload, if set, says what is published on a channel; else all is Text. It must
+	// not wait, and is safe for concurrent use.
+	Payload func(channel string) Payload
 	// Decode, if set, makes the data of streams of what is published on a channel;
 	// listeners hear that as it is. What it refuses, Publish refuses. It must not
 	// wait, and is safe for concurrent use.
@@ -144,8 +147,9 @@ func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
 
 // accepts returns why Publish refuses ev before it is handed to the backplane.
 func (b *Broker) accepts(channel string, ev Event) error {
-	err := b.Check(channel, ev)
-	if err == nil && b.opts.Decode != nil {
+	payload := b.payload(channel)
+	err := b.check(channel, ev, payload)
+	if err == nil && b.opts.Decode != nil && payload != Unstreamed {
 		_, err = b.opts.Decode(channel, ev.Data)
 	}
 	return err
@@ -153,10 +157,15 @@ func (b *Broker) accepts(channel string, ev Event) error {
 
 // Check returns why Publish would refuse ev, whoever wants it.
 func (b *Broker) Check(channel string, ev Event) error {
+	return b.check(channel, ev, b.payload(channel))
+}
+
+// check is Check for a channel of such payloads.
+func (b *Broker) check(channel string, ev Event, payload Payload) error {
 	if err := CheckName([]byte(channel)); err != nil {
 		return err
 	}
-	return ev.check(b.opts.MaxEventBytes)
+	return ev.check(b.opts.MaxEventBytes, payload == Text)
 }
 
 // Deliver gives ev, which must pass Check, the next place in the order of all
@@ -182,6 +191,9 @@ func (b *Broker) Offer(channel string, ev Event, number uint64) (Receipt, error)
 // delivery returns ev as it can be placed. All but the id is encoded here, before
 // the lock is taken; the id comes last.
 func (b *Broker) delivery(channel string, ev Event, seq uint64) delivery {
+	if b.payload(channel) == Unstreamed {
+		return delivery{channel, ev.Data, nil, seq}
+	}
 	return delivery{channel, ev.Data, b.fields(channel, ev), seq}
 }
 
@@ -202,6 +214,12 @@ func (b *Broker) place(d *delivery) Receipt {
 	b.published++
 	c := b.channels[d.channel]
 	heard := b.tell(c, d.channel, d.data)
+	if d.wire == nil {
+		if c != nil {
+			heard += c.subscribers
+		}
+		return Receipt{Receivers: heard}
+	}
 	if c == nil {
 		if b.opts.History == 0 {
 			b.forgotten.add(d.channel, b.seq)

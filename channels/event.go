@@ -33,10 +33,11 @@ type Event struct {
 	Retry time.Duration
 }
 
-// check reports why e cannot be an event of at most max bytes.
-func (e Event) check(max int) error {
+// check reports why e cannot be an event of at most max bytes on a channel of text, or
+// of any bytes.
+func (e Event) check(max int, text bool) error {
 	if n := len(e.Data) + len(e.Type); n > max {
-		return fmt.Errorf("%w: %d bytes, want at most %d", ErrEventTooLarge, n, max)
+		return fmt.Errorf("%w: %d bytes, want at most %d (--max-event-bytes)", ErrEventTooLarge, n, max)
 	}
 	if i := strings.IndexAny(e.Type, "\r\n\x00"); i >= 0 {
 		return fmt.Errorf("%w: %.64q has %q at byte %d, want no line break and no NUL", ErrEventType, e.Type, e.Type[i], i)
@@ -44,8 +45,9 @@ func (e Event) check(max int) error {
 	if !utf8.ValidString(e.Type) {
 		return fmt.Errorf("%w: %.64q is not valid UTF-8", ErrEventType, e.Type)
 	}
-	if i := invalidUTF8(e.Data); i >= 0 {
-		return fmt.Errorf("%w: byte %d (%#02x) is not valid UTF-8, send binary data as base64", ErrEventData, i, e.Data[i])
+	if i := invalidUTF8(e.Data); i >= 0 && text {
+		return fmt.Errorf("%w: byte %d (%#02x) is not valid UTF-8: "+
+			"channels of --decode PATTERN=base64, and of PATTERN=none, which no stream can have, take any bytes", ErrEventData, i, e.Data[i])
 	}
 	if e.Retry < 0 || e.Retry%time.Millisecond != 0 {
 		return fmt.Errorf("%w: %v, want a positive whole number of milliseconds", ErrEventRetry, e.Retry)

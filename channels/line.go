@@ -18,7 +18,7 @@ const (
 type delivery struct {
 	channel string
 	data    []byte // as it was published, for listeners
-	wire    []byte // for streams, without id and blank line
+	wire    []byte // for streams, without id and blank line; nil if the channel is Unstreamed
 	seq     uint64 // that an engine has given it, or 0
 }
 

@@ -1,6 +1,9 @@
 package channels
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Listener hears what is published on channels beside the streams, as it was
 // published. It must be comparable: it is known by its value.
@@ -106,6 +109,9 @@ func (b *Broker) tell(c *Channel, name string, data []byte) (byPattern int) {
 		for _, l := range c.listeners {
 			l.Hear("", name, data)
 		}
+	}
+	if strings.HasPrefix(name, ShardPrefix) {
+		return 0
 	}
 	for i := range b.patterns {
 		h := &b.patterns[i]

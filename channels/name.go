@@ -10,6 +10,10 @@ import (
 // MaxName is the longest channel name, in bytes.
 const MaxName = 255
 
+// ShardPrefix begins the names of shard channels, which are for listeners by name
+// alone: no pattern fits them, whatever it is, and no stream is on them.
+const ShardPrefix = "__shard:"
+
 // ErrName is wrapped by every refusal of a channel name.
 var ErrName = errors.New("bad channel name")
 

@@ -93,6 +93,9 @@ func (b *Broker) Advance(number uint64) {
 // published up to evicted may not be in it. It returns false, having done nothing,
 // when nobody subscribes to the channel any more.
 func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
+	if b.payload(channel) == Unstreamed {
+		kept = nil
+	}
 	wires := make([][]byte, len(kept))
 	for i, k := range kept {
 		wires[i] = b.fields(channel, k.Event)

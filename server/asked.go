@@ -80,6 +80,9 @@ func (l *loop) addChannel(name []byte) error {
 	if err := l.cfg.checkChannel(string(name)); err != nil {
 		return err
 	}
+	if err := l.server.broker.CheckStream(name); err != nil {
+		return fmt.Errorf("%w: %w", errForbidden, err)
+	}
 	if slices.ContainsFunc(l.names, func(n []byte) bool { return bytes.Equal(n, name) }) {
 		return nil
 	}

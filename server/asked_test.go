@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -81,5 +82,29 @@ func TestTurboIsAChannel(t *testing.T) {
 	subscribe(t, s, "/turbo?channel=room&signed_stream_name=x")
 	if got := fmt.Sprint(b.Channels()); got != "[/turbo room]" {
 		t.Errorf("channels %s, want /turbo and room", got)
+	}
+}
+
+// Ensure that a channel which no stream can have is refused, alone and beside others.
+func TestUnstreamedChannels(t *testing.T) {
+	s, b := start(t, Config{}, channels.Options{Payload: func(channel string) channels.Payload {
+		if strings.HasPrefix(channel, "/none") {
+			return channels.Unstreamed
+		}
+		return channels.Binary
+	}})
+	for _, target := range []string{"/none", "/%6eone/1", "/a?channel=/none", "/a?channel=" + channels.ShardPrefix + "x"} {
+		resp, err := http.Get("http://" + s.Addr().String() + target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 403 || !strings.HasPrefix(string(body), "forbidden: no stream can have this channel: ") {
+			t.Errorf("%s: %s %q", target, resp.Status, body)
+		}
+	}
+	if names := b.Channels(); len(names) != 0 {
+		t.Errorf("the channels %q are there", names)
 	}
 }

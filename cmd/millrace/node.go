@@ -86,6 +86,7 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		Broker:        broker,
 		Password:      c.AdminPassword,
 		MaxEventBytes: int(c.MaxEventBytes),
+		MaxClients:    c.MaxAdminConnections,
 		Version:       version(),
 		Logger:        log,
 	}

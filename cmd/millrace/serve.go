@@ -28,8 +28,9 @@ type serveCommand struct {
 	Channel        []string `group:"Public port" placeholder:"PATTERN" help:"Channels that clients may have: a name, a beginning with * after it, or {name} for one segment, as in /rooms/{id}; repeatable. [all]"`
 	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
 
-	Admin         string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
-	AdminPassword string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+	Admin               string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
+	AdminPassword       string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+	MaxAdminConnections int    `group:"Admin port" default:"256" min:"1" max:"65536" placeholder:"N" help:"Connections of the admin port; a quarter of them may be without the password yet. [${default}]"`
 
 	Ops      string `group:"Ops port" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for health, metrics, the dashboard and publishing by HTTP; off for none. [${default}]"`
 	OpsToken string `group:"Ops port" placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
@@ -37,7 +38,7 @@ type serveCommand struct {
 	Backplane     string `group:"Several nodes" placeholder:"URL" help:"What links this node with others, such as redis://127.0.0.1:6379. Others see a command line: set the variable if there is a password. [none]"`
 	ChannelPrefix string `group:"Several nodes" placeholder:"TEXT" help:"What stands before channel names on the backplane, with a colon between: channel_prefix of Rails' cable.yml. [none]"`
 
-	Decode             []string `group:"Rails" placeholder:"PATTERN=FORM" help:"What the payloads of the channels that fit a pattern are: raw, json-string, or turbo for a JSON string of HTML with a <turbo-stream>; repeatable, the first that fits counts. [raw]"`
+	Decode             []string `group:"Rails" placeholder:"PATTERN=FORM" help:"What the payloads of the channels that fit a pattern are: raw text, json-string, turbo for a JSON string of HTML with a <turbo-stream>, base64 for any bytes that streams get as base64, or none for any bytes and no streams; repeatable, the first that fits counts. [raw]"`
 	TurboKey           string   `group:"Rails" placeholder:"TEXT" help:"Key of the signed stream names that /turbo?signed_stream_name= takes (config.turbo.signed_stream_verifier_key). Others see a command line: set the variable. [none]"`
 	TurboSecretKeyBase string   `group:"Rails" placeholder:"TEXT" help:"The secret_key_base from which Rails derives that key. Others see a command line: set the variable. [none]"`
 

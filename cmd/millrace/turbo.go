@@ -19,7 +19,7 @@ func (c *serveCommand) decoding(opts *channels.Options, log *slog.Logger) error 
 	if len(forms) == 0 {
 		return nil
 	}
-	opts.Decode = forms.Decode
+	opts.Decode, opts.Payload = forms.Decode, forms.Payload
 	log = throttle.Logger(log)
 	opts.Undecoded = func(channel string, err error) {
 		log.Warn("an event of the backplane is passed on as it is", "channel", channel, "reason", err)

@@ -32,15 +32,13 @@ func notNow(name string) string {
 	return "-ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n"
 }
 
-var noShards = "-ERR SSUBSCRIBE is not supported, there are no shards: want SUBSCRIBE\r\n"
-
 // replyTable has requests, all that is answered, and that in RESP3 where it
 // differs.
 var replyTable = []struct{ request, want, want3 string }{
 	{"PUBLISH /a x", ":2\r\n", ""},
 	{"pUbLiSh /none x", ":0\r\n", ""},
 	{"PUBLISH /a", "-ERR wrong number of arguments for 'publish' command\r\n", ""},
-	{`"SSE.PUBLISH" /a "two words"`, ":2\r\n", ""},
+	{"PING\n\"SSE.PUBLISH\" /a \"two words\"", "+PONG\r\n:2\r\n", ""},
 	{"SSE.PUBLISH /a x EVENT news RETRY 5000", ":2\r\n", ""},
 	{"sse.publish /a x retry 0", ":2\r\n", ""},
 	{"SSE.PUBLISH /a", "-ERR wrong number of arguments for 'sse.publish' command\r\n", ""},
@@ -51,7 +49,7 @@ var replyTable = []struct{ request, want, want3 string }{
 	{`SSE.PUBLISH /a x EVENT "a\nb"`, "-ERR bad event type: \"a\\nb\" has '\\n' at byte 1, want no line break and no NUL\r\n", ""},
 	{`SSE.PUBLISH "" x`, "-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n", ""},
 	{`SSE.PUBLISH "a\nb" x`, "-ERR bad channel name: \"a\\nb\" has the control character U+000A at byte 1\r\n", ""},
-	{"PUBLISH /a " + strings.Repeat("x", 65537), "-ERR event too large: 65537 bytes, want at most 65536\r\n", ""},
+	{"PUBLISH /a " + strings.Repeat("x", 65537), "-ERR event too large: 65537 bytes, want at most 65536 (--max-event-bytes)\r\n", ""},
 
 	{"PUBSUB", "-ERR wrong number of arguments for 'pubsub' command\r\n", ""},
 	{"PUBSUB CHANNELS", "*2\r\n$2\r\n/a\r\n$2\r\n/b\r\n", ""},
@@ -61,7 +59,12 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"PUBSUB NUMSUB", "*0\r\n", ""},
 	{"PUBSUB NUMSUB /none /a", "*4\r\n$5\r\n/none\r\n:0\r\n$2\r\n/a\r\n:2\r\n", ""},
 	{"PUBSUB NUMPAT", ":0\r\n", ""},
-	{"PUBSUB SHARDCHANNELS", "-ERR unknown subcommand 'SHARDCHANNELS' of 'pubsub'\r\n", ""},
+	{"PUBSUB SHARDCHANNELS", "*0\r\n", ""},
+	{"PUBSUB SHARDCHANNELS a b", "-ERR wrong number of arguments for 'pubsub|shardchannels' command\r\n", ""},
+	{"PUBSUB SHARDNUMSUB", "*0\r\n", ""},
+	{"PUBSUB SHARDNUMSUB /a", "*2\r\n$2\r\n/a\r\n:0\r\n", ""},
+	{"PUBSUB NUMSUB __shard:/a", "*2\r\n$10\r\n__shard:/a\r\n:0\r\n", ""},
+	{"PUBSUB NONSENSE", "-ERR unknown subcommand 'NONSENSE' of 'pubsub'\r\n", ""},
 	{"SUBSCRIBE", "-ERR wrong number of arguments for 'subscribe' command\r\n", ""},
 	{"SUBSCRIBE /a", push(":1\r\n", "subscribe", "/a"), push3(":1\r\n", "subscribe", "/a")},
 	{"subscribe /a /c /a", push(":1\r\n", "subscribe", "/a") + push(":2\r\n", "subscribe", "/c") + push(":2\r\n", "subscribe", "/a"),
@@ -70,8 +73,55 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"psubscribe *", push(":1\r\n", "psubscribe", "*"), push3(":1\r\n", "psubscribe", "*")},
 	{"PSUBSCRIBE " + strings.Repeat("*", 256), "-ERR pattern \"" + strings.Repeat("*", 32) + "\"... has 256 bytes, want at most 255\r\n", ""},
 	{"PSUBSCRIBE" + strings.Repeat(" ?", 65), "-ERR PSUBSCRIBE to more than 64 in one connection\r\n", ""},
-	{"SSUBSCRIBE /a", noShards, ""},
-	{"SUNSUBSCRIBE", "-ERR SUNSUBSCRIBE is not supported, there are no shards: want UNSUBSCRIBE\r\n", ""},
+	{"SSUBSCRIBE /a\nSUBSCRIBE /c\nSSUBSCRIBE /a /b\nSUNSUBSCRIBE\nSUNSUBSCRIBE /none",
+		push(":1\r\n", "ssubscribe", "/a") + push(":1\r\n", "subscribe", "/c") + push(":1\r\n", "ssubscribe", "/a") + push(":2\r\n", "ssubscribe", "/b") +
+			push(":1\r\n", "sunsubscribe", "/a") + push(":0\r\n", "sunsubscribe", "/b") + push(":0\r\n", "sunsubscribe", "/none"),
+		push3(":1\r\n", "ssubscribe", "/a") + push3(":1\r\n", "subscribe", "/c") + push3(":1\r\n", "ssubscribe", "/a") + push3(":2\r\n", "ssubscribe", "/b") +
+			push3(":1\r\n", "sunsubscribe", "/a") + push3(":0\r\n", "sunsubscribe", "/b") + push3(":0\r\n", "sunsubscribe", "/none")},
+	{"SSUBSCRIBE /a\nPSUBSCRIBE *\nPUBLISH /a x\nSPUBLISH /a x\nPUBSUB SHARDCHANNELS /*\nPUBSUB CHANNELS _*\nPUBSUB SHARDNUMSUB /a",
+		push(":1\r\n", "ssubscribe", "/a") + push(":1\r\n", "psubscribe", "*") + notNow("publish") + notNow("spublish") +
+			notNow("pubsub|shardchannels") + notNow("pubsub|channels") + notNow("pubsub|shardnumsub"),
+		push3(":1\r\n", "ssubscribe", "/a") + push3(":1\r\n", "psubscribe", "*") + push3("", "pmessage", "*", "/a", "x") + ":3\r\n" +
+			push3("", "smessage", "/a", "x") + ":1\r\n*1\r\n$2\r\n/a\r\n*0\r\n*2\r\n$2\r\n/a\r\n:1\r\n"},
+	{"SUNSUBSCRIBE", "*3\r\n$12\r\nsunsubscribe\r\n$-1\r\n:0\r\n", ">3\r\n$12\r\nsunsubscribe\r\n_\r\n:0\r\n"},
+	{"SPUBLISH /a x", ":0\r\n", ""},
+	{"SPUBLISH /a", "-ERR wrong number of arguments for 'spublish' command\r\n", ""},
+	{"SPUBLISH " + strings.Repeat("x", 248) + " x", "-ERR bad channel name: \"" + strings.Repeat("x", 32) + "\"... has 248 bytes, want at most 247 for a shard channel\r\n", ""},
+	{"SSUBSCRIBE ''", "-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n", ""},
+	{"SUBSCRIBE __shard:/a", "-ERR bad channel name: \"__shard:/a\" is a shard channel, want SPUBLISH or SSUBSCRIBE and the name without __shard:\r\n", ""},
+	{"PUBLISH __shard:/a x", "-ERR bad channel name: \"__shard:/a\" is a shard channel, want SPUBLISH or SSUBSCRIBE and the name without __shard:\r\n", ""},
+
+	{"MULTI\nPUBLISH /a x\nPING\nEXEC", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:2\r\n+PONG\r\n", ""},
+	{"MULTI\nEXEC", "+OK\r\n*0\r\n", ""},
+	{"EXEC", "-ERR EXEC without MULTI\r\n", ""},
+	{"DISCARD", "-ERR DISCARD without MULTI\r\n", ""},
+	{"MULTI\nPUBLISH /a x\nDISCARD\nEXEC", "+OK\r\n+QUEUED\r\n+OK\r\n-ERR EXEC without MULTI\r\n", ""},
+	{"MULTI\nMULTI\nWATCH a\nEXEC", "+OK\r\n-ERR MULTI calls can not be nested\r\n-ERR WATCH inside MULTI is not allowed\r\n*0\r\n", ""},
+	{"MULTI\nSET a b\nPUBLISH /a x\nEXEC\nPING", "+OK\r\n-ERR unknown command 'SET', with args beginning with: 'a' 'b' \r\n+QUEUED\r\n" +
+		"-EXECABORT Transaction discarded because of previous errors.\r\n+PONG\r\n", ""},
+	{"MULTI\nPUBLISH /a\nEXEC", "+OK\r\n-ERR wrong number of arguments for 'publish' command\r\n-EXECABORT Transaction discarded because of previous errors.\r\n", ""},
+	{"MULTI\nSUBSCRIBE /a\nEXEC", "+OK\r\n-ERR 'subscribe' is not allowed in a transaction\r\n-EXECABORT Transaction discarded because of previous errors.\r\n", ""},
+	{"MULTI\nPUBLISH '' x\nPUBLISH /a y\nEXEC", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n:2\r\n", ""},
+	{"MULTI\nPING\nRESET\nEXEC", "+OK\r\n+QUEUED\r\n+RESET\r\n-ERR EXEC without MULTI\r\n", ""},
+	{"MULTI" + strings.Repeat("\nPING", 1025) + "\nPING\nEXEC\nPING", "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 1024) +
+		"-ERR the transaction is too large: want at most 1024 commands and 1048576 bytes, 16 times --max-event-bytes\r\n+QUEUED\r\n" +
+		"-EXECABORT Transaction discarded because of previous errors.\r\n+PONG\r\n", ""},
+	{"MULTI" + strings.Repeat("\nECHO "+strings.Repeat("x", 65536), 16) + "\nEXEC", "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 15) +
+		"-ERR the transaction is too large: want at most 1024 commands and 1048576 bytes, 16 times --max-event-bytes\r\n" +
+		"-EXECABORT Transaction discarded because of previous errors.\r\n", ""},
+	{"WATCH a b\nUNWATCH\nWATCH", "+OK\r\n+OK\r\n-ERR wrong number of arguments for 'watch' command\r\n", ""},
+
+	{"EVAL \"for i = 2, #ARGV do\\n  redis.call('publish', ARGV[i], ARGV[1])\\nend\" 0 x /a /b", "$-1\r\n", "_\r\n"},
+	{"EVAL \"\\n\\t for i = 2, #ARGV do redis.call('publish',\\r\\n ARGV[i], ARGV[1]) end \" 1 key x ''", "-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n", ""},
+	{"EVAL 'return 1' 0", "-ERR EVAL of an unknown script: the only one that runs here is that of Laravel's broadcaster\r\n", ""},
+	{"EVAL x 1\nEVAL x -1\nEVAL x y", "-ERR Number of keys can't be greater than number of args\r\n-ERR Number of keys can't be negative\r\n" +
+		"-ERR value is not an integer or out of range\r\n", ""},
+
+	{"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", ""},
+	{"DBSIZE\nEXISTS a b", ":0\r\n:0\r\n", ""},
+	{"CONFIG GET maxmem* SAVE", "*6\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n$4\r\nsave\r\n$0\r\n\r\n",
+		"%3\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n$4\r\nsave\r\n$0\r\n\r\n"},
+	{"CONFIG SET save ''", "-ERR unknown subcommand 'SET' of 'config'\r\n", ""},
 	{"UNSUBSCRIBE", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n", ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n"},
 	{"PUNSUBSCRIBE", "*3\r\n$12\r\npunsubscribe\r\n$-1\r\n:0\r\n", ">3\r\n$12\r\npunsubscribe\r\n_\r\n:0\r\n"},
 	{"UNSUBSCRIBE /a", push(":0\r\n", "unsubscribe", "/a"), push3(":0\r\n", "unsubscribe", "/a")},
@@ -89,9 +139,9 @@ var replyTable = []struct{ request, want, want3 string }{
 		push3(":1\r\n", "subscribe", "/c") + "+PONG\r\n$2\r\nhi\r\n"},
 	{"SUBSCRIBE /c\nPUBSUB NUMSUB /c\nCLIENT ID\nHELLO 3", push(":1\r\n", "subscribe", "/c") + notNow("pubsub|numsub") + notNow("client|id") + notNow("hello"),
 		push3(":1\r\n", "subscribe", "/c") + "*2\r\n$2\r\n/c\r\n:1\r\n:7\r\n" + hello(3)},
-	{"SUBSCRIBE /c\nSSUBSCRIBE /c\nnonsense\nPING 1 2", push(":1\r\n", "subscribe", "/c") + noShards +
+	{"SUBSCRIBE /c\nSSUBSCRIBE /c\nnonsense\nPING 1 2", push(":1\r\n", "subscribe", "/c") + push(":1\r\n", "ssubscribe", "/c") +
 		"-ERR unknown command 'nonsense', with args beginning with: \r\n-ERR wrong number of arguments for 'ping' command\r\n",
-		push3(":1\r\n", "subscribe", "/c") + noShards +
+		push3(":1\r\n", "subscribe", "/c") + push3(":1\r\n", "ssubscribe", "/c") +
 			"-ERR unknown command 'nonsense', with args beginning with: \r\n-ERR wrong number of arguments for 'ping' command\r\n"},
 	{"SUBSCRIBE /c\nQUIT\nPING", push(":1\r\n", "subscribe", "/c") + "+OK\r\n", push3(":1\r\n", "subscribe", "/c") + "+OK\r\n"},
 	{"SUBSCRIBE /c\nPSUBSCRIBE *\nRESET\nPUBSUB NUMPAT\nPUBLISH /c x",
@@ -132,8 +182,13 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"CLIENT SETNAME " + strings.Repeat("x", 256), "-ERR Client names cannot be longer than 255 bytes, got 256\r\n", ""},
 	{"CLIENT SETNAME", "-ERR wrong number of arguments for 'client|setname' command\r\n", ""},
 	{"CLIENT SETINFO LIB-NAME rb\nCLIENT SETINFO lib-ver 1.2\nCLIENT SETNAME me\nCLIENT INFO",
-		"+OK\r\n+OK\r\n+OK\r\n$103\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 sub=0 psub=0 resp=2 lib-name=rb lib-ver=1.2\n\r\n",
-		"+OK\r\n+OK\r\n+OK\r\n$103\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me db=0 sub=0 psub=0 resp=3 lib-name=rb lib-ver=1.2\n\r\n"},
+		"+OK\r\n+OK\r\n+OK\r\n$153\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me age=0 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 user=default resp=2 lib-name=rb lib-ver=1.2\n\r\n",
+		"+OK\r\n+OK\r\n+OK\r\n$153\r\nid=7 addr=192.0.2.1:5000 laddr=127.0.0.1:7379 name=me age=0 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 user=default resp=3 lib-name=rb lib-ver=1.2\n\r\n"},
+	{"CLIENT LIST", "$0\r\n\r\n", ""}, // this test's connection is in no list
+	{"CLIENT LIST TYPE pubsub\nCLIENT LIST ID 1 2", "$0\r\n\r\n$0\r\n\r\n", ""},
+	{"CLIENT LIST TYPE odd\nCLIENT LIST ID x\nCLIENT LIST ID\nCLIENT LIST odd 1", "-ERR Unknown client type 'odd'\r\n-ERR Invalid client ID\r\n-ERR syntax error\r\n-ERR syntax error\r\n", ""},
+	{"CLIENT KILL 192.0.2.7:1\nCLIENT KILL ID 9\nCLIENT KILL TYPE normal SKIPME no", "-ERR No such client\r\n:0\r\n:0\r\n", ""},
+	{"CLIENT KILL ID 0\nCLIENT KILL ID 1 TYPE\nCLIENT KILL ID 1 SKIPME maybe\nCLIENT KILL NAME x", "-ERR Invalid client ID\r\n-ERR syntax error\r\n-ERR syntax error\r\n-ERR syntax error\r\n", ""},
 	{"CLIENT SETINFO lib-name 'a\tb'", "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n", ""},
 	{"CLIENT SETINFO lib x", "-ERR Unrecognized option 'lib'\r\n", ""},
 	{"CLIENT REPLY ON", "+OK\r\n", ""},
@@ -161,9 +216,10 @@ var replyTable = []struct{ request, want, want3 string }{
 
 	{"GET a 'b\nc", "-ERR Protocol error: unbalanced quotes in request\r\n", ""},
 	{"GET a 'b c'", "-ERR unknown command 'GET', with args beginning with: 'a' 'b c' \r\n", ""},
-	{"'a\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n", ""},
-	{`"a\r\n+OK" "\r\n"`, "-ERR unknown command 'a  +OK', with args beginning with: '  ' \r\n", ""},
-	{"''", "-ERR unknown command '', with args beginning with: \r\n", ""},
+	{"'a\r\n", "-ERR Protocol error: the connection begins with '\\'', want a letter or '*'\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"},
+	{"PING\r\n'a\r\n", "+PONG\r\n-ERR Protocol error: unbalanced quotes in request\r\n", ""},
+	{"PING\n" + `"a\r\n+OK" "\r\n"`, "+PONG\r\n-ERR unknown command 'a  +OK', with args beginning with: '  ' \r\n", ""},
+	{"PING\n''", "+PONG\r\n-ERR unknown command '', with args beginning with: \r\n", ""},
 	{strings.Repeat("x", 200) + " " + strings.Repeat("y", 100) + strings.Repeat(" "+strings.Repeat("z", 100), 3),
 		"-ERR unknown command '" + strings.Repeat("x", 128) + "', with args beginning with: '" + strings.Repeat("y", 100) + "' '" + strings.Repeat("z", 25) + "' \r\n", ""},
 	{"\r\n\n\nPING", "+PONG\r\n", ""},
@@ -197,6 +253,7 @@ func converse(t testing.TB, cfg Config, input string, chunk int) string {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	s.guesses.Delay = 1
 	nc := &scripted{input: []byte(input), chunk: chunk}
 	newConn(s, nc, 7).serve()
 	if !nc.closed {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
+	"sync/atomic"
 	"time"
 
 	"millrace/channels"
@@ -17,12 +17,11 @@ const (
 	// be written before it is.
 	bufferSize = 64 << 10
 
-	// writeTimeout is how long a client may take to read one buffer of replies.
-	writeTimeout = 10 * time.Second
+	// writeTimeout is how long a client may take nothing of what it is sent.
+	writeTimeout = time.Minute
 
-	// authTimeout is how long a client may take to give the password. It is for
-	// people who type it.
-	authTimeout = time.Minute
+	// authTimeout is how long a client may take to give the password.
+	authTimeout = 10 * time.Second
 
 	// lingerTimeout is how long a client is waited for that was sent its last
 	// reply.
@@ -38,16 +37,21 @@ type conn struct {
 	server *Server
 	nc     net.Conn
 	id     int64
+	began  time.Time
 
+	opened   bool // the first request was one of this protocol
 	parser   resp.Parser
 	buf      []byte // buf[from:to] has been received and not executed
 	from, to int
 	out      []byte // replies that have not been written
+	socket   socket
+	outbox   *outbox // takes what is written, from the first time on that it has to wait; nil before
 
 	version       resp.Version
 	authenticated bool
 	authFailures  int
 	leaving       bool // once the replies are written
+	hangup        bool // at once
 
 	name, libName, libVersion string // as the client set them
 
@@ -58,13 +62,18 @@ type conn struct {
 	sent    bool // a batch has been published: its replies are not to wait for the next
 
 	subscriptions subscriptions
-	outbox        *outbox // takes what is written, from the first subscription on; nil before
+	transaction   transaction
+
+	known atomic.Pointer[about] // what others may know, see show
+	used  atomic.Int64          // when something came last, in nanoseconds since the server started
 }
 
 func newConn(s *Server, nc net.Conn, id int64) *conn {
-	c := &conn{server: s, nc: nc, id: id, linked: s.cfg.Broker.Linked()}
+	c := &conn{server: s, nc: nc, id: id, socket: newSocket(nc), began: time.Now(), linked: s.cfg.Broker.Linked()}
 	c.parser.Verbatim = verbatim
 	c.reset()
+	c.touch()
+	c.show()
 	return c
 }
 
@@ -72,6 +81,7 @@ func newConn(s *Server, nc net.Conn, id int64) *conn {
 func (c *conn) reset() {
 	c.speak(resp.RESP2)
 	c.name, c.libName, c.libVersion = "", "", ""
+	c.transaction = transaction{}
 	c.authenticated = c.server.cfg.Password == ""
 	c.parser.Limits = c.server.limits
 	if !c.authenticated {
@@ -90,7 +100,7 @@ func (c *conn) speak(version resp.Version) {
 
 // onlyPubSub tells whether the client can have no reply to other commands: in
 // RESP2, a subscriber takes all that comes for messages.
-func (c *conn) onlyPubSub() bool { return c.version == resp.RESP2 && c.subscriptions.count() > 0 }
+func (c *conn) onlyPubSub() bool { return c.version == resp.RESP2 && c.subscriptions.any() }
 
 // verbatim makes `PUBLISH /channel {"foo": "bar"}` publish JSON: the rest of an
 // inline PUBLISH is the payload as it stands, where Redis would see unbalanced
@@ -106,8 +116,8 @@ func verbatim(name []byte) int {
 func (c *conn) serve() {
 	defer c.nc.Close()
 	c.converse()
-	c.stopSubscriber()
-	if c.leaving {
+	c.stopOutbox()
+	if c.leaving && !c.hangup {
 		c.linger()
 	}
 }
@@ -121,46 +131,65 @@ func (c *conn) converse() {
 			c.server.cfg.Logger.Warn("admin port aborted an HTTP request, possibly an attack through somebody's browser",
 				"client", c.nc.RemoteAddr())
 			return
+		case errors.Is(err, resp.ErrTooLarge) && c.authenticated:
+			c.fail("ERR %v: an event may have %d bytes (--max-event-bytes)", err, c.server.cfg.MaxEventBytes)
+			c.leaving = true
 		case errors.Is(err, resp.ErrProtocol):
 			c.fail("ERR %v", err)
 			c.leaving = true
 		case err != nil:
 			return
 		}
-		if c.flush() != nil || c.leaving || c.fill() != nil {
+		if c.hangup || c.flush() != nil || c.leaving || c.fill() != nil {
 			return
 		}
+		c.touch()
 	}
 }
 
-// stopSubscriber ends what the first subscription began, once the client has got
+// stopOutbox ends the outbox, and the subscriptions with it, once the client has got
 // what it was sent before.
-func (c *conn) stopSubscriber() {
+func (c *conn) stopOutbox() {
 	if c.outbox == nil {
 		return
 	}
 	c.unsubscribeAll()
 	c.outbox.awaitUnsent(1)
-	c.server.subscribers.Add(-1)
+	if c.subscriptions.ever {
+		c.server.subscribers.Add(-1)
+	}
 	if why := c.outbox.close(); why == errSlow {
 		c.server.dropped.Add(1)
-		c.server.cfg.Logger.Warn("admin subscriber is dropped: it does not read", "client", c.nc.RemoteAddr(), "name", c.name)
+		c.server.cfg.Logger.Warn("an admin client is dropped: it does not read what it is sent",
+			"client", c.nc.RemoteAddr(), "name", c.name, "subscribed", c.subscriptions.ever)
 	}
 }
 
 // execute runs the complete requests in the buffer, up to one that ends the
 // connection. An error ends it too.
 func (c *conn) execute() error {
-	for !c.leaving && !c.server.isStopped() {
+	for !c.leaving && !c.hangup && !c.server.isStopped() {
+		if !c.opened && c.from < c.to {
+			if err := resp.CheckOpening(c.buf[c.from]); err != nil {
+				return err
+			}
+		}
 		args, n, err := c.parser.Next(c.buf[c.from:c.to])
 		if n == 0 || err != nil {
 			c.publishBatch()
 			return err
 		}
+		request := c.buf[c.from : c.from+n]
 		c.from += n
-		if len(args) > 0 {
-			c.run(args)
+		if len(args) == 0 {
+			continue
 		}
+		if !c.opened {
+			if err := c.open(request, args); err != nil {
+				return err
+			}
+		}
+		c.run(args)
 		if len(c.out) >= bufferSize || c.outbox != nil || c.sent { // messages and replies have one order
 			if err := c.flush(); err != nil {
 				return err
@@ -171,26 +200,51 @@ func (c *conn) execute() error {
 	return nil
 }
 
-// flush writes the replies. A client that does not read them is cut off.
+// open judges the first request of the connection. A line of another protocol that
+// happens to be one of this, PUBLISH /rooms/42 HTTP/1.1, must not run, nor may what
+// comes behind a line that means nothing here.
+func (c *conn) open(request []byte, args [][]byte) error {
+	c.opened = true
+	if err := resp.CheckFirst(request); err != nil {
+		return err
+	}
+	if _, known := lookUp(commands, args[0]); !known && request[0] != '*' {
+		c.leaving = true // once it is told that the command is unknown
+	}
+	return nil
+}
+
+// flush writes the replies. What the client does not take now waits in the outbox;
+// when that is full, so does the connection.
 func (c *conn) flush() error {
 	c.sent = false
+	c.show()
 	if len(c.out) == 0 {
 		return nil
 	}
-	if c.outbox != nil {
-		c.outbox.put(c.out)
-		c.out = c.out[:0]
-		return c.outbox.awaitUnsent(maxUnsent)
+	rest := c.out
+	if c.outbox == nil {
+		n, err := c.socket.write(c.out)
+		if err != nil {
+			return err
+		}
+		if rest = c.out[n:]; len(rest) > 0 {
+			c.outbox = newOutbox(c.nc, c.version, &c.server.unsent)
+		}
 	}
-	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := c.nc.Write(c.out)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.server.cfg.Logger.Warn("admin client does not read its replies", "client", c.nc.RemoteAddr(), "unread", len(c.out))
+	if len(rest) > 0 {
+		c.outbox.put(rest)
 	}
 	if c.out = c.out[:0]; cap(c.out) > 2*bufferSize {
 		c.out = nil
 	}
-	return err
+	if c.outbox == nil {
+		return nil
+	}
+	if c.subscriptions.any() {
+		return c.outbox.awaitUnsent(maxUnsent)
+	}
+	return c.outbox.awaitUnsent(maxUnread)
 }
 
 // fill reads into the buffer, which grows when a request does not fit. It stays

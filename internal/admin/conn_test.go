@@ -54,8 +54,8 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
-// Ensure that a client which does not read its replies is cut off, and costs no
-// memory until then.
+// Ensure that a client may send much before it reads, but is read from no more when
+// too much waits for it, and ended when it takes nothing.
 func TestSlowClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -68,7 +68,7 @@ func TestSlowClient(t *testing.T) {
 		nc := ln.dial()
 		defer nc.Close()
 		began := time.Now()
-		echo := "ECHO " + strings.Repeat("x", 1000) + "\n"
+		echo := strings.Repeat("ECHO "+strings.Repeat("x", 1000)+"\n", 50)
 		sent := 0
 		for {
 			n, err := io.WriteString(nc, echo)
@@ -80,11 +80,14 @@ func TestSlowClient(t *testing.T) {
 		if took := time.Since(began); took != writeTimeout {
 			t.Errorf("cut off after %v, want %v", took, writeTimeout)
 		}
-		if sent > 2*bufferSize {
-			t.Errorf("the server took %d bytes without an answer being read", sent)
+		if sent < maxUnread-2*bufferSize || sent > maxUnread+3*bufferSize {
+			t.Errorf("the server took %d bytes without an answer being read, want about %d", sent, maxUnread)
 		}
 		synctest.Wait()
-		if !strings.Contains(log.String(), "does not read its replies") {
+		if s.unsent.Load() != 0 {
+			t.Errorf("%d bytes wait for nobody", s.unsent.Load())
+		}
+		if !strings.Contains(log.String(), "does not read what it is sent") {
 			t.Errorf("logged %q", log.String())
 		}
 	})
@@ -119,7 +122,7 @@ func TestCrossProtocol(t *testing.T) {
 // than was read.
 func TestLinger(t *testing.T) {
 	s := serve(t, Config{Broker: &recorder{}})
-	want := "-ERR Protocol error: invalid bulk length \"20000000\": want 0 to 131072\r\n"
+	want := "-ERR Protocol error: invalid bulk length \"20000000\": want 0 to 131072: an event may have 65536 bytes (--max-event-bytes)\r\n"
 	if got := ask(t, s, "*3\r\n$7\r\nPUBLISH\r\n$2\r\n/a\r\n$20000000\r\n"+strings.Repeat("x", 20_000_000)); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -28,16 +28,16 @@ var infoSections = []struct {
 			redisVersion, s.cfg.Version, os.Getpid(), port, int(time.Since(s.started).Seconds()))
 	}},
 	{"Clients", func(dst []byte, s *Server) []byte {
-		return fmt.Appendf(dst, "connected_clients:%d\r\nmaxclients:%d\r\npubsub_clients:%d\r\n",
-			s.clients(), s.cfg.MaxClients, s.subscribers.Load())
+		return fmt.Appendf(dst, "connected_clients:%d\r\nmaxclients:%d\r\npubsub_clients:%d\r\nclients_idle_for_a_minute:%d\r\nclients_unread_bytes:%d\r\n",
+			s.clients(), s.cfg.MaxClients, s.subscribers.Load(), s.idle(time.Minute), s.unsent.Load())
 	}},
 	{"Persistence", func(dst []byte, s *Server) []byte {
 		return append(dst, "loading:0\r\n"...)
 	}},
 	{"Stats", func(dst []byte, s *Server) []byte {
-		return fmt.Appendf(dst, "total_connections_received:%d\r\nrejected_connections:%d\r\ntotal_commands_processed:%d\r\n"+
-			"pubsub_patterns:%d\r\nclient_output_buffer_limit_disconnections:%d\r\n",
-			s.accepted.Load(), s.rejected.Load(), s.commands.Load(), s.cfg.Broker.Patterns(), s.dropped.Load())
+		return fmt.Appendf(dst, "total_connections_received:%d\r\nrejected_connections:%d\r\ndisplaced_connections:%d\r\nwrong_passwords:%d\r\n"+
+			"total_commands_processed:%d\r\npubsub_patterns:%d\r\nclient_output_buffer_limit_disconnections:%d\r\n",
+			s.accepted.Load(), s.rejected.Load(), s.displaced.Load(), s.guesses.Count(), s.commands.Load(), s.cfg.Broker.Patterns(), s.dropped.Load())
 	}},
 	{"Replication", func(dst []byte, s *Server) []byte {
 		return append(dst, "role:master\r\nconnected_slaves:0\r\n"...)

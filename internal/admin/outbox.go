@@ -4,40 +4,54 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/channels"
 	"millrace/internal/resp"
 )
 
-// maxUnsent is how much may wait for a subscriber, in bytes: what is published
-// above it ends the connection. One message more may wait, so that a subscriber
-// which reads gets a message of any size.
-const maxUnsent = 8 << 20
+// Bounds of what waits to be written, in bytes.
+const (
+	// maxUnsent is how much may wait for a subscriber: what is published above it
+	// ends the connection. One message more may wait, so that a subscriber which
+	// reads gets a message of any size.
+	maxUnsent = 8 << 20
 
-// errSlow ends a subscriber that does not read what it has subscribed to.
-var errSlow = errors.New("does not read what it has subscribed to")
+	// maxUnread is how much may wait for a client that has not subscribed: above
+	// it nothing more is read from the client. One reply more may wait.
+	maxUnread = 32 << 20
 
-// outbox is what waits to be written to a subscriber: replies, and the messages
-// that publishers put in, who never wait. A goroutine of its own writes it. Safe
-// for concurrent use.
+	// maxUnreadAll is how much may wait for all clients. Above it, each is read
+	// from only when it has been sent what waits for it.
+	maxUnreadAll = 256 << 20
+)
+
+// errSlow ends a client that does not read what it is sent.
+var errSlow = errors.New("does not read what it is sent")
+
+// outbox is what waits to be written to a client that does not take it at once:
+// replies, and the messages that publishers put in, who never wait. A goroutine of
+// its own writes it. Safe for concurrent use.
 type outbox struct {
 	nc      net.Conn
+	all     *atomic.Int64 // the sum of unsent over all outboxes of the server
 	stopped chan struct{} // closed when nothing is written any more
 
 	mu      sync.Mutex
 	changed sync.Cond    // broadcast when something below has
 	version resp.Version // in which messages are written
 	waiting []byte       // what has not been taken to be written
-	unsent  int          // what has not been written, taken or not, in bytes
+	unsent  int          // what has not been written, taken or not, in bytes; changed by count
 	held    bool         // nothing is taken for the time being
 	ended   error        // why nothing will be written any more; nil while it is
 }
 
 // newOutbox returns an outbox whose owner has to close it.
-func newOutbox(nc net.Conn, version resp.Version) *outbox {
-	o := &outbox{nc: nc, version: version, stopped: make(chan struct{})}
+func newOutbox(nc net.Conn, version resp.Version, all *atomic.Int64) *outbox {
+	o := &outbox{nc: nc, version: version, all: all, stopped: make(chan struct{})}
 	o.changed.L = &o.mu
 	go o.write()
 	return o
@@ -55,7 +69,10 @@ func (o *outbox) Hear(pattern channels.Pattern, channel string, data []byte) {
 		return
 	}
 	before := len(o.waiting)
-	if pattern == "" {
+	if name, ok := strings.CutPrefix(channel, channels.ShardPrefix); ok {
+		o.waiting = resp.AppendBulk(resp.AppendPush(o.waiting, 3, o.version), "smessage")
+		channel = name
+	} else if pattern == "" {
 		o.waiting = resp.AppendBulk(resp.AppendPush(o.waiting, 3, o.version), "message")
 	} else {
 		o.waiting = resp.AppendBulk(resp.AppendPush(o.waiting, 4, o.version), "pmessage")
@@ -63,7 +80,7 @@ func (o *outbox) Hear(pattern channels.Pattern, channel string, data []byte) {
 	}
 	o.waiting = resp.AppendBulk(o.waiting, channel)
 	o.waiting = resp.AppendBulk(o.waiting, data)
-	o.unsent += len(o.waiting) - before
+	o.count(len(o.waiting) - before)
 	o.changed.Broadcast()
 }
 
@@ -73,18 +90,24 @@ func (o *outbox) put(replies []byte) {
 	defer o.mu.Unlock()
 	if o.ended == nil {
 		o.waiting = append(o.waiting, replies...)
-		o.unsent += len(replies)
+		o.count(len(replies))
 		o.changed.Broadcast()
 	}
 }
 
-// awaitUnsent waits until less than so many bytes are unsent, and returns why they
-// never will be if that is so. A client that reads nothing ends the wait after
-// writeTimeout.
+// count changes unsent by n bytes. Called with mu held.
+func (o *outbox) count(n int) {
+	o.unsent += n
+	o.all.Add(int64(n))
+}
+
+// awaitUnsent waits until less than so many bytes are unsent, or nothing is if too
+// much waits for all clients, and returns why they never will be if that is so. A
+// client that takes nothing ends the wait after writeTimeout.
 func (o *outbox) awaitUnsent(bytes int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.unsent >= bytes && o.ended == nil {
+	for o.ended == nil && (o.unsent >= bytes || o.unsent > 0 && o.all.Load() > maxUnreadAll) {
 		o.changed.Wait()
 	}
 	return o.ended
@@ -120,6 +143,7 @@ func (o *outbox) close() error {
 func (o *outbox) end(why error) {
 	if o.ended == nil {
 		o.ended, o.waiting = why, nil
+		o.count(-o.unsent)
 		o.nc.SetWriteDeadline(time.Unix(1, 0))
 		o.changed.Broadcast()
 	}
@@ -162,16 +186,20 @@ func (o *outbox) take(taken *[]byte) bool {
 	return o.goOn()
 }
 
-// wrote notes that n bytes have been written, and tells whether to write more.
+// wrote notes that n bytes have been written, and tells whether to write more. Who
+// has taken some of them in writeTimeout is slow, but does read.
 func (o *outbox) wrote(n int, err error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.unsent -= n
+	if o.ended != nil {
+		return false
+	}
+	o.count(-n)
 	o.changed.Broadcast()
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	switch late := errors.Is(err, os.ErrDeadlineExceeded); {
+	case late && n == 0:
 		o.end(errSlow)
-	case err != nil:
+	case err != nil && !late:
 		o.end(err)
 	}
 	return o.goOn()

@@ -44,18 +44,35 @@ func (c *conn) ssePublish(args [][]byte) {
 	c.publishEvent(args[1], ev)
 }
 
+// publishShard answers SPUBLISH channel payload.
+func (c *conn) publishShard(args [][]byte) {
+	if err := checkShard(args[1]); err != nil {
+		c.fail("ERR %.512v", err)
+		return
+	}
+	c.publishTo(shard(string(args[1])), channels.Event{Data: args[2]})
+}
+
 // publishEvent publishes and replies with the number of receivers. Over an engine, it
 // leaves that to publishBatch.
 func (c *conn) publishEvent(channel []byte, ev channels.Event) {
 	if string(channel) != c.channel { // most often it is the last one, and needs no new string
 		c.channel = string(channel)
 	}
+	if isShard(c.channel) {
+		c.fail("ERR %.512v", checkChannel(channel))
+		return
+	}
+	c.publishTo(c.channel, ev)
+}
+
+func (c *conn) publishTo(channel string, ev channels.Event) {
 	if !c.linked {
-		c.published(c.server.cfg.Broker.Publish(c.channel, ev))
+		c.published(c.server.cfg.Broker.Publish(channel, ev))
 		return
 	}
 	ev.Data = bytes.Clone(ev.Data)
-	c.batch = append(c.batch, channels.Publication{Channel: c.channel, Event: ev})
+	c.batch = append(c.batch, channels.Publication{Channel: channel, Event: ev})
 	if c.batched += len(ev.Data); len(c.batch) == maxBatch || c.batched >= bufferSize {
 		c.publishBatch()
 	}
@@ -89,44 +106,4 @@ func (c *conn) published(receipt channels.Receipt, err error) {
 		return
 	}
 	c.out = resp.AppendInt(c.out, int64(receipt.Receivers))
-}
-
-// pubsubChannels answers PUBSUB CHANNELS [pattern]: the channels with
-// subscribers. With a great many it is no snapshot, see channels.Broker.Channels.
-func (c *conn) pubsubChannels(args [][]byte) {
-	if len(args) > 3 {
-		c.fail("ERR wrong number of arguments for 'pubsub|channels' command")
-		return
-	}
-	names := c.server.cfg.Broker.Channels()
-	if len(args) == 3 {
-		pattern, n := channels.Pattern(args[2]), 0
-		for _, name := range names {
-			if pattern.Match(name) {
-				names[n] = name
-				n++
-			}
-		}
-		names = names[:n]
-	}
-	c.out = resp.AppendArray(c.out, len(names))
-	for _, name := range names {
-		c.out = resp.AppendBulk(c.out, name)
-	}
-}
-
-// pubsubNumsub answers PUBSUB NUMSUB [channel ...]: each with the number of its
-// subscribers.
-func (c *conn) pubsubNumsub(args [][]byte) {
-	c.out = resp.AppendArray(c.out, 2*len(args[2:]))
-	for _, channel := range args[2:] {
-		c.out = resp.AppendBulk(c.out, channel)
-		c.out = resp.AppendInt(c.out, int64(c.server.cfg.Broker.Subscribers(string(channel))))
-	}
-}
-
-// pubsubNumpat answers PUBSUB NUMPAT: the number of patterns that somebody has
-// subscribed to.
-func (c *conn) pubsubNumpat([][]byte) {
-	c.out = resp.AppendInt(c.out, int64(c.server.cfg.Broker.Patterns()))
 }

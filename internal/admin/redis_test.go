@@ -43,7 +43,10 @@ func TestSubscribersAgainstRedis(t *testing.T) {
 		}
 		name := rapid.SampledFrom([]string{"a", "b", "c", "abc"})
 		pattern := rapid.SampledFrom([]string{"*", "a", "a*", "[ab]", "?"})
+		var subscribed [clients]bool // perhaps still
+		var queueing [clients]bool   // between MULTI and EXEC, where subscribing is refused here
 		for step := range rapid.IntRange(1, 30).Draw(t, "steps") {
+			i := rapid.IntRange(0, clients-1).Draw(t, "client")
 			args := [][]string{
 				{"HELLO", rapid.SampledFrom([]string{"2", "3", "4"}).Draw(t, "version")},
 				append([]string{"SUBSCRIBE"}, rapid.SliceOfN(name, 0, 3).Draw(t, "names")...),
@@ -55,17 +58,41 @@ func TestSubscribersAgainstRedis(t *testing.T) {
 				{"PUBSUB", "NUMSUB", "a", name.Draw(t, "channel")},
 				{"PUBSUB", "NUMPAT"},
 				{"PUBSUB", "CHANNELS", pattern.Draw(t, "pattern")},
+				append([]string{"SSUBSCRIBE"}, rapid.SliceOfN(name, 0, 3).Draw(t, "names")...),
+				append([]string{"SUNSUBSCRIBE"}, rapid.SliceOfN(name, 0, 3).Draw(t, "names")...),
+				{"SPUBLISH", name.Draw(t, "channel"), fmt.Sprint(step)},
+				{"PUBSUB", "SHARDNUMSUB", "a", name.Draw(t, "channel")},
+				{"PUBSUB", "SHARDCHANNELS", pattern.Draw(t, "pattern")},
+				{"MULTI"}, {"EXEC"}, {"EXEC"}, {"DISCARD"}, {"WATCH", "x"}, {"UNWATCH"}, {"EXISTS", "a", "b"}, {"ROLE"}, {"DBSIZE"},
 				{"PING"}, {"ECHO", "x"}, {"RESET"}, {"CLIENT", "GETNAME"}, {"GARBAGE", "x"},
-			}[rapid.IntRange(0, 14).Draw(t, "command")]
-			i := rapid.IntRange(0, clients-1).Draw(t, "client")
+			}[rapid.IntRange(0, 28).Draw(t, "command")]
+			switch {
+			case queueing[i] && (strings.HasSuffix(args[0], "SUBSCRIBE") || args[0] == "HELLO" || args[0] == "WATCH"):
+				continue
+			case strings.HasSuffix(args[0], "SUBSCRIBE"):
+				subscribed[i] = true
+			case args[0] == "MULTI" && subscribed[i]:
+				continue // it may be refused or not
+			case args[0] == "MULTI":
+				queueing[i] = true
+			case args[0] == "EXEC", args[0] == "DISCARD", args[0] == "RESET":
+				queueing[i] = false
+				subscribed[i] = subscribed[i] && args[0] != "RESET"
+			}
 			for j := range clients {
 				j = (i + j) % clients // who acts comes first: then the others have what it caused
 				var command []byte
 				if j == i {
 					command = resp.AppendCommand(nil, args...)
+				} else if queueing[j] {
+					continue // it would queue the PING
 				}
 				token := fmt.Sprintf("end of step %d", step)
-				got, want := ours[j].converse(t, command, token), theirs[j].converse(t, command, token)
+				end := []string{"PING", token}
+				if queueing[j] { // what is answered at once, and leaves the queue as it is
+					end, token = []string{"WATCH", "x"}, "WATCH inside MULTI is not allowed"
+				}
+				got, want := ours[j].converse(t, command, end, token), theirs[j].converse(t, command, end, token)
 				if agreed(args, got) != agreed(args, want) {
 					t.Fatalf("step %d, client %d: after %q of client %d\n got %q\nwant %q", step, j, args, i, got, want)
 				}
@@ -80,11 +107,11 @@ type peer struct {
 	buf [64 << 10]byte
 }
 
-// converse sends a command, and returns all that comes until the server has
-// answered a PING behind it.
-func (p *peer) converse(t *rapid.T, command []byte, token string) string {
+// converse sends a command and another one that ends it, and returns all that comes
+// until the server has answered that with token.
+func (p *peer) converse(t *rapid.T, command []byte, end []string, token string) string {
 	p.nc.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := p.nc.Write(resp.AppendCommand(command, "PING", token)); err != nil {
+	if _, err := p.nc.Write(resp.AppendCommand(command, end...)); err != nil {
 		t.Fatal(err)
 	}
 	for n := 0; ; {
@@ -102,6 +129,8 @@ func (p *peer) converse(t *rapid.T, command []byte, token string) string {
 // agree.
 func agreed(args []string, output string) string {
 	switch {
+	case args[0] == "EXEC": // Redis has words of its own when it cannot run now
+		output = strings.Replace(output, "-EXECABORT Transaction discarded because of: Can't", "-ERR Can't", 1)
 	case args[0] == "HELLO": // names releases
 		output, _, _ = strings.Cut(output, "\r\n")
 	case args[0] == "PUBLISH", args[0] == "PUBSUB", strings.HasSuffix(args[0], "UNSUBSCRIBE"): // in Redis, in the order of a hash

@@ -6,12 +6,13 @@
 // publishers are few, it is subscribers that are many. What a connection sent
 // together is executed together and answered with one write, so a pipeline of a
 // thousand PUBLISH reaches the event loops as one burst. A connection that
-// subscribes gets an [outbox] and a second goroutine that writes it, so that
-// publishers never wait for a subscriber.
+// subscribes, or does not take its replies at once, gets an [outbox] and a second
+// goroutine that writes it, so that publishers never wait for a subscriber, and a
+// client may send all of its commands before it reads.
 //
-// Caveats. There are no keys, no databases and no transactions, and no
-// encryption: bind a loopback address, or set a password and a network that can
-// be trusted.
+// Caveats. There are no keys and no databases, a transaction is no more than a
+// queue, and there is no encryption: bind a loopback address, or set a password and
+// a network that can be trusted.
 package admin
 
 import (
@@ -36,6 +37,10 @@ var ErrNoPassword = errors.New("reachable from other hosts without a password")
 // DefaultMaxClients is the number of connections that a server keeps unless
 // Config says otherwise.
 const DefaultMaxClients = 256
+
+// strangersShare is the part of the connections, one in so many, that clients may
+// have which have not given the password.
+const strangersShare = 4
 
 // Broker is what the commands work on. *channels.Broker is one. Safe for
 // concurrent use.
@@ -86,8 +91,11 @@ type Server struct {
 	limits   resp.Limits       // of a client that has authenticated
 	started  time.Time
 
-	accepted, rejected, commands atomic.Int64
-	subscribers, dropped         atomic.Int64 // connections that have subscribed; those ended because they did not read
+	guesses throttle.Guesses
+
+	accepted, rejected, displaced, commands atomic.Int64
+	subscribers, dropped                    atomic.Int64 // connections that have subscribed; those ended because they did not read
+	unsent                                  atomic.Int64 // bytes in all outboxes
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
@@ -205,8 +213,8 @@ func (s *Server) Serve() error {
 func (s *Server) admit(nc net.Conn) {
 	c := newConn(s, nc, s.accepted.Add(1))
 	s.mu.Lock()
-	full := len(s.conns) >= s.cfg.MaxClients
-	if !full && !s.isStopped() {
+	room := s.makeRoom()
+	if room && !s.isStopped() {
 		s.conns[c] = struct{}{}
 		s.running.Go(func() {
 			c.serve()
@@ -218,12 +226,55 @@ func (s *Server) admit(nc net.Conn) {
 		return
 	}
 	s.mu.Unlock()
-	if full {
+	if !room {
 		s.rejected.Add(1)
+		s.cfg.Logger.Warn("admin port is full: a connection is turned away", "client", nc.RemoteAddr(),
+			"connections", s.cfg.MaxClients, "idle_for_a_minute", s.idle(time.Minute), "remedy", "--max-admin-connections")
 		c.fail("ERR max number of clients reached")
-		c.flush() // into an empty socket buffer: does not block
+		c.socket.write(c.out)
 	}
 	nc.Close()
+}
+
+// makeRoom tells whether there is a place for one client more. Those that have not
+// given the password share a part of the places: the one that has been there for
+// longest goes if need be, since who knows the password gives it at once. Of the
+// others none is ended, however idle: clients have pools. Called with mu held.
+func (s *Server) makeRoom() bool {
+	strangers, oldest := 0, (*conn)(nil)
+	for c := range s.conns {
+		if !c.known.Load().authenticated {
+			strangers++
+			if oldest == nil || c.id < oldest.id {
+				oldest = c
+			}
+		}
+	}
+	open := s.cfg.Password == ""
+	if len(s.conns) < s.cfg.MaxClients && (open || strangers < max(1, s.cfg.MaxClients/strangersShare)) {
+		return true
+	}
+	if oldest == nil {
+		return false
+	}
+	s.displaced.Add(1)
+	s.cfg.Logger.Warn("admin port has too many clients without a password: the first of them is ended",
+		"client", oldest.nc.RemoteAddr(), "without_password", strangers, "connections", len(s.conns))
+	delete(s.conns, oldest)
+	oldest.nc.Close()
+	return true
+}
+
+// idle returns how many clients have sent nothing for so long.
+func (s *Server) idle(since time.Duration) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.idle() >= since {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Server) isStopped() bool {

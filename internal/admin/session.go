@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,20 +82,24 @@ func (c *conn) auth(args [][]byte) {
 	}
 }
 
-// login lets the client in, or replies that the password is wrong.
+// login lets the client in, or replies that the password is wrong, but not at once.
 func (c *conn) login(user, password []byte) bool {
+	s := c.server
 	sum := sha256.Sum256(password)
-	right := subtle.ConstantTimeCompare(sum[:], c.server.password[:]) == 1 || c.server.cfg.Password == ""
-	if !right || string(user) != "default" {
-		c.authFailures++
-		c.leaving = c.authFailures == maxAuthFailures
-		c.fail("WRONGPASS invalid username-password pair or user is disabled.")
-		return false
+	right := subtle.ConstantTimeCompare(sum[:], s.password[:]) == 1 || s.cfg.Password == ""
+	if right && string(user) == "default" {
+		c.authenticated = true
+		c.parser.Limits = s.limits
+		c.nc.SetReadDeadline(time.Time{})
+		return true
 	}
-	c.authenticated = true
-	c.parser.Limits = c.server.limits
-	c.nc.SetReadDeadline(time.Time{})
-	return true
+	c.authFailures++
+	c.leaving = c.authFailures == maxAuthFailures
+	s.cfg.Logger.Warn("admin port got a wrong password", "client", c.nc.RemoteAddr())
+	if c.hangup = c.flush() != nil || !s.guesses.Wrong(s.stopped); !c.hangup {
+		c.fail("WRONGPASS invalid username-password pair or user is disabled.")
+	}
+	return false
 }
 
 func (c *conn) quit([][]byte) {
@@ -188,12 +191,10 @@ func (c *conn) checkName(what string, name []byte) bool {
 	return true
 }
 
-// clientInfo answers CLIENT INFO, with those of Redis's fields that mean
-// something here.
+// clientInfo answers CLIENT INFO: the line of CLIENT LIST for this connection.
 func (c *conn) clientInfo([][]byte) {
-	c.out = resp.AppendBulk(c.out, fmt.Sprintf("id=%d addr=%s laddr=%s name=%s db=0 sub=%d psub=%d resp=%d lib-name=%s lib-ver=%s\n",
-		c.id, c.nc.RemoteAddr(), c.nc.LocalAddr(), c.name, len(c.subscriptions.channels), len(c.subscriptions.patterns),
-		c.version, c.libName, c.libVersion))
+	c.show()
+	c.out = resp.AppendBulk(c.out, c.appendAbout(nil))
 }
 
 // clientReply answers CLIENT REPLY ON, the only kind of reply there is.

@@ -21,24 +21,36 @@ const subscribeBatch = 256
 
 // subscriptions are those of one connection, owned by its goroutine.
 type subscriptions struct {
-	channels, patterns map[string]bool
+	channels, patterns, shards map[string]bool
+	ever                       bool // there has been one
 }
 
+// count is what SUBSCRIBE and PSUBSCRIBE tell; shard channels are told by themselves.
 func (s *subscriptions) count() int { return len(s.channels) + len(s.patterns) }
+
+// any tells whether there are some.
+func (s *subscriptions) any() bool { return s.count()+len(s.shards) > 0 }
 
 // subscribe answers SUBSCRIBE channel [channel ...].
 func (c *conn) subscribe(args [][]byte) {
 	for _, name := range args[1:] {
-		if err := channels.CheckName(name); err != nil {
+		if err := checkChannel(name); err != nil {
 			c.fail("ERR %.512v", err)
 			return
 		}
 	}
-	c.follow(args, &c.subscriptions.channels, maxChannels, func(names []string) {
-		for batch := range slices.Chunk(names, subscribeBatch) {
-			c.server.cfg.Broker.Listen(c.outbox, batch...)
+	c.follow(args, &c.subscriptions.channels, maxChannels, c.listen)
+}
+
+// subscribeShards answers SSUBSCRIBE channel [channel ...].
+func (c *conn) subscribeShards(args [][]byte) {
+	for _, name := range args[1:] {
+		if err := checkShard(name); err != nil {
+			c.fail("ERR %.512v", err)
+			return
 		}
-	})
+	}
+	c.follow(args, &c.subscriptions.shards, maxChannels, func(names []string) { c.listen(shards(names)) })
 }
 
 // psubscribe answers PSUBSCRIBE pattern [pattern ...].
@@ -69,8 +81,15 @@ func (c *conn) follow(args [][]byte, set *map[string]bool, most int, listen func
 		c.fail("ERR %s to more than %d in one connection", strings.ToUpper(string(args[0])), most)
 		return
 	}
+	if c.outbox != nil && c.outbox.awaitUnsent(maxUnsent) != nil { // what is above ends subscribers
+		c.hangup = true
+		return
+	}
 	if c.outbox == nil {
-		c.outbox = newOutbox(c.nc, c.version)
+		c.outbox = newOutbox(c.nc, c.version, &c.server.unsent)
+	}
+	if !c.subscriptions.ever {
+		c.subscriptions.ever = true
 		c.server.subscribers.Add(1)
 	}
 	if *set == nil {
@@ -104,6 +123,11 @@ func (c *conn) punsubscribe(args [][]byte) {
 	c.leave(args, c.subscriptions.patterns, c.unlistenPatterns)
 }
 
+// unsubscribeShards answers SUNSUBSCRIBE [channel ...]; without any, from all.
+func (c *conn) unsubscribeShards(args [][]byte) {
+	c.leave(args, c.subscriptions.shards, func(names []string) { c.unlisten(shards(names)) })
+}
+
 // leave takes what args name out of a set of subscriptions, or all of it, and
 // confirms each.
 func (c *conn) leave(args [][]byte, set map[string]bool, unlisten func(names []string)) {
@@ -135,15 +159,26 @@ func (c *conn) confirm(kind string, name []byte) {
 	} else {
 		c.out = resp.AppendBulk(c.out, name)
 	}
-	c.out = resp.AppendInt(c.out, int64(c.subscriptions.count()))
+	n := c.subscriptions.count()
+	if kind == "ssubscribe" || kind == "sunsubscribe" {
+		n = len(c.subscriptions.shards)
+	}
+	c.out = resp.AppendInt(c.out, int64(n))
 }
 
 // unsubscribeAll ends all subscriptions without a word. Nothing is heard any more
 // when it returns.
 func (c *conn) unsubscribeAll() {
 	c.unlisten(slices.Collect(maps.Keys(c.subscriptions.channels)))
+	c.unlisten(shards(slices.Collect(maps.Keys(c.subscriptions.shards))))
 	c.unlistenPatterns(slices.Collect(maps.Keys(c.subscriptions.patterns)))
-	c.subscriptions = subscriptions{}
+	c.subscriptions = subscriptions{ever: c.subscriptions.ever}
+}
+
+func (c *conn) listen(names []string) {
+	for batch := range slices.Chunk(names, subscribeBatch) {
+		c.server.cfg.Broker.Listen(c.outbox, batch...)
+	}
 }
 
 func (c *conn) unlisten(names []string) {
@@ -162,10 +197,4 @@ func (c *conn) unlistenPatterns(patterns []string) {
 	for _, pattern := range patterns {
 		c.server.cfg.Broker.UnlistenPattern(c.outbox, channels.Pattern(pattern))
 	}
-}
-
-// subscribeShard answers SSUBSCRIBE and SUNSUBSCRIBE, which are for clusters.
-func (c *conn) subscribeShard(args [][]byte) {
-	name := strings.ToUpper(string(args[0]))
-	c.fail("ERR %s is not supported, there are no shards: want %s", name, name[1:])
 }

@@ -19,7 +19,7 @@ func (p *Parser) inline(buf []byte) (n int, err error) {
 		n = len(buf) + 1 // at least
 	}
 	if n > p.Limits.Command {
-		return 0, fmt.Errorf("%w: too big inline request: at most %d bytes", ErrProtocol, p.Limits.Command)
+		return 0, fmt.Errorf("%w: too big inline request: at most %d bytes", ErrTooLarge, p.Limits.Command)
 	}
 	if lf < 0 {
 		p.pos = len(buf)
@@ -35,6 +35,35 @@ func crossProtocol(buf []byte) bool {
 	const n = len("POST ")
 	return len(buf) >= n && (bytes.EqualFold(buf[:n], []byte("POST ")) || bytes.EqualFold(buf[:n], []byte("Host:")))
 }
+
+// CheckOpening judges the first byte of a connection. Requests begin with a letter or
+// as an array does, and an empty line before them does no harm; whoever begins
+// otherwise, as TLS does and STUN, speaks another protocol, and some line in that may
+// look like a request.
+func CheckOpening(b byte) error {
+	if isLetter(b) || b == '*' || b == '\r' || b == '\n' || strings.IndexByte(blanks, b) >= 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: the connection begins with %q, want a letter or '*'", ErrProtocol, b)
+}
+
+// CheckFirst judges the first request of a connection that has arguments: it must not
+// be a request line of HTTP, and begin as CheckOpening demands, without blanks.
+func CheckFirst(request []byte) error {
+	if request[0] == '*' {
+		return nil
+	}
+	line := bytes.TrimRight(request, blanks+"\n")
+	if n := len(line) - len(" HTTP/1.x"); n >= 0 && bytes.EqualFold(line[n:len(line)-1], []byte(" HTTP/1.")) {
+		return ErrCrossProtocol
+	}
+	if !isLetter(request[0]) {
+		return fmt.Errorf("%w: the connection begins with %q, want a letter or '*'", ErrProtocol, request[0])
+	}
+	return nil
+}
+
+func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
 // split finds the arguments of a line.
 func (p *Parser) split(line []byte) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 )
 
 var (
@@ -11,6 +12,9 @@ var (
 	// behind it has no meaning any more: send the error and close.
 	//lint:ignore ST1005 it goes out on the wire, worded as Redis words it
 	ErrProtocol = errors.New("Protocol error")
+
+	// ErrTooLarge is ErrProtocol for a request above Limits.Bulk or Limits.Command.
+	ErrTooLarge = fmt.Errorf("%w", ErrProtocol)
 
 	// ErrCrossProtocol is returned for an HTTP request: a browser has been
 	// talked into sending one to this port. Close without an answer.
@@ -108,7 +112,7 @@ func (p *Parser) array(buf []byte) (n int, err error) {
 			}
 			p.pos, p.end = next, next+length
 			if p.end+len("\r\n") > p.Limits.Command {
-				return 0, fmt.Errorf("%w: too big request: at most %d bytes", ErrProtocol, p.Limits.Command)
+				return 0, fmt.Errorf("%w: too big request: at most %d bytes", ErrTooLarge, p.Limits.Command)
 			}
 		}
 		if len(buf) < p.end+len("\r\n") {
@@ -145,7 +149,11 @@ func header(buf []byte, at, limit int, what string) (length, next int, err error
 	}
 	length, ok := decimal(digits, limit)
 	if !ok {
-		return 0, 0, fmt.Errorf("%w: invalid %s length %q: want 0 to %d", ErrProtocol, what, digits, limit)
+		kind := ErrProtocol
+		if _, number := decimal(digits, math.MaxInt/10-1); number && what == "bulk" {
+			kind = ErrTooLarge
+		}
+		return 0, 0, fmt.Errorf("%w: invalid %s length %q: want 0 to %d", kind, what, digits, limit)
 	}
 	return length, at + 1 + i + 1, nil
 }

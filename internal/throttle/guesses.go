@@ -1,14 +1,14 @@
 package throttle
 
 import (
-	"log/slog"
+	"cmp"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// Delay is how long the answer to a wrong secret waits.
-	Delay = time.Second
+	// DefaultDelay is how long the answer to a wrong secret waits.
+	DefaultDelay = time.Second
 	// MaxWaiting is how many such answers wait at a time.
 	MaxWaiting = 64
 )
@@ -16,22 +16,22 @@ const (
 // Guesses are the wrong secrets that a port is given. The zero value is ready. Safe
 // for concurrent use.
 type Guesses struct {
+	Delay time.Duration // of an answer; 0: DefaultDelay; not to be changed any more
+
 	waiting, wrong atomic.Int64
-	line           Line
 }
 
-// Wrong counts a wrong secret, logs that as a Line, and returns true after Delay,
-// when it may be answered. It returns false, at once, when MaxWaiting others wait,
-// and when done is closed: then whoever guessed gets no answer, and the connection
-// is to be closed. A right secret must not wait for any of this.
-func (g *Guesses) Wrong(done <-chan struct{}, log *slog.Logger, msg string, args ...any) (answer bool) {
+// Wrong counts a wrong secret, and returns true after the delay, when it may be answered.
+// It returns false, at once, when MaxWaiting others wait, and when done is closed:
+// then whoever guessed gets no answer, and the connection is to be closed. A right
+// secret must not wait for any of this.
+func (g *Guesses) Wrong(done <-chan struct{}) (answer bool) {
 	g.wrong.Add(1)
-	g.line.Log(log, slog.LevelWarn, msg, args...)
 	defer g.waiting.Add(-1)
 	if g.waiting.Add(1) > MaxWaiting {
 		return false
 	}
-	timer := time.NewTimer(Delay)
+	timer := time.NewTimer(cmp.Or(g.Delay, DefaultDelay))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

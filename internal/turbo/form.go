@@ -2,9 +2,11 @@ package turbo
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"millrace/channels"
@@ -24,13 +26,21 @@ const (
 	JSONString Form = "json-string"
 	// Turbo data is that too, and has a <turbo-stream> in it.
 	Turbo Form = "turbo"
+	// Base64 data is the base64 of what has been published, which may be any bytes.
+	Base64 Form = "base64"
+	// None is no data at all: what has been published, any bytes, is for subscribers
+	// of the admin port alone.
+	None Form = "none"
 )
 
 // Decode returns the data of an event of which payload was published. It may be
 // payload itself.
 func (f Form) Decode(payload []byte) ([]byte, error) {
-	if f == Raw {
+	switch f {
+	case Raw, None:
 		return payload, nil
+	case Base64:
+		return base64.StdEncoding.AppendEncode(nil, payload), nil
 	}
 	data, err := decodeString(payload)
 	if err != nil {
@@ -71,20 +81,36 @@ func ParseForms(texts []string) (forms Forms, err error) {
 			return nil, fmt.Errorf("%q, want PATTERN=FORM such as '/turbo/*=turbo'", text)
 		}
 		form := Form(text[i+1:])
-		if form != Raw && form != JSONString && form != Turbo {
-			return nil, fmt.Errorf("%q: the form %q, want %s, %s or %s", text, form, Raw, JSONString, Turbo)
+		if !slices.Contains([]Form{Raw, JSONString, Turbo, Base64, None}, form) {
+			return nil, fmt.Errorf("%q: the form %q, want %s, %s, %s, %s or %s", text, form, Raw, JSONString, Turbo, Base64, None)
 		}
 		forms = append(forms, route{channels.Pattern(text[:i]), form})
 	}
 	return forms, nil
 }
 
-// Decode decodes a payload by the form of its channel.
-func (f Forms) Decode(channel string, payload []byte) ([]byte, error) {
+// of returns the form of a channel.
+func (f Forms) of(channel string) Form {
 	for _, r := range f {
 		if r.pattern.Match(channel) {
-			return r.form.Decode(payload)
+			return r.form
 		}
 	}
-	return payload, nil
+	return Raw
+}
+
+// Decode decodes a payload by the form of its channel.
+func (f Forms) Decode(channel string, payload []byte) ([]byte, error) {
+	return f.of(channel).Decode(payload)
+}
+
+// Payload returns what a channel of that form takes.
+func (f Forms) Payload(channel string) channels.Payload {
+	switch f.of(channel) {
+	case Base64:
+		return channels.Binary
+	case None:
+		return channels.Unstreamed
+	}
+	return channels.Text
 }

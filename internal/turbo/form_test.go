@@ -5,10 +5,12 @@ import (
 	"errors"
 	"testing"
 	"unicode/utf8"
+
+	"millrace/channels"
 )
 
 func TestForms(t *testing.T) {
-	forms, err := ParseForms([]string{"/json/*=json-string", "/turbo/raw=raw", "/turbo/*=turbo", "a=b=raw"})
+	forms, err := ParseForms([]string{"/json/*=json-string", "/turbo/raw=raw", "/turbo/*=turbo", "a=b=raw", "/img/*=base64", "socket.io*=none"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +30,9 @@ func TestForms(t *testing.T) {
 		{"/turbo/1", `<turbo-stream>`, "refused"},
 		{"/turbo/raw", `x`, "x"},
 		{"a=b", `x`, "x"},
+		{"/img/1", "\xff\x00\n", "/wAK"},
+		{"/img/1", "", ""},
+		{"socket.io#/#", "\xff\x00\n", "\xff\x00\n"},
 	} {
 		got, err := forms.Decode(tt.channel, []byte(tt.payload))
 		if err != nil && errors.Is(err, ErrForm) {
@@ -39,13 +44,28 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// Ensure that a form says which payloads its channels take.
+func TestFormPayload(t *testing.T) {
+	forms, err := ParseForms([]string{"/a/raw=raw", "/a/*=base64", "/b/*=none", "*=turbo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for channel, want := range map[string]channels.Payload{
+		"/a/raw": channels.Text, "/a/1": channels.Binary, "/b/1": channels.Unstreamed, "/c": channels.Text,
+	} {
+		if got := forms.Payload(channel); got != want {
+			t.Errorf("Payload(%q) = %v, want %v", channel, got, want)
+		}
+	}
+}
+
 func TestParseForms(t *testing.T) {
 	for text, want := range map[string]string{
 		"":        `"", want PATTERN=FORM such as '/turbo/*=turbo'`,
 		"=raw":    `"=raw", want PATTERN=FORM such as '/turbo/*=turbo'`,
 		"*":       `"*", want PATTERN=FORM such as '/turbo/*=turbo'`,
-		"*=":      `"*=": the form "", want raw, json-string or turbo`,
-		"*=Turbo": `"*=Turbo": the form "Turbo", want raw, json-string or turbo`,
+		"*=":      `"*=": the form "", want raw, json-string, turbo, base64 or none`,
+		"*=Turbo": `"*=Turbo": the form "Turbo", want raw, json-string, turbo, base64 or none`,
 	} {
 		if _, err := ParseForms([]string{"*=raw", text}); err == nil || err.Error() != want {
 			t.Errorf("ParseForms(%q): %v, want %s", text, err, want)

@@ -6,15 +6,18 @@
 // retry is put in an envelope: a record separator (U+001E), the word millrace, a
 // JSON object on the rest of the line, and the data from the next line on. Data
 // that begins as an envelope does is put in one too, so that nothing is taken for
-// what it is not.
+// what it is not. Where an engine takes text alone, a payload of other bytes travels as
+// base64 in an envelope of its own ([Text]).
 package envelope
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"millrace/channels"
 )
@@ -22,6 +25,9 @@ import (
 // mark is what every envelope begins with. It is not the beginning of JSON, nor
 // of HTML.
 const mark = "\x1emillrace "
+
+// base64Mark is the head of an envelope with the base64 of a payload.
+var base64Mark = []byte(mark + `{"base64":true}` + "\n")
 
 // ErrMalformed is wrapped by errors about payloads that begin as an envelope and
 // are none.
@@ -31,6 +37,8 @@ var ErrMalformed = errors.New("malformed envelope")
 type fields struct {
 	Event string `json:"event,omitempty"`
 	Retry int64  `json:"retry,omitempty"` // milliseconds
+	// Base64 tells that the data is the base64 of a payload, and no event's own.
+	Base64 bool `json:"base64,omitempty"`
 }
 
 // Append appends the payload that stands for ev.
@@ -38,7 +46,7 @@ func Append(dst []byte, ev channels.Event) []byte {
 	if ev.Type == "" && ev.Retry == 0 && !bytes.HasPrefix(ev.Data, []byte(mark)) {
 		return append(dst, ev.Data...)
 	}
-	head, err := json.Marshal(fields{ev.Type, ev.Retry.Milliseconds()})
+	head, err := json.Marshal(fields{Event: ev.Type, Retry: ev.Retry.Milliseconds()})
 	if err != nil {
 		panic(err) // a string and a number
 	}
@@ -46,6 +54,15 @@ func Append(dst []byte, ev channels.Event) []byte {
 	dst = append(dst, head...)
 	dst = append(dst, '\n')
 	return append(dst, ev.Data...)
+}
+
+// Text returns a payload that an engine can carry which takes no other than text in
+// UTF-8, without NUL: payload itself, or an envelope with the base64 of it.
+func Text(payload []byte) []byte {
+	if utf8.Valid(payload) && bytes.IndexByte(payload, 0) < 0 {
+		return payload
+	}
+	return base64.StdEncoding.AppendEncode(bytes.Clone(base64Mark), payload)
 }
 
 // Parse returns the event that a payload stands for. Its data is part of payload.
@@ -61,6 +78,16 @@ func Parse(payload []byte) (channels.Event, error) {
 	}
 	if err := json.Unmarshal(head, &f); err != nil {
 		return channels.Event{}, fmt.Errorf("%w: %.64q: %w", ErrMalformed, payload, err)
+	}
+	if f.Base64 {
+		payload, err := base64.StdEncoding.AppendDecode(nil, data)
+		if err != nil {
+			return channels.Event{}, fmt.Errorf("%w: %.64q: %w", ErrMalformed, data, err)
+		}
+		if bytes.HasPrefix(payload, base64Mark) {
+			return channels.Event{}, fmt.Errorf("%w: base64 within base64", ErrMalformed)
+		}
+		return Parse(payload)
 	}
 	return channels.Event{Data: data, Type: f.Event, Retry: time.Duration(f.Retry) * time.Millisecond}, nil
 }

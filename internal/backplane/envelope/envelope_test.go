@@ -1,9 +1,11 @@
 package envelope
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"millrace/channels"
 )
@@ -27,7 +29,8 @@ func TestAppend(t *testing.T) {
 }
 
 func TestMalformed(t *testing.T) {
-	for _, payload := range []string{"\x1emillrace ", "\x1emillrace {}", "\x1emillrace {\nx", "\x1emillrace {\"event\":1}\nx"} {
+	for _, payload := range []string{"\x1emillrace ", "\x1emillrace {}", "\x1emillrace {\nx", "\x1emillrace {\"event\":1}\nx",
+		"\x1emillrace {\"base64\":true}\n?", "\x1emillrace {\"base64\":true}\nHm1pbGxyYWNlIHsiYmFzZTY0Ijp0cnVlfQp4"} {
 		if _, err := Parse([]byte(payload)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("Parse(%q): error %v, want %v", payload, err, ErrMalformed)
 		}
@@ -39,10 +42,20 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("data"), "type", uint32(0))
 	f.Add([]byte("\x1emillrace {}\n"), "", uint32(1))
 	f.Add([]byte("\n\n"), "<&>\u2028", uint32(1<<32-1))
+	f.Add([]byte("\x1emillrace {\"base64\":true}\nAA=="), "", uint32(0))
+	f.Add([]byte("\xff\x00"), "type", uint32(0))
+	binary := channels.NewBroker(channels.Options{Payload: func(string) channels.Payload { return channels.Binary }})
 	f.Fuzz(func(t *testing.T, data []byte, typ string, retry uint32) {
 		ev := channels.Event{Data: data, Type: typ, Retry: time.Duration(retry) * time.Millisecond}
-		if channels.NewBroker(channels.Options{}).Check("x", ev) != nil {
+		if binary.Check("x", ev) != nil {
 			return
+		}
+		text := Text(Append(nil, ev))
+		if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+			t.Errorf("%+v travels as %q, which is no text", ev, text)
+		}
+		if got, err := Parse(text); err != nil || string(got.Data) != string(data) || got.Type != typ || got.Retry != ev.Retry {
+			t.Errorf("%+v comes out of its text as %+v, %v", ev, got, err)
 		}
 		got, err := Parse(Append(nil, ev))
 		if err != nil || string(got.Data) != string(data) || got.Type != typ || got.Retry != ev.Retry {

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"millrace/internal/backplane/envelope"
 )
 
 const (
@@ -23,10 +24,7 @@ const (
 	heartbeat = 5 * time.Second
 )
 
-var (
-	errPayload = errors.New("payload too long for a notification")
-	errNUL     = errors.New("a notification cannot carry the character NUL")
-)
+var errPayload = errors.New("payload too long for a notification")
 
 // listener is the follower of notifications. What is notified while it is not
 // connected is lost, which its channels are told.
@@ -36,11 +34,8 @@ type listener struct {
 }
 
 func (l *listener) publish(ctx context.Context, name string, payload []byte) error {
-	if len(payload) > maxPayload {
+	if payload = envelope.Text(payload); len(payload) > maxPayload {
 		return fmt.Errorf("%w: %d bytes, want at most %d, which the form ?table=solid_cable_messages does not ask for", errPayload, len(payload), maxPayload)
-	}
-	if i := bytes.IndexByte(payload, 0); i >= 0 {
-		return fmt.Errorf("%w: there is one at byte %d", errNUL, i)
 	}
 	name, err := identifier(name)
 	if err != nil {

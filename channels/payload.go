@@ -1,0 +1,43 @@
+package channels
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Payload is what is published on a channel.
+type Payload int
+
+const (
+	// Text is valid UTF-8. Streams get it, or what Options.Decode makes of it.
+	Text Payload = iota
+	// Binary is any bytes. Streams get what Options.Decode makes of it.
+	Binary
+	// Unstreamed is any bytes, for listeners only: no stream can have the channel,
+	// and nothing of it is kept.
+	Unstreamed
+)
+
+// ErrUnstreamed is returned for a channel that no stream can have.
+var ErrUnstreamed = errors.New("no stream can have this channel")
+
+// CheckStream returns an error, of ErrUnstreamed, if no stream can have the channel.
+// Safe for concurrent use.
+func (b *Broker) CheckStream(channel []byte) error {
+	if b.payload(string(channel)) == Unstreamed {
+		return fmt.Errorf("%w: %q", ErrUnstreamed, channel)
+	}
+	return nil
+}
+
+// payload returns what is published on a channel.
+func (b *Broker) payload(channel string) Payload {
+	switch {
+	case strings.HasPrefix(channel, ShardPrefix):
+		return Unstreamed
+	case b.opts.Payload == nil:
+		return Text
+	}
+	return b.opts.Payload(channel)
+}
