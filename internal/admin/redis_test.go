@@ -128,12 +128,13 @@ func (p *peer) converse(t *rapid.T, command []byte, end []string, token string) 
 // agreed is the part of what a command has caused in which two servers must
 // agree.
 func agreed(args []string, output string) string {
-	switch {
-	case args[0] == "EXEC": // Redis has words of its own when it cannot run now
+	if args[0] == "EXEC" { // Redis has words of its own when it cannot run now
 		output = strings.Replace(output, "-EXECABORT Transaction discarded because of: Can't", "-ERR Can't", 1)
+	}
+	switch {
 	case args[0] == "HELLO": // names releases
 		output, _, _ = strings.Cut(output, "\r\n")
-	case args[0] == "PUBLISH", args[0] == "PUBSUB", strings.HasSuffix(args[0], "UNSUBSCRIBE"): // in Redis, in the order of a hash
+	case args[0] == "PUBLISH", args[0] == "EXEC", args[0] == "PUBSUB", strings.HasSuffix(args[0], "UNSUBSCRIBE"): // in Redis, in the order of a hash
 		lines := strings.Split(output, "\r\n")
 		slices.Sort(lines)
 		output = strings.Join(lines, "\r\n")
