@@ -77,6 +77,8 @@ type Keeper struct {
 	lost      map[string]uint64 // recovering: channels of which something is missing, up to which number
 	awaited   int               // recovering: channels that were asked for and are neither live nor refused
 	parts     [][]string        // recovering: halves of refused batches, to be asked for again
+	hurried   bool              // recovering: a loop had no room for long, so nothing waits for one any more
+	patience  patience
 }
 
 // NewKeeper returns the keeper of a session, which is to call Begin first.
@@ -145,7 +147,7 @@ func (k *Keeper) Message(m Message, err error) error {
 	case !ok:
 		return nil // it is in the snapshot to come
 	case err != nil:
-		k.Lose(m.Channel, err)
+		k.interrupt(m.Channel, err)
 		return nil
 	case m.Epoch != k.epoch:
 		return errEpoch
@@ -184,14 +186,24 @@ func (k *Keeper) fill(s Snapshot) {
 	}
 }
 
+// deliver hands on a message. Nothing may overtake it, so everything behind it stands
+// still while a loop has no room for it: for a moment, and then it is given up.
 func (k *Keeper) deliver(m Message) {
 	err := k.Broker.Check(m.Channel, m.Event)
-	if err == nil {
+	if err == nil && k.behind && !k.hurried { // what was missed comes at once: loops need their time for it
 		_, err = k.Broker.DeliverAt(m.Channel, m.Event, m.Seq)
+		k.hurried = err != nil
+	} else if err == nil {
+		offer := func() bool {
+			_, err = k.Broker.Offer(m.Channel, m.Event, m.Seq)
+			return !errors.Is(err, channels.ErrBusy)
+		}
+		if !offer() {
+			k.patience.wait(offer)
+		}
 	}
 	if err != nil {
-		k.Broker.Advance(m.Seq) // so that the gap comes after it
-		k.Lose(m.Channel, err)
+		k.interrupt(m.Channel, err)
 	}
 }
 
@@ -244,7 +256,7 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		}
 	}
 	k.Broker.Advance(first.Seq)
-	k.since, k.behind, k.missed, k.lost = 0, false, nil, nil
+	k.since, k.behind, k.missed, k.lost, k.hurried = 0, false, nil, nil, false
 	return nil
 }
 

@@ -53,6 +53,8 @@ type Link struct {
 	up             atomic.Int64 // when the session was connected, in nanoseconds since 1970
 	down           down
 	refused        throttle.Line
+	losses         throttle.Line
+	crowd          crowd
 	stop           context.CancelFunc
 	running        sync.WaitGroup
 }
@@ -147,13 +149,17 @@ func (l *Link) Health() error { return *l.health.Load() }
 func (l *Link) setHealth(err error) { l.health.Store(&err) }
 
 // Confirm tells that everything published on channels that were asked for is
-// handed on from here on.
+// handed on from here on. What waits in the crowd is of a subscription that has ended:
+// whoever had it is told of a gap, for they were confirmed before.
 func (l *Link) Confirm(names ...string) {
+	for _, name := range names {
+		l.crowd.forget(name)
+	}
 	since := l.Broker.Head()
 	l.Broker.Followed(since, func(name string) bool { return l.Set.Confirm(name, since) }, names...)
 }
 
-// DeliverPayload hands on an event in the form of package envelope.
+// DeliverPayload hands on an event in the form of package envelope, as Deliver does.
 func (l *Link) DeliverPayload(channel string, payload []byte) {
 	ev, err := envelope.Parse(payload)
 	if err != nil {
@@ -163,20 +169,19 @@ func (l *Link) DeliverPayload(channel string, payload []byte) {
 	l.Deliver(channel, ev)
 }
 
-// Deliver hands on an event. What cannot be handed on is told to the subscribers
-// as a gap.
+// Deliver hands on an event, and keeps it until the channel has room. What cannot be
+// handed on is told to the subscribers as a gap. Confirm, Deliver and Lose are for the
+// session's goroutine, which does not wait in them: what they tell of a channel comes in
+// their order, whatever becomes of other channels.
 func (l *Link) Deliver(channel string, ev channels.Event) {
-	err := l.Broker.Check(channel, ev)
-	if err == nil {
-		_, err = l.Broker.Deliver(channel, ev)
-	}
-	if err != nil {
-		l.Lose(channel, err)
-	}
+	l.hand(channel, item{ev, l.Broker.Check(channel, ev)})
 }
 
 // Lose tells that a message is missing on a channel.
-func (l *Link) Lose(channel string, why error) {
-	l.Log.Error("a message from "+l.engine+" cannot be delivered: its subscribers are told of a gap", "channel", channel, "error", why)
+func (l *Link) Lose(channel string, why error) { l.hand(channel, item{lost: why}) }
+
+// interrupt is Lose at this place in the order.
+func (l *Link) interrupt(channel string, why error) {
+	l.losses.Log(l.Log, slog.LevelError, "a message from "+l.engine+" cannot be delivered: its subscribers are told of a gap", "channel", channel, "error", why)
 	l.Broker.Interrupted(channel)
 }

@@ -1,0 +1,198 @@
+package link
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"millrace/channels"
+)
+
+// reader is a loop that serves its inbox when it is told to.
+type reader struct {
+	broker *channels.Broker
+	inbox  *channels.Inbox
+}
+
+func newReader(l *Link, name string) *reader {
+	r := &reader{l.Broker, channels.NewInbox(func() {})}
+	l.Broker.Attach(r.inbox, nil, []byte(name))
+	l.Set.Next(1)
+	l.Confirm(name)
+	return r
+}
+
+// read returns what waits, without padding: data or "gap".
+func (r *reader) read() (got []string) {
+	messages := r.inbox.Take(nil)
+	gaps, _ := r.broker.Gaps(r.inbox, nil, 0, 100)
+	all := slices.Concat(messages, gaps)
+	slices.SortFunc(all, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, m := range all {
+		text := string(m.Wire)
+		if strings.Contains(text, channels.GapType) {
+			got = append(got, "gap")
+			continue
+		}
+		_, text, _ = strings.Cut(text, "data: ")
+		text, _, _ = strings.Cut(text, "\n")
+		got = append(got, strings.TrimRight(text, " "))
+	}
+	r.broker.Served(r.inbox, messages)
+	return got
+}
+
+// newLink returns a link that is not started, with its broker.
+func newLink(o channels.Options) *Link {
+	l := New("an engine", "somewhere", slog.New(slog.DiscardHandler))
+	o.Backplane = l.backplane()
+	l.Broker = channels.NewBroker(o)
+	return l
+}
+
+// padded is an event of 16 KiB.
+func padded(number int) channels.Event {
+	return channels.Event{Data: fmt.Appendf(nil, "%-16384d", number)}
+}
+
+// Ensure that a loop without room holds up nobody but its own channels, and that these
+// get everything in order, what was lost in its place.
+func TestCrowdedChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink(channels.Options{})
+		big, small := newReader(l, "/big"), newReader(l, "/small")
+		var want []string
+		begun := time.Now()
+		for i := range 200 {
+			if i == 150 {
+				l.Lose("/big", errTest)
+				want = append(want, "gap")
+			}
+			l.Deliver("/big", padded(i))
+			l.Deliver("/small", channels.Event{Data: fmt.Append(nil, i)})
+			if got := small.read(); !slices.Equal(got, []string{fmt.Sprint(i)}) {
+				t.Fatalf("beside a crowded channel another got %q, want %d", got, i)
+			}
+			want = append(want, fmt.Sprint(i))
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("the session stood still for %v", took)
+		}
+		var got []string
+		for range len(want) {
+			got = append(got, big.read()...)
+			synctest.Wait()
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the crowded channel got %q, want %q", got, want)
+		}
+		if l.crowd.size != 0 || len(l.crowd.channels) != 0 {
+			t.Errorf("a crowd of %d channels and %d bytes is left", len(l.crowd.channels), l.crowd.size)
+		}
+	})
+}
+
+// Ensure that a crowd is bounded, in memory and time, and that what it gives up is told.
+func TestCrowdIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink(channels.Options{})
+		big := newReader(l, "/big")
+		for i := range 3 * maxCrowd / 16384 {
+			l.Deliver("/big", padded(i))
+		}
+		if l.crowd.size > maxCrowd+itemOverhead {
+			t.Errorf("%d bytes wait, want at most %d", l.crowd.size, maxCrowd)
+		}
+		got := big.read()
+		for synctest.Wait(); len(l.crowd.channels) > 0; synctest.Wait() {
+			got = append(got, big.read()...)
+		}
+		got = append(got, big.read()...)
+		for i, text := range got[:len(got)-1] {
+			if text != fmt.Sprint(i) {
+				t.Fatalf("message %d is %q", i, text)
+			}
+		}
+		if last := got[len(got)-1]; last != "gap" {
+			t.Errorf("after what had room comes %q, want a gap", last)
+		}
+		for i := range 200 {
+			l.Deliver("/big", padded(i))
+		}
+		time.Sleep(channels.DefaultPublishTimeout)
+		synctest.Wait()
+		if l.crowd.size != 0 || len(l.crowd.channels) != 0 {
+			t.Errorf("after the time of a publisher, a crowd of %d channels and %d bytes is left", len(l.crowd.channels), l.crowd.size)
+		}
+		if got := big.read(); got[len(got)-1] != "gap" {
+			t.Errorf("what a loop had no time for ends with %q, want a gap", got[len(got)-1])
+		}
+	})
+}
+
+// Ensure that where nothing may overtake, a loop without room holds the others up for a
+// small part of the time only, and that its channel is told.
+func TestCrowdedNumbered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink(channels.Options{History: 10, Numbered: true})
+		l.Broker.SetEpoch("E", 0)
+		k := NewKeeper(l, nil)
+		k.epoch = "E"
+		k.live["/big"], k.live["/small"] = 0, 0
+		big, small := newReader(l, "/big"), newReader(l, "/small")
+		var seq uint64
+		tell := func(channel string, ev channels.Event) {
+			t.Helper()
+			seq += 2
+			if err := k.Message(Message{Epoch: "E", Channel: channel, Kept: channels.Kept{Seq: seq, Event: ev}}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		for i := range 2000 {
+			tell("/big", padded(i))
+			tell("/small", channels.Event{Data: fmt.Append(nil, i)})
+			if got := small.read(); !slices.Equal(got, []string{fmt.Sprint(i)}) {
+				t.Fatalf("beside a crowded channel another got %q, want %d", got, i)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if stood := time.Since(began) - 2000*time.Millisecond; stood > 2*2000*time.Millisecond/patiencePart {
+			t.Errorf("the session stood still for %v of 2 s and that, want about a tenth", stood)
+		}
+		if got := big.read(); !slices.Contains(got, "gap") {
+			t.Errorf("the crowded channel got %d messages and no gap", len(got))
+		}
+
+		// A loop that is only busy loses nothing.
+		time.Sleep(time.Second)
+		stop, stopped := make(chan bool), make(chan int)
+		go func() {
+			count := 0
+			for {
+				select {
+				case <-stop:
+					stopped <- count + len(big.read())
+					return
+				case <-time.After(300 * time.Microsecond):
+					count += len(big.read())
+				}
+			}
+		}()
+		for i := range 1000 {
+			tell("/big", padded(i))
+			if i%40 == 39 { // which has no room at once
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		close(stop)
+		if n := <-stopped; n != 1000 {
+			t.Errorf("a busy loop got %d messages and gaps, want all 1000", n)
+		}
+	})
+}
