@@ -64,7 +64,7 @@ type Broker struct {
 	mu        lock
 	epoch     string // "" until a numbering engine has told it
 	seq       uint64 // of the newest message or gap, or one up to which there is none to come
-	shared    uint64 // when equal to seq: a gap's place, to which nobody has been brought
+	shared    uint64 // when equal to seq, and not 0: a gap's place, to which nobody has been brought
 	newest    uint64 // Numbered: the newest place that the engine has told, seq or below
 	ahead     uint64 // Numbered: the highest cursor above seq that a subscriber has begun with
 	published uint64

@@ -99,7 +99,7 @@ func (c *Channel) lost() uint64 {
 // subscribers, so a new one unless the newest is another gap's, and nobody has been
 // brought to it. Called with mu held.
 func (b *Broker) gapPlace() uint64 {
-	if b.seq == 0 || b.seq != b.shared {
+	if b.shared == 0 || b.seq != b.shared {
 		b.seq++
 		b.shared = b.seq
 	}
@@ -123,8 +123,8 @@ func (b *Broker) gapMessage(c *Channel) *Message {
 
 // Gaps appends to dst, as messages and in order, the gaps that the owner of in has to
 // tell before it goes on to a message of the sequence next, or, with 0, to what waits in
-// the inbox: limit at most. It returns true if there are more. Those messages are not to
-// be reported as served.
+// the inbox: limit at most. It returns true if there are more, which may be at the place
+// of the last. Those messages are not to be reported as served.
 func (b *Broker) Gaps(in *Inbox, dst []*Message, next uint64, limit int) (_ []*Message, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -21,6 +21,7 @@ type turn struct {
 	messages []*channels.Message // the same, with the gaps between them
 	gaps     []*channels.Message // those, if there are any
 	merged   []*channels.Message // backs messages then
+	end      uint64              // the sequence up to which messages has all that there is
 	groups   []group             // by channel, those with subscribers here, the fewest first
 	current  int                 // the group under way
 	began    time.Duration       // its first write, in loop time
@@ -99,6 +100,9 @@ func (l *loop) beginTurn() bool {
 	}
 	t.served = t.taken[first:t.next]
 	t.messages = t.served
+	if len(t.served) > 0 {
+		t.end = t.served[len(t.served)-1].Seq
+	}
 	if l.inbox.Gapped() { // asked for after the messages: a gap that came before one of them is seen
 		l.addGaps(first)
 	}
@@ -149,6 +153,9 @@ func (l *loop) addGaps(first int) {
 	}
 	t.merged = append(t.merged, rest...)
 	t.messages = t.merged
+	if t.end = t.messages[len(t.messages)-1].Seq; more {
+		t.end-- // others may have a gap at this place
+	}
 }
 
 // leaves tells whether a message that was left to a turn still waits for its own. seq is
@@ -234,8 +241,7 @@ func (l *loop) deliver(fd int32, c *conn, b *batch) {
 // Of its later visits in this turn the cursor makes nothing.
 func (l *loop) deliverSeveral(fd int32, c *conn) {
 	t := &l.turn
-	end := t.messages[len(t.messages)-1].Seq
-	if c.cursor >= end {
+	if c.cursor >= t.messages[len(t.messages)-1].Seq {
 		return
 	}
 	l.runs = l.runs[:0]
@@ -255,7 +261,7 @@ func (l *loop) deliverSeveral(fd int32, c *conn) {
 		messages, wire = l.missed, l.scratch
 	}
 	if len(messages) == 0 || l.send(fd, c, 0, messages, wire) {
-		c.cursor = end
+		c.cursor = max(c.cursor, t.end)
 	}
 	clear(l.runs)
 	clear(l.missed)
