@@ -59,6 +59,7 @@ type Broker struct {
 	backlog   int // what a channel with streams keeps at least, in bytes
 	backplane Backplane
 	clock     func() time.Duration
+	streamed  atomic.Int64  // channels that streams are on
 	undecoded atomic.Uint64 // events of the backplane that Decode has refused
 
 	mu        lock
@@ -305,6 +306,23 @@ func (b *Broker) Served(in *Inbox, msgs []*Message) {
 	b.admit()
 }
 
+// HasRoom tells whether streams would be on limit channels at most if one more were on
+// names. Loops that ask at the same time may each be told so of the last place.
+func (b *Broker) HasRoom(limit int, names ...[]byte) bool {
+	left := limit - int(b.streamed.Load())
+	if len(names) <= left {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, name := range names {
+		if c := b.channels[string(name)]; c == nil || len(c.loops) == 0 {
+			left--
+		}
+	}
+	return left >= 0
+}
+
 // Attach counts one subscriber of each of names on the loop that owns in, and
 // returns the channels, appended to dst, with the cursor from which the
 // subscriber has everything that is delivered: what comes later reaches the
@@ -325,6 +343,9 @@ func (b *Broker) attach(in *Inbox, name []byte) *Channel {
 	c := b.channels[string(name)]
 	if c == nil {
 		c = b.open(string(name))
+	}
+	if len(c.loops) == 0 {
+		b.streamed.Add(1)
 	}
 	c.attach(in)
 	b.joined(c)
@@ -347,7 +368,9 @@ func (b *Broker) Detach(in *Inbox, chans ...*Channel) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range chans {
-		c.detach(in)
+		if c.detach(in); len(c.loops) == 0 {
+			b.streamed.Add(-1)
+		}
 		b.left(c)
 	}
 	b.tidy()

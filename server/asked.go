@@ -12,8 +12,12 @@ import (
 	"millrace/internal/pattern"
 )
 
-// maxChannels bounds the channels of one stream.
-const maxChannels = 64
+const (
+	// DefaultMaxChannelsPerStream is how many channels one stream may have, unless
+	// Config says otherwise, and mostChannelsPerStream the most that it may say.
+	DefaultMaxChannelsPerStream = 64
+	mostChannelsPerStream       = 1024
+)
 
 // With Config.Signed, the path of a stream on channels that are named by signed
 // names, and the parameter that has one. Those of Turbo's <turbo-stream-source>.
@@ -86,8 +90,8 @@ func (l *loop) addChannel(name []byte) error {
 	if slices.ContainsFunc(l.names, func(n []byte) bool { return bytes.Equal(n, name) }) {
 		return nil
 	}
-	if len(l.names) == maxChannels {
-		return fmt.Errorf("more than %d channels in one stream", maxChannels)
+	if most := l.cfg.MaxChannelsPerStream; len(l.names) == most {
+		return fmt.Errorf("more than %d channels in one stream, ask for fewer or raise --max-channels-per-stream", most)
 	}
 	l.names = append(l.names, name)
 	return nil

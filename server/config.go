@@ -32,6 +32,12 @@ type Config struct {
 	// MaxConnectionsPerIP is how many connections one client address may have,
 	// an IPv6 network of 64 bits counting as one; 0 is any number.
 	MaxConnectionsPerIP int
+	// MaxChannels is how many channels streams may be on, all together; 0 is four times
+	// MaxConnections. A stream above it is told to come back later.
+	MaxChannels int
+	// MaxChannelsPerStream is how many channels one stream may have; 0 is
+	// DefaultMaxChannelsPerStream.
+	MaxChannelsPerStream int
 	// AcceptRate bounds new connections, AcceptRatePerIP those of one client
 	// address. A stream request above a bound is told to come back later.
 	AcceptRate, AcceptRatePerIP Rate
@@ -93,6 +99,15 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxConnectionsPerIP < 0 || cfg.MaxConnectionsPerIP > math.MaxInt32 {
 		return fmt.Errorf("%w: at most %d connections of one address, want 1 to %d, or 0 for any number", ErrConfig, cfg.MaxConnectionsPerIP, math.MaxInt32)
+	}
+	if cfg.MaxChannels < 0 {
+		return fmt.Errorf("%w: at most %d channels, want 1 or more, or 0 for four times the connections", ErrConfig, cfg.MaxChannels)
+	}
+	if cfg.MaxChannelsPerStream == 0 {
+		cfg.MaxChannelsPerStream = DefaultMaxChannelsPerStream
+	}
+	if cfg.MaxChannelsPerStream < 1 || cfg.MaxChannelsPerStream > mostChannelsPerStream {
+		return fmt.Errorf("%w: at most %d channels in one stream, want 1 to %d", ErrConfig, cfg.MaxChannelsPerStream, mostChannelsPerStream)
 	}
 	for _, r := range []Rate{cfg.AcceptRate, cfg.AcceptRatePerIP} {
 		if err := r.check(); err != nil {

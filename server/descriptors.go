@@ -29,6 +29,7 @@ type capacity struct {
 	loops    int
 	room     int // streams that the tables have room for, less the reserve
 	streams  int // streams that are let in: the connection limit
+	channels int // that streams may be on
 	accepted int // sockets that are let in: more by those which are no streams
 }
 
@@ -63,6 +64,9 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 	p.streams = p.room
 	if cfg.MaxConnections > 0 {
 		p.streams = cfg.MaxConnections
+	}
+	if p.channels = cfg.MaxChannels; p.channels == 0 {
+		p.channels = 4 * p.streams
 	}
 	p.accepted = p.streams + tables*spare/2
 	return p, nil

@@ -45,6 +45,7 @@ func TestPlanCapacity(t *testing.T) {
 		}...)
 	}
 	for _, tt := range tests {
+		tt.want.channels = 4 * tt.want.streams
 		if got, err := planCapacity(&tt.cfg, tt.limit); err != nil || got != tt.want {
 			t.Errorf("%s: %+v with a limit of %d gives %+v, %v; want %+v", tt.name, tt.cfg, tt.limit, got, err, tt.want)
 		}

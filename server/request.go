@@ -123,6 +123,8 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 		l.turnAway(fd, c, origin, c.why)
 	case l.drain.begun:
 		l.turnAway(fd, c, origin, reasonDrained)
+	case !l.broker.HasRoom(l.server.capacity.channels, l.names...):
+		l.turnAway(fd, c, origin, reasonChannels)
 	case l.server.streams.Add(1) > int64(l.server.capacity.streams):
 		l.server.streams.Add(-1)
 		l.turnAway(fd, c, origin, reasonOverload)

@@ -142,6 +142,9 @@ func (s *Server) Loops() int { return s.capacity.loops }
 // MaxConnections returns how many event streams may be open at once.
 func (s *Server) MaxConnections() int { return s.capacity.streams }
 
+// MaxChannels returns how many channels streams may be on.
+func (s *Server) MaxChannels() int { return s.capacity.channels }
+
 // DescriptorLimit returns the limit on open descriptors of one table that the
 // server found and, where it could, raised.
 func (s *Server) DescriptorLimit() int { return s.capacity.limit }

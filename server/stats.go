@@ -19,6 +19,7 @@ const (
 	reasonTalks                      // sent too much behind its request head
 	reasonLifetime                   // reached its maximum lifetime
 	reasonOverload                   // above the connection limit
+	reasonChannels                   // above the limit of channels
 	reasonRate                       // above the accept rate
 	reasonAddressLimit               // above the connection limit of the client's address
 	reasonAddressRate                // above the accept rate of the client's address
@@ -40,6 +41,7 @@ var reasonNames = [reasonCount]string{
 	reasonTalks:        "client kept sending",
 	reasonLifetime:     "maximum lifetime",
 	reasonOverload:     "connection limit",
+	reasonChannels:     "channel limit",
 	reasonRate:         "accept rate",
 	reasonAddressLimit: "connection limit per address",
 	reasonAddressRate:  "accept rate per address",

@@ -51,16 +51,18 @@ type serveCommand struct {
 	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed, less up to a tenth; 0 for never. [${default}]"`
 	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`
 
-	MaxConnections      int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
-	MaxConnectionsPerIP int             `group:"Limits" name:"max-connections-per-ip" default:"0" min:"0" max:"2147483647" placeholder:"N" help:"Open connections of one client address, an IPv6 /64 counting as one; 0 for any number. [${default}]"`
-	AcceptRate          server.Rate     `group:"Limits" default:"0" placeholder:"RATE" help:"New connections in a time, such as 1000/s; streams above it are told to come back; 0 for any number. [${default}]"`
-	AcceptRatePerIP     server.Rate     `group:"Limits" name:"accept-rate-per-ip" default:"0" placeholder:"RATE" help:"The same for one client address, such as 30/m or 100/10s. [${default}]"`
-	Loops               int             `group:"Limits" default:"0" min:"0" max:"1024" placeholder:"N" help:"Event loops; 0 for one a core. [${default}]"`
-	FDTables            server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
-	MaxEventBytes       size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
-	HeaderTimeout       time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
-	MaxHeadBytes        size            `group:"Limits" default:"16KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
-	MaxHeaders          int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`
+	MaxConnections       int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
+	MaxConnectionsPerIP  int             `group:"Limits" name:"max-connections-per-ip" default:"0" min:"0" max:"2147483647" placeholder:"N" help:"Open connections of one client address, an IPv6 /64 counting as one; 0 for any number. [${default}]"`
+	MaxChannels          int             `group:"Limits" default:"0" min:"0" placeholder:"N" help:"Channels that streams may be on, all together; streams above it are told to come back; 0 for four times the connections. [${default}]"`
+	MaxChannelsPerStream int             `group:"Limits" default:"64" min:"1" max:"1024" placeholder:"N" help:"Channels of one stream. [${default}]"`
+	AcceptRate           server.Rate     `group:"Limits" default:"0" placeholder:"RATE" help:"New connections in a time, such as 1000/s; streams above it are told to come back; 0 for any number. [${default}]"`
+	AcceptRatePerIP      server.Rate     `group:"Limits" name:"accept-rate-per-ip" default:"0" placeholder:"RATE" help:"The same for one client address, such as 30/m or 100/10s. [${default}]"`
+	Loops                int             `group:"Limits" default:"0" min:"0" max:"1024" placeholder:"N" help:"Event loops; 0 for one a core. [${default}]"`
+	FDTables             server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
+	MaxEventBytes        size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
+	HeaderTimeout        time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
+	MaxHeadBytes         size            `group:"Limits" default:"16KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
+	MaxHeaders           int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`
 
 	LogFormat      string     `group:"Logging" default:"text" enum:"text,json" placeholder:"FORMAT" help:"Form of the log on stderr: text or json. [${default}]"`
 	LogLevel       slog.Level `group:"Logging" default:"info" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error. [${default}]"`
@@ -123,7 +125,7 @@ func (c *serveCommand) logStart(log *slog.Logger, n *node) {
 	public := n.public
 	log.Info("millrace is ready", "public", n.publicAddr(), "admin", n.adminAddr(), "ops", n.opsAddr(),
 		"loops", public.Loops(), "descriptor_limit", public.DescriptorLimit(), "fd_tables", string(public.FDTables()),
-		"max_connections", public.MaxConnections(), "keepalive", c.Keepalive.String(), "history", c.History,
+		"max_connections", public.MaxConnections(), "max_channels", public.MaxChannels(), "keepalive", c.Keepalive.String(), "history", c.History,
 		"version", version())
 	c.logVerdict(log, public)
 }
