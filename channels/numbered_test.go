@@ -290,11 +290,11 @@ func TestNumberedGapsWithoutEnd(t *testing.T) {
 func TestGapFirstOfAll(t *testing.T) {
 	for _, numbered := range []bool{false, true} {
 		b, in := NewBroker(Options{History: 9, Numbered: numbered, Backplane: new(engine)}), NewInbox(func() {})
-		b.Attach(in, nil, []byte("/a"))
+		_, cursor := b.Attach(in, nil, []byte("/a"))
 		b.Followed(0, nil, "/a")
 		b.Interrupted("/a")
-		if told := tells(b, in); len(told) != 1 {
-			t.Errorf("numbered %v: told %q, want one gap", numbered, told)
+		if told, _ := b.Gaps(in, nil, 0, math.MaxInt); len(told) != 1 || told[0].Seq <= cursor {
+			t.Errorf("numbered %v: %d gaps are told behind the cursor %d, want one: %+v", numbered, len(told), cursor, told)
 		}
 		b.verify(t)
 	}
