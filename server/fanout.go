@@ -119,6 +119,9 @@ func (l *loop) beginTurn() bool {
 	}
 	if len(t.groups) > 1 { // so that nobody waits for a channel with more subscribers than his
 		slices.SortFunc(t.groups, func(a, b group) int { return cmp.Compare(a.left, b.left) })
+		for i := range t.groups {
+			t.groups[i].local.group = i + 1
+		}
 	}
 	t.began = l.server.clock()
 	return true
@@ -164,7 +167,7 @@ func (t *turn) leaves(seq uint64) bool {
 	return t.next < len(t.taken) && t.taken[t.next].Seq <= seq
 }
 
-// groupOf returns the group of a channel, nil if it has none. Until they are sorted.
+// groupOf returns the group of a channel, nil if it has none.
 func (t *turn) groupOf(ch *local) *group {
 	if i := ch.group - 1; i >= 0 && i < len(t.groups) && t.groups[i].local == ch {
 		return &t.groups[i]

@@ -11,7 +11,7 @@ import (
 type local struct {
 	channel     *channels.Channel
 	subscribers []int32 // descriptors
-	group       int     // one more than its group's index when the turn began; 0 for none, or when that is done
+	group       int     // one more than its group's index in the turn; 0 for none, or when that is done
 	several     int     // subscribers that are on other channels too
 	queued      uint64  // sequence of the newest message that was left to a turn
 }
