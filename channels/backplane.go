@@ -27,10 +27,13 @@ type Backplane interface {
 // delivered there.
 type alone struct{ *Broker }
 
-func (a alone) Publish(channel string, ev Event) (Receipt, error) { return a.Deliver(channel, ev) }
-func (alone) Follow(string) (uint64, bool)                        { return 0, true }
-func (alone) Unfollow(string)                                     {}
-func (alone) Health() error                                       { return nil }
+func (a alone) Publish(channel string, ev Event) (Receipt, error) {
+	return a.deliver(a.delivery(channel, ev, 0), forReaders)
+}
+
+func (alone) Follow(string) (uint64, bool) { return 0, true }
+func (alone) Unfollow(string)              {}
+func (alone) Health() error                { return nil }
 
 // Health returns why events of other nodes may be missing, nil if they are not.
 // Safe for concurrent use.

@@ -224,3 +224,64 @@ func TestRoomInOrderOfArrival(t *testing.T) {
 		b.verify(t)
 	})
 }
+
+// Ensure that a publisher waits for what readers need, for as long as they do and no
+// longer than its timeout, and then publishes; and that nobody else waits.
+func TestPublisherWaitsForReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, wakes := NewBroker(Options{}), 0
+		in := NewInbox(func() { wakes++ })
+		chans, _ := b.Attach(in, nil, []byte("/a"), []byte("/b"))
+		event := Event{Data: make([]byte, DefaultMaxEventBytes)}
+		serve := func() { b.Served(in, in.Take(nil)) }
+		for range backlogBytes / DefaultMaxEventBytes { // the log is full
+			if _, err := b.Publish("/a", event); err != nil {
+				t.Fatal(err)
+			}
+			serve()
+		}
+		c := chans[0]
+		third := c.log.at(2).Seq
+		if b.Need(in, c, third) {
+			t.Fatal("awaited, with nobody waiting")
+		}
+		publish := func() time.Duration {
+			began := time.Now()
+			if _, err := b.Publish("/a", event); err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+			serve()
+			return time.Since(began)
+		}
+		for range 2 { // the first two are not needed
+			if waited := publish(); waited != 0 {
+				t.Fatalf("waited %v for what nobody needs", waited)
+			}
+		}
+		go func() {
+			time.Sleep(time.Second)
+			if asked := in.TakeAsked(nil); len(asked) != 1 || asked[0] != c || wakes == 0 {
+				t.Errorf("asked for %d channels in %d wakes, want /a", len(asked), wakes)
+			}
+			if !b.Need(in, c, third) {
+				t.Error("a publisher waits, and the loop is not to tell when that changes")
+			}
+			if _, err := b.Offer("/b", event, 0); err != nil {
+				t.Errorf("on another channel: %v", err)
+			}
+			time.Sleep(time.Second)
+			b.Need(in, c, c.log.at(1).Seq) // the reader has got on
+		}()
+		if waited := publish(); waited != 2*time.Second {
+			t.Errorf("waited %v for a reader that took 2s", waited)
+		}
+		if waited := publish(); waited != DefaultPublishTimeout {
+			t.Errorf("waited %v for a reader that does not get on, want %v", waited, DefaultPublishTimeout)
+		}
+		began := time.Now()
+		if _, err := b.Deliver("/a", event); err != nil || time.Since(began) != 0 {
+			t.Errorf("what an engine brought waited %v (%v)", time.Since(began), err)
+		}
+		b.verify(t)
+	})
+}

@@ -268,7 +268,7 @@ func (b *Broker) post(c *Channel, wire []byte) {
 	m.Evicted = c.evicted
 	for i := range c.loops {
 		a := &c.loops[i]
-		a.unserved += m.size()
+		a.unserved += int32(m.size())
 		a.inbox.unserved += m.size()
 		if a.inbox.post(m) {
 			b.mu.wakeLater(a.inbox)

@@ -45,7 +45,9 @@ type attachment struct {
 	gap         uint32 // the channel's entry in inbox.gaps, 0 if the loop has no gap of it to tell
 	// unserved is the channel's part of inbox.unserved: less than that when the
 	// loop left the channel and came back meanwhile.
-	unserved int
+	unserved int32
+	asked    bool   // the loop is to tell when need changes
+	need     uint64 // see Broker.Need
 }
 
 // Name returns the channel's name. Safe for concurrent use.
@@ -100,7 +102,7 @@ func (c *Channel) told(in *Inbox) {
 // meanwhile, there is none; where it has come back too, that began at nothing.
 func (c *Channel) served(in *Inbox, size int) {
 	if i := c.find(in); i >= 0 {
-		c.loops[i].unserved = max(c.loops[i].unserved-size, 0)
+		c.loops[i].unserved = max(c.loops[i].unserved-int32(size), 0)
 	}
 }
 

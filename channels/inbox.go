@@ -15,6 +15,7 @@ type Inbox struct {
 	mu    sync.Mutex
 	msgs  []*Message
 	ready []*Channel
+	asked []*Channel
 
 	// unserved is the size of what was posted and not yet reported by
 	// Broker.Served, in bytes. Guarded by Broker.mu.
@@ -70,6 +71,25 @@ func (in *Inbox) Take(spare []*Message) []*Message {
 	in.msgs = spare[:0]
 	in.mu.Unlock()
 	return msgs
+}
+
+// ask asks the owner, who has to be woken, what its readers of c need.
+func (in *Inbox) ask(c *Channel) {
+	in.mu.Lock()
+	in.asked = append(in.asked, c)
+	in.mu.Unlock()
+}
+
+// TakeAsked returns the channels of which it is asked what readers need, see
+// Broker.Need, which most often are none, and leaves spare, emptied, for those to come.
+// Loop-owned.
+func (in *Inbox) TakeAsked(spare []*Channel) []*Channel {
+	clear(spare)
+	in.mu.Lock()
+	asked := in.asked
+	in.asked = spare[:0]
+	in.mu.Unlock()
+	return asked
 }
 
 // postReady tells the owner, who has to be woken, that subscribers of c which wait may

@@ -36,6 +36,7 @@ type waits int
 const (
 	forNothing waits = iota
 	forLoops         // that have no room
+	forReaders       // that need what it would push out, too: see need.go
 )
 
 // line is the publishers that wait, in the order in which they came. Guarded by
@@ -85,14 +86,17 @@ func (b *Broker) giveUp(p *publisher) (Receipt, error) {
 		return <-p.done, nil // it had its turn at the last moment
 	}
 	b.line = slices.Delete(b.line, i, i+1)
-	return Receipt{}, ErrBusy
+	if b.full(&p.delivery, forLoops) != nil {
+		return Receipt{}, ErrBusy
+	}
+	return b.place(&p.delivery), nil // readers have had their time
 }
 
 // full returns the channel of d when it has no room for d, else nil. Called with mu
 // held.
 func (b *Broker) full(d *delivery, w waits) *Channel {
 	c := b.channels[d.channel]
-	if c == nil || !c.crowded() {
+	if c == nil || !c.crowded() && (w != forReaders || !b.pushesOut(c, len(d.wire)+b.idSize+messageOverhead)) {
 		return nil
 	}
 	return c

@@ -348,7 +348,7 @@ func (n *naive) compare(t *rapid.T, b *Broker) {
 			t.Fatalf("inbox %d: %d bytes unserved, want %d", i, in.inbox.unserved, in.unserved)
 		}
 		for _, c := range b.channels {
-			if a := c.find(in.inbox); a >= 0 && c.loops[a].unserved != in.ofChannel[c.name] {
+			if a := c.find(in.inbox); a >= 0 && int(c.loops[a].unserved) != in.ofChannel[c.name] {
 				t.Fatalf("inbox %d: %d bytes of %s unserved, want %d", i, c.loops[a].unserved, c.name, in.ofChannel[c.name])
 			}
 		}

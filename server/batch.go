@@ -18,9 +18,12 @@ type batch struct {
 	buffer *bytebufferpool.ByteBuffer
 }
 
-// encode sets wire, of one or more messages.
+// encode sets wire.
 func (b *batch) encode() {
-	if len(b.messages) == 1 {
+	switch len(b.messages) {
+	case 0:
+		return
+	case 1:
 		b.wire = b.messages[0].Wire
 		return
 	}

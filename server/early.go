@@ -85,8 +85,11 @@ func (l *loop) serveEarly() {
 		g.encode()
 		for fd, ok := g.visit(); ok; fd, ok = g.visit() {
 			if c := l.table.at(fd); c.local != severalChannels {
-				l.deliver(fd, c, &g.batch)
+				l.deliver(fd, c, g)
 			}
+		}
+		if g.local.several == 0 { // else their turn will tell
+			l.tellNeed(g)
 		}
 	}
 	e.turn.release()

@@ -36,6 +36,9 @@ type group struct {
 	// the cursor keeps them from being served twice, and those who join stand
 	// behind, having a later cursor anyway.
 	left int
+	// need is the sequence from which on those of the subscribers need messages that
+	// publishers are not to push out, 0 for none: see Broker.Need.
+	need uint64
 }
 
 // visit returns the next subscriber of the group, or false when there is none left.
@@ -72,8 +75,9 @@ func (l *loop) fanOut(budget int) (more bool) {
 					break
 				}
 				budget -= cost
-				l.deliver(fd, l.table.at(fd), &g.batch)
+				l.deliver(fd, l.table.at(fd), g)
 			}
+			l.tellNeed(g)
 			g.local.group = 0
 		}
 		l.endTurn()
@@ -106,7 +110,8 @@ func (l *loop) beginTurn() bool {
 	if l.inbox.Gapped() { // asked for after the messages: a gap that came before one of them is seen
 		l.addGaps(first)
 	}
-	if len(t.messages) == 0 {
+	l.addSurveys()
+	if len(t.messages) == 0 && len(t.groups) == 0 {
 		return false
 	}
 	for _, m := range t.messages {
@@ -177,6 +182,12 @@ func (t *turn) groupOf(ch *local) *group {
 
 // add puts m into its channel's group.
 func (t *turn) add(ch *local, m *channels.Message) {
+	g := t.groupFor(ch)
+	g.messages = append(g.messages, m)
+}
+
+// groupFor returns the group of a channel, which may be new.
+func (t *turn) groupFor(ch *local) *group {
 	g := t.groupOf(ch)
 	if g == nil {
 		if len(t.groups) < cap(t.groups) {
@@ -186,9 +197,9 @@ func (t *turn) add(ch *local, m *channels.Message) {
 		}
 		ch.group = len(t.groups)
 		g = &t.groups[ch.group-1]
-		g.local, g.left = ch, len(ch.subscribers)
+		g.local, g.left, g.need = ch, len(ch.subscribers), 0
 	}
-	g.messages = append(g.messages, m)
+	return g
 }
 
 // release forgets the groups and keeps their memory.
@@ -205,10 +216,10 @@ func (t *turn) release() {
 // endTurn reports the turn's messages as served, and forgets them.
 func (l *loop) endTurn() {
 	t := &l.turn
-	if len(t.messages) == 0 {
+	if len(t.messages) == 0 && len(t.groups) == 0 {
 		return
 	}
-	if len(t.groups) > 0 {
+	if len(t.messages) > 0 && len(t.groups) > 0 {
 		l.counters.fanout.record(l.server.clock() - t.began)
 	}
 	t.release()
@@ -222,21 +233,34 @@ func (l *loop) endTurn() {
 
 // deliver brings a stream to the end of a batch of its channel. One that is
 // behind gets there in its own time, or never: then it is ended.
-func (l *loop) deliver(fd int32, c *conn, b *batch) {
+func (l *loop) deliver(fd int32, c *conn, g *group) {
 	switch {
 	case c.state == stateWaiting:
 	case c.behind:
-		if newest := b.messages[len(b.messages)-1]; c.cursor < newest.Evicted && l.floorOf(fd, c, newest.Channel) < newest.Evicted {
+		if l.isLapped(fd, c, g) {
 			l.end(fd, c, reasonLapped)
+		} else if c.fast && (g.need == 0 || c.cursor < g.need) {
+			g.need = c.cursor + 1
 		}
+	case len(g.messages) == 0: // only what readers need is asked for
 	case c.local == severalChannels:
 		l.deliverSeveral(fd, c)
 	default:
-		messages, wire := b.after(c.cursor)
+		messages, wire := g.after(c.cursor)
 		if len(messages) > 0 {
 			l.send(fd, c, 0, messages, wire)
 		}
 	}
+}
+
+// isLapped tells whether something is no longer kept of what a stream that is behind
+// lacks.
+func (l *loop) isLapped(fd int32, c *conn, g *group) bool {
+	if len(g.messages) == 0 {
+		return false
+	}
+	newest := g.messages[len(g.messages)-1]
+	return c.cursor < newest.Evicted && l.floorOf(fd, c, newest.Channel) < newest.Evicted
 }
 
 // deliverSeveral brings a stream to the end of the turn, on all of its channels

@@ -66,6 +66,8 @@ type loop struct {
 	peers     map[int32]peer         // only if Config.keepsPeers
 	turn      turn                   // the fan-out under way
 	early     early                  // what does not wait for it
+	surveys   []*local               // channels of which has to be told what readers need
+	asked     []*channels.Channel    // the same, as they came from the inbox
 	drain     drain                  // once Server.Drain has begun
 	request   httpparse.Request      // of the connection being served
 	origin    []byte                 // of the request being served, as far as it is known
@@ -315,6 +317,9 @@ func (l *loop) write(fd int32, c *conn, p []byte) (n int, alive bool) {
 		return 0, false
 	}
 	n = max(n, 0)
+	if c.behind {
+		l.readers[fd].pace.take(n, l.now)
+	}
 	c.wrote = momentOf(l.now)
 	l.counters.bytes.Add(uint64(n))
 	return n, true

@@ -16,6 +16,7 @@ type slowReader struct {
 	message bool          // rest is of a message, not of a ping or a response head
 	since   time.Duration // when it fell behind
 	told    channels.Told // what it is not lapped by, and is not told again
+	pace    pace
 }
 
 // fallBehind marks a stream whose socket is full. rest is what has to be sent
@@ -24,9 +25,9 @@ type slowReader struct {
 func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
 	r := l.readers[fd]
 	if r == nil {
-		r = &slowReader{since: l.now}
+		r = &slowReader{since: l.now, pace: newPace(l.now)}
 		l.readers[fd] = r
-		c.behind = true
+		c.behind, c.fast = true, true // it had everything until now
 		l.counters.behind.Add(1)
 		if err := l.poller.watchWrites(fd); err != nil {
 			l.server.log(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
@@ -34,12 +35,27 @@ func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
 		l.scheduleStream(fd, c)
 	}
 	r.rest, r.message = rest, message
+	r.pace.owed = false
 }
 
 // catchUp brings a stream that is behind one step on: the rest of what was cut,
 // then what the broker kept since, until nothing is left or the socket is full.
 func (l *loop) catchUp(fd int32, c *conn) {
 	r := l.readers[fd]
+	r.pace.owed = false
+	if c.fast {
+		l.needLess(fd, c)
+	} else if l.now-r.pace.window >= fastWindow {
+		r.pace.window, r.pace.taken = l.now, 0
+	}
+	l.catchUpOn(fd, c, r)
+	if l.table.owned(fd, l.number) && c.behind && !c.fast {
+		l.becomeFast(fd, c)
+	}
+}
+
+// catchUpOn is catchUp, but for the reader's pace.
+func (l *loop) catchUpOn(fd int32, c *conn, r *slowReader) {
 	if len(r.rest) > 0 {
 		n, alive := l.write(fd, c, r.rest)
 		if !alive {
@@ -62,7 +78,9 @@ func (l *loop) catchUp(fd int32, c *conn) {
 		l.keepUp(fd, c)
 	default:
 		l.scratch = appendWires(l.scratch[:0], l.missed)
-		l.send(fd, c, 0, l.missed, l.scratch) // if the socket took all, it will say that it takes more
+		if l.send(fd, c, 0, l.missed, l.scratch) {
+			r.pace.owed = true // the socket will say that it takes more
+		}
 		clear(l.missed)
 	}
 }
@@ -71,7 +89,7 @@ func (l *loop) catchUp(fd int32, c *conn) {
 func (l *loop) keepUp(fd int32, c *conn) {
 	c.cursor = max(c.cursor, l.readers[fd].told.Gaps)
 	delete(l.readers, fd)
-	c.behind = false
+	c.behind, c.fast = false, false
 	l.counters.behind.Add(-1)
 	if err := l.poller.unwatchWrites(fd); err != nil {
 		l.server.log(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)

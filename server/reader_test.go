@@ -106,6 +106,44 @@ func TestSlowTimeout(t *testing.T) {
 	}
 }
 
+// Ensure that a reader that takes bytes is given the time that it needs, and that one
+// that takes less than the floor rate is ended by the slow timeout.
+func TestSlowTimeoutCountsFromTheLastByte(t *testing.T) {
+	const timeout, step = 6 * time.Second, 100 * time.Millisecond
+	for _, test := range []struct {
+		rate  int // bytes a second
+		ended bool
+	}{{200_000, false}, {20_000, false}, {floorRate / 2, true}, {40, true}, {0, true}} {
+		h := turnByHand(t, Config{SlowTimeout: timeout}, channels.Options{MaxEventBytes: 8 << 20})
+		fd, peer := h.stream("/x")
+		narrow(t, fd)
+		data := strings.Repeat("x", 20*test.rate+1<<17) // 20 s or more
+		publish(t, h.broker, "/x", data, 1)
+		h.turnOver()
+		got, b := 0, make([]byte, 1<<16)
+		began := *h.time
+		for got < len("data: \n\n")+len(data) && h.table.owned(fd, h.number) {
+			for want := test.rate*int(*h.time-began+step)/int(time.Second) - got; want > 0; {
+				n, err := unix.Read(peer, b[:min(want, len(b))])
+				if err != nil {
+					break
+				}
+				got, want = got+n, want-n
+			}
+			if h.table.at(fd).behind {
+				h.on(fd, false, true)
+			}
+			h.pass(step)
+		}
+		if ended := !h.table.owned(fd, h.number); ended != test.ended {
+			t.Errorf("at %d bytes a second: ended %v, with %d of %d bytes after %v", test.rate, ended, got, len(data), *h.time-began)
+		}
+		if took := *h.time - began; test.ended && took > 2*timeout {
+			t.Errorf("at %d bytes a second: ended after %v", test.rate, took)
+		}
+	}
+}
+
 // Ensure that a reader that never reads costs a bounded amount: it is ended
 // once the broker has dropped what it misses, while another stream of the same
 // channel gets everything.

@@ -14,6 +14,9 @@ type local struct {
 	group       int     // one more than its group's index in the turn; 0 for none, or when that is done
 	several     int     // subscribers that are on other channels too
 	queued      uint64  // sequence of the newest message that was left to a turn
+	need        uint64  // what the broker was told that readers need: see Broker.Need
+	awaited     bool    // publishers wait for that to change
+	surveyed    bool    // it is in loop.surveys
 }
 
 // membership is one channel of a stream that has several.
@@ -78,7 +81,10 @@ func (l *loop) replay(fd int32, c *conn) (alive bool) {
 		l.fallBehind(fd, c, nil, false) // there may be more
 	}
 	if c.behind {
-		l.readers[fd].told = start.Told.Clone()
+		r := l.readers[fd]
+		r.told = start.Told.Clone()
+		r.pace.owed = whole
+		l.becomeFast(fd, c) // or rather not: how it reads is not known yet
 	} else {
 		c.cursor = max(c.cursor, start.Head)
 	}
@@ -90,6 +96,9 @@ func (l *loop) endStream(fd int32, c *conn, why reason) {
 	if l.cfg.LogConnections {
 		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd].String(),
 			"channels", l.channelNames(fd, c), "after", c.opened.since(l.now).Round(tick))
+	}
+	if c.fast {
+		l.needLess(fd, c)
 	}
 	l.chans = l.channelsOf(fd, c, l.chans[:0])
 	l.broker.Detach(l.inbox, l.chans...)

@@ -34,6 +34,7 @@ type slot struct {
 	why     reason // head: why it may not become a stream, if not reasonAnswered; lingering: why it will end
 	away    bool   // counted at its address as one that may not become a stream
 	behind  bool   // stream: it has an entry in loop.readers
+	fast    bool   // stream: it is behind, and publishers wait for it: see slowReader.pace
 }
 
 // severalChannels, in slot.local, says that the stream's channels are found in

@@ -39,8 +39,7 @@ func (l *loop) streamDue(fd int32, c *conn) {
 		return
 	}
 	if c.behind {
-		if patience := l.cfg.SlowTimeout; patience > 0 && l.now-l.readers[fd].since >= patience {
-			l.end(fd, c, reasonSlow)
+		if !l.judge(fd, c) {
 			return
 		}
 	} else if l.cfg.Keepalive > 0 && l.now >= l.nextPing(c) {
@@ -65,8 +64,8 @@ func (l *loop) scheduleStream(fd int32, c *conn) {
 		sooner(l.now - c.opened.since(l.now) + l.lifetime(fd, c))
 	}
 	if c.behind {
-		if l.cfg.SlowTimeout > 0 {
-			sooner(l.readers[fd].since + l.cfg.SlowTimeout)
+		if at := l.whenJudged(fd, c); at >= 0 {
+			sooner(at)
 		}
 	} else if l.cfg.Keepalive > 0 {
 		sooner(l.nextPing(c))

@@ -1,0 +1,58 @@
+package channels
+
+import "slices"
+
+// A publisher on this node waits for readers that are behind and yet read fast: a burst
+// above the backlog would lap them otherwise, only for them to come back at once. Which
+// readers these are, their loop says, and what they need; see Broker.Need. A delivery
+// that would push that out of the log waits, unless an engine has brought it.
+
+// Need tells from which sequence on, 0 for none, the readers of c on the loop that owns
+// in need messages that publishers are not to push out. It returns true when publishers
+// wait for them: then the loop is to tell whenever that changes.
+func (b *Broker) Need(in *Inbox, c *Channel, from uint64) (awaited bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := c.find(in)
+	if i < 0 {
+		return false
+	}
+	c.loops[i].need = from
+	b.admit()
+	if i = c.find(in); i < 0 {
+		return false
+	}
+	a := &c.loops[i]
+	a.asked = a.need > 0 && slices.ContainsFunc(b.line, func(p *publisher) bool { return p.on == c })
+	return a.asked
+}
+
+// pushesOut tells whether a message of that size would push out of the log what readers
+// need, and asks their loops whether they still do. Called with mu held.
+func (b *Broker) pushesOut(c *Channel, size int) (needed bool) {
+	for i := range c.loops {
+		a := &c.loops[i]
+		if a.need == 0 || b.pushedOut(c, size) < a.need {
+			continue
+		}
+		needed = true
+		if !a.asked {
+			a.asked = true
+			a.inbox.ask(c)
+			b.mu.wakeLater(a.inbox)
+		}
+	}
+	return needed
+}
+
+// pushedOut returns the sequence of the newest message that one of that size would push
+// out of the log, 0 for none: see keep.
+func (b *Broker) pushedOut(c *Channel, size int) (seq uint64) {
+	size += c.log.size
+	for i := 0; i < c.log.n && i < sliceOfWork && c.log.n-i+1 > b.opts.History && size > backlogBytes; i++ {
+		m := c.log.at(i)
+		size -= m.size()
+		seq = m.Seq
+	}
+	return seq
+}

@@ -1,0 +1,155 @@
+package server
+
+import "time"
+
+const (
+	// fastWindow is how often the pace of a reader that publishers wait for is judged.
+	fastWindow = 250 * time.Millisecond
+	// fastBytes is what such a reader takes in that time at least: 1 MiB a second.
+	fastBytes = 1 << 20 / 4
+	// fastCredit is how much of what it took before counts in a window, in bytes: a client
+	// on a busy host may not get to read for a moment.
+	fastCredit = 3 * fastBytes
+	// floorRate is what a reader has to take to go on being behind for longer than
+	// Config.SlowTimeout, in bytes a second, over each such time.
+	floorRate = 4 << 10
+)
+
+// pace is how fast a stream that is behind takes bytes, in loop time.
+//
+// Publishers wait for a reader that is fast: one that took fastBytes in each window of
+// late, or whose socket took all that it was last offered, so that the loop owes it more. A
+// reader that has just fallen behind counts as fast for one window. It is offered what
+// its socket takes before it is judged, since the loop may have been late.
+type pace struct {
+	window time.Duration // when the window began
+	taken  int           // bytes since then, and fastCredit of before
+	owed   bool          // the socket took all of the last write
+	last   time.Duration // when the last byte was taken
+	judged time.Duration // when the present time of Config.SlowTimeout began
+	total  int           // bytes since then
+}
+
+func newPace(now time.Duration) pace { return pace{window: now, last: now, judged: now} }
+
+// take counts n bytes that the socket has taken.
+func (p *pace) take(n int, now time.Duration) {
+	if n == 0 {
+		return
+	}
+	p.last = now
+	p.total += n
+	p.taken += n
+}
+
+// isFast tells whether publishers are to wait for the reader.
+func (p *pace) isFast() bool { return p.owed || p.taken >= fastBytes }
+
+// isStuck tells whether the reader has taken nothing, or next to nothing, for as long
+// as patience.
+func (p *pace) isStuck(now, patience time.Duration) bool {
+	if now-p.last >= patience {
+		return true
+	}
+	if now-p.judged < patience {
+		return false
+	}
+	least := int(patience.Seconds() * floorRate)
+	stuck := p.total < least
+	p.judged, p.total = now, 0
+	return stuck
+}
+
+// becomeFast has publishers wait for a reader again that has become fast, or for one of
+// whose pace nothing was known.
+func (l *loop) becomeFast(fd int32, c *conn) {
+	p := &l.readers[fd].pace
+	if c.fast = p.isFast(); c.fast {
+		p.window, p.taken = l.now, 0
+		l.scheduleStream(fd, c)
+	}
+}
+
+// judge does what is due on a stream that is behind, and returns false when it is no
+// longer.
+func (l *loop) judge(fd int32, c *conn) bool {
+	l.catchUp(fd, c)
+	if !l.table.owned(fd, l.number) || !c.behind {
+		return false
+	}
+	p := &l.readers[fd].pace
+	if patience := l.cfg.SlowTimeout; patience > 0 && p.isStuck(l.now, patience) {
+		l.end(fd, c, reasonSlow)
+		return false
+	}
+	if l.now-p.window >= fastWindow {
+		if c.fast && !p.isFast() {
+			l.needLess(fd, c)
+		}
+		c.fast = p.isFast()
+		p.window, p.taken = l.now, min(max(p.taken-fastBytes, 0), fastCredit)
+	}
+	return true
+}
+
+// whenJudged returns when a stream that is behind is to be judged next, -1 for never.
+func (l *loop) whenJudged(fd int32, c *conn) time.Duration {
+	p, at := &l.readers[fd].pace, time.Duration(-1)
+	if patience := l.cfg.SlowTimeout; patience > 0 {
+		at = min(p.last, p.judged) + patience
+	}
+	if next := p.window + fastWindow; c.fast && (at < 0 || next < at) {
+		at = next
+	}
+	return at
+}
+
+// needLess has the loop tell anew what the readers need of the channels of a stream that
+// is fast, if publishers wait for that and it is one of those they wait for.
+func (l *loop) needLess(fd int32, c *conn) {
+	if c.local != severalChannels {
+		l.survey(l.locals[c.local], c.cursor)
+		return
+	}
+	for _, m := range l.several[fd] {
+		l.survey(l.locals[m.local], c.cursor)
+	}
+}
+
+// survey is needLess for one channel, of a stream with that cursor.
+func (l *loop) survey(ch *local, cursor uint64) {
+	if ch.awaited && cursor < ch.need && !ch.surveyed {
+		ch.surveyed = true
+		l.surveys = append(l.surveys, ch)
+		l.comeBack()
+	}
+}
+
+// addSurveys has the turn visit the subscribers of the channels of which has to be told
+// what readers need.
+func (l *loop) addSurveys() {
+	l.asked = l.inbox.TakeAsked(l.asked)
+	for _, channel := range l.asked {
+		if i, ok := l.byChannel[channel]; ok {
+			l.locals[i].awaited = true
+			l.turn.groupFor(l.locals[i])
+		}
+	}
+	for _, ch := range l.surveys {
+		ch.surveyed = false
+		l.turn.groupFor(ch)
+	}
+	clear(l.surveys)
+	l.surveys = l.surveys[:0]
+}
+
+// tellNeed tells the broker what the readers of a channel need whose subscribers have
+// all been visited, if that is another thing than before or somebody waits for it.
+func (l *loop) tellNeed(g *group) {
+	ch := g.local
+	if g.need == ch.need && !ch.awaited {
+		return
+	}
+	ch.need = g.need
+	ch.awaited = l.broker.Need(l.inbox, ch.channel, g.need)
+}
