@@ -12,7 +12,7 @@ import (
 // many messages that took.
 func fill(t *testing.T, b *Broker, channel string) (n int) {
 	t.Helper()
-	event := Event{Data: make([]byte, DefaultMaxEventBytes)}
+	event := Event{Data: make([]byte, largestData)}
 	for began := time.Now(); !b.channels[channel].crowded(); n++ {
 		if _, err := b.Publish(channel, event); err != nil {
 			t.Fatal(err)

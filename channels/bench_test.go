@@ -137,7 +137,7 @@ func BenchmarkEncode(b *testing.B) {
 		data []byte
 	}{
 		{"200 B", bytes.Repeat([]byte("x"), 200)},
-		{"64 KiB", bytes.Repeat([]byte("x"), DefaultMaxEventBytes)},
+		{"60 KB", bytes.Repeat([]byte("x"), largestData)},
 		{"100 lines", bytes.Repeat([]byte("forty bytes and a line feed at their end\n"), 100)},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
@@ -146,7 +146,10 @@ func BenchmarkEncode(b *testing.B) {
 			ev := Event{Data: bb.data}
 			wire := make([]byte, 0, ev.fieldsSize())
 			for b.Loop() {
-				if err := ev.check(DefaultMaxEventBytes, true); err != nil {
+				if err := ev.check(DefaultMaxEventBytes, largestTail, true); err != nil {
+					b.Fatal(err)
+				}
+				if err := ev.checkSent(ev, DefaultMaxEventBytes, largestTail); err != nil {
 					b.Fatal(err)
 				}
 				wire = ev.appendFields(wire[:0])

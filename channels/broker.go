@@ -26,7 +26,8 @@ type Options struct {
 	MaxKept int
 	// HistoryTTL is how long a message is kept at most; 0 for no such limit.
 	HistoryTTL time.Duration
-	// MaxEventBytes bounds Data and Type of one event.
+	// MaxEventBytes bounds Data and Type of one event, and also what becomes of it
+	// in a stream: decoded, with the longest id and the blank line.
 	MaxEventBytes int
 	// PublishTimeout bounds how long Publish waits for a loop that is behind.
 	PublishTimeout time.Duration
@@ -57,6 +58,7 @@ type Broker struct {
 	opts      Options
 	idSize    int // length of the longest id line; 0 when events carry none
 	backlog   int // what a channel with streams keeps at least, in bytes
+	tailSize  int // of what follows the fields of an event, at most, where events carry ids
 	backplane Backplane
 	clock     func() time.Duration
 	streamed  atomic.Int64  // channels that streams are on
@@ -101,10 +103,12 @@ func NewBroker(opts Options) *Broker {
 	if b.backplane == nil {
 		b.backplane = alone{b}
 	}
+	idSize := len("id: -\n") + max(len(opts.Epoch), epochSize) + maxDecimal
 	if opts.History > 0 {
-		b.idSize = len("id: -\n") + max(len(opts.Epoch), epochSize) + maxDecimal
+		b.idSize = idSize
 	}
-	b.backlog = max(backlogBytes, backlogEvents*(opts.MaxEventBytes+fieldsOverhead+b.idSize+messageOverhead))
+	b.tailSize = idSize + len("\n") // what one node takes, all take
+	b.backlog = max(backlogBytes, backlogEvents*(opts.MaxEventBytes+messageOverhead))
 	return b
 }
 
@@ -148,25 +152,37 @@ func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
 
 // accepts returns why Publish refuses ev before it is handed to the backplane.
 func (b *Broker) accepts(channel string, ev Event) error {
-	payload := b.payload(channel)
-	err := b.check(channel, ev, payload)
-	if err == nil && b.opts.Decode != nil && payload != Unstreamed {
-		_, err = b.opts.Decode(channel, ev.Data)
+	undecoded, err := b.check(channel, ev, b.payload(channel))
+	if err != nil {
+		return err
 	}
+	return undecoded
+}
+
+// Check returns why ev cannot be delivered, whoever wants it. Unlike Publish it
+// takes what Options.Decode refuses.
+func (b *Broker) Check(channel string, ev Event) error {
+	_, err := b.check(channel, ev, b.payload(channel))
 	return err
 }
 
-// Check returns why Publish would refuse ev, whoever wants it.
-func (b *Broker) Check(channel string, ev Event) error {
-	return b.check(channel, ev, b.payload(channel))
-}
-
-// check is Check for a channel of such payloads.
-func (b *Broker) check(channel string, ev Event, payload Payload) error {
+// check is Check for a channel of such payloads, and tells why Options.Decode
+// refuses ev.
+func (b *Broker) check(channel string, ev Event, payload Payload) (undecoded, err error) {
 	if err := CheckName([]byte(channel)); err != nil {
-		return err
+		return nil, err
 	}
-	return ev.check(b.opts.MaxEventBytes, payload == Text)
+	if err := ev.check(b.opts.MaxEventBytes, b.tailSize, payload == Text); err != nil || payload == Unstreamed {
+		return nil, err
+	}
+	sent := ev
+	if b.opts.Decode != nil {
+		var data []byte
+		if data, undecoded = b.opts.Decode(channel, ev.Data); undecoded == nil {
+			sent.Data = data
+		}
+	}
+	return undecoded, ev.checkSent(sent, b.opts.MaxEventBytes, b.tailSize)
 }
 
 // Deliver gives ev, which must pass Check, the next place in the order of all

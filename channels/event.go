@@ -10,9 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultMaxEventBytes is the largest Data and Type of one event together
-// unless Options say otherwise, in bytes.
-const DefaultMaxEventBytes = 64 << 10
+// DefaultMaxEventBytes is the largest event unless Options say otherwise, in
+// bytes: what clients take whose lines and events are bounded by 64 KiB, as the
+// usual ones in Go are. One that is larger would end them at every resume again.
+const DefaultMaxEventBytes = 60 << 10
 
 // Errors of an event that cannot be put on the wire.
 var (
@@ -34,10 +35,10 @@ type Event struct {
 }
 
 // check reports why e cannot be an event of at most max bytes on a channel of text, or
-// of any bytes.
-func (e Event) check(max int, text bool) error {
-	if n := len(e.Data) + len(e.Type); n > max {
-		return fmt.Errorf("%w: %d bytes, want at most %d (--max-event-bytes)", ErrEventTooLarge, n, max)
+// of any bytes. tail is that of checkSent.
+func (e Event) check(max, tail int, text bool) error {
+	if len(e.Data)+len(e.Type) > max {
+		return e.tooLarge(e, max, tail)
 	}
 	if i := strings.IndexAny(e.Type, "\r\n\x00"); i >= 0 {
 		return fmt.Errorf("%w: %.64q has %q at byte %d, want no line break and no NUL", ErrEventType, e.Type, e.Type[i], i)
@@ -53,6 +54,20 @@ func (e Event) check(max int, text bool) error {
 		return fmt.Errorf("%w: %v, want a positive whole number of milliseconds", ErrEventRetry, e.Retry)
 	}
 	return nil
+}
+
+// checkSent reports why e cannot go to streams as sent, which has other data where
+// e's is decoded: its wire form may have max bytes, with tail bytes behind the
+// fields. Each line takes seven bytes there beside its own.
+func (e Event) checkSent(sent Event, max, tail int) error {
+	if sent.fieldsSize()+tail > max {
+		return e.tooLarge(sent, max, tail)
+	}
+	return nil
+}
+
+func (e Event) tooLarge(sent Event, max, tail int) error {
+	return fmt.Errorf("%w: %d bytes, %d in a stream, want at most %d of either (--max-event-bytes)", ErrEventTooLarge, len(e.Data)+len(e.Type), sent.fieldsSize()+tail, max)
 }
 
 // invalidUTF8 returns the index of the first byte of p that is not part of a
@@ -101,14 +116,16 @@ func (e Event) appendFields(dst []byte) []byte {
 	return dst
 }
 
-// fieldsSize bounds the length of what appendFields appends, closely: the wire
-// form is kept.
+// fieldsSize is the length of what appendFields appends, if it takes the longest
+// Retry to be there.
 func (e Event) fieldsSize() int {
-	breaks := bytes.Count(e.Data, lf)
+	ends := bytes.Count(e.Data, lf) // bytes that end lines
+	lines := 1 + ends
 	if n := bytes.Count(e.Data, cr); n > 0 {
-		breaks += n - bytes.Count(e.Data, crlf)
+		ends += n
+		lines += n - bytes.Count(e.Data, crlf)
 	}
-	size := len(e.Data) + (1+breaks)*len("data: \n")
+	size := len(e.Data) - ends + lines*len("data: \n")
 	if e.Type != "" {
 		size += len("event: \n") + len(e.Type)
 	}
@@ -120,10 +137,6 @@ func (e Event) fieldsSize() int {
 
 // What ends a line.
 var cr, lf, crlf = []byte("\r"), []byte("\n"), []byte("\r\n")
-
-// fieldsOverhead is what the fields of an event whose data is one line take beside data,
-// type and id, with the blank line.
-const fieldsOverhead = len("event: \nretry: \ndata: \n\n") + maxDecimal
 
 // maxDecimal is the length of the longest 64-bit integer in decimal.
 const maxDecimal = 20

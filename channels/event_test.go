@@ -87,6 +87,16 @@ func TestFieldsSize(t *testing.T) {
 	}
 }
 
+const (
+	// largestTail is what may follow an event's fields in a stream: an id line and
+	// the blank line.
+	largestTail = len("id: -\n") + epochSize + maxDecimal + len("\n")
+	// lineOverhead is what data of one line takes beside itself, and largestData the
+	// most that is an event by default.
+	lineOverhead = len("data: \n") + largestTail
+	largestData  = DefaultMaxEventBytes - lineOverhead
+)
+
 func TestEventRefuses(t *testing.T) {
 	const limit = 100
 	long := strings.Repeat("t", 80)
@@ -96,12 +106,17 @@ func TestEventRefuses(t *testing.T) {
 		kind error // nil: accepted
 		want string
 	}{
-		{"data at the limit", Event{Data: make([]byte, limit)}, nil, ""},
-		{"type at the limit", Event{Type: strings.Repeat("t", limit)}, nil, ""},
-		{"both at the limit", Event{Type: "ten bytes.", Data: make([]byte, limit-10)}, nil, ""},
-		{"data above", Event{Data: make([]byte, limit+1)}, ErrEventTooLarge, "event too large: 101 bytes, want at most 100 (--max-event-bytes)"},
-		{"type above", Event{Type: strings.Repeat("t", limit+1)}, ErrEventTooLarge, "event too large: 101 bytes, want at most 100 (--max-event-bytes)"},
-		{"both above", Event{Type: "ten bytes.", Data: make([]byte, limit-9)}, ErrEventTooLarge, "event too large: 101 bytes, want at most 100 (--max-event-bytes)"},
+		{"data at the limit", Event{Data: make([]byte, limit-44)}, nil, ""},
+		{"type at the limit", Event{Type: strings.Repeat("t", limit-52)}, nil, ""},
+		{"both at the limit", Event{Type: "ten bytes.", Data: make([]byte, limit-62)}, nil, ""},
+		{"lines at the limit", Event{Data: []byte("\r\n1\r2\n3\r\r\n" + long[:18])}, nil, ""},
+		{"data above in a stream", Event{Data: make([]byte, limit-43)}, ErrEventTooLarge, "event too large: 57 bytes, 101 in a stream, want at most 100 of either (--max-event-bytes)"},
+		{"type above in a stream", Event{Type: strings.Repeat("t", limit-51)}, ErrEventTooLarge, "event too large: 49 bytes, 101 in a stream, want at most 100 of either (--max-event-bytes)"},
+		{"both above in a stream", Event{Type: "ten bytes.", Data: make([]byte, limit-61)}, ErrEventTooLarge, "event too large: 49 bytes, 101 in a stream, want at most 100 of either (--max-event-bytes)"},
+		{"lines above in a stream", Event{Data: []byte("\n\n\n\n\n\n\n\n\n")}, ErrEventTooLarge, "event too large: 9 bytes, 107 in a stream, want at most 100 of either (--max-event-bytes)"},
+		{"data above", Event{Data: make([]byte, limit+1)}, ErrEventTooLarge, "event too large: 101 bytes, 145 in a stream, want at most 100 of either (--max-event-bytes)"},
+		{"type above", Event{Type: strings.Repeat("t", limit+1)}, ErrEventTooLarge, "event too large: 101 bytes, 153 in a stream, want at most 100 of either (--max-event-bytes)"},
+		{"both above", Event{Type: "ten bytes.", Data: make([]byte, limit-9)}, ErrEventTooLarge, "event too large: 101 bytes, 153 in a stream, want at most 100 of either (--max-event-bytes)"},
 		{"type with LF", Event{Type: "a\nb"}, ErrEventType, `bad event type: "a\nb" has '\n' at byte 1, want no line break and no NUL`},
 		{"type with CR", Event{Type: "a\r"}, ErrEventType, `bad event type: "a\r" has '\r' at byte 1, want no line break and no NUL`},
 		{"type with NUL", Event{Type: "\x00"}, ErrEventType, `bad event type: "\x00" has '\x00' at byte 0, want no line break and no NUL`},
@@ -147,7 +162,7 @@ func FuzzWire(f *testing.F) {
 		}
 		ev := Event{Data: data, Type: typ, Retry: time.Duration(retry) * time.Millisecond}
 		good := utf8.Valid(data) && utf8.ValidString(typ) && !strings.ContainsAny(typ, "\x00\r\n") &&
-			ev.Retry >= 0 && ev.Retry%time.Millisecond == 0 && len(data)+len(typ) <= DefaultMaxEventBytes
+			ev.Retry >= 0 && ev.Retry%time.Millisecond == 0 && ev.fieldsSize()+b.tailSize <= DefaultMaxEventBytes
 		before := publish(Event{Data: []byte("before"), Type: "other"})
 		err := publish(ev)
 		after := publish(Event{})
@@ -156,6 +171,9 @@ func FuzzWire(f *testing.F) {
 		}
 		var stream []byte
 		for _, m := range in.Take(nil) {
+			if len(m.Wire) > DefaultMaxEventBytes {
+				t.Errorf("%d bytes in a stream, want at most %d: %.100q", len(m.Wire), DefaultMaxEventBytes, m.Wire)
+			}
 			stream = append(stream, m.Wire...)
 		}
 
@@ -187,9 +205,10 @@ func FuzzWire(f *testing.F) {
 	})
 }
 
-// decodeGoSSE is decode by a parser that nobody here wrote.
+// decodeGoSSE is decode by a parser that nobody here wrote, with the bound that it
+// has on an event by default.
 func decodeGoSSE(t *testing.T, stream []byte) (events []dispatched) {
-	for e, err := range sse.Read(bytes.NewReader(stream), &sse.ReadConfig{MaxEventSize: 1 << 20}) {
+	for e, err := range sse.Read(bytes.NewReader(stream), nil) {
 		if err != nil {
 			t.Fatalf("go-sse: %v\nin %q", err, stream)
 		}

@@ -67,7 +67,7 @@ func gapEvent(reason, oldest, head, id string) string {
 func TestFloors(t *testing.T) {
 	for _, evicting := range []string{"/a", "/b"} {
 		b, in := NewBroker(Options{History: 1, MaxEventBytes: backlogBytes / 4, Epoch: "E"}), NewInbox(func() {})
-		large := strings.Repeat("x", backlogBytes/4) // five of them are more than a channel keeps
+		large := strings.Repeat("x", backlogBytes/4-lineOverhead) // five of them are more than a channel keeps
 		b.Attach(in, nil, []byte("/a"), []byte("/b"))
 		mustPublish(t, b, "/b", "1", 1)
 		mustPublish(t, b, "/b", "2", 1)
@@ -186,7 +186,7 @@ func TestBacklogOfLargeEvents(t *testing.T) {
 		b, in := NewBroker(Options{History: history, MaxEventBytes: size, Epoch: "E"}), NewInbox(func() {})
 		chans, cursor := b.Attach(in, nil, []byte("/a"))
 		for i := range backlogEvents + 1 {
-			mustPublish(t, b, "/a", strings.Repeat("x", size), 1)
+			mustPublish(t, b, "/a", strings.Repeat("x", size-lineOverhead), 1)
 			b.Served(in, in.Take(nil))
 			if got, kept := b.Since(nil, cursor, Told{}, 1<<30, chans...); kept != (i < backlogEvents) || kept && len(got) != i+1 {
 				t.Errorf("history %d, after %d of the largest events: %d are kept, and that is all: %v", history, i+1, len(got), kept)

@@ -13,7 +13,7 @@ import (
 func TestBacklog(t *testing.T) {
 	b, in := NewBroker(Options{}), NewInbox(func() {})
 	chans, _ := b.Attach(in, nil, []byte("/a"))
-	event := Event{Data: bytes.Repeat([]byte("x"), DefaultMaxEventBytes)}
+	event := Event{Data: bytes.Repeat([]byte("x"), largestData)}
 	for range 3 * backlogBytes / DefaultMaxEventBytes {
 		if n, err := b.Publish("/a", event); n.Receivers != 1 || err != nil {
 			t.Fatalf("Publish = %v, %v", n, err)

@@ -77,7 +77,7 @@ func TestSlowReaders(t *testing.T) {
 		addresses = append(addresses, c.LocalAddr().String())
 	}
 	subscribe(t, s, "/c")
-	data := string(make([]byte, 60<<10))
+	data := string(make([]byte, 59<<10))
 	eventually(t, "all readers are behind", func() bool {
 		publish(t, b, "/a", data, slow)
 		return s.Stats().Behind == slow

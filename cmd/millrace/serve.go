@@ -59,7 +59,7 @@ type serveCommand struct {
 	AcceptRatePerIP      server.Rate     `group:"Limits" name:"accept-rate-per-ip" default:"0" placeholder:"RATE" help:"The same for one client address, such as 30/m or 100/10s. [${default}]"`
 	Loops                int             `group:"Limits" default:"0" min:"0" max:"1024" placeholder:"N" help:"Event loops; 0 for one a core. [${default}]"`
 	FDTables             server.FDTables `group:"Limits" name:"fd-tables" default:"auto" placeholder:"KIND" help:"Descriptor tables: shared, per-loop (Linux), or auto for per-loop when one is too small. [${default}]"`
-	MaxEventBytes        size            `group:"Limits" default:"64KiB" min:"1B" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event. [${default}]"`
+	MaxEventBytes        size            `group:"Limits" default:"60KiB" min:"1KiB" max:"16MiB" placeholder:"SIZE" help:"Data and type of one event, and also what becomes of it in a stream. [${default}]"`
 	HeaderTimeout        time.Duration   `group:"Limits" default:"10s" placeholder:"TIME" help:"Time for a request head to arrive; 0 for ever. [${default}]"`
 	MaxHeadBytes         size            `group:"Limits" default:"16KiB" min:"64B" max:"1MiB" placeholder:"SIZE" help:"Size of a request head. [${default}]"`
 	MaxHeaders           int             `group:"Limits" default:"64" min:"1" max:"64" placeholder:"N" help:"Header lines of a request. [${default}]"`

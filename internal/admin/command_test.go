@@ -49,7 +49,7 @@ var replyTable = []struct{ request, want, want3 string }{
 	{`SSE.PUBLISH /a x EVENT "a\nb"`, "-ERR bad event type: \"a\\nb\" has '\\n' at byte 1, want no line break and no NUL\r\n", ""},
 	{`SSE.PUBLISH "" x`, "-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n", ""},
 	{`SSE.PUBLISH "a\nb" x`, "-ERR bad channel name: \"a\\nb\" has the control character U+000A at byte 1\r\n", ""},
-	{"PUBLISH /a " + strings.Repeat("x", 65537), "-ERR event too large: 65537 bytes, want at most 65536 (--max-event-bytes)\r\n", ""},
+	{"PUBLISH /a " + strings.Repeat("x", 65537), "-ERR event too large: 65537 bytes, 65581 in a stream, want at most 61440 of either (--max-event-bytes)\r\n", ""},
 
 	{"PUBSUB", "-ERR wrong number of arguments for 'pubsub' command\r\n", ""},
 	{"PUBSUB CHANNELS", "*2\r\n$2\r\n/a\r\n$2\r\n/b\r\n", ""},
@@ -104,10 +104,10 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"MULTI\nPUBLISH '' x\nPUBLISH /a y\nEXEC", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-ERR bad channel name: it is empty, want 1 to 255 bytes\r\n:2\r\n", ""},
 	{"MULTI\nPING\nRESET\nEXEC", "+OK\r\n+QUEUED\r\n+RESET\r\n-ERR EXEC without MULTI\r\n", ""},
 	{"MULTI" + strings.Repeat("\nPING", 1025) + "\nPING\nEXEC\nPING", "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 1024) +
-		"-ERR the transaction is too large: want at most 1024 commands and 1048576 bytes, 16 times --max-event-bytes\r\n+QUEUED\r\n" +
+		"-ERR the transaction is too large: want at most 1024 commands and 983040 bytes, 16 times --max-event-bytes\r\n+QUEUED\r\n" +
 		"-EXECABORT Transaction discarded because of previous errors.\r\n+PONG\r\n", ""},
-	{"MULTI" + strings.Repeat("\nECHO "+strings.Repeat("x", 65536), 16) + "\nEXEC", "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 15) +
-		"-ERR the transaction is too large: want at most 1024 commands and 1048576 bytes, 16 times --max-event-bytes\r\n" +
+	{"MULTI" + strings.Repeat("\nECHO "+strings.Repeat("x", 61440), 16) + "\nEXEC", "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 15) +
+		"-ERR the transaction is too large: want at most 1024 commands and 983040 bytes, 16 times --max-event-bytes\r\n" +
 		"-EXECABORT Transaction discarded because of previous errors.\r\n", ""},
 	{"WATCH a b\nUNWATCH\nWATCH", "+OK\r\n+OK\r\n-ERR wrong number of arguments for 'watch' command\r\n", ""},
 
@@ -223,7 +223,7 @@ var replyTable = []struct{ request, want, want3 string }{
 	{strings.Repeat("x", 200) + " " + strings.Repeat("y", 100) + strings.Repeat(" "+strings.Repeat("z", 100), 3),
 		"-ERR unknown command '" + strings.Repeat("x", 128) + "', with args beginning with: '" + strings.Repeat("y", 100) + "' '" + strings.Repeat("z", 25) + "' \r\n", ""},
 	{"\r\n\n\nPING", "+PONG\r\n", ""},
-	{"*1\r\n$-5\r\nPING", "-ERR Protocol error: invalid bulk length \"-5\": want 0 to 131072\r\n", ""},
+	{"*1\r\n$-5\r\nPING", "-ERR Protocol error: invalid bulk length \"-5\": want 0 to 126976\r\n", ""},
 }
 
 func hello(v resp.Version) string {

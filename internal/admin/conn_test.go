@@ -122,7 +122,7 @@ func TestCrossProtocol(t *testing.T) {
 // than was read.
 func TestLinger(t *testing.T) {
 	s := serve(t, Config{Broker: &recorder{}})
-	want := "-ERR Protocol error: invalid bulk length \"20000000\": want 0 to 131072: an event may have 65536 bytes (--max-event-bytes)\r\n"
+	want := "-ERR Protocol error: invalid bulk length \"20000000\": want 0 to 126976: an event may have 61440 bytes (--max-event-bytes)\r\n"
 	if got := ask(t, s, "*3\r\n$7\r\nPUBLISH\r\n$2\r\n/a\r\n$20000000\r\n"+strings.Repeat("x", 20_000_000)); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -271,12 +271,12 @@ func TestExecWritesAsItGoes(t *testing.T) {
 	}
 	defer s.Close()
 	echo := "ECHO " + strings.Repeat("x", 60_000) + "\n"
-	nc := &scripted{input: []byte("MULTI\n" + strings.Repeat(echo, 17) + "EXEC\n"), chunk: bufferSize}
+	nc := &scripted{input: []byte("MULTI\n" + strings.Repeat(echo, 16) + "EXEC\n"), chunk: bufferSize}
 	c := newConn(s, nc, 7)
 	largest := 0
 	nc.onWrite = func(p []byte) { largest = max(largest, len(p)) }
 	c.serve()
-	want := fmt.Sprintf("*17\r\n%s", strings.Repeat("$60000\r\n"+strings.Repeat("x", 60_000)+"\r\n", 17))
+	want := fmt.Sprintf("*16\r\n%s", strings.Repeat("$60000\r\n"+strings.Repeat("x", 60_000)+"\r\n", 16))
 	if got := nc.output.String(); !strings.HasSuffix(got, want) {
 		t.Errorf("got %d bytes, which do not end with the %d of EXEC", len(got), len(want))
 	}

@@ -30,6 +30,7 @@ var modules = []module{
 	{"github.com/panjf2000/gnet/v2", []string{"server", "bench"}, "pollers and sockets: epoll and kqueue, proven"},
 	{"github.com/prometheus/client_golang", []string{"internal/ops"}, "metrics in the form that Prometheus scrapes"},
 	{"github.com/prometheus/procfs", []string{"internal/ops"}, "what Linux tells in /proc; client_golang needs it anyway"},
+	{"github.com/r3labs/sse/v2", nil, "another client for the tests to subscribe with, the one that most Go programs have"},
 	{"github.com/redis/go-redis/v9", []string{"internal/backplane/redis"}, "the Redis client, with its sentinels and clusters"},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/millbench"}, "the line on a terminal that says what a long run is at"},
 	{"github.com/tmaxmax/go-sse", nil, "an EventSource for the tests to subscribe with"},

@@ -74,7 +74,7 @@ func TestDashboard(t *testing.T) {
 	// One who does not read.
 	n.subscribe("/slow")
 	for deadline := time.Now().Add(patience); n.public.Stats().Behind == 0 && time.Now().Before(deadline); {
-		n.broker.Publish("/slow", channels.Event{Data: []byte(strings.Repeat("x", 60<<10))})
+		n.broker.Publish("/slow", channels.Event{Data: []byte(strings.Repeat("x", 59<<10))})
 	}
 	page.Await("the slow reader", "document.querySelector('#slow-rows tr')?.cells[1].textContent == '/slow'")
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestPublish(t *testing.T) {
-	n := start(t, Config{MaxEventBytes: 8}, channels.Options{MaxEventBytes: 8, History: 1, Epoch: "E"}, server.Config{Loops: 2})
+	n := start(t, Config{MaxEventBytes: 128}, channels.Options{MaxEventBytes: 128, History: 1, Epoch: "E"}, server.Config{Loops: 2})
 	a, b := n.subscribe("/a"), n.subscribe("/a")
 	for _, tt := range []struct {
 		target, body string
@@ -45,8 +46,9 @@ func TestPublish(t *testing.T) {
 		{"/publish?channel=/nobody", "hello", 200, `"receivers":0}`},
 		{"/publish?channel=%2Fa&event=x&retry=500", "1\n2", 200, `"receivers":2}`},
 		{"/publish?channel=/a", "12345678", 200, `"receivers":2}`},
-		{"/publish?channel=/a", "123456789", 413, "8 bytes"},
-		{"/publish?channel=/a&event=1234", "12345", 413, "9 bytes, want at most 8"},
+		{"/publish?channel=/a", strings.Repeat("x", 129), 413, "128 bytes"},
+		{"/publish?channel=/a&event=1234", strings.Repeat("x", 125), 413, "129 bytes, 181 in a stream, want at most 128 of either"},
+		{"/publish?channel=/a", strings.Repeat("x", 85), 413, "85 bytes, 129 in a stream, want at most 128 of either"},
 		{"/publish", "hello", 400, "the parameter channel is missing"},
 		{"/publish?channel=", "hello", 400, "bad channel name"},
 		{"/publish?channel=%00", "hello", 400, "control character"},
@@ -75,7 +77,7 @@ func TestPublish(t *testing.T) {
 func TestPublishBusy(t *testing.T) {
 	n := open(t, Config{}, channels.Options{PublishTimeout: 1}, server.Config{Loops: 1})
 	n.broker.Attach(channels.NewInbox(func() {}), nil, []byte("/a")) // nobody empties it
-	data := string(make([]byte, 60<<10))
+	data := string(make([]byte, 59<<10))
 	for range 30 {
 		status, text := n.ask("POST", "/publish?channel=/a", data)
 		if status == 200 {
@@ -142,7 +144,7 @@ func TestSlowConnections(t *testing.T) {
 	n.want("GET", "/connections?slow=3", "", 200, `"connections":[]`)
 	n.want("GET", "/connections?slow=1001", "", 400, "0 to 1000")
 	n.subscribe("/a")
-	data := make([]byte, 60<<10)
+	data := make([]byte, 59<<10)
 	for n.public.Stats().Behind == 0 {
 		if _, err := n.broker.Publish("/a", channels.Event{Data: data}); err != nil {
 			t.Fatal(err)
