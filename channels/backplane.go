@@ -47,7 +47,7 @@ func (b *Broker) Head() uint64 {
 }
 
 // lossSlice is how many channels are told of a gap under one hold of the lock.
-const lossSlice = 512
+const lossSlice = 128
 
 // Followed tells that everything published on the channels after the sequence
 // since is being delivered. Subscribers that wait for it can begin. Where there

@@ -132,6 +132,10 @@ func (l *loop) beginTurn() bool {
 	return true
 }
 
+// gapsAtOnce bounds the gaps that a turn tells: the broker is held up for as long as it
+// takes to make them.
+const gapsAtOnce = 128
+
 // addGaps puts the gaps into the turn that are to be told before what comes after it,
 // and takes out of it what comes after gaps for which it has no room.
 func (l *loop) addGaps(first int) {
@@ -141,7 +145,7 @@ func (l *loop) addGaps(first int) {
 		next = t.taken[t.next].Seq
 	}
 	var more bool
-	if t.gaps, more = l.broker.Gaps(l.inbox, t.gaps[:0], next, slice); len(t.gaps) == 0 {
+	if t.gaps, more = l.broker.Gaps(l.inbox, t.gaps[:0], next, gapsAtOnce); len(t.gaps) == 0 {
 		return
 	}
 	if more {
