@@ -56,8 +56,11 @@ func Open(u *url.URL, opts Options) (*Backplane, error) {
 		b.follower = newTable(b, pgx.Identifier(parts).Sanitize())
 	} else {
 		// A notification does not outlive a crash, so its commit need not wait
-		// for the disk.
-		params["synchronous_commit"] = "off"
+		// for the disk. Poolers refuse a connection that asks for it at once.
+		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, "SET synchronous_commit = off")
+			return err
+		}
 	}
 	b.closed, b.stop = context.WithCancel(context.Background())
 	if b.pool, err = pgxpool.NewWithConfig(b.closed, cfg); err != nil {

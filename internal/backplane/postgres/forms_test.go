@@ -158,3 +158,29 @@ func testLatin1(t *testing.T, p *testenv.Postgres) {
 		t.Errorf("the node is off the engine: %v", err)
 	}
 }
+
+// Ensure that a pooler in session mode passes all on that both forms need.
+func testPooler(t *testing.T, p *testenv.Postgres) {
+	address := p.PgBouncer(t, "session")
+	for _, form := range forms[:2] {
+		n := startLocal(t, address+form.query, Options{})
+		c := n.Open("", "/a")
+		c.WantNothing()
+		n.Publish("/a", form.name)
+		c.Want(form.name)
+	}
+}
+
+// Ensure that a row that Solid Cable would not write costs a gap, and not the node.
+func testNulls(t *testing.T, p *testenv.Postgres) {
+	conn := connect(t, p)
+	query(t, conn, "CREATE TABLE nulls (id bigserial, created_at timestamptz, channel bytea, payload bytea, channel_hash bigint)")
+	n := startLocal(t, p.URL()+"?table=nulls", Options{})
+	c := n.Open("", "/a")
+	for i, values := range []string{"NULL, NULL, NULL", "'/a', NULL, 1", "'/a', 'x', NULL"} {
+		query(t, conn, "INSERT INTO nulls (channel, payload, channel_hash) VALUES ("+values+")")
+		c.Want("gap backplane")
+		n.Publish("/a", fmt.Sprint(i))
+		c.Want(fmt.Sprint(i))
+	}
+}

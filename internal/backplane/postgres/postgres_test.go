@@ -44,6 +44,8 @@ func TestPostgres(t *testing.T) {
 		{"Payloads", testPayloads},
 		{"IdentifierTwice", testIdentifierTwice},
 		{"Latin1", testLatin1},
+		{"Pooler", testPooler},
+		{"Nulls", testNulls},
 		{"OutOfOrder", testOutOfOrder},
 		{"RolledBack", testRolledBack},
 		{"OpenAtStart", testOpenAtStart},

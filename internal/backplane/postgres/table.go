@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,6 +40,8 @@ const (
 	// notifies.
 	wakeName = "millrace_wake"
 )
+
+var errNoReading = errors.New("the database has answered a reading of the table with nothing")
 
 // table is the follower of a table in the form of Solid Cable. It reads which ids
 // are new, and fetches those of channels that are wanted. As transactions commit
@@ -207,10 +210,19 @@ FROM txid_current_snapshot() AS s LEFT JOIN (
 		return nil, err
 	}
 	var rows []row
+	if len(readings) == 0 {
+		return nil, errNoReading
+	}
 	for _, r := range readings {
-		if r.ID != nil && t.ids.see(*r.ID, r.Xmax, t.read) {
-			rows = append(rows, row{*r.ID, *r.Hash, int(*r.Size)})
+		if r.ID == nil || !t.ids.see(*r.ID, r.Xmax, t.read) {
+			continue
 		}
+		if r.Hash == nil || r.Size == nil { // no message of Solid Cable: nobody can tell whose it is
+			t.Log.Warn("a row has no channel_hash or no payload, which may be one of Solid Cable's: all channels are told of a gap", "table", t.name, "id", *r.ID)
+			t.loseAll()
+			continue
+		}
+		rows = append(rows, row{*r.ID, *r.Hash, int(*r.Size)})
 	}
 	t.xmin = readings[0].Xmin
 	if newest := readings[0].Newest; newest < t.ids.newest {
