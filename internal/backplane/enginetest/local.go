@@ -83,6 +83,21 @@ func (l *Local) AwaitHealth(connected bool) {
 	}
 }
 
+// AwaitRefusal waits until the node says why it is not connected, in words that contain
+// word.
+func (l *Local) AwaitRefusal(word string) {
+	l.t.Helper()
+	for deadline := time.Now().Add(localPatience); ; <-time.After(time.Millisecond) {
+		err := l.Broker.Health()
+		if err != nil && strings.Contains(err.Error(), word) {
+			return
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("after %v the health of a node is: %v, want an error about %q", localPatience, err, word)
+		}
+	}
+}
+
 // Client is a subscriber of a Local, with a loop of its own.
 type Client struct {
 	t      testing.TB

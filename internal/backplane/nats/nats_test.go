@@ -151,7 +151,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"redis://x", `bad NATS URL: the scheme "redis", want nats or tls`},
 		{"nats://", `bad NATS URL: "nats:" has no host, want nats://HOST:PORT`},
 		{"nats://u:secret@h/x", `bad NATS URL: "nats://u:xxxxx@h/x" has the path "/x", want none`},
-		{"nats://h?x=1", `bad NATS URL: "nats://h?x=1": the option "x", want credentials, history or replicas`},
+		{"nats://h?x=1", `bad NATS URL: "nats://h?x=1": the option "x", want credentials, ca, cert, key, history or replicas`},
 		{"nats://h?history=streams", `bad NATS URL: "nats://h?history=streams": history=streams, want jetstream, or none`},
 		{"nats://h?history=jetstream&replicas=6", `bad NATS URL: "nats://h?history=jetstream&replicas=6": replicas=6, want 1 to 5`},
 		{"nats://h?replicas=3", `bad NATS URL: "nats://h?replicas=3": replicas=3 without history=jetstream`},

@@ -12,7 +12,7 @@ import (
 	"millrace/channels"
 )
 
-// allowed are the permissions of docs/scaling.md, for channels below /rooms/ only.
+// allowed are the permissions of docs/scaling.md, but for channels below /rooms/ only.
 var allowed = map[string]*server.Permissions{
 	"": {
 		Publish:   &server.SubjectPermission{Allow: []string{"millrace.rooms.>"}},

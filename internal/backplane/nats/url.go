@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"millrace/internal/backplane/link"
 )
 
 // ErrURL is wrapped by every refusal of a URL.
@@ -28,7 +31,7 @@ type form struct {
 //
 //	nats://user:password@host:port,host:port?credentials=FILE
 //
-// and the same with tls; history=jetstream has history kept, on as many servers as
+// and the same with tls, which ca=, cert= and key= ask for too; history=jetstream has history kept, on as many servers as
 // replicas= says. A connection that is lost is not mended by the client: what was
 // published meanwhile would be missed without a word.
 func parseURL(u *url.URL) (form, error) {
@@ -48,6 +51,13 @@ func parseURL(u *url.URL) (form, error) {
 		o.Servers = append(o.Servers, server.String())
 	}
 	query := u.Query()
+	certificates := link.TakeCertificates(query)
+	if !certificates.None() {
+		o.Secure, o.TLSConfig = true, &tls.Config{MinVersion: tls.VersionTLS12}
+		if err := certificates.Apply(o.TLSConfig); err != nil {
+			return f, fmt.Errorf("%w: %q: %w", ErrURL, u.Redacted(), err)
+		}
+	}
 	for key, values := range query {
 		if err := f.set(key, values[0]); err != nil {
 			return f, fmt.Errorf("%w: %q: %w", ErrURL, u.Redacted(), err)
@@ -82,7 +92,7 @@ func (f *form) set(key, value string) error {
 		}
 		f.replicas = n
 	default:
-		return fmt.Errorf("the option %q, want credentials, history or replicas", key)
+		return fmt.Errorf("the option %q, want credentials, ca, cert, key, history or replicas", key)
 	}
 	return nil
 }

@@ -184,3 +184,17 @@ func testNulls(t *testing.T, p *testenv.Postgres) {
 		c.Want(fmt.Sprint(i))
 	}
 }
+
+// Ensure that the permissions of docs/scaling.md are enough.
+func testLeastPermissions(t *testing.T, p *testenv.Postgres) {
+	conn := connect(t, p)
+	query(t, conn, "CREATE ROLE least LOGIN")
+	query(t, conn, "GRANT SELECT, INSERT ON solid_cable_messages TO least; GRANT USAGE ON SEQUENCE solid_cable_messages_id_seq TO least")
+	for _, form := range forms[:2] {
+		n := startLocal(t, strings.Replace(p.URL(), "postgres@", "least@", 1)+form.query, Options{})
+		c := n.Open("", "/a")
+		c.WantNothing()
+		n.Publish("/a", form.name)
+		c.Want(form.name)
+	}
+}

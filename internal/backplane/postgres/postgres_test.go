@@ -46,6 +46,7 @@ func TestPostgres(t *testing.T) {
 		{"Latin1", testLatin1},
 		{"Pooler", testPooler},
 		{"Nulls", testNulls},
+		{"LeastPermissions", testLeastPermissions},
 		{"OutOfOrder", testOutOfOrder},
 		{"RolledBack", testRolledBack},
 		{"OpenAtStart", testOpenAtStart},

@@ -113,11 +113,17 @@ func startNode(t testing.TB, address string) *enginetest.Local {
 // openNode runs a node until the test ends.
 func openNode(t testing.TB, address string, o Options) *enginetest.Local {
 	t.Helper()
-	n := enginetest.StartLocal(t, address, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL},
+	n := startLocal(t, address, o)
+	n.AwaitHealth(true)
+	return n
+}
+
+// startLocal is openNode for a node that need not get a connection.
+func startLocal(t testing.TB, address string, o Options) *enginetest.Local {
+	t.Helper()
+	return enginetest.StartLocal(t, address, channels.Options{History: o.History, HistoryTTL: o.HistoryTTL},
 		func(u *url.URL, log *slog.Logger) (enginetest.Backplane, error) {
 			o.Logger = log
 			return Open(u, o)
 		})
-	n.AwaitHealth(true)
-	return n
 }

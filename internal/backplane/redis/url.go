@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"millrace/internal/backplane/link"
 )
 
 // ErrURL is wrapped by every refusal of a URL.
@@ -34,7 +37,7 @@ type server struct {
 //	redis+sentinel://host:port/db?master_name=  the master that sentinels name
 //	redis+cluster://host:port                   a cluster
 //
-// and the same with rediss for TLS. More addresses are given by addr= options;
+// and the same with rediss for TLS, with files by ca=, cert= and key=. More addresses are given by addr= options;
 // history=streams has history kept; the other options are those of go-redis's
 // ParseURL and its relatives. Nothing is sent twice by itself, unless max_retries
 // says so: a message could come twice.
@@ -53,9 +56,13 @@ func parseURL(u *url.URL) (server, error) {
 	}
 	retries := query.Has("max_retries")
 	query.Del("history")
+	certificates := link.TakeCertificates(query)
+	if !certificates.None() && scheme != "rediss" {
+		return server{}, fmt.Errorf("%w: %q: ca, cert and key are for TLS, want the scheme %s", ErrURL, u.Redacted(), strings.Replace(u.Scheme, "redis", "rediss", 1))
+	}
 	plain := *u
 	plain.Scheme, plain.RawQuery = scheme, query.Encode()
-	s, err := newClient(form, plain.String(), retries)
+	s, err := newClient(form, plain.String(), retries, certificates)
 	if err != nil {
 		return server{}, fmt.Errorf("%w: %q: %s", ErrURL, u.Redacted(), strings.TrimPrefix(err.Error(), "redis: "))
 	}
@@ -65,7 +72,7 @@ func parseURL(u *url.URL) (server, error) {
 
 // newClient returns a client of a form for a URL of go-redis, which may say how often
 // a command is tried again.
-func newClient(form, address string, retries bool) (server, error) {
+func newClient(form, address string, retries bool, certificates link.Certificates) (server, error) {
 	const never = -1
 	no := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch form {
@@ -80,6 +87,9 @@ func newClient(form, address string, retries bool) (server, error) {
 		if !retries {
 			o.MaxRetries = never
 		}
+		if err := apply(certificates, o.TLSConfig); err != nil {
+			return server{}, err
+		}
 		o.ContextTimeoutEnabled, o.OnConnect = true, onConnect
 		return server{client: redis.NewFailoverClient(o), database: o.DB}, nil
 	case "cluster":
@@ -89,6 +99,9 @@ func newClient(form, address string, retries bool) (server, error) {
 		}
 		if !retries {
 			o.MaxRetries = never
+		}
+		if err := apply(certificates, o.TLSConfig); err != nil {
+			return server{}, err
 		}
 		o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
 		return server{client: redis.NewClusterClient(o)}, nil
@@ -100,6 +113,17 @@ func newClient(form, address string, retries bool) (server, error) {
 	if !retries {
 		o.MaxRetries = never
 	}
+	if err := apply(certificates, o.TLSConfig); err != nil {
+		return server{}, err
+	}
 	o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
 	return server{client: redis.NewClient(o), database: o.DB}, nil
+}
+
+// apply is Certificates.Apply, for TLS.
+func apply(certificates link.Certificates, config *tls.Config) error {
+	if config == nil {
+		return nil
+	}
+	return certificates.Apply(config)
 }
