@@ -74,6 +74,7 @@ type Broker struct {
 	channels  map[string]*Channel
 	ordered   index // of channels
 	patterns  []heard
+	shrink    shrink
 	kept      retention
 	excess    excess // of channels
 	forgotten forgotten
@@ -458,5 +459,6 @@ func (b *Broker) open(name string) *Channel {
 	c := &Channel{name: name, evicted: b.forgotten.of(name)}
 	b.channels[name] = c
 	b.ordered.add(c)
+	b.noteOpened(c)
 	return c
 }

@@ -39,15 +39,15 @@ func (b *Broker) verify(t rapid.TB) {
 			}
 		}
 		loops := subscribers
-		subscribers += len(c.listeners)
+		subscribers += len(c.listeners())
 		if c.subscribers != subscribers {
 			t.Fatalf("channel %q: %d subscribers, %d on its loops and listeners", name, c.subscribers, subscribers)
 		}
 		if subscribers == 0 && c.log.n == 0 {
 			t.Fatalf("channel %q has nothing, and is still there", name)
 		}
-		if c.excess.listed != (c.log.n > b.opts.History) {
-			t.Fatalf("channel %q keeps %d messages, and is listed for it: %v", name, c.log.n, c.excess.listed)
+		if c.listed != (c.log.n > b.opts.History) {
+			t.Fatalf("channel %q keeps %d messages, and is listed for it: %v", name, c.log.n, c.listed)
 		}
 		if c.log.n > b.opts.History && (loops == 0 || c.log.size > b.backlog) {
 			t.Fatalf("channel %q keeps %d messages of %d bytes for %d subscribers", name, c.log.n, c.log.size, subscribers)
@@ -63,10 +63,10 @@ func (b *Broker) verify(t rapid.TB) {
 		}
 		c.log.verify(t, kept)
 		inLogs += c.log.n
-		if want := channelOverhead + len(name); subscribers > 0 && c.rent != 0 || subscribers == 0 && c.rent != want {
+		if want := channelOverhead + len(name); subscribers > 0 && c.rent != 0 || subscribers == 0 && int(c.rent) != want {
 			t.Fatalf("channel %q with %d subscribers has a rent of %d, want %d when idle, else 0", name, subscribers, c.rent, want)
 		}
-		rent += c.rent
+		rent += int(c.rent)
 	}
 	for in, n := range untold {
 		in.gaps.verify(t, n)

@@ -10,8 +10,9 @@ type Channel struct {
 	// loops says which inboxes want the channel's messages, and for how many
 	// subscribers. Few entries: at most one a loop.
 	loops []attachment
-	// listeners hear the channel beside the loops, each once.
-	listeners []Listener
+	// audience are the listeners that hear the channel beside the loops, each once; nil
+	// for none, as with most channels.
+	audience *[]Listener
 	// subscribers is the sum over loops, and the listeners.
 	subscribers int
 	// published is the number of messages since the channel was opened.
@@ -23,19 +24,23 @@ type Channel struct {
 	// gap is the place of the newest gap: what came before may be missing, whatever the
 	// log says. 0 for none. Who begins without an id, or above it, is not concerned.
 	gap uint64
+	// excess is the place in Broker.excess, see there.
+	excess inExcess
+	// rent is what the channel itself counts for against MaxKept, in bytes.
+	rent int32
+	// why is the reason of the gap, and unfollowed that it is where the channel began to
+	// be followed, which the backplane knows.
+	why        Gap
+	unfollowed bool
 	// ready tells that the backplane delivers everything; until then those who
 	// attach wait, or what is published meanwhile would be lost to them.
 	ready bool
 	// refused tells that the backplane will not deliver: it is ready, since nothing
 	// is to be waited for, but who begins is told.
 	refused bool
-	// why is the reason of the gap, and unfollowed that it is where the channel began to
-	// be followed, which the backplane knows.
-	why        Gap
-	unfollowed bool
-	excess     inExcess
-	// rent is what the channel itself counts for against MaxKept, in bytes.
-	rent int
+	// listed tells that it is in Broker.excess, and streams that some were on it when it
+	// got its place there.
+	listed, streams bool
 }
 
 // attachment is the subscribers of a channel on one loop, one or more.
@@ -48,6 +53,22 @@ type attachment struct {
 	unserved int32
 	asked    bool   // the loop is to tell when need changes
 	need     uint64 // see Broker.Need
+}
+
+// listeners are those of audience.
+func (c *Channel) listeners() []Listener {
+	if c.audience == nil {
+		return nil
+	}
+	return *c.audience
+}
+
+// setListeners changes audience.
+func (c *Channel) setListeners(l []Listener) {
+	c.audience = &l
+	if len(l) == 0 {
+		c.audience = nil
+	}
 }
 
 // Name returns the channel's name. Safe for concurrent use.

@@ -10,14 +10,12 @@ type excess struct {
 // inExcess is a channel's place in the list.
 type inExcess struct {
 	before, behind *Channel
-	listed         bool
-	streams        bool // there were some when it got its place
 }
 
 // insert adds c, which is not in the list: at the end if streams are on it, else at
 // the beginning.
 func (e *excess) insert(c *Channel, streams bool) {
-	c.excess = inExcess{listed: true, streams: streams}
+	c.listed, c.streams = true, streams
 	switch {
 	case e.first == nil:
 		e.first, e.last = c, c
@@ -32,10 +30,10 @@ func (e *excess) insert(c *Channel, streams bool) {
 
 // remove takes c out, if it is in the list.
 func (e *excess) remove(c *Channel) {
-	x := &c.excess
-	if !x.listed {
+	if !c.listed {
 		return
 	}
+	x := &c.excess
 	if x.before != nil {
 		x.before.excess.behind = x.behind
 	} else {
@@ -46,5 +44,5 @@ func (e *excess) remove(c *Channel) {
 	} else {
 		e.last = x.before
 	}
-	*x = inExcess{}
+	*x, c.listed = inExcess{}, false
 }

@@ -27,15 +27,23 @@ func (x *index) add(c *Channel) {
 		i--
 		j = len(x.blocks[i])
 	}
-	block := slices.Insert(x.blocks[i], j, c)
-	x.blocks[i] = block
-	if len(block) <= blockSize {
+	if len(x.blocks[i]) < blockSize {
+		x.blocks[i] = slices.Insert(x.blocks[i], j, c)
 		return
 	}
-	half := len(block) / 2
-	x.blocks = slices.Insert(x.blocks, i+1, slices.Clone(block[half:]))
-	clear(block[half:])
-	x.blocks[i] = block[:half]
+	// Names that come in order leave full blocks, others halves.
+	at := blockSize / 2
+	if i == len(x.blocks)-1 && j == blockSize {
+		at = blockSize
+	}
+	first, second := x.blocks[i][:at], slices.Clone(x.blocks[i][at:])
+	if j <= at && at < blockSize {
+		first = slices.Insert(slices.Clone(first), j, c)
+	} else {
+		first, second = slices.Clip(slices.Clone(first)), slices.Insert(second, j-at, c)
+	}
+	x.blocks[i] = first
+	x.blocks = slices.Insert(x.blocks, i+1, second)
 }
 
 // remove takes out c, which is there. A block that is left with few goes into

@@ -30,8 +30,8 @@ func (b *Broker) Listen(l Listener, names ...string) {
 		if c == nil {
 			c = b.open(name)
 		}
-		if !slices.Contains(c.listeners, l) {
-			c.listeners = append(c.listeners, l)
+		if !slices.Contains(c.listeners(), l) {
+			c.setListeners(append(c.listeners(), l))
 			c.subscribers++
 			b.joined(c)
 		}
@@ -48,8 +48,8 @@ func (b *Broker) Unlisten(l Listener, names ...string) {
 		if c == nil {
 			continue
 		}
-		if i := slices.Index(c.listeners, l); i >= 0 {
-			c.listeners = slices.Delete(c.listeners, i, i+1)
+		if i := slices.Index(c.listeners(), l); i >= 0 {
+			c.setListeners(slices.Delete(c.listeners(), i, i+1))
 			c.subscribers--
 			b.left(c)
 		}
@@ -106,7 +106,7 @@ func (b *Broker) Patterns() int {
 // once more. Called with mu held.
 func (b *Broker) tell(c *Channel, name string, data []byte) (byPattern int) {
 	if c != nil {
-		for _, l := range c.listeners {
+		for _, l := range c.listeners() {
 			l.Hear("", name, data)
 		}
 	}

@@ -115,10 +115,17 @@ func (b *Broker) expire(chans ...*Channel) {
 }
 
 // Expire drops the messages that are older than Options.HistoryTTL, and what nobody
-// needs any more. Whoever publishes or subscribes does some of it: this does the rest,
+// needs any more, the room of channels that are gone included. Whoever publishes or subscribes does some of it: this does the rest,
 // and is to be called now and then. It holds the broker up for a slice at a time. Safe
 // for concurrent use.
-func (b *Broker) Expire() { b.tidyWhile(func() bool { return true }) }
+func (b *Broker) Expire() {
+	b.tidyWhile(func() bool { return true })
+	for more := true; more; {
+		b.mu.Lock()
+		more = b.shrinkOn(sliceOfMoves)
+		b.mu.Unlock()
+	}
+}
 
 // shed evicts until what is kept is within MaxKept.
 func (b *Broker) shed() { b.tidyWhile(func() bool { return b.kept.size > b.opts.MaxKept }) }
@@ -151,9 +158,10 @@ func (b *Broker) settle(c *Channel) {
 		b.forgotten.add(c.name, c.lost())
 		delete(b.channels, c.name)
 		b.ordered.remove(c)
+		b.noteClosed(c)
 	} else if streams := len(c.loops) > 0; c.log.n <= b.opts.History {
 		b.excess.remove(c)
-	} else if !c.excess.listed || c.excess.streams != streams {
+	} else if !c.listed || c.streams != streams {
 		b.excess.remove(c)
 		b.excess.insert(c, streams)
 	}
@@ -164,10 +172,10 @@ func (b *Broker) settle(c *Channel) {
 // counts with them, or one message each on many channels would take several
 // times MaxKept. Called with mu held.
 func (b *Broker) assess(c *Channel) {
-	b.kept.size -= c.rent
+	b.kept.size -= int(c.rent)
 	c.rent = 0
 	if c.subscribers == 0 && c.log.n > 0 {
-		c.rent = channelOverhead + len(c.name)
+		c.rent = int32(channelOverhead + len(c.name))
 	}
-	b.kept.size += c.rent
+	b.kept.size += int(c.rent)
 }

@@ -40,7 +40,7 @@ func (l *loop) takeIn(underWay bool) {
 		room = turnBytes - sizeOf(t.taken, turnBytes)
 	}
 	for _, m := range e.arrived {
-		i, ok := l.byChannel[m.Channel]
+		i, ok := l.byChannel.m[m.Channel]
 		switch {
 		case !ok: // the last subscriber has left
 			t.taken = append(t.taken, m)

@@ -115,7 +115,7 @@ func (l *loop) beginTurn() bool {
 		return false
 	}
 	for _, m := range t.messages {
-		if i, ok := l.byChannel[m.Channel]; ok { // else the last subscriber has left
+		if i, ok := l.byChannel.m[m.Channel]; ok { // else the last subscriber has left
 			t.add(l.locals[i], m)
 		}
 	}
@@ -125,7 +125,7 @@ func (l *loop) beginTurn() bool {
 	if len(t.groups) > 1 { // so that nobody waits for a channel with more subscribers than his
 		slices.SortFunc(t.groups, func(a, b group) int { return cmp.Compare(a.left, b.left) })
 		for i := range t.groups {
-			t.groups[i].local.group = i + 1
+			t.groups[i].local.group = int32(i + 1)
 		}
 	}
 	t.began = l.server.clock()
@@ -178,7 +178,7 @@ func (t *turn) leaves(seq uint64) bool {
 
 // groupOf returns the group of a channel, nil if it has none.
 func (t *turn) groupOf(ch *local) *group {
-	if i := ch.group - 1; i >= 0 && i < len(t.groups) && t.groups[i].local == ch {
+	if i := int(ch.group) - 1; i >= 0 && i < len(t.groups) && t.groups[i].local == ch {
 		return &t.groups[i]
 	}
 	return nil
@@ -199,7 +199,7 @@ func (t *turn) groupFor(ch *local) *group {
 		} else {
 			t.groups = append(t.groups, group{})
 		}
-		ch.group = len(t.groups)
+		ch.group = int32(len(t.groups))
 		g = &t.groups[ch.group-1]
 		g.local, g.left, g.need = ch, len(ch.subscribers), 0
 	}
@@ -278,7 +278,7 @@ func (l *loop) deliverSeveral(fd int32, c *conn) {
 	l.runs = l.runs[:0]
 	var messages []*channels.Message
 	var wire []byte
-	for _, s := range l.several[fd] {
+	for _, s := range l.several.m[fd] {
 		if i := l.locals[s.local].group; i > 0 {
 			if run, together := t.groups[i-1].after(c.cursor); len(run) > 0 {
 				l.runs = append(l.runs, run)

@@ -57,29 +57,29 @@ type loop struct {
 
 	locals    []*local // by index; nil where unused
 	unused    []int32  // indexes of locals
-	byChannel map[*channels.Channel]int32
-	several   map[int32][]membership // streams on more than one channel
-	partial   map[int32]*partialHead // unfinished request heads
-	readers   map[int32]*slowReader  // streams that are behind
-	waiting   map[int32]*waiter      // streams that cannot begin yet
-	readiness readiness              // of those that can
-	peers     map[int32]peer         // only if Config.keepsPeers
-	turn      turn                   // the fan-out under way
-	early     early                  // what does not wait for it
-	surveys   []*local               // channels of which has to be told what readers need
-	asked     []*channels.Channel    // the same, as they came from the inbox
-	drain     drain                  // once Server.Drain has begun
-	request   httpparse.Request      // of the connection being served
-	origin    []byte                 // of the request being served, as far as it is known
-	buf       []byte                 // what was read for it
-	scratch   []byte                 // for one answer or one stream's merged events
-	runs      [][]*channels.Message  // for one stream on several channels
-	missed    []*channels.Message    // for one stream's catching up
-	start     channels.Start         // of the stream that begins
-	chans     []*channels.Channel    // for one stream's attaching and detaching
-	path      []byte                 // one request's path, decoded
-	names     [][]byte               // its channels
-	expired   func(fd int32)         // l.expire, bound once
+	byChannel peaked[*channels.Channel, int32]
+	several   peaked[int32, []membership] // streams on more than one channel
+	partial   map[int32]*partialHead      // unfinished request heads
+	readers   map[int32]*slowReader       // streams that are behind
+	waiting   map[int32]*waiter           // streams that cannot begin yet
+	readiness readiness                   // of those that can
+	peers     map[int32]peer              // only if Config.keepsPeers
+	turn      turn                        // the fan-out under way
+	early     early                       // what does not wait for it
+	surveys   []*local                    // channels of which has to be told what readers need
+	asked     []*channels.Channel         // the same, as they came from the inbox
+	drain     drain                       // once Server.Drain has begun
+	request   httpparse.Request           // of the connection being served
+	origin    []byte                      // of the request being served, as far as it is known
+	buf       []byte                      // what was read for it
+	scratch   []byte                      // for one answer or one stream's merged events
+	runs      [][]*channels.Message       // for one stream on several channels
+	missed    []*channels.Message         // for one stream's catching up
+	start     channels.Start              // of the stream that begins
+	chans     []*channels.Channel         // for one stream's attaching and detaching
+	path      []byte                      // one request's path, decoded
+	names     [][]byte                    // its channels
+	expired   func(fd int32)              // l.expire, bound once
 	phases    *rand.Rand
 }
 
@@ -90,8 +90,8 @@ func newLoop(s *Server, number int32, table *table) (*loop, error) {
 		server: s, number: number, cfg: &s.cfg, broker: s.broker, table: table,
 		armed:      math.MaxInt64,
 		mail:       make(chan func(), mailSize),
-		byChannel:  make(map[*channels.Channel]int32),
-		several:    make(map[int32][]membership),
+		byChannel:  newPeaked[*channels.Channel, int32](),
+		several:    newPeaked[int32, []membership](),
 		partial:    make(map[int32]*partialHead),
 		readers:    make(map[int32]*slowReader),
 		waiting:    make(map[int32]*waiter),

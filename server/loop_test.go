@@ -249,8 +249,8 @@ func TestFanOutInSlices(t *testing.T) {
 	for len(open) > 0 {
 		leave()
 	}
-	if names := h.broker.Channels(); len(names) != 0 || len(h.byChannel) != 0 || len(h.several) != 0 || len(h.unused) != len(h.locals) {
-		t.Errorf("left behind: channels %q, %d local, %d streams on several, %d of %d indexes", names, len(h.byChannel), len(h.several), len(h.locals)-len(h.unused), len(h.locals))
+	if names := h.broker.Channels(); len(names) != 0 || len(h.byChannel.m) != 0 || len(h.several.m) != 0 || len(h.unused) != len(h.locals) {
+		t.Errorf("left behind: channels %q, %d local, %d streams on several, %d of %d indexes", names, len(h.byChannel.m), len(h.several.m), len(h.locals)-len(h.unused), len(h.locals))
 	}
 }
 

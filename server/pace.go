@@ -111,7 +111,7 @@ func (l *loop) needLess(fd int32, c *conn) {
 		l.survey(l.locals[c.local], c.cursor)
 		return
 	}
-	for _, m := range l.several[fd] {
+	for _, m := range l.several.m[fd] {
 		l.survey(l.locals[m.local], c.cursor)
 	}
 }
@@ -130,7 +130,7 @@ func (l *loop) survey(ch *local, cursor uint64) {
 func (l *loop) addSurveys() {
 	l.asked = l.inbox.TakeAsked(l.asked)
 	for _, channel := range l.asked {
-		if i, ok := l.byChannel[channel]; ok {
+		if i, ok := l.byChannel.m[channel]; ok {
 			l.locals[i].awaited = true
 			l.turn.groupFor(l.locals[i])
 		}

@@ -11,8 +11,8 @@ import (
 type local struct {
 	channel     *channels.Channel
 	subscribers []int32 // descriptors
-	group       int     // one more than its group's index in the turn; 0 for none, or when that is done
-	several     int     // subscribers that are on other channels too
+	group       int32   // one more than its group's index in the turn; 0 for none, or when that is done
+	several     int32   // subscribers that are on other channels too
 	queued      uint64  // sequence of the newest message that was left to a turn
 	need        uint64  // what the broker was told that readers need: see Broker.Need
 	awaited     bool    // publishers wait for that to change
@@ -40,7 +40,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 			l.locals[several[i].local].several++
 		}
 		c.local = severalChannels
-		l.several[fd] = several
+		l.several.set(fd, several)
 	}
 	l.firstPing(c)
 	l.counters.streams.Add(1)
@@ -103,11 +103,11 @@ func (l *loop) endStream(fd int32, c *conn, why reason) {
 	l.chans = l.channelsOf(fd, c, l.chans[:0])
 	l.broker.Detach(l.inbox, l.chans...)
 	if c.local == severalChannels {
-		for _, m := range l.several[fd] {
+		for _, m := range l.several.m[fd] {
 			l.locals[m.local].several--
 			l.leave(m.local, m.place)
 		}
-		delete(l.several, fd)
+		l.several.remove(fd)
 	} else {
 		l.leave(c.local, c.place)
 	}
@@ -124,7 +124,7 @@ func (l *loop) endStream(fd int32, c *conn, why reason) {
 
 // join adds a subscriber to a channel and returns where it stands.
 func (l *loop) join(channel *channels.Channel, fd int32) (index, place int32) {
-	index, ok := l.byChannel[channel]
+	index, ok := l.byChannel.m[channel]
 	if !ok {
 		if n := len(l.unused); n > 0 {
 			index, l.unused = l.unused[n-1], l.unused[:n-1]
@@ -133,7 +133,7 @@ func (l *loop) join(channel *channels.Channel, fd int32) (index, place int32) {
 			l.locals = append(l.locals, nil)
 		}
 		l.locals[index] = &local{channel: channel}
-		l.byChannel[channel] = index
+		l.byChannel.set(channel, index)
 	}
 	ch := l.locals[index]
 	ch.subscribers = append(roomy(ch.subscribers), fd)
@@ -163,9 +163,12 @@ func (l *loop) leave(index, place int32) {
 	}
 	ch.subscribers = ch.subscribers[:last]
 	if last == 0 {
-		delete(l.byChannel, ch.channel)
+		l.byChannel.remove(ch.channel)
 		l.locals[index] = nil
 		l.unused = append(l.unused, index)
+		if len(l.byChannel.m) == 0 && len(l.locals) > fewLeft {
+			l.locals, l.unused = nil, nil
+		}
 	}
 }
 
@@ -176,7 +179,7 @@ func (l *loop) setPlace(fd, index, place int32) {
 		c.place = place
 		return
 	}
-	several := l.several[fd]
+	several := l.several.m[fd]
 	for i := range several {
 		if several[i].local == index {
 			several[i].place = place
@@ -190,7 +193,7 @@ func (l *loop) channelsOf(fd int32, c *conn, dst []*channels.Channel) []*channel
 	if c.local != severalChannels {
 		return append(dst, l.locals[c.local].channel)
 	}
-	for _, m := range l.several[fd] {
+	for _, m := range l.several.m[fd] {
 		dst = append(dst, l.locals[m.local].channel)
 	}
 	return dst

@@ -33,7 +33,7 @@ func (l *loop) beginReady(budget int) (more bool) {
 	a := &l.readiness
 	for {
 		for ; a.next < len(a.ready); a.next, a.left = a.next+1, everybody {
-			i, ok := l.byChannel[a.ready[a.next]]
+			i, ok := l.byChannel.m[a.ready[a.next]]
 			for ok && len(l.waiting) > 0 {
 				subscribers := l.locals[i].subscribers
 				if a.left = min(a.left, len(subscribers)); a.left == 0 {
@@ -48,7 +48,7 @@ func (l *loop) beginReady(budget int) (more bool) {
 				if c := l.table.at(fd); c.state == stateWaiting {
 					l.stopWaiting(fd, c)
 				}
-				i, ok = l.byChannel[a.ready[a.next]] // it may have been the last, and have failed
+				i, ok = l.byChannel.m[a.ready[a.next]] // it may have been the last, and have failed
 			}
 		}
 		if a.ready, a.next = l.inbox.TakeReady(a.ready), 0; len(a.ready) == 0 {

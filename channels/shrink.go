@@ -1,0 +1,62 @@
+package channels
+
+const (
+	// worthShrinking is how many channels there have to have been for Broker.channels to
+	// be made anew.
+	worthShrinking = 4096
+	// sliceOfMoves is how many channels move at a time, which takes some 0.1 ms.
+	sliceOfMoves = 256
+)
+
+// shrink is how Broker.channels gives memory back, since a map keeps the room of its
+// best days: when a quarter is left, a new map is filled step by step, in the order of
+// the names, and then takes its place. Guarded by Broker.mu.
+type shrink struct {
+	peak int // the most channels since the map was made
+	next map[string]*Channel
+	upTo string // the name of the last that has moved
+}
+
+// noteOpened tells that c has been added to Broker.channels. Called with mu held.
+func (b *Broker) noteOpened(c *Channel) {
+	b.shrink.peak = max(b.shrink.peak, len(b.channels))
+	if b.shrink.next != nil {
+		b.shrink.next[c.name] = c
+	}
+}
+
+// noteClosed tells that c has been removed, and goes on with the new map. Called with mu
+// held.
+func (b *Broker) noteClosed(c *Channel) {
+	if b.shrink.next != nil {
+		delete(b.shrink.next, c.name)
+	} else if b.shrink.peak < worthShrinking || len(b.channels) > b.shrink.peak/4 {
+		return
+	} else {
+		b.shrink.next, b.shrink.upTo = make(map[string]*Channel), ""
+	}
+	// Two for one that goes: so it is done before half of what is left has gone.
+	b.shrinkOn(2)
+}
+
+// shrinkOn moves some channels. It returns true if there are more. Called with mu held.
+func (b *Broker) shrinkOn(budget int) (more bool) {
+	s := &b.shrink
+	if s.next == nil {
+		return false
+	}
+	b.ordered.from(s.upTo, func(c *Channel) bool {
+		if budget < 0 { // the first may have moved
+			more = true
+			return false
+		}
+		budget--
+		s.next[c.name], s.upTo = c, c.name
+		return true
+	})
+	if !more {
+		b.channels = s.next
+		*s = shrink{peak: len(b.channels)}
+	}
+	return more
+}
