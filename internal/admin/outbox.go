@@ -43,7 +43,8 @@ type outbox struct {
 	mu      sync.Mutex
 	changed sync.Cond    // broadcast when something below has
 	version resp.Version // in which messages are written
-	waiting []byte       // what has not been taken to be written
+	waiting [][]byte     // what has not been taken to be written, in blocks of some bufferSize
+	spare   []byte       // a block that has been written
 	unsent  int          // what has not been written, taken or not, in bytes; changed by count
 	held    bool         // nothing is taken for the time being
 	ended   error        // why nothing will be written any more; nil while it is
@@ -68,20 +69,19 @@ func (o *outbox) Hear(pattern channels.Pattern, channel string, data []byte) {
 	if o.ended != nil {
 		return
 	}
-	before := len(o.waiting)
-	if name, ok := strings.CutPrefix(channel, channels.ShardPrefix); ok {
-		o.waiting = resp.AppendBulk(resp.AppendPush(o.waiting, 3, o.version), "smessage")
-		channel = name
-	} else if pattern == "" {
-		o.waiting = resp.AppendBulk(resp.AppendPush(o.waiting, 3, o.version), "message")
-	} else {
-		o.waiting = resp.AppendBulk(resp.AppendPush(o.waiting, 4, o.version), "pmessage")
-		o.waiting = resp.AppendBulk(o.waiting, string(pattern))
-	}
-	o.waiting = resp.AppendBulk(o.waiting, channel)
-	o.waiting = resp.AppendBulk(o.waiting, data)
-	o.count(len(o.waiting) - before)
-	o.changed.Broadcast()
+	size := len(pattern) + len(channel) + len(data)
+	o.append(size, func(block []byte) []byte {
+		if name, ok := strings.CutPrefix(channel, channels.ShardPrefix); ok {
+			block = resp.AppendBulk(resp.AppendPush(block, 3, o.version), "smessage")
+			channel = name
+		} else if pattern == "" {
+			block = resp.AppendBulk(resp.AppendPush(block, 3, o.version), "message")
+		} else {
+			block = resp.AppendBulk(resp.AppendPush(block, 4, o.version), "pmessage")
+			block = resp.AppendBulk(block, string(pattern))
+		}
+		return resp.AppendBulk(resp.AppendBulk(block, channel), data)
+	})
 }
 
 // put puts replies in.
@@ -89,10 +89,27 @@ func (o *outbox) put(replies []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended == nil {
-		o.waiting = append(o.waiting, replies...)
-		o.count(len(replies))
-		o.changed.Broadcast()
+		o.append(len(replies), func(block []byte) []byte { return append(block, replies...) })
 	}
+}
+
+// append has f append some bytes to what waits, about size of them. A large slice would
+// hold what has been written of it, and be copied as it grows; blocks do neither.
+// Called with mu held.
+func (o *outbox) append(size int, f func(block []byte) []byte) {
+	last := len(o.waiting) - 1
+	if last < 0 || len(o.waiting[last])+size > bufferSize {
+		block := o.spare
+		if o.spare = nil; block == nil && last >= 0 { // the client is behind, and the block will be full
+			block = make([]byte, 0, bufferSize)
+		}
+		o.waiting = append(o.waiting, block[:0])
+		last++
+	}
+	before := len(o.waiting[last])
+	o.waiting[last] = f(o.waiting[last])
+	o.count(len(o.waiting[last]) - before)
+	o.changed.Broadcast()
 }
 
 // count changes unsent by n bytes. Called with mu held.
@@ -153,9 +170,8 @@ func (o *outbox) end(why error) {
 // doing, it closes the connection, so that the owner does not go on reading.
 func (o *outbox) write() {
 	defer close(o.stopped)
-	var taken []byte
-	for o.take(&taken) {
-		for rest := taken; len(rest) > 0; {
+	for block := o.take(nil); block != nil; block = o.take(block) {
+		for rest := block; len(rest) > 0; {
 			n, err := o.nc.Write(rest[:min(len(rest), bufferSize)])
 			rest = rest[n:]
 			if !o.wrote(n, err) {
@@ -171,19 +187,26 @@ func (o *outbox) write() {
 	}
 }
 
-// take swaps what waits for taken, which has been written. It waits until there is
-// something, and returns false when the outbox has ended.
-func (o *outbox) take(taken *[]byte) bool {
-	if cap(*taken) > 2*bufferSize {
-		*taken = nil
-	}
+// take returns the first block that waits, for one that has been written. It waits until
+// there is one, and returns nil when the outbox has ended.
+func (o *outbox) take(written []byte) (block []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if cap(written) <= 2*bufferSize {
+		o.spare = written
+	}
 	for (o.held || len(o.waiting) == 0) && o.ended == nil {
 		o.changed.Wait()
 	}
-	*taken, o.waiting = o.waiting, (*taken)[:0]
-	return o.goOn()
+	if !o.goOn() {
+		return nil
+	}
+	block = o.waiting[0]
+	o.waiting[0] = nil
+	if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
+		o.waiting = nil
+	}
+	return block
 }
 
 // wrote notes that n bytes have been written, and tells whether to write more. Who
