@@ -140,7 +140,7 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		}
 	}
 	if c.Ops != off {
-		n.ops, err = ops.Listen(c.Ops, ops.Config{
+		opsConfig := ops.Config{
 			Broker:        broker,
 			Streams:       n.public,
 			Token:         c.OpsToken,
@@ -149,7 +149,11 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 			LogDropped:    queue.Dropped,
 			Ready:         n.ready,
 			Logger:        log,
-		})
+		}
+		if n.admin != nil {
+			opsConfig.Admin = n.admin.Stats
+		}
+		n.ops, err = ops.Listen(c.Ops, opsConfig)
 		if err != nil {
 			n.close()
 			return nil, startError(err, "--ops")

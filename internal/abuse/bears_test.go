@@ -29,10 +29,7 @@ func (v *victim) bears(grows int, attack func()) {
 	for i := range streams {
 		streams[i] = v.open(target)
 	}
-	publisher, err := net.Dial("tcp", v.admin)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	publisher := v.publisher()
 	defer publisher.Close()
 	before := v.memory("VmRSS")
 
@@ -43,6 +40,24 @@ func (v *victim) bears(grows int, attack func()) {
 	if after := v.memory("VmHWM"); after > before+grows {
 		v.t.Errorf("memory has grown from %d to %d bytes, want %d more at most", before, after, grows)
 	}
+}
+
+// publisher returns a connection of the admin port that may publish.
+func (v *victim) publisher() net.Conn {
+	v.t.Helper()
+	conn, err := net.Dial("tcp", v.admin)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if v.secret != "" {
+		conn.SetDeadline(time.Now().Add(patience))
+		answer := make([]byte, len("+OK\r\n"))
+		fmt.Fprintf(conn, "AUTH %s\r\n", v.secret)
+		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "+OK\r\n" {
+			v.t.Fatalf("the right password: %q, %v", answer, err)
+		}
+	}
+	return conn
 }
 
 // watchDuring watches while attack runs, and returns what watch does.

@@ -54,6 +54,7 @@ type victim struct {
 	t                  *testing.T
 	cmd                *exec.Cmd
 	public, admin, ops string // addresses
+	secret             string // the password of the admin port; empty: none
 	log                *journal
 	exited             chan struct{} // closed when the process has ended
 }
@@ -62,6 +63,7 @@ type victim struct {
 type setup struct {
 	flags  []string
 	env    []string // name=value
+	secret string   // the password of the admin port; empty: none
 	files  int      // the limit on descriptors; 0: that of the test
 	stderr *os.File // whose other end the test has; nil: all of it is read, and kept in victim.log
 	public string   // the address of the public port, where it cannot be read from the log
@@ -76,6 +78,9 @@ func start(t *testing.T, s setup) *victim {
 		v.cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.files), program}, flags...)...)
 	}
 	v.cmd.Env = append(os.Environ(), s.env...)
+	if v.secret = s.secret; v.secret != "" {
+		v.cmd.Env = append(v.cmd.Env, "MILLRACE_ADMIN_PASSWORD="+v.secret)
+	}
 	var reader *os.File
 	if v.cmd.Stderr = s.stderr; s.stderr == nil {
 		var writer *os.File

@@ -12,6 +12,25 @@ import (
 	"millrace/internal/resp"
 )
 
+// Stats are the figures of the port. Those that count do so since it was opened.
+type Stats struct {
+	Connections, MaxConnections int
+	Rejected                    int64 // connections for which there was no room
+	Displaced                   int64 // connections without the password that were ended for newer ones
+	Dropped                     int64 // clients that were ended because they did not read
+	WrongPasswords              int64
+	Unread                      int64 // bytes that wait for clients
+}
+
+// Stats returns the figures as they are now.
+func (s *Server) Stats() Stats {
+	return Stats{
+		Connections: s.clients(), MaxConnections: s.cfg.MaxClients,
+		Rejected: s.rejected.Load(), Displaced: s.displaced.Load(), Dropped: s.dropped.Load(),
+		WrongPasswords: s.guesses.Count(), Unread: s.unsent.Load(),
+	}
+}
+
 // infoSections are the sections of INFO, in order, that clients of Redis look
 // into.
 var infoSections = []struct {

@@ -74,12 +74,16 @@ var (
 // twice: what it reads are the counters that each loop writes for itself.
 type collector struct{ cfg *Config }
 
+// collect takes one figure.
+type collect func(d *prometheus.Desc, v float64, labels ...string)
+
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, ready, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
 		eventsPublished, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
+		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
 		ch <- d
@@ -137,6 +141,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(channelCount, float64(b.Channels))
 	gauge(history, float64(b.Kept))
 	gauge(maxHistory, float64(b.MaxKept))
+	if c.cfg.Admin != nil {
+		collectAdmin(c.cfg.Admin(), gauge, counter)
+	}
 
 	proc, err := procfs.NewDefaultFS()
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/admin"
 	"millrace/internal/throttle"
 	"millrace/server"
 )
@@ -51,12 +52,13 @@ const (
 type Config struct {
 	Broker        *channels.Broker
 	Streams       *server.Server
-	Token         string       // that requests must bear; empty: none
-	MaxEventBytes int          // largest event of the broker; 0: channels.DefaultMaxEventBytes
-	Version       string       // of millrace
-	LogDropped    func() int64 // lines that the log has dropped; nil: none
-	Ready         func() error // why the node should get no new clients, nil if it should; nil: always
-	Logger        *slog.Logger // nil: nothing is logged
+	Token         string             // that requests must bear; empty: none
+	MaxEventBytes int                // largest event of the broker; 0: channels.DefaultMaxEventBytes
+	Version       string             // of millrace
+	Admin         func() admin.Stats // of the admin port; nil: there is none
+	LogDropped    func() int64       // lines that the log has dropped; nil: none
+	Ready         func() error       // why the node should get no new clients, nil if it should; nil: always
+	Logger        *slog.Logger       // nil: nothing is logged
 }
 
 // Server is the ops port. Its methods are safe for concurrent use.
