@@ -140,12 +140,15 @@ func (l *loop) join(channel *channels.Channel, fd int32) (index, place int32) {
 	return index, int32(len(ch.subscribers) - 1)
 }
 
+// longList is the length from which on a list of subscribers grows by roomy and
+// shrinks by brief.
+const longList = 4096
+
 // roomy returns a long list with room for one more. Doubling it leaves
 // a quarter of the garbage that append does, and what is not used of it is not
 // touched.
 func roomy(list []int32) []int32 {
-	const long = 4096
-	if len(list) < cap(list) || len(list) < long {
+	if len(list) < cap(list) || len(list) < longList {
 		return list
 	}
 	return append(make([]int32, 0, 2*len(list)), list...)
@@ -161,7 +164,7 @@ func (l *loop) leave(index, place int32) {
 		ch.subscribers[place] = moved
 		l.setPlace(moved, index, place)
 	}
-	ch.subscribers = ch.subscribers[:last]
+	ch.subscribers = brief(ch.subscribers[:last])
 	if last == 0 {
 		l.byChannel.remove(ch.channel)
 		l.locals[index] = nil
