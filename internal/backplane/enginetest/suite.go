@@ -40,6 +40,9 @@ type Suite struct {
 	Unordered bool
 	// Pipelined tells that a pipeline of publishes is one for the engine, too.
 	Pipelined bool
+	// Refused is what the names of channels begin with that the engine refuses, "" if
+	// it refuses none: a stranger asks for them all the time.
+	Refused string
 	// MaxAdded is what the engine may add at the median to the time from a publish to
 	// its last stream; 0 for 3 ms.
 	MaxAdded time.Duration
@@ -114,6 +117,7 @@ type fleet struct {
 	names      []string // of the channels
 	publishers []*publisher
 	streams    []*stream
+	stranger   *stranger // nil for none
 
 	stopPublishing, stopListening func() // which return when that has come to an end
 }
@@ -157,6 +161,10 @@ func (s *Suite) start(t *testing.T, program string, streams int) *fleet {
 	}
 	t.Cleanup(f.stopListening)
 	within(t, "all streams open", opened.Wait)
+	if s.Refused != "" {
+		f.stranger = startStranger(f.nodes, s.Refused, 8)
+		t.Cleanup(f.stranger.close)
+	}
 	publish, stopPublishing := context.WithCancel(t.Context())
 	var publishing sync.WaitGroup
 	for _, p := range f.publishers {
@@ -208,6 +216,13 @@ func (f *fleet) finish(complete bool) {
 		f.await(last, func() {})
 	}
 	f.stopListening()
+	if s := f.stranger; s != nil {
+		s.close()
+		f.t.Logf("a stranger has opened %d streams on channels that the engine refuses, and was told of %d", s.opened.Load(), s.told.Load())
+		if s.told.Load() == 0 {
+			f.t.Error("a stranger was never told that a channel is refused")
+		}
+	}
 	gaps, got := 0, 0
 	for i, s := range f.streams {
 		if err := s.check(f.publishers, !complete); err != nil {
@@ -249,6 +264,13 @@ func (f *fleet) await(numbers [][]int32, meanwhile func()) {
 	defer ticker.Stop()
 	for missing := len(f.streams); missing > 0; <-ticker.C {
 		if time.Since(begun) > patience {
+			for i, s := range f.streams {
+				for _, p := range f.publishers {
+					if !s.has(p.id, numbers[p.id]) {
+						f.t.Errorf("stream %d at node %d, on channels %v, has not got all of publisher %d", i, s.at, s.channels, p.id)
+					}
+				}
+			}
 			f.t.Fatalf("%d of %d streams have not got what was published in the last %v", missing, len(f.streams), patience)
 		}
 		meanwhile()

@@ -7,9 +7,9 @@ import (
 )
 
 func TestStreams(t *testing.T) {
-	server := newServer(t, "--appendonly", "yes")
+	server := newServer(t, "--appendonly", "yes").restrict()
 	server.query = "?history=streams"
-	enginetest.Run(t, enginetest.Suite{Engine: server, Complete: true, Pipelined: true, Args: []string{"--channel-prefix", "app"}})
+	enginetest.Run(t, enginetest.Suite{Engine: server, Refused: "/stranger ", Complete: true, Pipelined: true, Args: []string{"--channel-prefix", "app"}})
 }
 
 // Ensure that a message whose announcement is lost comes before the next one.

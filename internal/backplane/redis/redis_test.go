@@ -18,6 +18,7 @@ const patience = 30 * time.Second
 // redisServer is Debian's redis-server at a socket in a folder of the test's.
 type redisServer struct {
 	program, socket string
+	user            string // of the URL, with the password
 	args            []string
 	query           string // of the URL
 	cmd             *exec.Cmd
@@ -28,7 +29,8 @@ func newServer(t testing.TB, args ...string) *redisServer {
 	t.Helper()
 	dir := t.TempDir()
 	s := &redisServer{program: testenv.Need(t, "redis-server"), socket: filepath.Join(dir, "redis.sock")}
-	s.args = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", ""}, args...)
+	s.args = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "",
+		"--user", "node", "on", ">secret", "+@all", "~*", "&app:/ra*", "&app:/pipeline", "&app:{millrace:0}:node:*", "&app:{millrace:0}:stream:/ra*", "&app:{millrace:0}:stream:/pipeline"}, args...)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
 }
@@ -68,11 +70,20 @@ func (s *redisServer) Stop(t testing.TB) {
 func (s *redisServer) Dial() (net.Conn, error) { return net.Dial("unix", s.socket) }
 
 // URL implements enginetest.Engine.
-func (s *redisServer) URL(address string) string { return "redis://" + address + "/" + s.query }
+func (s *redisServer) URL(address string) string {
+	return "redis://" + s.user + address + "/" + s.query
+}
+
+// restrict has nodes be a user that may use no channels but those of the suite.
+func (s *redisServer) restrict() *redisServer {
+	s.user = "node:secret@"
+	return s
+}
 
 func TestPubSub(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{
-		Engine:    newServer(t),
+		Engine:    newServer(t).restrict(),
+		Refused:   "/stranger ",
 		Pipelined: true,
 		Args:      []string{"--channel-prefix", "app"},
 	})
