@@ -73,7 +73,7 @@ type Broker struct {
 	published uint64
 	channels  map[string]*Channel
 	ordered   index // of channels
-	patterns  []heard
+	patterns  patterns
 	shrink    shrink
 	kept      retention
 	excess    excess // of channels
@@ -210,9 +210,9 @@ func (b *Broker) Offer(channel string, ev Event, number uint64) (Receipt, error)
 // the lock is taken; the id comes last.
 func (b *Broker) delivery(channel string, ev Event, seq uint64) delivery {
 	if b.payload(channel) == Unstreamed {
-		return delivery{channel, ev.Data, nil, seq}
+		return delivery{channel, ev.Data, nil, seq, b.patterns.match(channel)}
 	}
-	return delivery{channel, ev.Data, b.fields(channel, ev), seq}
+	return delivery{channel, ev.Data, b.fields(channel, ev), seq, b.patterns.match(channel)}
 }
 
 // place gives d its place in the order. Called with mu held.
@@ -231,7 +231,7 @@ func (b *Broker) place(d *delivery) Receipt {
 	b.seq, b.newest = seq, seq
 	b.published++
 	c := b.channels[d.channel]
-	heard := b.tell(c, d.channel, d.data)
+	heard := b.tell(c, d.channel, d.data, d.matches)
 	if d.wire == nil {
 		if c != nil {
 			heard += c.subscribers

@@ -75,7 +75,7 @@ func (b *Broker) verify(t rapid.TB) {
 		}
 	}
 
-	for i, h := range b.patterns {
+	for i, h := range b.patterns.all() {
 		if len(h.listeners) == 0 || b.findPattern(h.pattern) != i {
 			t.Fatalf("pattern %q: nobody listens with it, or it is there twice", h.pattern)
 		}

@@ -17,9 +17,10 @@ const (
 // delivery is an event on its way to its place in the order.
 type delivery struct {
 	channel string
-	data    []byte // as it was published, for listeners
-	wire    []byte // for streams, without id and blank line; nil if the channel is Unstreamed
-	seq     uint64 // that an engine has given it, or 0
+	data    []byte  // as it was published, for listeners
+	wire    []byte  // for streams, without id and blank line; nil if the channel is Unstreamed
+	seq     uint64  // that an engine has given it, or 0
+	matches matches // patterns that hear it
 }
 
 // publisher is a delivery that waits until there is room.

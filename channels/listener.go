@@ -1,8 +1,10 @@
 package channels
 
 import (
+	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // Listener hears what is published on channels beside the streams, as it was
@@ -17,7 +19,61 @@ type Listener interface {
 // heard is a pattern with those who listen with it, one or more, each once.
 type heard struct {
 	pattern   Pattern
-	listeners []Listener
+	number    uint64     // grows from pattern to pattern
+	listeners []Listener // guarded by Broker.mu
+}
+
+// patterns are those that somebody listens with, in the order of their numbers. There may
+// be thousands, so events are matched with them before the broker's lock is taken: the
+// list never changes, another takes its place. Storing is guarded by Broker.mu.
+type patterns struct {
+	list  atomic.Pointer[[]*heard]
+	newer uint64 // number of the newest ever
+}
+
+// all returns the present list.
+func (p *patterns) all() []*heard {
+	if list := p.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// matches are the patterns that a name fits, of those up to a number.
+type matches struct {
+	heard []*heard
+	upTo  uint64
+}
+
+// match goes through all patterns. Safe for concurrent use.
+func (p *patterns) match(name string) (m matches) {
+	if strings.HasPrefix(name, ShardPrefix) { // which no pattern fits
+		return matches{upTo: math.MaxUint64}
+	}
+	all := p.all()
+	for _, h := range all {
+		if h.pattern.Match(name) {
+			m.heard = append(m.heard, h)
+		}
+	}
+	if len(all) > 0 {
+		m.upTo = all[len(all)-1].number
+	}
+	return m
+}
+
+// add goes through the patterns that have come since. Called with Broker.mu held.
+func (p *patterns) add(m *matches, name string) {
+	all := p.all()
+	first := len(all)
+	for first > 0 && all[first-1].number > m.upTo {
+		first--
+	}
+	for _, h := range all[first:] {
+		if h.pattern.Match(name) {
+			m.heard = append(m.heard, h)
+		}
+	}
 }
 
 // Listen has l hear channels from now on, those that it does not hear already. It
@@ -63,12 +119,16 @@ func (b *Broker) Unlisten(l Listener, names ...string) {
 func (b *Broker) ListenPattern(l Listener, p Pattern) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := b.findPattern(p)
-	if i < 0 {
-		i = len(b.patterns)
-		b.patterns = append(b.patterns, heard{pattern: p})
+	var h *heard
+	if i := b.findPattern(p); i >= 0 {
+		h = b.patterns.all()[i]
+	} else {
+		b.patterns.newer++
+		h = &heard{pattern: p, number: b.patterns.newer}
+		list := append(slices.Clone(b.patterns.all()), h)
+		b.patterns.list.Store(&list)
 	}
-	if h := &b.patterns[i]; !slices.Contains(h.listeners, l) {
+	if !slices.Contains(h.listeners, l) {
 		h.listeners = append(h.listeners, l)
 	}
 }
@@ -81,44 +141,39 @@ func (b *Broker) UnlistenPattern(l Listener, p Pattern) {
 	if i < 0 {
 		return
 	}
-	h := &b.patterns[i]
+	h := b.patterns.all()[i]
 	if j := slices.Index(h.listeners, l); j >= 0 {
 		h.listeners = slices.Delete(h.listeners, j, j+1)
 	}
 	if len(h.listeners) == 0 {
-		b.patterns = slices.Delete(b.patterns, i, i+1)
+		list := slices.Delete(slices.Clone(b.patterns.all()), i, i+1)
+		b.patterns.list.Store(&list)
 	}
 }
 
 func (b *Broker) findPattern(p Pattern) int {
-	return slices.IndexFunc(b.patterns, func(h heard) bool { return h.pattern == p })
+	return slices.IndexFunc(b.patterns.all(), func(h *heard) bool { return h.pattern == p })
 }
 
 // Patterns returns how many patterns somebody listens with.
 func (b *Broker) Patterns() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.patterns)
+	return len(b.patterns.all())
 }
 
 // tell has an event heard on c, which is nil if there is no such channel, and then
-// by pattern. It returns the number of the latter, each of which received the event
-// once more. Called with mu held.
-func (b *Broker) tell(c *Channel, name string, data []byte) (byPattern int) {
+// by the patterns that match, which m has. It returns the number of the latter, each of
+// which received the event once more. Called with mu held.
+func (b *Broker) tell(c *Channel, name string, data []byte, m matches) (byPattern int) {
 	if c != nil {
 		for _, l := range c.listeners() {
 			l.Hear("", name, data)
 		}
 	}
-	if strings.HasPrefix(name, ShardPrefix) {
-		return 0
-	}
-	for i := range b.patterns {
-		h := &b.patterns[i]
-		if !h.pattern.Match(name) {
-			continue
-		}
-		for _, l := range h.listeners {
+	b.patterns.add(&m, name)
+	for _, h := range m.heard {
+		for _, l := range h.listeners { // none, if all have left meanwhile
 			l.Hear(h.pattern, name, data)
 		}
 		byPattern += len(h.listeners)

@@ -128,3 +128,41 @@ func TestListenersHearTheOneOrder(t *testing.T) {
 		t.Errorf("%d messages to streams, %d to listeners, in another order", len(sent), len(heard))
 	}
 }
+
+// Ensure that a pattern that comes while an event is on its way hears it, and one that
+// goes does not.
+func TestPatternsThatComeAndGoMeanwhile(t *testing.T) {
+	b := NewBroker(Options{})
+	early, late := &naiveEar{}, &naiveEar{}
+	b.ListenPattern(early, "/a*")
+	d := b.delivery("/ab", Event{Data: []byte("x")}, 0)
+	b.ListenPattern(late, "*b")
+	b.ListenPattern(late, "/c*")
+	b.UnlistenPattern(early, "/a*")
+	if r, err := b.deliver(d, forLoops); err != nil || r.Receivers != 1 {
+		t.Errorf("deliver = %+v, %v, want 1 receiver", r, err)
+	}
+	if len(early.heard) != 0 || len(late.heard) != 1 {
+		t.Errorf("who left heard %q, who came %q; want nothing and one event", early.heard, late.heard)
+	}
+}
+
+// BenchmarkPatterns is a publish beside as many patterns as there can be, and how long it
+// holds up the broker.
+func BenchmarkPatterns(b *testing.B) {
+	broker, e := NewBroker(Options{}), &naiveEar{}
+	for i := range 16384 {
+		broker.ListenPattern(e, Pattern(fmt.Sprintf("/rooms/*/%d", i)))
+	}
+	var d delivery
+	b.Run("match", func(b *testing.B) {
+		for b.Loop() {
+			d = broker.delivery("/rooms/some/name", benchEvent, 0)
+		}
+	})
+	b.Run("hold", func(b *testing.B) {
+		for b.Loop() {
+			broker.deliver(d, forLoops)
+		}
+	})
+}
