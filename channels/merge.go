@@ -1,11 +1,12 @@
 package channels
 
 // Merge appends to dst, in the order of their sequences, the messages of runs, each
-// of which is in order. Its time is that of what it appends, times the logarithm of the
+// of which is in order; of gaps that share a place, one. Its time is that of what it appends, times the logarithm of the
 // number of runs.
 func Merge(dst []*Message, runs ...[]*Message) []*Message {
 	var onStack [64]head
 	heads := heads(onStack[:0])
+	begin := len(dst)
 	for i, run := range runs {
 		if len(run) > 0 {
 			heads = append(heads, head{run[0].Seq, int32(i), 0})
@@ -15,7 +16,9 @@ func Merge(dst []*Message, runs ...[]*Message) []*Message {
 	for len(heads) > 0 {
 		h := heads[0]
 		run := runs[h.run]
-		dst = append(dst, run[h.at])
+		if n := len(dst); n == begin || dst[n-1].Seq != h.seq {
+			dst = append(dst, run[h.at])
+		}
 		if h.at++; int(h.at) < len(run) {
 			heads.replace(head{run[h.at].Seq, h.run, h.at})
 		} else {

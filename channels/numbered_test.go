@@ -299,3 +299,57 @@ func TestGapFirstOfAll(t *testing.T) {
 		b.verify(t)
 	}
 }
+
+// Ensure that what an engine has kept for a while already is not replayed after its time,
+// though it has come here behind what is younger.
+func TestFillOldMessages(t *testing.T) {
+	var now time.Duration
+	b := numbered()
+	b.clock = func() time.Duration { return now }
+	in := NewInbox(func() {})
+	b.DeliverAt("/a", Event{}, 4) // younger than what comes
+	b.Attach(in, nil, []byte("/c"))
+	b.Advance(10)
+	old := kept(6, 8)
+	old[0].Age, old[1].Age = 50*time.Second, 10*time.Second
+	b.Fill("/c", 0, old)
+	b.Followed(0, nil, "/c")
+	for _, tt := range []struct {
+		at     time.Duration
+		missed []uint64
+	}{{5 * time.Second, []uint64{6, 8}}, {10 * time.Second, []uint64{8}}, {49 * time.Second, []uint64{8}}, {50 * time.Second, nil}} {
+		now = tt.at
+		var s Start
+		b.Resume(&s, in, []byte("E-2"), 1<<20, []byte("/c"))
+		if got := numbers(s.Missed); !slices.Equal(got, tt.missed) {
+			t.Errorf("after %v: %v are replayed, want %v", tt.at, got, tt.missed)
+		}
+		b.Detach(in, s.Channels...)
+		b.verify(t)
+	}
+}
+
+// Ensure that whoever attaches while a channel is confirmed gets no gap, since nothing was
+// missed, and that what is confirmed for the second time is a gap.
+func TestFollowedAsItIsConfirmed(t *testing.T) {
+	b, in := NewBroker(Options{History: 1, Epoch: "E", Backplane: new(engine)}), NewInbox(func() {})
+	b.Attach(in, nil, []byte("/a"))
+	asked := map[string]bool{"/a": true}
+	for range 2 {
+		b.Followed(0, func(name string) bool {
+			if b.mu.TryLock() {
+				t.Error("whoever attaches can come between")
+			}
+			was := asked[name]
+			asked[name] = false
+			return was
+		}, "/a", "/other")
+		if gaps, _ := b.Gaps(in, nil, 0, 9); len(gaps) > 0 {
+			t.Errorf("%d gaps where nothing was missed, want none", len(gaps))
+		}
+	}
+	b.Followed(0, nil, "/a")
+	if gaps, _ := b.Gaps(in, nil, 0, 9); len(gaps) != 1 {
+		t.Errorf("%d gaps of a channel that is confirmed for the second time, want 1", len(gaps))
+	}
+}

@@ -21,7 +21,7 @@ const modelHistory = 4
 type resumeModel struct {
 	handLoop
 	base      int      // messages of the broker before the first of the model
-	published []string // by message, its channel
+	published []string // by message, its channel; of a loss those that it is of, each after a "!"
 	clients   []*modelClient
 }
 
@@ -39,6 +39,28 @@ type modelClient struct {
 
 func (m *resumeModel) wants(c *modelClient, message int) bool {
 	return slices.Contains(c.names, m.published[message])
+}
+
+// owes tells whether c, which gets what is at now, has to have been told of a loss before:
+// of several on a channel, of the newest.
+func (m *resumeModel) owes(c *modelClient, loss, now int) bool {
+	return slices.ContainsFunc(c.names, func(name string) bool {
+		lost := func(item string) bool { return strings.Contains(item+"!", "!"+name+"!") }
+		return lost(m.published[loss]) && !slices.ContainsFunc(m.published[now:], lost)
+	})
+}
+
+// lose has something be lost of channels.
+func (m *resumeModel) lose(names []string) {
+	head := m.broker.Head()
+	m.broker.Interrupted(names...)
+	if m.broker.Head() > head {
+		m.published = append(m.published, "")
+	}
+	if len(m.published) == 0 {
+		return // it shares a place before the model, where nobody is
+	}
+	m.published[len(m.published)-1] += "!" + strings.Join(names, "!")
 }
 
 // mayBeGone tells whether message need not have been kept for one who came when
@@ -136,12 +158,16 @@ func (m *resumeModel) see(t *rapid.T, c *modelClient, block string) {
 			t.Fatalf("a client of %v that has all below %d got %d of %s", c.names, c.pos, index, m.published[index])
 		}
 	}
+	gap := strings.Contains(block, channels.GapType)
 	for missing := c.pos; missing < now; missing++ {
+		if m.owes(c, missing, now) && !gap && !(c.gap && missing < c.head) {
+			t.Fatalf("a client of %v that has all below %d is not told of the loss at %d: %.60q", c.names, c.pos, missing, block)
+		}
 		if m.wants(c, missing) && !(c.gap && missing < c.head && m.mayBeGone(missing, c.head)) {
 			t.Fatalf("a client of %v that came at %d, told of a gap: %v, misses %d of %s: %.60q", c.names, c.head, c.gap, missing, m.published[missing], block)
 		}
 	}
-	if strings.Contains(block, channels.GapType) && !m.lost(c) {
+	if gap && !m.lost(c, now) {
 		t.Fatalf("a client of %v, back at %d with all below %d, is told of a gap that there need not be: %.100q", c.names, c.head, c.pos, block)
 	}
 	if c.pos = now; index >= 0 {
@@ -149,8 +175,13 @@ func (m *resumeModel) see(t *rapid.T, c *modelClient, block string) {
 	}
 }
 
-// lost tells whether something may be gone that c misses.
-func (m *resumeModel) lost(c *modelClient) bool {
+// lost tells whether something may be gone that c misses, or was lost before now.
+func (m *resumeModel) lost(c *modelClient, now int) bool {
+	for loss := c.pos; loss < max(now, c.head); loss++ {
+		if slices.ContainsFunc(c.names, func(name string) bool { return strings.Contains(m.published[loss]+"!", "!"+name+"!") }) {
+			return true
+		}
+	}
 	for message := c.pos; message < c.head; message++ {
 		if m.wants(c, message) && m.mayBeGone(message, c.head) {
 			return true
@@ -161,7 +192,8 @@ func (m *resumeModel) lost(c *modelClient) bool {
 
 // Ensure that clients which come, read at random, are cut and come back with
 // their last id see every message of their channels once and in order, or are
-// told of a gap, and that only where there can be one.
+// told of a gap, and that only where there can be one; and that each loss on
+// their channels is told, before what comes after it.
 func TestResumeAgainstModel(t *testing.T) {
 	h := turnByHand(t, Config{}, channels.Options{History: modelHistory, Epoch: "E"})
 	total := 0
@@ -216,6 +248,10 @@ func TestResumeAgainstModel(t *testing.T) {
 				}
 			},
 			"turn": func(t *rapid.T) { m.turnOver() },
+			"lose": func(t *rapid.T) {
+				m.lose(names.Draw(t, "channels"))
+				total = m.base + len(m.published)
+			},
 		})
 		for _, c := range m.clients {
 			if c.peer < 0 {
@@ -232,7 +268,7 @@ func TestResumeAgainstModel(t *testing.T) {
 				continue // it was lapped, and would come back
 			}
 			for message := c.pos; message < len(m.published); message++ {
-				if m.wants(c, message) {
+				if told := c.gap && message < c.head; m.wants(c, message) || m.owes(c, message, len(m.published)) && !told {
 					t.Fatalf("a client of %v that has all below %d does not get %d", c.names, c.pos, message)
 				}
 			}
