@@ -117,7 +117,7 @@ func (l *loop) open(fd int32, from peer) error {
 	}
 	l.server.open.Add(1)
 	l.counters.accepted.Add(1)
-	l.most = max(l.most, l.counters.connections.Add(1))
+	l.counters.connections.Add(1)
 	if l.welcome(fd, c, from) && l.cfg.HeaderTimeout > 0 {
 		l.wheel.Schedule(fd, l.now+l.cfg.HeaderTimeout)
 	}

@@ -55,7 +55,6 @@ type loop struct {
 	paused     bool                     // accepting waits for the listener's timer
 	nextNotice map[string]time.Duration // by message: when it may be logged again
 
-	most      int64    // connections at a time since tidy
 	locals    []*local // by index; nil where unused
 	unused    []int32  // indexes of locals
 	byChannel peaked[*channels.Channel, int32]
@@ -252,7 +251,6 @@ func (l *loop) end(fd int32, c *conn, why reason) {
 	l.server.open.Add(-1)
 	c.release()
 	unix.Close(int(fd))
-	l.tidy()
 }
 
 // forget gives up what a connection was for.

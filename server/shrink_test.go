@@ -32,3 +32,25 @@ func TestPeakedAgainstMap(t *testing.T) {
 		}
 	})
 }
+
+// Ensure that a list of subscribers gives back what a crowd needed, and moves seldom.
+func TestBriefLists(t *testing.T) {
+	var list []int32
+	for i := range int32(200_000) {
+		list = append(roomy(list), i)
+	}
+	moves := 0
+	for len(list) > 0 {
+		before := cap(list)
+		list = brief(list[:len(list)-1])
+		if cap(list) != before {
+			moves++
+		}
+		if n := len(list); cap(list) > max(4*n+4, longList) || n > 0 && list[n-1] != int32(n-1) {
+			t.Fatalf("a list of %d has room for %d", n, cap(list))
+		}
+	}
+	if moves > 10 {
+		t.Errorf("the list moved %d times", moves)
+	}
+}
