@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"millrace/channels"
 	"millrace/httpparse"
 	"millrace/internal/pattern"
+	"millrace/internal/ports"
 )
 
 // ErrConfig is wrapped by every refusal of a Config.
@@ -117,8 +117,8 @@ func (cfg *Config) check() error {
 	if err := cfg.checkProxies(); err != nil {
 		return err
 	}
-	if _, err := net.ResolveTCPAddr("tcp", cfg.Listen); err != nil {
-		return fmt.Errorf("%w: listen address %q, want host:port or :port: %w", ErrConfig, cfg.Listen, err)
+	if err := ports.CheckAddress(cfg.Listen); err != nil {
+		return fmt.Errorf("%w: listen: %w", ErrConfig, err)
 	}
 	for _, d := range []struct {
 		name string

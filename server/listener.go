@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"log/slog"
 	"time"
 
@@ -12,9 +11,8 @@ const (
 	// acceptsAtOnce bounds how many connections are taken between two looks at
 	// the poller: each costs some twenty times what an expired timer does.
 	acceptsAtOnce = 64
-	// acceptPause is how long accepting waits when there is no descriptor or
-	// memory for one more connection.
-	acceptPause = 100 * time.Millisecond
+	// limitPause is how long accepting waits at the connection limit.
+	limitPause = 100 * time.Millisecond
 )
 
 // openListener gives the loop a listener on the server's address. The first
@@ -52,46 +50,33 @@ func (l *loop) accept() (more bool) {
 	}
 	for range acceptsAtOnce {
 		if l.server.open.Load() >= int64(l.server.capacity.accepted) {
-			l.pauseAccepting("at the connection limit", "limit", l.server.capacity.streams)
+			l.pauseAccepting(limitPause, "at the connection limit", "limit", l.server.capacity.streams)
 			return false
 		}
 		fd, from, err := accept(l.listener)
-		switch {
-		case err == nil:
-			if err := l.open(fd, from); err != nil {
-				l.pauseAccepting("cannot accept a connection", "error", err)
-				return false
-			}
-		case err == unix.EAGAIN:
+		if err == unix.EAGAIN {
 			l.accepting = false
 			return false
-		case isExhaustion(err):
-			l.pauseAccepting("cannot accept a connection", "error", err)
+		}
+		if err == nil {
+			err = l.open(fd, from)
+		}
+		if err == nil {
+			l.pauses.Accepted()
+		} else if pause := l.pauses.After(err); pause > 0 {
+			l.pauseAccepting(pause, "cannot accept a connection", "error", err)
 			return false
-		default:
-			// The connection was gone before it was taken: that is its own end.
 		}
 	}
 	return true
 }
 
-// isExhaustion tells the errors that say nothing about the connection, but
-// that the host or process has no room for one.
-func isExhaustion(err error) bool {
-	for _, e := range [...]error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
 // pauseAccepting leaves the accept queue alone until the listener's timer.
 // Connections stay in it meanwhile, none is lost and none costs anything.
-func (l *loop) pauseAccepting(why string, args ...any) {
+func (l *loop) pauseAccepting(pause time.Duration, why string, args ...any) {
 	l.paused = true
 	l.counters.acceptPauses.Add(1)
-	l.wheel.Schedule(l.listener, l.now+acceptPause)
+	l.wheel.Schedule(l.listener, l.now+pause)
 	if l.mayNotice(why) {
 		l.server.log(slog.LevelWarn, "accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
 	}

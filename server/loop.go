@@ -11,6 +11,7 @@ import (
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/ports"
 	"millrace/timerwheel"
 )
 
@@ -53,6 +54,7 @@ type loop struct {
 	listener   int32                    // descriptor
 	accepting  bool                     // the accept queue may hold more
 	paused     bool                     // accepting waits for the listener's timer
+	pauses     ports.Pauses             // of failures to accept
 	nextNotice map[string]time.Duration // by message: when it may be logged again
 
 	locals    []*local // by index; nil where unused

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/ports"
 	"millrace/internal/resp"
 	"millrace/internal/throttle"
 )
@@ -87,8 +88,8 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	ln       net.Listener
-	password [sha256.Size]byte // hash of it, so that comparing takes the same time whatever its length
-	limits   resp.Limits       // of a client that has authenticated
+	password atomic.Pointer[[sha256.Size]byte] // hash of it, so that comparing takes the same time whatever its length
+	limits   resp.Limits                       // of a client that has authenticated
 	started  time.Time
 
 	guesses throttle.Guesses
@@ -119,9 +120,9 @@ func Listen(addr string, cfg Config) (*Server, error) {
 // that is not a loopback one is refused with ErrNoPassword if there is no
 // password.
 func Check(addr string, cfg Config) error {
-	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	tcp, err := ports.Resolve(addr)
 	if err != nil {
-		return fmt.Errorf("admin address %q, want host:port: %w", addr, err)
+		return err
 	}
 	return checkExposure(tcp, cfg)
 }
@@ -146,10 +147,9 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 	// that. Only what is far too large, or no event at all, is refused before
 	// it has been read.
 	const slack = 64 << 10
-	return &Server{
-		cfg:      cfg,
-		ln:       ln,
-		password: sha256.Sum256([]byte(cfg.Password)),
+	s := &Server{
+		cfg: cfg,
+		ln:  ports.NewSteady(ln, "admin", cfg.Logger),
 		limits: resp.Limits{
 			Elements: maxChannels + 1, // a client that comes back subscribes to all at once
 			Bulk:     cfg.MaxEventBytes + slack,
@@ -158,7 +158,16 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 		started: time.Now(),
 		conns:   make(map[*conn]struct{}),
 		stopped: make(chan struct{}),
-	}, nil
+	}
+	s.SetPassword(cfg.Password)
+	return s, nil
+}
+
+// SetPassword has the server ask for another password than before, of clients that have
+// yet to give it. Whether one is asked for does not change: that is Config's.
+func (s *Server) SetPassword(password string) {
+	sum := sha256.Sum256([]byte(password))
+	s.password.Store(&sum)
 }
 
 func checkExposure(addr net.Addr, cfg Config) error {
@@ -185,26 +194,15 @@ func (s *Server) Serve() error {
 	s.mu.Unlock()
 	defer s.running.Done()
 
-	for pause := time.Duration(0); ; {
+	for {
 		nc, err := s.ln.Accept()
-		if err == nil {
-			pause = 0
+		switch {
+		case err == nil:
 			s.admit(nc)
-			continue
-		}
-		if s.isStopped() {
+		case s.isStopped():
 			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
+		default:
 			return fmt.Errorf("admin port: %w", err)
-		}
-		// Out of descriptors or memory, most likely: it passes.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.cfg.Logger.Error("admin port cannot accept", "err", err, "again", pause)
-		select {
-		case <-s.stopped:
-			return nil
-		case <-time.After(pause):
 		}
 	}
 }

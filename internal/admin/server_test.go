@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +30,7 @@ func TestListen(t *testing.T) {
 		{"0.0.0.0:7379", "", "admin address 0.0.0.0:7379: reachable from other hosts"},
 		{"[::]:7379", "", "admin address [::]:7379: reachable from other hosts"},
 		{"192.0.2.1:7379", "", "admin address 192.0.2.1:7379: reachable from other hosts"},
-		{"7379", "", `admin address "7379", want host:port: address 7379: missing port in address`},
+		{"7379", "", `bad address "7379", want HOST:PORT or :PORT`},
 		{"192.0.2.1:0", "secret", `admin address "192.0.2.1:0": listen tcp`},
 	} {
 		s, err := Listen(tt.addr, Config{Password: tt.password, Broker: &recorder{}})
@@ -146,7 +147,7 @@ func TestAcceptFails(t *testing.T) {
 		run(t, s)
 		began := time.Now()
 		for range 12 {
-			ln.errs <- errors.New("too many open files")
+			ln.errs <- syscall.EMFILE
 		}
 		nc := ln.dial()
 		exchange(t, nc, "PING\n", "+PONG\r\n")

@@ -86,7 +86,7 @@ func (c *conn) auth(args [][]byte) {
 func (c *conn) login(user, password []byte) bool {
 	s := c.server
 	sum := sha256.Sum256(password)
-	right := subtle.ConstantTimeCompare(sum[:], s.password[:]) == 1 || s.cfg.Password == ""
+	right := subtle.ConstantTimeCompare(sum[:], s.password.Load()[:]) == 1 || s.cfg.Password == ""
 	if right && string(user) == "default" {
 		c.authenticated = true
 		c.parser.Limits = s.limits

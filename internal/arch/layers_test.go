@@ -13,9 +13,9 @@ var layers = [][]string{
 	{"cmd/*"},
 	{"internal/ops"},
 	{"server", "bench", "internal/admin", "internal/demo", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
-	{"internal/backplane/link"},
+	{"internal/backplane/link", "internal/ports"},
 	{"internal/backplane/follow", "internal/backplane/envelope", "internal/turbo"},
-	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/pattern", "internal/proxyproto", "internal/throttle", "internal/logs", "bench/report", "bench/storm"},
+	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/pattern", "internal/proxyproto", "internal/throttle", "internal/logs", "internal/redact", "bench/report", "bench/storm"},
 }
 
 // testOnly are the packages that nothing but tests may import.

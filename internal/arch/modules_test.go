@@ -38,6 +38,7 @@ var modules = []module{
 	{"github.com/valyala/fasthttp", nil, "the parser that httpparse is measured beside"},
 	{"go.uber.org/goleak", nil, "finds goroutines that a test has left"},
 	{"golang.org/x/sys", []string{"cmd/millrace", "server", "bench", "internal/fdtable"}, "system calls that package syscall does not have"},
+	{"golang.org/x/term", []string{"cmd/millrace"}, "tells a terminal from other devices, on every platform"},
 	{"gonum.org/v1/plot", []string{"bench/report"}, "plots as SVG, so that a report is one file"},
 	{"pgregory.net/rapid", nil, "property tests against models, with shrinking"},
 }

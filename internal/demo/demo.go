@@ -28,6 +28,7 @@ import (
 	"unicode/utf8"
 
 	"millrace/channels"
+	"millrace/internal/ports"
 	"millrace/internal/throttle"
 )
 
@@ -74,7 +75,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("demo address %q: %w", addr, err)
 	}
-	s := &Server{cfg: cfg, ln: ln}
+	s := &Server{cfg: cfg, ln: ports.NewSteady(ln, "demo's", cfg.Logger)}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
 		Handler:           s.routes(),

@@ -6,17 +6,26 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 )
 
 // guard says who may ask.
 type guard struct {
-	open    bool              // there is no token
-	digest  [sha256.Size]byte // of the token: comparing takes the same time whatever its length
+	open    bool                              // there is no token
+	digest  atomic.Pointer[[sha256.Size]byte] // of the token: comparing takes the same time whatever its length
 	origins *http.CrossOriginProtection
 }
 
-func newGuard(token string) guard {
-	return guard{open: token == "", digest: sha256.Sum256([]byte(token)), origins: http.NewCrossOriginProtection()}
+func newGuard(token string) *guard {
+	g := &guard{open: token == "", origins: http.NewCrossOriginProtection()}
+	g.setToken(token)
+	return g
+}
+
+// setToken replaces the token. Safe for concurrent use.
+func (g *guard) setToken(token string) {
+	digest := sha256.Sum256([]byte(token))
+	g.digest.Store(&digest)
 }
 
 // token lets those requests pass that bear the token.
@@ -34,7 +43,7 @@ func (g *guard) token(next http.Handler) http.Handler {
 func (g *guard) bears(r *http.Request) bool {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	return subtle.ConstantTimeCompare(digest[:], g.digest[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+	return subtle.ConstantTimeCompare(digest[:], g.digest.Load()[:]) == 1 && strings.EqualFold(scheme, "Bearer")
 }
 
 // hosts refuses what pages of other sites send through a browser on this host.

@@ -27,6 +27,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/admin"
+	"millrace/internal/ports"
 	"millrace/internal/throttle"
 	"millrace/server"
 )
@@ -65,7 +66,7 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	ln      net.Listener
-	guard   guard
+	guard   *guard
 	http    http.Server
 	started time.Time
 	sampler *sampler
@@ -93,9 +94,9 @@ func Listen(addr string, cfg Config) (*Server, error) {
 // Check reports what is wrong with addr, and opens nothing. An address that is
 // not a loopback one is refused with ErrNoToken if there is no token.
 func Check(addr, token string) error {
-	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	tcp, err := ports.Resolve(addr)
 	if err != nil {
-		return fmt.Errorf("ops address %q, want host:port: %w", addr, err)
+		return err
 	}
 	if tcp.IP.IsLoopback() || token != "" {
 		return nil
@@ -116,7 +117,7 @@ func newServer(ln net.Listener, cfg Config) *Server {
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
-	s := &Server{cfg: cfg, ln: ln, guard: newGuard(cfg.Token), started: time.Now()}
+	s := &Server{cfg: cfg, ln: ports.NewSteady(ln, "ops", cfg.Logger), guard: newGuard(cfg.Token), started: time.Now()}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.sampler = newSampler(&s.cfg)
 	s.http = http.Server{
@@ -177,6 +178,10 @@ func (s *Server) count(c net.Conn, state http.ConnState) {
 		s.conns.Add(-1)
 	}
 }
+
+// SetToken has the server ask for another token than before. Whether one is asked for
+// does not change: that is Config's.
+func (s *Server) SetToken(token string) { s.guard.setToken(token) }
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
