@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func (r *reader) read() (got []string) {
 
 // newLink returns a link that is not started, with its broker.
 func newLink(o channels.Options) *Link {
-	l := New("an engine", "somewhere", slog.New(slog.DiscardHandler))
+	l := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler))
 	o.Backplane = l.backplane()
 	l.Broker = channels.NewBroker(o)
 	return l

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/url"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"millrace/channels"
 	"millrace/internal/backplane/envelope"
 	"millrace/internal/backplane/follow"
+	"millrace/internal/redact"
 	"millrace/internal/throttle"
 )
 
@@ -48,24 +50,25 @@ type Link struct {
 	// that nothing has to be asked for anew. Set before Start.
 	Lossless bool
 
-	engine, server string // for people
-	health         atomic.Pointer[error]
-	up             atomic.Int64 // when the session was connected, in nanoseconds since 1970
-	down           down
-	refused        throttle.Line
-	losses         throttle.Line
-	crowd          crowd
-	stop           context.CancelFunc
-	running        sync.WaitGroup
+	engine  string // for people
+	url     *url.URL
+	health  atomic.Pointer[error]
+	up      atomic.Int64 // when the session was connected, in nanoseconds since 1970
+	down    down
+	refused throttle.Line
+	losses  throttle.Line
+	crowd   crowd
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
-// New returns a link that has yet to be started. engine and server are for
-// people: "NATS", and where it is, without a password. log may be nil.
-func New(engine, server string, log *slog.Logger) *Link {
+// New returns a link that has yet to be started. engine is for people: "NATS". u is
+// where it is, of which nobody is shown a secret. log may be nil.
+func New(engine string, u *url.URL, log *slog.Logger) *Link {
 	if log == nil {
 		log = slog.Default()
 	}
-	l := &Link{Set: follow.NewSet(follow.DefaultLinger), Log: throttle.Logger(log), engine: engine, server: server}
+	l := &Link{Set: follow.NewSet(follow.DefaultLinger), Log: throttle.Logger(log), engine: engine, url: u}
 	l.setHealth(errNotYet)
 	return l
 }
@@ -89,7 +92,7 @@ func (l *Link) Close() {
 func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 	delay := firstDelay
 	for {
-		err := attempt(ctx, session)
+		err := redact.Error(attempt(ctx, session), l.url)
 		if ctx.Err() != nil {
 			return
 		}
@@ -98,7 +101,7 @@ func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 			delay = firstDelay
 		}
 		if health == nil || health == errNotYet {
-			l.Log.Error("the connection to "+l.engine+" is lost", "server", l.server, "error", err)
+			l.Log.Error("the connection to "+l.engine+" is lost", "server", redact.URL(l.url), "error", err)
 		}
 		if health != nil { // it was not even connected
 			l.down.failed.Store(&why)
@@ -133,9 +136,12 @@ func (l *Link) Up() {
 		l.up.Store(time.Now().UnixNano())
 		l.down.failed.Store(nil)
 		l.setHealth(nil)
-		l.Log.Info("connected to "+l.engine, "server", l.server, "channels", l.Set.Len())
+		l.Log.Info("connected to "+l.engine, "server", redact.URL(l.url), "channels", l.Set.Len())
 	}
 }
+
+// EverUp tells whether a session has been connected since Start.
+func (l *Link) EverUp() bool { return l.up.Load() != 0 }
 
 // Follow implements channels.Backplane.
 func (l *Link) Follow(channel string) (since uint64, ready bool) { return l.Set.Follow(channel) }

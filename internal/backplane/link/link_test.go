@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ func TestDelay(t *testing.T) {
 		{lasting, 90, 100},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l, sessions := New("an engine", "somewhere", slog.New(slog.DiscardHandler)), 0
+			l, sessions := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), 0
 			l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}), func(ctx context.Context) error {
 				sessions++
 				l.Up()
@@ -47,7 +48,7 @@ func TestDelay(t *testing.T) {
 // to be down as long as nothing connects.
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, sessions := New("an engine", "somewhere", slog.New(slog.DiscardHandler)), 0
+		l, sessions := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), 0
 		l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}), func(ctx context.Context) error {
 			if sessions++; sessions < 3 {
 				var reply []any

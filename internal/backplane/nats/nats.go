@@ -80,7 +80,7 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 		o.Prefix = DefaultPrefix
 	}
 	token := string(appendToken(nil, o.Prefix))
-	b := &Backplane{Link: link.New("NATS", u.Redacted(), o.Logger), options: f.options, prefix: token + "."}
+	b := &Backplane{Link: link.New("NATS", u, o.Logger), options: f.options, prefix: token + "."}
 	if f.history {
 		b.history = newHistory(token, o, f.replicas)
 	}

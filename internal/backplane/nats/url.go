@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"millrace/internal/backplane/link"
+	"millrace/internal/redact"
 )
 
 // ErrURL is wrapped by every refusal of a URL.
@@ -41,10 +42,10 @@ func parseURL(u *url.URL) (form, error) {
 		return f, fmt.Errorf("%w: the scheme %q, want nats or tls", ErrURL, u.Scheme)
 	}
 	if u.Host == "" {
-		return f, fmt.Errorf("%w: %q has no host, want %s://HOST:PORT", ErrURL, u.Redacted(), u.Scheme)
+		return f, fmt.Errorf("%w: %q has no host, want %s://HOST:PORT", ErrURL, redact.URL(u), u.Scheme)
 	}
 	if strings.Trim(u.Path, "/") != "" {
-		return f, fmt.Errorf("%w: %q has the path %q, want none", ErrURL, u.Redacted(), u.Path)
+		return f, fmt.Errorf("%w: %q has the path %q, want none", ErrURL, redact.URL(u), u.Path)
 	}
 	for host := range strings.SplitSeq(u.Host, ",") {
 		server := url.URL{Scheme: u.Scheme, User: u.User, Host: host}
@@ -55,16 +56,16 @@ func parseURL(u *url.URL) (form, error) {
 	if !certificates.None() {
 		o.Secure, o.TLSConfig = true, &tls.Config{MinVersion: tls.VersionTLS12}
 		if err := certificates.Apply(o.TLSConfig); err != nil {
-			return f, fmt.Errorf("%w: %q: %w", ErrURL, u.Redacted(), err)
+			return f, fmt.Errorf("%w: %q: %w", ErrURL, redact.URL(u), err)
 		}
 	}
 	for key, values := range query {
 		if err := f.set(key, values[0]); err != nil {
-			return f, fmt.Errorf("%w: %q: %w", ErrURL, u.Redacted(), err)
+			return f, fmt.Errorf("%w: %q: %w", ErrURL, redact.URL(u), err)
 		}
 	}
 	if query.Has("replicas") && !f.history {
-		return f, fmt.Errorf("%w: %q: replicas=%s without history=jetstream", ErrURL, u.Redacted(), query.Get("replicas"))
+		return f, fmt.Errorf("%w: %q: replicas=%s without history=jetstream", ErrURL, redact.URL(u), query.Get("replicas"))
 	}
 	o.Name = "millrace"
 	o.AllowReconnect = false

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/internal/backplane/link"
+	"millrace/internal/redact"
 )
 
 // settings are the server's settings that a URL may have, besides what libpq and
@@ -35,14 +36,14 @@ func Open(u *url.URL, opts Options) (*Backplane, error) {
 	params := cfg.ConnConfig.RuntimeParams
 	for _, param := range slices.Sorted(maps.Keys(params)) {
 		if !slices.Contains(settings, param) {
-			return nil, fmt.Errorf("unknown option %q of %s: want table, an option of libpq, or one of %q", param, u.Redacted(), settings)
+			return nil, fmt.Errorf("unknown option %q of %s: want table, an option of libpq, or one of %q", param, redact.URL(u), settings)
 		}
 	}
 	params["application_name"] = cmp.Or(params["application_name"], "millrace")
 	params["client_encoding"], params["timezone"] = "UTF8", "UTC"
 	cfg.ConnConfig.ConnectTimeout = cmp.Or(cfg.ConnConfig.ConnectTimeout, patience)
 
-	b := &Backplane{Link: link.New("PostgreSQL", u.Redacted(), opts.Logger), cfg: cfg, prefix: opts.Prefix}
+	b := &Backplane{Link: link.New("PostgreSQL", u, opts.Logger), cfg: cfg, prefix: opts.Prefix}
 	if b.prefix != "" {
 		b.prefix += ":"
 	}

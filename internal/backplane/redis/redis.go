@@ -53,7 +53,7 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{Link: link.New("Redis", u.Redacted(), o.Logger), client: form.client, prefix: o.Prefix}
+	b := &Backplane{Link: link.New("Redis", u, o.Logger), client: form.client, prefix: o.Prefix}
 	if b.prefix != "" {
 		b.prefix += ":"
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"millrace/internal/backplane/link"
+	"millrace/internal/redact"
 )
 
 // ErrURL is wrapped by every refusal of a URL.
@@ -47,7 +48,7 @@ func parseURL(u *url.URL) (server, error) {
 		return server{}, fmt.Errorf("%w: the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster", ErrURL, u.Scheme)
 	}
 	if u.Host == "" {
-		return server{}, fmt.Errorf("%w: %q has no host, want %s://HOST:PORT", ErrURL, u.Redacted(), u.Scheme)
+		return server{}, fmt.Errorf("%w: %q has no host, want %s://HOST:PORT", ErrURL, redact.URL(u), u.Scheme)
 	}
 	query := u.Query()
 	history, keeps := query.Get("history"), query.Has("history")
@@ -58,13 +59,13 @@ func parseURL(u *url.URL) (server, error) {
 	query.Del("history")
 	certificates := link.TakeCertificates(query)
 	if !certificates.None() && scheme != "rediss" {
-		return server{}, fmt.Errorf("%w: %q: ca, cert and key are for TLS, want the scheme %s", ErrURL, u.Redacted(), strings.Replace(u.Scheme, "redis", "rediss", 1))
+		return server{}, fmt.Errorf("%w: %q: ca, cert and key are for TLS, want the scheme %s", ErrURL, redact.URL(u), strings.Replace(u.Scheme, "redis", "rediss", 1))
 	}
 	plain := *u
 	plain.Scheme, plain.RawQuery = scheme, query.Encode()
 	s, err := newClient(form, plain.String(), retries, certificates)
 	if err != nil {
-		return server{}, fmt.Errorf("%w: %q: %s", ErrURL, u.Redacted(), strings.TrimPrefix(err.Error(), "redis: "))
+		return server{}, fmt.Errorf("%w: %q: %s", ErrURL, redact.URL(u), strings.TrimPrefix(err.Error(), "redis: "))
 	}
 	s.history = keeps
 	return s, nil
