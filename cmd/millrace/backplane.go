@@ -9,6 +9,7 @@ import (
 	"millrace/internal/backplane/nats"
 	"millrace/internal/backplane/postgres"
 	"millrace/internal/backplane/redis"
+	"millrace/internal/redact"
 )
 
 // backplane is what links this node with others.
@@ -16,12 +17,15 @@ type backplane interface {
 	channels.Backplane
 	// Start connects to the engine and delivers to a broker, until Close.
 	Start(*channels.Broker)
+	// EverUp tells whether the engine has been reached since Start. Safe for
+	// concurrent use.
+	EverUp() bool
 	Close() error
 }
 
 // engineHistory tells whether the engine keeps the history.
 func (c *serveCommand) engineHistory() bool {
-	u, err := url.Parse(c.Backplane)
+	u, err := url.Parse(string(c.Backplane))
 	return err == nil && u.Query().Has("history")
 }
 
@@ -34,7 +38,7 @@ func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
 		}
 		return nil, nil
 	}
-	u, err := url.Parse(c.Backplane)
+	u, err := url.Parse(string(c.Backplane))
 	if err != nil { // which may quote a password
 		return nil, fmt.Errorf("%w: --backplane: not a URL, want one such as redis://127.0.0.1:6379", errUsage)
 	}
@@ -53,7 +57,7 @@ func (c *serveCommand) openBackplane(log *slog.Logger) (backplane, error) {
 		err = fmt.Errorf("the scheme %q, want redis or rediss, perhaps with +sentinel or +cluster, nats, tls or postgres", u.Scheme)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: --backplane: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: --backplane: %w", errUsage, redact.Error(err, u))
 	}
 	return b, nil
 }

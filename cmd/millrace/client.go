@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	dialTimeout = 10 * time.Second
+	defaultAdmin = "127.0.0.1:7379" // as in the tags
+	dialTimeout  = 10 * time.Second
 	// replyTimeout is how long the server may take for one reply. It holds a
 	// publisher back for a few seconds when an event loop is behind.
 	replyTimeout = 30 * time.Second
@@ -21,8 +22,9 @@ const (
 
 // adminFlags say how to reach the admin port of a server.
 type adminFlags struct {
-	Admin         string `default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address of the server's admin port. [${default}]"`
-	AdminPassword string `placeholder:"TEXT" help:"Password of the admin port. Others see a command line: set the variable. [none]"`
+	Admin             address    `default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address of the server's admin port. [${default}]"`
+	AdminPassword     secret     `placeholder:"TEXT" help:"Password of the admin port. Others see a command line: set the variable. [none]"`
+	AdminPasswordFile secretFile `placeholder:"FILE" help:"File that has it. [none]"`
 }
 
 // client is a connection to an admin port. One goroutine may send while another
@@ -36,11 +38,12 @@ type client struct {
 
 // dial connects and gives the password. The connection breaks when ctx is done.
 func (f *adminFlags) dial(ctx context.Context) (*client, error) {
-	if _, _, err := net.SplitHostPort(f.Admin); err != nil {
-		return nil, fmt.Errorf("%w: --admin: %q, want host:port: %w", errUsage, f.Admin, err)
+	password := f.AdminPassword
+	if err := resolve([]secretSource{{"admin-password", &password, f.AdminPasswordFile}}); err != nil {
+		return nil, err
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, "tcp", f.Admin)
+	conn, err := dialer.DialContext(ctx, "tcp", string(f.Admin))
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("the admin port %s refuses connections: is millrace running? --admin names another address", f.Admin)
 	}
@@ -49,8 +52,8 @@ func (f *adminFlags) dial(ctx context.Context) (*client, error) {
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
 	c := &client{conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriter(conn)}
-	if f.AdminPassword != "" {
-		if _, err := c.ask("AUTH", f.AdminPassword); err != nil {
+	if password != "" {
+		if _, err := c.ask("AUTH", string(password)); err != nil {
 			conn.Close()
 			return nil, fmt.Errorf("--admin-password: %w", err)
 		}
@@ -86,5 +89,10 @@ func (c *client) flush() error { return c.w.Flush() }
 // resp.Error, after which the next one can be received.
 func (c *client) receive() (any, error) {
 	c.conn.SetReadDeadline(time.Now().Add(replyTimeout))
+	if first, err := c.r.Peek(1); err == nil && first[0] == 'H' { // no reply begins so
+		if protocol, _ := c.r.Peek(len("HTTP/")); string(protocol) == "HTTP/" {
+			return nil, fmt.Errorf("%s speaks HTTP, so it is no admin port: --admin names that, %s by default", c.conn.RemoteAddr(), defaultAdmin)
+		}
+	}
 	return resp.ReadReply(c.r)
 }

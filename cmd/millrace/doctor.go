@@ -20,7 +20,10 @@ type doctorCommand struct {
 }
 
 // Run prints the report.
-func (c *doctorCommand) Run() error { return c.report(os.Stdout, doctor.Local()) }
+func (c *doctorCommand) Run(w warnings) error {
+	w.print(os.Stderr)
+	return c.report(os.Stdout, doctor.Local())
+}
 
 // report is Run with a place for the report, and the host that it is of.
 func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"millrace/internal/ports"
 	"millrace/server"
 )
 
@@ -26,6 +28,10 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 		kong.DefaultEnvars("MILLRACE"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		reader("text", func(text string) (string, error) { return text, nil }),
+		reader("a secret: is what should give it failing? For none, leave out the flag and the variable", parseSecret),
+		reader("the path of a file that has a secret", parseSecretFile),
+		reader("HOST:PORT or :PORT; port 0 picks a free one", parseAddress),
+		reader("HOST:PORT, :PORT, or off for no such port", parsePortAddress),
 		reader("a whole number", strconv.Atoi),
 		reader("a duration such as 500ms, 15s or 1h30m", time.ParseDuration),
 		reader("a level: debug, info, warn or error", parseLevel),
@@ -33,6 +39,9 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 		reader("a size such as 65536, 64KiB, 256MiB or 1GiB", parseSize),
 	}, options...)...)
 }
+
+// negative is a number below 0, which the parser takes for a flag.
+var negative = regexp.MustCompile(`^-[0-9.]`)
 
 // reader has fields of type T read by parse, within the bounds of their tags.
 // want says what parse takes.
@@ -52,6 +61,9 @@ func readerBy[T any](want string, parse func(string) (T, error), compare func(a,
 			want += ", at most " + high
 		}
 		token, err := ctx.Scan.PopValue("")
+		if err != nil && negative.MatchString(token.String()) { // a value, though it looks like a flag
+			err = nil
+		}
 		switch {
 		case err != nil && token.IsEOL():
 			return fmt.Errorf("the value is missing, want %s", want)
@@ -75,6 +87,21 @@ func readerBy[T any](want string, parse func(string) (T, error), compare func(a,
 		target.Set(reflect.ValueOf(v))
 		return nil
 	}))
+}
+
+// address is one to listen on.
+type address string
+
+func parseAddress(text string) (address, error) { return address(text), ports.CheckAddress(text) }
+
+// portAddress is one to listen on, or off.
+type portAddress string
+
+func parsePortAddress(text string) (portAddress, error) {
+	if text == off {
+		return portAddress(text), nil
+	}
+	return portAddress(text), ports.CheckAddress(text)
 }
 
 func parseLevel(text string) (level slog.Level, err error) {

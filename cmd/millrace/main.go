@@ -28,12 +28,15 @@ var errReported = errors.New("reported")
 // commands are all that there are; each has its fields, which are its flags and
 // arguments, and its Run in the file of its name.
 type commands struct {
-	Serve     serveCommand     `cmd:"" default:"withargs" help:"Hold event streams and broadcast to them. This is the default command."`
-	Demo      demoCommand      `cmd:"" help:"Serve, with an example on the public port: open it in a browser."`
+	Serve     serveCommand     `cmd:"" default:"withargs" set:"listen=:8080" help:"Hold event streams and broadcast to them. This is the default command."`
+	Demo      demoCommand      `cmd:"" set:"listen=127.0.0.1:8080" help:"Serve, with an example on the public port: open it in a browser."`
 	Publish   publishCommand   `cmd:"" help:"Publish events through the admin port, and print the number of receivers."`
 	Subscribe subscribeCommand `cmd:"" help:"Print the events of a stream, one a line."`
 	Doctor    doctorCommand    `cmd:"" help:"Tell how many event streams this host can hold, which limit binds first, and what raises it."`
 	Version   versionCommand   `cmd:"" help:"Print the version of millrace, of Go and of the platform."`
+	Help      helpCommand      `cmd:"" help:"Print what there is to say about a command."`
+
+	ShowVersion versionFlag `name:"version" env:"-" help:"Print what the command version does."`
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -42,7 +45,11 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	// The first signal asks a command to end in order. From then on signals do
 	// what they do by themselves: a second one ends the process at once.
-	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if isTerminal(os.Stdin) && !signal.Ignored(syscall.SIGHUP) { // the terminal has gone; for servers without one, see onHangup
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, release := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, release)
 	defer release()
 
@@ -51,7 +58,7 @@ func run(args []string) int {
 	if err != nil {
 		err = explain(err)
 	} else {
-		err = command.Run()
+		err = command.Run(strangers(parser, os.Environ()))
 	}
 	switch {
 	case err == nil:
@@ -74,7 +81,7 @@ func run(args []string) int {
 // be right where the parser does not.
 func explain(err error) error {
 	if argument, ok := strings.CutPrefix(err.Error(), "unexpected argument "); ok {
-		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, doctor or version) or flags of it", errUsage, argument)
+		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, doctor, version or help) or flags of it", errUsage, argument)
 	}
 	return fmt.Errorf("%w: %w", errUsage, err)
 }

@@ -15,6 +15,8 @@ import (
 	"millrace/internal/logs"
 	"millrace/internal/ops"
 	"millrace/internal/pattern"
+	"millrace/internal/ports"
+	"millrace/internal/turbo"
 	"millrace/server"
 )
 
@@ -31,8 +33,8 @@ type node struct {
 	admin      *admin.Server // nil when it is off
 	ops        *ops.Server   // nil when it is off
 	front      frontPort     // nil but in a demo
-	portFailed chan error    // receives an error when one of these cannot go on
 	janitor    janitor
+	verifier   atomic.Pointer[turbo.Verifier] // of signed names, if there is a key for them
 	stopping   atomic.Bool
 }
 
@@ -66,7 +68,8 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := c.signedNames()
+	n := &node{logs: queue, backplane: link, historyTTL: c.HistoryTTL}
+	signed, err := c.signedNames(n)
 	if err != nil {
 		return nil, err
 	}
@@ -84,26 +87,26 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 	broker := channels.NewBroker(options)
 	adminConfig := admin.Config{
 		Broker:        broker,
-		Password:      c.AdminPassword,
+		Password:      string(c.AdminPassword),
 		MaxEventBytes: int(c.MaxEventBytes),
 		MaxClients:    c.MaxAdminConnections,
 		Version:       version(),
 		Logger:        log,
 	}
 	if c.Admin != off {
-		if err := admin.Check(c.Admin, adminConfig); err != nil {
-			return nil, fmt.Errorf("%w: --admin: %w", errUsage, err)
+		if err := admin.Check(string(c.Admin), adminConfig); err != nil {
+			return nil, startError(err, "--admin")
 		}
 	}
 	if c.Ops != off {
-		if err := ops.Check(c.Ops, c.OpsToken); err != nil {
-			return nil, fmt.Errorf("%w: --ops: %w", errUsage, err)
+		if err := ops.Check(string(c.Ops), string(c.OpsToken)); err != nil {
+			return nil, startError(err, "--ops")
 		}
 	}
 
-	n := &node{logs: queue, broker: broker, backplane: link, historyTTL: c.HistoryTTL, portFailed: make(chan error, 3)}
+	n.broker = broker
 	n.public, err = server.New(server.Config{
-		Listen:               c.Listen,
+		Listen:               string(c.Listen),
 		Loops:                c.Loops,
 		MaxConnections:       c.MaxConnections,
 		MaxConnectionsPerIP:  c.MaxConnectionsPerIP,
@@ -134,7 +137,7 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 	}
 	if c.Admin != off {
 		adminConfig.Info, adminConfig.SlowReaders = n.appendInfo, n.appendSlowReaders
-		if n.admin, err = admin.Listen(c.Admin, adminConfig); err != nil {
+		if n.admin, err = admin.Listen(string(c.Admin), adminConfig); err != nil {
 			n.close()
 			return nil, startError(err, "--admin")
 		}
@@ -143,7 +146,7 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		opsConfig := ops.Config{
 			Broker:        broker,
 			Streams:       n.public,
-			Token:         c.OpsToken,
+			Token:         string(c.OpsToken),
 			MaxEventBytes: int(c.MaxEventBytes),
 			Version:       version(),
 			LogDropped:    queue.Dropped,
@@ -153,7 +156,7 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		if n.admin != nil {
 			opsConfig.Admin = n.admin.Stats
 		}
-		n.ops, err = ops.Listen(c.Ops, opsConfig)
+		n.ops, err = ops.Listen(string(c.Ops), opsConfig)
 		if err != nil {
 			n.close()
 			return nil, startError(err, "--ops")
@@ -169,9 +172,9 @@ func (n *node) start() {
 	}
 	n.public.Start()
 	n.janitor.start(n.broker, n.historyTTL)
-	serve := func(port func() error) {
+	serve := func(port func() error) { // streams go on without it
 		if err := port(); err != nil {
-			n.portFailed <- err
+			n.logs.Logger().Error("a port cannot go on, streams are not affected", "error", err)
 		}
 	}
 	if n.admin != nil {
@@ -203,13 +206,18 @@ func (n *node) close() {
 	n.janitor.stop()
 }
 
-// ready tells why the node should get no new clients, nil if it should. Safe for
-// concurrent use.
+// ready tells why the node should get no new clients, nil if it should. Until the engine
+// has been reached for the first time it should not: the node would replace others that
+// work. Later an engine that is away is away for all nodes, and taking all of them out
+// would help nobody. Safe for concurrent use.
 func (n *node) ready() error {
-	if n.stopping.Load() {
+	switch {
+	case n.stopping.Load():
 		return errors.New("millrace is stopping")
+	case n.backplane != nil && !n.backplane.EverUp():
+		return n.broker.Health()
 	}
-	return n.broker.Health()
+	return nil
 }
 
 // publicAddr is the address at which streams are to be had.
@@ -296,6 +304,8 @@ func startError(err error, flag string) error {
 	switch {
 	case errors.Is(err, server.ErrConfig):
 		return fmt.Errorf("%w: %w", errUsage, err)
+	case errors.Is(err, ports.ErrAddress), errors.Is(err, admin.ErrNoPassword), errors.Is(err, ops.ErrNoToken):
+		return fmt.Errorf("%w: %s: %w", errUsage, flag, err)
 	case server.IsInUse(err):
 		return fmt.Errorf("%w: end what has the port, or choose another with %s HOST:PORT", err, flag)
 	}

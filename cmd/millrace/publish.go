@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -34,7 +35,8 @@ type publishCommand struct {
 
 // Run publishes one event and prints the number of its receivers, or with
 // --lines many, and prints the sums.
-func (c *publishCommand) Run(ctx context.Context) error {
+func (c *publishCommand) Run(ctx context.Context, w warnings) error {
+	w.print(os.Stderr)
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -58,8 +60,16 @@ func (c *publishCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.hint(os.Stderr, receivers)
 	_, err = fmt.Println(receivers)
 	return err
+}
+
+// hint says what may be meant when nobody has received anything.
+func (c *publishCommand) hint(w io.Writer, receivers int) {
+	if receivers == 0 && !strings.HasPrefix(c.Channel, "/") {
+		fmt.Fprintf(w, "millrace: nobody has received it; the path of a stream is its channel, with the slash: is %q meant?\n", "/"+c.Channel)
+	}
 }
 
 // check reports arguments that do not go together.
@@ -129,6 +139,9 @@ func (c *publishCommand) publishLines(ctx context.Context, client *client, in io
 	}
 	if sent != nil {
 		return fmt.Errorf("after %d lines that are published: %w", events, sent)
+	}
+	if events > 0 {
+		c.hint(os.Stderr, deliveries)
 	}
 	_, err := fmt.Fprintf(out, "%d events, %d deliveries\n", events, deliveries)
 	return err

@@ -20,7 +20,7 @@ const logPatience = time.Second
 
 // serveCommand is the server.
 type serveCommand struct {
-	Listen         string   `group:"Public port" default:":8080" placeholder:"HOST:PORT" help:"Address for event streams; port 0 picks a free one. [${default}]"`
+	Listen         address  `group:"Public port" default:"${listen}" placeholder:"HOST:PORT" help:"Address for event streams; port 0 picks a free one. [${default}]"`
 	Alias          []string `group:"Public port" placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `group:"Public port" help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
 	TrustedProxies []string `group:"Public port" placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
@@ -28,19 +28,24 @@ type serveCommand struct {
 	Channel        []string `group:"Public port" placeholder:"PATTERN" help:"Channels that clients may have: a name, a beginning with * after it, or {name} for one segment, as in /rooms/{id}; repeatable. [all]"`
 	AllowOrigin    []string `group:"Public port" placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
 
-	Admin               string `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
-	AdminPassword       string `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
-	MaxAdminConnections int    `group:"Admin port" default:"256" min:"1" max:"65536" placeholder:"N" help:"Connections of the admin port; a quarter of them may be without the password yet. [${default}]"`
+	Admin               portAddress `group:"Admin port" default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
+	AdminPassword       secret      `group:"Admin port" placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+	AdminPasswordFile   secretFile  `group:"Admin port" placeholder:"FILE" help:"File that has it; read again on SIGHUP. [none]"`
+	MaxAdminConnections int         `group:"Admin port" default:"256" min:"1" max:"65536" placeholder:"N" help:"Connections of the admin port; a quarter of them may be without the password yet. [${default}]"`
 
-	Ops      string `group:"Ops port" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for health, metrics, the dashboard and publishing by HTTP; off for none. [${default}]"`
-	OpsToken string `group:"Ops port" placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+	Ops          portAddress `group:"Ops port" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for health, metrics, the dashboard and publishing by HTTP; off for none. [${default}]"`
+	OpsToken     secret      `group:"Ops port" placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+	OpsTokenFile secretFile  `group:"Ops port" placeholder:"FILE" help:"File that has it; read again on SIGHUP. [none]"`
 
-	Backplane     string `group:"Several nodes" placeholder:"URL" help:"What links this node with others, such as redis://127.0.0.1:6379. Others see a command line: set the variable if there is a password. [none]"`
-	ChannelPrefix string `group:"Several nodes" placeholder:"TEXT" help:"What stands before channel names on the backplane, with a colon between: channel_prefix of Rails' cable.yml. [none]"`
+	Backplane     secret     `group:"Several nodes" placeholder:"URL" help:"What links this node with others, such as redis://127.0.0.1:6379. Others see a command line: set the variable if there is a password. [none]"`
+	BackplaneFile secretFile `group:"Several nodes" placeholder:"FILE" help:"File that has it. [none]"`
+	ChannelPrefix string     `group:"Several nodes" placeholder:"TEXT" help:"What stands before channel names on the backplane, with a colon between: channel_prefix of Rails' cable.yml. [none]"`
 
-	Decode             []string `group:"Rails" placeholder:"PATTERN=FORM" help:"What the payloads of the channels that fit a pattern are: raw text, json-string, turbo for a JSON string of HTML with a <turbo-stream>, base64 for any bytes that streams get as base64, or none for any bytes and no streams; repeatable, the first that fits counts. [raw]"`
-	TurboKey           string   `group:"Rails" placeholder:"TEXT" help:"Key of the signed stream names that /turbo?signed_stream_name= takes (config.turbo.signed_stream_verifier_key). Others see a command line: set the variable. [none]"`
-	TurboSecretKeyBase string   `group:"Rails" placeholder:"TEXT" help:"The secret_key_base from which Rails derives that key. Others see a command line: set the variable. [none]"`
+	Decode                 []string   `group:"Rails" placeholder:"PATTERN=FORM" help:"What the payloads of the channels that fit a pattern are: raw text, json-string, turbo for a JSON string of HTML with a <turbo-stream>, base64 for any bytes that streams get as base64, or none for any bytes and no streams; repeatable, the first that fits counts. [raw]"`
+	TurboKey               secret     `group:"Rails" placeholder:"TEXT" help:"Key of the signed stream names that /turbo?signed_stream_name= takes (config.turbo.signed_stream_verifier_key). Others see a command line: set the variable. [none]"`
+	TurboKeyFile           secretFile `group:"Rails" placeholder:"FILE" help:"File that has it; read again on SIGHUP. [none]"`
+	TurboSecretKeyBase     secret     `group:"Rails" placeholder:"TEXT" help:"The secret_key_base from which Rails derives that key. Others see a command line: set the variable. [none]"`
+	TurboSecretKeyBaseFile secretFile `group:"Rails" placeholder:"FILE" help:"File that has it; read again on SIGHUP. [none]"`
 
 	Keepalive    time.Duration `group:"Streams" default:"15s" placeholder:"TIME" help:"Time between two pings of a stream; 0 for no pings. [${default}]"`
 	History      int           `group:"Streams" default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
@@ -48,6 +53,7 @@ type serveCommand struct {
 	HistoryTTL   time.Duration `group:"Streams" name:"history-ttl" default:"5m" placeholder:"TIME" help:"How long a message is kept at most; 0 for as long as there is room. [${default}]"`
 	SlowTimeout  time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"How long a stream may be behind; 0 for ever. [${default}]"`
 	Drain        time.Duration `group:"Streams" default:"30s" placeholder:"TIME" help:"Time over which streams are closed when the server is told to end; 0 for all at once. [${default}]"`
+	DrainDelay   time.Duration `group:"Streams" default:"0s" min:"0s" max:"8760h" placeholder:"TIME" help:"Time before that, for balancers to notice: /readyz says no while everything else goes on. [${default}]"`
 	MaxLifetime  time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Age at which a stream is closed, less up to a tenth; 0 for never. [${default}]"`
 	Retry        time.Duration `group:"Streams" default:"0s" placeholder:"TIME" help:"Reconnection delay told to clients; 0 leaves it to them. [${default}]"`
 
@@ -70,11 +76,13 @@ type serveCommand struct {
 }
 
 // Run serves until ctx is done or the server fails.
-func (c *serveCommand) Run(ctx context.Context) error { return c.serve(ctx, os.Stderr, nil) }
+func (c *serveCommand) Run(ctx context.Context, w warnings) error {
+	return c.serve(ctx, os.Stderr, w, nil)
+}
 
 // serve is Run with a place for the log and, unless it is nil, front, which opens
 // what stands before the public port.
-func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*node, *slog.Logger) (frontPort, error)) error {
+func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, front func(*node, *slog.Logger) (frontPort, error)) error {
 	began := time.Now()
 	// The log's reader may go before us. That is no reason to end.
 	signal.Ignore(syscall.SIGPIPE)
@@ -82,7 +90,14 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*
 	defer queue.Close(logPatience)
 	log := queue.Logger()
 	slog.SetDefault(log) // for what libraries have to say
-	n, err := c.open(queue)
+	for _, warning := range w {
+		log.Warn(warning)
+	}
+	current, err := c.resolved()
+	if err != nil {
+		return err
+	}
+	n, err := current.open(queue)
 	if err != nil {
 		return err
 	}
@@ -93,6 +108,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*
 		}
 	}
 	n.start()
+	defer onHangup(func() { current = n.reload(c, current, log) })()
 	c.logStart(log, n)
 	forgetStartup()
 	stopping := n.tellSystemd(log)
@@ -101,15 +117,15 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*
 	case <-ctx.Done():
 		log.Info("millrace is stopping, a second signal ends it at once", "why", context.Cause(ctx).Error())
 	case err = <-n.public.Failed():
-	case err = <-n.portFailed:
 	}
 	if err != nil {
 		log.Error("millrace has failed and is stopping", "error", err)
 		err = errReported
 	}
 	n.stopping.Store(true)
-	stopping(c.Drain)
+	stopping(c.stopTime())
 	if err == nil {
+		c.delayDrain(log)
 		n.public.Drain() // publishers may go on meanwhile
 	}
 	n.close()
@@ -118,6 +134,21 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, front func(*
 		"accepted", stats.Accepted, "deliveries", stats.Deliveries, "writes", stats.Writes,
 		"bytes", stats.Bytes, "keepalives", stats.Pings)
 	return err
+}
+
+// drainGrace is what the end takes beside the drain and its delay: for clients to take
+// their last bytes.
+const drainGrace = 2 * time.Second
+
+// stopTime is how long it takes to end when told to.
+func (c *serveCommand) stopTime() time.Duration { return c.DrainDelay + c.Drain + drainGrace }
+
+// delayDrain waits for --drain-delay.
+func (c *serveCommand) delayDrain(log *slog.Logger) {
+	if c.DrainDelay > 0 {
+		log.Info("balancers have time to notice, everything goes on meanwhile", "drain_delay", c.DrainDelay.String())
+		time.Sleep(c.DrainDelay)
+	}
 }
 
 // logStart says where the server can be reached and what it may hold.

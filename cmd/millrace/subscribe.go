@@ -8,16 +8,22 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"millrace/internal/redact"
 )
 
 // firstRetry is the reconnection delay until the server tells another.
 const firstRetry = 3 * time.Second
+
+// askTimeout is how long what is no HTTP server may take to say what it is.
+const askTimeout = 3 * time.Second
 
 // errRefused is wrapped by errors about an answer that is no event stream. To
 // ask again would not help.
@@ -36,27 +42,35 @@ type subscribeCommand struct {
 }
 
 // Run prints the data of each event with a line break behind it, until ctx is
-// done. When the connection is lost it comes back with Last-Event-ID, as an
+// done. Events of millrace itself, such as gaps, are told on stderr. When the connection is lost it comes back with Last-Event-ID, as an
 // EventSource does; only the first connection must succeed.
 func (c *subscribeCommand) Run(ctx context.Context) error {
 	address, err := streamURL(c.URL)
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(os.Stdout)
+	out, notes := bufio.NewWriter(os.Stdout), io.Writer(os.Stderr)
+	to := io.Writer(out)
+	if isTerminal(os.Stdout) {
+		to = visible{out}
+	}
+	if isTerminal(os.Stderr) {
+		notes = visible{notes}
+	}
 	s := &subscription{
 		url:    address,
 		stream: eventStream{retry: firstRetry},
 		out:    out,
-		print:  func(ev event) error { _, err := fmt.Fprintln(out, ev.Data); return err },
+		notes:  notes,
+		print:  func(ev event) error { _, err := fmt.Fprintln(to, ev.Data); return err },
 		left:   c.Count,
 	}
 	if c.Raw {
-		s.raw = out
+		s.raw = to
 		s.print = func(event) error { return nil }
 	}
 	if c.JSON {
-		lines := json.NewEncoder(out)
+		lines := json.NewEncoder(to)
 		lines.SetEscapeHTML(false)
 		s.print = func(ev event) error { return lines.Encode(ev) }
 	}
@@ -84,6 +98,7 @@ type subscription struct {
 	url    string
 	stream eventStream
 	out    *bufio.Writer
+	notes  io.Writer // takes what is no data
 	print  func(event) error
 	raw    io.Writer // nil unless every byte is to be printed
 	left   int       // events until errDone; none if it begins at 0
@@ -98,11 +113,13 @@ func (s *subscription) run(ctx context.Context) error {
 		case errors.Is(err, errDone) || ctx.Err() != nil:
 			return nil
 		case errors.Is(err, syscall.ECONNREFUSED) && !s.opened:
-			return fmt.Errorf("%s refuses connections: is millrace running there?", s.url)
+			return fmt.Errorf("%s refuses connections: is millrace running there?", redact.Text(s.url))
+		case !s.opened && !errors.Is(err, errRefused) && speaksRedis(ctx, s.url):
+			return fmt.Errorf("%s speaks the Redis protocol, so it is an admin port: streams are at the public port, 8080 by default", redact.Text(s.url))
 		case errors.Is(err, errRefused) || !s.opened:
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "millrace: the stream has ended (%v), connecting again in %v\n", err, s.stream.retry)
+		fmt.Fprintf(s.notes, "millrace: the stream has ended (%v), connecting again in %v\n", err, s.stream.retry)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -129,14 +146,21 @@ func (s *subscription) connect(ctx context.Context) error {
 	}
 	defer response.Body.Close()
 	if err := checkStream(response); err != nil {
-		return fmt.Errorf("%s: %w", s.url, err)
+		return fmt.Errorf("%s: %w", redact.Text(s.url), err)
 	}
 	s.opened = true
+	fmt.Fprintf(s.notes, "millrace: connected to %s\n", redact.Text(s.url))
 	return s.stream.read(bufio.NewReader(beforeRead{response.Body, s.out.Flush}), s.raw, s.dispatch)
 }
 
 // dispatch prints ev. It returns errDone after the last one.
 func (s *subscription) dispatch(ev event) error {
+	if kind, ours := strings.CutPrefix(ev.Type, "millrace."); ours { // nobody has published it
+		if kind != "start" {
+			fmt.Fprintf(s.notes, "millrace: %s: %s\n", kind, ev.Data)
+		}
+		return nil
+	}
 	if err := s.print(ev); err != nil {
 		return err
 	}
@@ -144,6 +168,28 @@ func (s *subscription) dispatch(ev event) error {
 		return errDone
 	}
 	return nil
+}
+
+// speaksRedis tells whether a Redis, or millrace's admin port, is where a URL leads. They
+// end what looks like HTTP without a word, or with one that is not HTTP.
+func speaksRedis(ctx context.Context, address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Port() == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(askTimeout))
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return false
+	}
+	answer, _ := bufio.NewReader(conn).ReadString('\n')
+	return answer == "+PONG\r\n" || strings.HasPrefix(answer, "-NOAUTH ")
 }
 
 // checkStream reports why r is no event stream.

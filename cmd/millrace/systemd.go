@@ -10,14 +10,15 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// stopMargin is what the end may take beside the drain, before systemd kills.
-const stopMargin = 15 * time.Second
+// stopMargin is what the end may take beyond its time on a busy host, before systemd
+// kills.
+const stopMargin = 13 * time.Second
 
 // tellSystemd tells systemd that the node is ready and then, as often as its
 // unit asks, that it is alive, until stopping is called, which tells that too,
-// and how long the drain may take (sd_notify(3)). Where systemd is not the parent,
+// and how long that may take (sd_notify(3)). Where systemd is not the parent,
 // it does nothing.
-func (n *node) tellSystemd(log *slog.Logger) (stopping func(drain time.Duration)) {
+func (n *node) tellSystemd(log *slog.Logger) (stopping func(stopTime time.Duration)) {
 	tell := func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
 			log.Warn("systemd cannot be told", "state", state, "error", err)
@@ -33,8 +34,8 @@ func (n *node) tellSystemd(log *slog.Logger) (stopping func(drain time.Duration)
 	if timeout > 0 {
 		feeding.Go(func() { n.feedWatchdog(ctx, timeout, log, func() { tell(daemon.SdNotifyWatchdog) }) })
 	}
-	return func(drain time.Duration) {
-		tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (drain + stopMargin).Microseconds()))
+	return func(stopTime time.Duration) {
+		tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (stopTime + stopMargin).Microseconds()))
 		cancel()
 		feeding.Wait()
 	}

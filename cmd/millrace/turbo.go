@@ -27,21 +27,31 @@ func (c *serveCommand) decoding(opts *channels.Options, log *slog.Logger) error 
 	return nil
 }
 
-// signedNames returns what finds the channel of a signed name, nil if there is no
+// signed makes n find the channels of signed names, if there is a key for that, and
+// returns how, nil if there is none.
+func (c *serveCommand) signedNames(n *node) (func(name []byte) (string, error), error) {
+	verifier, err := c.verifier()
+	if err != nil || verifier == nil {
+		return nil, err
+	}
+	n.verifier.Store(verifier)
+	return func(name []byte) (string, error) { return n.verifier.Load().Verify(name, time.Now()) }, nil
+}
+
+// verifier returns what tells which names the application has signed, nil if there is no
 // key for it.
-func (c *serveCommand) signedNames() (func(name []byte) (string, error), error) {
-	if c.TurboKey == "" && c.TurboSecretKeyBase == "" {
-		return nil, nil
-	}
-	if c.TurboKey != "" && c.TurboSecretKeyBase != "" {
+func (c *serveCommand) verifier() (*turbo.Verifier, error) {
+	switch {
+	case c.TurboKey != "" && c.TurboSecretKeyBase != "":
 		return nil, fmt.Errorf("%w: --turbo-key and --turbo-secret-key-base are both set: want the key, or that from which Rails derives it", errUsage)
-	}
-	verifier := turbo.NewVerifier(c.TurboKey)
-	if c.TurboSecretKeyBase != "" {
-		var err error
-		if verifier, err = turbo.NewDerivedVerifier(c.TurboSecretKeyBase); err != nil {
+	case c.TurboKey != "":
+		return turbo.NewVerifier(string(c.TurboKey)), nil
+	case c.TurboSecretKeyBase != "":
+		verifier, err := turbo.NewDerivedVerifier(string(c.TurboSecretKeyBase))
+		if err != nil {
 			return nil, fmt.Errorf("%w: --turbo-secret-key-base: %w", errUsage, err)
 		}
+		return verifier, nil
 	}
-	return func(name []byte) (string, error) { return verifier.Verify(name, time.Now()) }, nil
+	return nil, nil
 }

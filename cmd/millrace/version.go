@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
 
 // versionCommand prints what this binary is.
@@ -13,6 +15,16 @@ type versionCommand struct{}
 func (versionCommand) Run() error {
 	fmt.Printf("millrace %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
+}
+
+// versionFlag is --version.
+type versionFlag bool
+
+// BeforeReset prints the version and ends the process, whatever else is asked for.
+func (versionFlag) BeforeReset(parser *kong.Kong) error {
+	err := versionCommand{}.Run()
+	parser.Exit(0)
+	return err
 }
 
 // version returns the version of the module. For a build from a checkout it has

@@ -14,19 +14,30 @@ const probeTimeout = time.Second
 // health answers GET /healthz: whether every event loop turns. A node for which
 // the answer is no has to be restarted.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
-	defer cancel()
-	err := s.cfg.Streams.Probe(ctx)
-	if err != nil {
-		err = fmt.Errorf("%w within %v", err, probeTimeout)
+	verdict(w, s.probe(r.Context()))
+}
+
+// readiness answers GET /readyz: whether new clients should come here. A node for
+// which the answer is no needs time. With ?engine=1 the engine has to be there, too.
+func (s *Server) readiness(w http.ResponseWriter, r *http.Request) {
+	err := s.cfg.Ready()
+	if err == nil {
+		err = s.probe(r.Context())
+	}
+	if err == nil && r.URL.Query().Get("engine") == "1" {
+		err = s.cfg.Broker.Health()
 	}
 	verdict(w, err)
 }
 
-// readiness answers GET /readyz: whether new clients should come here. A node for
-// which the answer is no needs time.
-func (s *Server) readiness(w http.ResponseWriter, r *http.Request) {
-	verdict(w, s.cfg.Ready())
+// probe reports the event loops that do not turn.
+func (s *Server) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if err := s.cfg.Streams.Probe(ctx); err != nil {
+		return fmt.Errorf("%w within %v", err, probeTimeout)
+	}
+	return nil
 }
 
 func verdict(w http.ResponseWriter, err error) {

@@ -38,6 +38,7 @@ var (
 
 	ready        = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
 	logDropped   = desc("log_lines_dropped_total", "Lines that the log has dropped: nobody took them.")
+	engineUp     = desc("engine_up", "1 while the engine between nodes is reached, or where there is none, else 0.")
 	connections  = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
 	streamLimit  = desc("connections_max", "Streams that may be open at once.")
 	accepted     = desc("connections_accepted_total", "Connections accepted.")
@@ -80,7 +81,7 @@ type collect func(d *prometheus.Desc, v float64, labels ...string)
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, ready, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
+		buildInfo, ready, engineUp, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
 		eventsPublished, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
@@ -100,11 +101,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(buildInfo, 1, c.cfg.Version, runtime.Version())
 
-	if c.cfg.Ready() == nil {
-		gauge(ready, 1)
-	} else {
-		gauge(ready, 0)
+	truth := func(d *prometheus.Desc, no error) {
+		if no == nil {
+			gauge(d, 1)
+		} else {
+			gauge(d, 0)
+		}
 	}
+	truth(ready, c.cfg.Ready())
+	truth(engineUp, c.cfg.Broker.Health())
 	counter(logDropped, float64(c.cfg.LogDropped()))
 	n := c.cfg.Streams.Stats()
 	gauge(connections, float64(n.Connections-n.Streams-n.Lingering), "head")

@@ -3,6 +3,7 @@ package link
 import (
 	"bytes"
 	"log/slog"
+	"net/url"
 	"testing"
 
 	"millrace/channels"
@@ -14,7 +15,7 @@ func TestTooLargeForStreamsIsAGap(t *testing.T) {
 	lines := channels.Event{Data: bytes.Repeat([]byte("\n"), channels.DefaultMaxEventBytes/2)}
 	small := channels.Event{Data: []byte("small")}
 	t.Run("delivered", func(t *testing.T) {
-		l, in := New("an engine", "somewhere", slog.New(slog.DiscardHandler)), channels.NewInbox(func() {})
+		l, in := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), channels.NewInbox(func() {})
 		l.Broker = channels.NewBroker(channels.Options{Backplane: l.backplane()})
 		l.Broker.Attach(in, nil, []byte("/a"))
 		l.Broker.Followed(0, nil, "/a") // as if a session had asked for it
@@ -26,7 +27,7 @@ func TestTooLargeForStreamsIsAGap(t *testing.T) {
 		}
 	})
 	t.Run("kept", func(t *testing.T) {
-		l, in := New("an engine", "somewhere", slog.New(slog.DiscardHandler)), channels.NewInbox(func() {})
+		l, in := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), channels.NewInbox(func() {})
 		l.Broker = channels.NewBroker(channels.Options{Backplane: l.backplane(), Numbered: true, History: 10})
 		k := NewKeeper(l, nil)
 		l.Broker.SetEpoch("e", 0)
