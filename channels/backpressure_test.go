@@ -232,7 +232,7 @@ func TestPublisherWaitsForReaders(t *testing.T) {
 		b, wakes := NewBroker(Options{}), 0
 		in := NewInbox(func() { wakes++ })
 		chans, _ := b.Attach(in, nil, []byte("/a"), []byte("/b"))
-		event := Event{Data: make([]byte, DefaultMaxEventBytes)}
+		event := Event{Data: make([]byte, DefaultMaxEventBytes-100)} // the largest, but for its fields
 		serve := func() { b.Served(in, in.Take(nil)) }
 		for range backlogBytes / DefaultMaxEventBytes { // the log is full
 			if _, err := b.Publish("/a", event); err != nil {

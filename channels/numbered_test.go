@@ -353,3 +353,16 @@ func TestFollowedAsItIsConfirmed(t *testing.T) {
 		t.Errorf("%d gaps of a channel that is confirmed for the second time, want 1", len(gaps))
 	}
 }
+
+// Ensure that the head of a channel has the engine's epoch in its id.
+func TestNumberedInfo(t *testing.T) {
+	b := numbered()
+	b.Interrupted("/a")
+	i, _ := b.Lookup("/a")
+	if id := b.ID(Receipt{Seq: i.Head, Epoch: i.Epoch}); id != "E-2" {
+		t.Errorf("the newest message of /a is %q, want E-2", id)
+	}
+	if page := b.Page(nil, "/a", "", 1); len(page) != 1 || page[0] != i {
+		t.Errorf("a page has %+v, want %+v", page, i)
+	}
+}
