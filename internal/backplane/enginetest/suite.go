@@ -101,6 +101,7 @@ func Run(t *testing.T, s Suite) {
 	if raceEnabled {
 		return
 	}
+	t.Run("Upgrade", func(t *testing.T) { s.upgrade(t, program, streams) })
 	t.Run("Stall", func(t *testing.T) { s.stall(t, program) })
 	if s.Pipelined {
 		t.Run("Pipeline", func(t *testing.T) { s.pipeline(t, program) })
@@ -121,6 +122,9 @@ type fleet struct {
 
 	stopPublishing, stopListening func() // which return when that has come to an end
 }
+
+// nodePause is how long nodes of two commits are on one engine.
+const nodePause = 300 * time.Millisecond
 
 const (
 	nodeCount    = 3
