@@ -11,7 +11,7 @@ import (
 // earlier is the commit before what is being changed: nodes of it and of this one are on
 // one engine while a service is upgraded, with the same keys, scripts and event ids. It
 // may be moved forward, one release behind.
-const earlier = "4e59db2a"
+const earlier = "4e59db28dcd4"
 
 // buildEarlier returns the path of the program of that commit, "" where the repository's
 // history is not there.
