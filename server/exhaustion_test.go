@@ -32,10 +32,14 @@ type limited struct {
 // limitedStats is what the process tells of itself.
 type limitedStats struct {
 	Stats
-	CPU time.Duration // of the process so far
+	CPU  time.Duration // of the process so far
+	Room int64
 }
 
-const limitedEnv = "MILLRACE_TEST_MAX_CONNECTIONS"
+const (
+	limitedEnv       = "MILLRACE_TEST_MAX_CONNECTIONS"
+	limitedTablesEnv = "MILLRACE_TEST_FD_TABLES"
+)
 
 // startLimited runs TestLimitedServer under ulimit -n 256, and under the command
 // that within names, if any.
@@ -98,7 +102,7 @@ func TestLimitedServer(t *testing.T) {
 		t.Skip("runs only as another test's server process")
 	}
 	b := channels.NewBroker(channels.Options{})
-	s, err := New(Config{Listen: "127.0.0.1:0", Loops: 2, MaxConnections: limit, Logger: slog.New(slog.DiscardHandler)}, b)
+	s, err := New(Config{Listen: "127.0.0.1:0", Loops: 2, MaxConnections: limit, FDTables: FDTables(os.Getenv(limitedTablesEnv)), Logger: slog.New(slog.DiscardHandler)}, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +111,13 @@ func TestLimitedServer(t *testing.T) {
 	out := json.NewEncoder(os.Stdout)
 	out.Encode(s.Addr().String())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if n, ok := strings.CutPrefix(in.Text(), "take "); ok { // for something else
+			for range must(strconv.Atoi(n)) {
+				must(os.Open(os.DevNull))
+			}
+			out.Encode(true)
+			continue
+		}
 		if data, ok := strings.CutPrefix(in.Text(), "publish "); ok {
 			n, err := b.Publish("/x", channels.Event{Data: []byte(data)})
 			if err != nil {
@@ -119,8 +130,15 @@ func TestLimitedServer(t *testing.T) {
 		if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
 			t.Fatal(err)
 		}
-		out.Encode(limitedStats{s.Stats(), time.Duration(usage.Utime.Nano() + usage.Stime.Nano())})
+		out.Encode(limitedStats{s.Stats(), time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), int64(s.Room())})
 	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // crowd is many clients that want a stream; what becomes of each is counted.
@@ -166,12 +184,16 @@ func gather(t *testing.T, l *limited, size int) *crowd {
 // waits, keeps serving every open stream, and lets new ones in as old ones
 // leave.
 func TestOutOfDescriptors(t *testing.T) {
-	l := startLimited(t, 100_000)
+	l := startLimited(t, 0)
+	var taken bool
+	l.ask("take 180", &taken) // much more than is kept for all that is no client
 	c := gather(t, l, 1000)
 	defer close(c.leave)
+	var streams int64 // when it was last looked
 	settled := func() bool {
-		s := l.stats()
-		return s.AcceptPauses > 3 && s.Streams > 200 && s.Streams == c.open.Load()
+		s, before := l.stats(), streams
+		streams = s.Streams
+		return s.AcceptPauses > 3 && s.Streams > 20 && s.Streams == c.open.Load() && s.Streams == before
 	}
 	eventually(t, "the descriptors are used up", settled)
 
@@ -198,7 +220,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	}
 	broadcast()
 	accepted := after.Accepted
-	const leaving = 50
+	const leaving = 20
 	for range leaving {
 		c.leave <- struct{}{}
 	}
@@ -207,7 +229,26 @@ func TestOutOfDescriptors(t *testing.T) {
 	})
 	broadcast()
 	if n := c.turnedAway.Load(); n != 0 {
-		t.Errorf("%d clients were turned away, though the connection limit is far", n)
+		t.Errorf("%d clients were turned away, though the limit is not reached", n)
+	}
+}
+
+// Ensure that with a connection limit far above what the descriptor tables have
+// room for, everybody is told to come back later who finds no room.
+func TestCrowdAboveRoom(t *testing.T) {
+	for _, tables := range []FDTables{FDTablesShared, FDTablesAuto} {
+		t.Run(string(tables), func(t *testing.T) {
+			l := startLimited(t, 100_000, "env", limitedTablesEnv+"="+string(tables))
+			const size = 1000
+			c := gather(t, l, size)
+			defer close(c.leave)
+			eventually(t, "every client has a stream or is told to come back", func() bool {
+				return c.open.Load()+c.turnedAway.Load() == size
+			})
+			if room := l.stats().Room; c.open.Load() > room || tables == FDTablesShared && c.open.Load() != room {
+				t.Errorf("%d streams, with room for %d", c.open.Load(), room)
+			}
+		})
 	}
 }
 
@@ -215,7 +256,7 @@ func TestOutOfDescriptors(t *testing.T) {
 // are always descriptors to tell the rest of a crowd to come back later.
 func TestCrowdAtDefaultLimit(t *testing.T) {
 	l := startLimited(t, 0)
-	const limit = 256 - 64
+	const limit = 256 - 128
 	c := gather(t, l, 1000)
 	defer close(c.leave)
 	eventually(t, "every client has a stream or is told to come back", func() bool {

@@ -49,8 +49,8 @@ func (l *loop) accept() (more bool) {
 		return false
 	}
 	for range acceptsAtOnce {
-		if l.server.open.Load() >= int64(l.server.capacity.accepted) {
-			l.pauseAccepting(limitPause, "at the connection limit", "limit", l.server.capacity.streams)
+		if l.places.full() && !l.makeRoom() {
+			l.pauseAccepting(limitPause, "as many clients are being answered as there are descriptors for", "limit", l.places.room.sockets)
 			return false
 		}
 		fd, from, err := accept(l.listener)
@@ -90,7 +90,7 @@ func (l *loop) resumeAccepting() {
 
 // open gives an accepted socket its slot, and the time to send a request head.
 func (l *loop) open(fd int32, from peer) error {
-	c := l.table.claim(fd, l.number, slot{state: stateHead})
+	c := l.table.claim(fd, l.number, slot{state: stateHead, opened: momentOf(l.now)})
 	if c == nil {
 		unix.Close(int(fd))
 		return unix.EMFILE
@@ -101,6 +101,7 @@ func (l *loop) open(fd int32, from peer) error {
 		return err
 	}
 	l.server.open.Add(1)
+	l.places.sockets.Add(1)
 	l.counters.accepted.Add(1)
 	l.counters.connections.Add(1)
 	if l.welcome(fd, c, from) && l.cfg.HeaderTimeout > 0 {

@@ -36,6 +36,8 @@ type loop struct {
 	cfg      *Config
 	broker   *channels.Broker
 	table    *table
+	places   *places // safe for concurrent use
+	hand     int32   // the slot that makeRoom looks at next
 	poller   poller
 	waker    *waker          // signal: safe for concurrent use
 	inbox    *channels.Inbox // posting: safe for concurrent use
@@ -87,9 +89,9 @@ type loop struct {
 
 // newLoop makes a loop and its waker. Everything else is opened by the goroutine
 // that it lives on, which may have a descriptor table of its own.
-func newLoop(s *Server, number int32, table *table) (*loop, error) {
+func newLoop(s *Server, number int32, table *table, places *places) (*loop, error) {
 	l := &loop{
-		server: s, number: number, cfg: &s.cfg, broker: s.broker, table: table,
+		server: s, number: number, cfg: &s.cfg, broker: s.broker, table: table, places: places,
 		armed:      math.MaxInt64,
 		mail:       make(chan func(), mailSize),
 		byChannel:  newPeaked[*channels.Channel, int32](),
@@ -251,6 +253,7 @@ func (l *loop) end(fd int32, c *conn, why reason) {
 	l.counters.closed[why].Add(1)
 	l.counters.connections.Add(-1)
 	l.server.open.Add(-1)
+	l.places.sockets.Add(-1)
 	c.release()
 	unix.Close(int(fd))
 }

@@ -125,8 +125,7 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 		l.turnAway(fd, c, origin, reasonDrained)
 	case !l.broker.HasRoom(l.server.capacity.channels, l.names...):
 		l.turnAway(fd, c, origin, reasonChannels)
-	case l.server.streams.Add(1) > int64(l.server.capacity.streams):
-		l.server.streams.Add(-1)
+	case !l.takeStream():
 		l.turnAway(fd, c, origin, reasonOverload)
 	default:
 		l.startStream(fd, c, origin, l.names, l.lastEventID(r))

@@ -49,7 +49,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	capacity, err := planCapacity(&cfg, descriptorLimit())
+	capacity, err := planCapacity(&cfg, DescriptorLimit())
 	if err != nil {
 		return nil, err
 	}
@@ -82,13 +82,13 @@ func (s *Server) openLoops() error {
 	}
 	// Every waker comes before the first table is copied: a number by which one
 	// loop wakes another must mean the same in all tables.
-	shared := newTable(s.capacity.limit)
+	shared, all := newTable(s.capacity.limit), &places{room: s.capacity.table}
 	for i := range s.capacity.loops {
-		table := shared
+		table, taken := shared, all
 		if s.capacity.perLoop && i > 0 {
-			table = newTable(s.capacity.limit)
+			table, taken = newTable(s.capacity.limit), &places{room: s.capacity.table}
 		}
-		l, err := newLoop(s, int32(i), table)
+		l, err := newLoop(s, int32(i), table, taken)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ const (
 	reasonAnswered     reason = iota // a request that was no stream, answered
 	reasonClient                     // the client closed or reset the connection
 	reasonHeadLate                   // no complete request head in time
+	reasonCrowded                    // no request head yet, and its place was needed
 	reasonWrite                      // a write failed
 	reasonLapped                     // behind by more than is kept
 	reasonSlow                       // behind for too long
@@ -35,6 +36,7 @@ var reasonNames = [reasonCount]string{
 	reasonAnswered:     "answered",
 	reasonClient:       "client closed",
 	reasonHeadLate:     "header timeout",
+	reasonCrowded:      "place needed",
 	reasonWrite:        "write failed",
 	reasonLapped:       "too far behind",
 	reasonSlow:         "slow timeout",

@@ -119,7 +119,7 @@ func (l *loop) endStream(fd int32, c *conn, why reason) {
 		l.counters.behind.Add(-1)
 	}
 	l.counters.streams.Add(-1)
-	l.server.streams.Add(-1)
+	l.leaveStream()
 }
 
 // join adds a subscriber to a channel and returns where it stands.

@@ -24,7 +24,7 @@ type slot struct {
 	timer   timerwheel.Node // the one timer of this descriptor
 	local   int32           // stream: index of its channel in loop.locals, or severalChannels
 	cursor  uint64          // stream: the sequence up to which it has everything
-	opened  moment          // when the stream began
+	opened  moment          // when the stream began, or before that the connection
 	due     moment          // stream: its next ping; at most a period ahead
 	wrote   moment          // when something was last written
 	place   int32           // stream: its index in the channel's list of subscribers
@@ -70,6 +70,16 @@ type table struct {
 // newTable returns a table for descriptors below limit.
 func newTable(limit int) *table {
 	return &table{make([]atomic.Pointer[chunk], (limit+chunkSize-1)/chunkSize)}
+}
+
+// size returns the number of slots that have been needed so far, and those of their
+// chunks.
+func (t *table) size() int {
+	n := len(t.chunks)
+	for n > 0 && t.chunks[n-1].Load() == nil {
+		n--
+	}
+	return n * chunkSize
 }
 
 // at returns the slot of a descriptor that was claimed before.

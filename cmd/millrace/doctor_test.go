@@ -14,18 +14,18 @@ import (
 // were asked for, with as many descriptor tables as the server would have.
 func TestDoctorSaysWhetherHostHoldsEnough(t *testing.T) {
 	host := doctor.Read(fstest.MapFS{"proc/self/limits": {Data: []byte("Max open files 20000 20000 files\n")}})
-	const holds = 19688 // in one table
+	const holds = 18750 // in one table
 	for _, tt := range []struct {
 		args  []string
 		tight error // why loops cannot have tables of their own
 		want  int
 	}{
 		{args: nil, want: 0},
-		{args: []string{"--for", "19688"}, want: 0},
-		{args: []string{"--for", "19689"}, want: 0}, // in several
-		{args: []string{"--for", "19689", "--fd-tables", "shared"}, want: 1},
-		{args: []string{"--for", "19689", "--fd-tables", "per-loop"}, want: 0},
-		{args: []string{"--for", "19689"}, tight: errors.New("no unshare"), want: 1},
+		{args: []string{"--for", "18750"}, want: 0},
+		{args: []string{"--for", "18751"}, want: 0}, // in several
+		{args: []string{"--for", "18751", "--fd-tables", "shared"}, want: 1},
+		{args: []string{"--for", "18751", "--fd-tables", "per-loop"}, want: 0},
+		{args: []string{"--for", "18751"}, tight: errors.New("no unshare"), want: 1},
 	} {
 		var c commands
 		if _, err := newParser(&c).Parse(append([]string{"doctor", "--json"}, tt.args...)); err != nil {

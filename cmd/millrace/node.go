@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -85,11 +86,12 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		return nil, err
 	}
 	broker := channels.NewBroker(options)
+	places := c.portPlaces(log)
 	adminConfig := admin.Config{
 		Broker:        broker,
 		Password:      string(c.AdminPassword),
 		MaxEventBytes: int(c.MaxEventBytes),
-		MaxClients:    c.MaxAdminConnections,
+		MaxClients:    places.admin,
 		Version:       version(),
 		Logger:        log,
 	}
@@ -144,14 +146,15 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 	}
 	if c.Ops != off {
 		opsConfig := ops.Config{
-			Broker:        broker,
-			Streams:       n.public,
-			Token:         string(c.OpsToken),
-			MaxEventBytes: int(c.MaxEventBytes),
-			Version:       version(),
-			LogDropped:    queue.Dropped,
-			Ready:         n.ready,
-			Logger:        log,
+			Broker:         broker,
+			Streams:        n.public,
+			Token:          string(c.OpsToken),
+			MaxEventBytes:  int(c.MaxEventBytes),
+			MaxConnections: places.ops,
+			Version:        version(),
+			LogDropped:     queue.Dropped,
+			Ready:          n.ready,
+			Logger:         log,
 		}
 		if n.admin != nil {
 			opsConfig.Admin = n.admin.Stats
@@ -310,4 +313,20 @@ func startError(err error, flag string) error {
 		return fmt.Errorf("%w: end what has the port, or choose another with %s HOST:PORT", err, flag)
 	}
 	return err
+}
+
+// places are how many connections the ports beside the public one may have.
+type places struct{ admin, ops int }
+
+// portPlaces are within what the public port leaves of the descriptors. A quarter of
+// that remains for engines, files and the loops' own.
+func (c *serveCommand) portPlaces(log *slog.Logger) places {
+	limit := server.DescriptorLimit()
+	spare := server.Spare(limit)
+	p := places{admin: min(c.MaxAdminConnections, spare/2), ops: min(ops.DefaultMaxConnections, spare/4)}
+	if p.admin < c.MaxAdminConnections {
+		log.Warn("the descriptor limit has no room for --max-admin-connections: the admin port takes fewer",
+			"max_admin_connections", c.MaxAdminConnections, "takes", p.admin, "descriptor_limit", limit, "remedy", "raise ulimit -n")
+	}
+	return p
 }

@@ -24,30 +24,36 @@ const (
 	eventPages = 1
 )
 
-// What server plans with, see server/limits.go and server/descriptors.go; a test
+// What server plans with, see server/capacity.go; a test
 // compares the two.
 const (
 	maxTable    = 1 << 24 // descriptors that one table has room for at most
-	leastSpare  = 64      // kept from streams: 1/64 of the limit, within these bounds
-	mostSpare   = 1024
-	spareShare  = 64
-	unevenShare = 16 // with a table per loop, 1/16 of each is left for an uneven spread
+	unevenShare = 16      // with a table per loop, 1/16 of each is left for an uneven spread
 	maxLoops    = 1024
 )
 
-// tableRoom returns how many streams a table holds under a descriptor limit.
-func tableRoom(limit int64) int64 {
+// spare is how many descriptors of a table are kept from streams: a share of the
+// limit, within bounds.
+type spare struct{ share, least, most int64 }
+
+var (
+	sharedSpare = spare{16, 128, 2048} // of the process's one table
+	loopSpare   = spare{64, 64, 1024}  // of each of several
+)
+
+func (s spare) of(limit int64) int64 { return min(max(limit/s.share, s.least), s.most) }
+
+// room returns how many streams a table holds under a descriptor limit.
+func (s spare) room(limit int64) int64 {
 	limit = min(limit, maxTable)
-	return max(limit-spare(limit), 1)
+	return max(limit-s.of(limit), 1)
 }
 
-func spare(limit int64) int64 { return min(max(limit/spareShare, leastSpare), mostSpare) }
-
-// tableLimit returns the least limit under which a table holds streams.
-func tableLimit(streams int64) int64 {
+// limit returns the least limit under which a table holds streams.
+func (s spare) limit(streams int64) int64 {
 	limit := streams
-	for limit-spare(limit) < streams {
-		limit = streams + spare(limit)
+	for limit-s.of(limit) < streams {
+		limit = streams + s.of(limit)
 	}
 	return limit
 }
@@ -56,7 +62,7 @@ func tableLimit(streams int64) int64 {
 // table in order to hold that many streams.
 func (h *Host) Tabled(streams int) bool {
 	hard := int64(h.Descriptors.Hard)
-	return hard != Unknown && int64(streams) > tableRoom(hard) && h.Tables == nil
+	return hard != Unknown && int64(streams) > sharedSpare.room(hard) && h.Tables == nil
 }
 
 // perTable returns how many streams the server plans for each of several tables.
@@ -68,7 +74,7 @@ func (h *Host) perTable() int64 {
 	if h.NrOpen != Unknown {
 		limit = min(limit, h.NrOpen)
 	}
-	room := tableRoom(limit)
+	room := loopSpare.room(limit)
 	return room - room/unevenShare
 }
 
@@ -117,9 +123,9 @@ func (h *Host) descriptors(p Plan) Limit {
 	if p.PerLoop {
 		return l // bounds each loop; threads bound the loops
 	}
-	l.Allows = Count(tableRoom(int64(hard)))
+	l.Allows = Count(sharedSpare.room(int64(hard)))
 	l.fix = func(streams int64) (fixes []Fix) {
-		fixes = h.descriptorFixes(tableLimit(streams))
+		fixes = h.descriptorFixes(sharedSpare.limit(streams))
 		if h.Tables == nil {
 			fixes = append(fixes, Fix{"serve", fmt.Sprintf("--fd-tables per-loop --max-connections %d", streams)})
 		}
@@ -149,9 +155,9 @@ func (h *Host) nrOpen(p Plan) Limit {
 	if p.PerLoop {
 		return l
 	}
-	l.Allows = Count(tableRoom(h.NrOpen))
+	l.Allows = Count(sharedSpare.room(h.NrOpen))
 	l.fix = func(streams int64) []Fix {
-		if need := tableLimit(streams); need <= maxTable {
+		if need := sharedSpare.limit(streams); need <= maxTable {
 			return []Fix{sysctl("fs.nr_open", need)}
 		}
 		return nil
@@ -211,7 +217,7 @@ func (h *Host) loops() Limit {
 		Name: "loops", Setting: "--loops", Value: number(maxLoops), Allows: Count(maxLoops * h.perTable()),
 		fix: func(streams int64) []Fix {
 			each := (streams + maxLoops - 1) / maxLoops
-			return h.descriptorFixes(tableLimit((each*unevenShare + unevenShare - 2) / (unevenShare - 1)))
+			return h.descriptorFixes(loopSpare.limit((each*unevenShare + unevenShare - 2) / (unevenShare - 1)))
 		},
 	}
 }

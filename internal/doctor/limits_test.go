@@ -19,13 +19,14 @@ import (
 
 func TestTableLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		streams := rapid.Int64Range(1, maxTable-mostSpare).Draw(t, "streams")
-		limit := tableLimit(streams)
-		if room := tableRoom(limit); room < streams {
-			t.Fatalf("tableLimit(%d) = %d, which has room for %d", streams, limit, room)
+		s := rapid.SampledFrom([]spare{sharedSpare, loopSpare}).Draw(t, "spare")
+		streams := rapid.Int64Range(1, maxTable-s.most).Draw(t, "streams")
+		limit := s.limit(streams)
+		if room := s.room(limit); room < streams {
+			t.Fatalf("%+v.limit(%d) = %d, which has room for %d", s, streams, limit, room)
 		}
-		if room := tableRoom(limit - 1); streams > 1 && room >= streams {
-			t.Fatalf("tableLimit(%d) = %d, but one less has room for %d", streams, limit, room)
+		if room := s.room(limit - 1); streams > 1 && room >= streams {
+			t.Fatalf("%+v.limit(%d) = %d, but one less has room for %d", s, streams, limit, room)
 		}
 	})
 }
@@ -133,8 +134,8 @@ func TestRoomIsTheServers(t *testing.T) {
 		if err != nil {
 			t.Fatalf("under a limit of %d: %v\n%s", limit, err, out)
 		}
-		each := tableRoom(limit) - tableRoom(limit)/unevenShare
-		want := fmt.Sprintf("room %d, loops for %d: %d\n", tableRoom(limit), 10*each, 10)
+		table := loopSpare.room(limit)
+		want := fmt.Sprintf("room %d, loops for %d: %d\n", sharedSpare.room(limit), 10*(table-table/unevenShare), 10)
 		if !strings.Contains(string(out), want) {
 			t.Errorf("under a limit of %d the server says:\n%s\nwant %s", limit, out, want)
 		}
@@ -153,12 +154,12 @@ func printRoom(t *testing.T) {
 	}
 	one := open(server.FDTablesShared, 0)
 	defer one.Close()
-	room := int64(one.Room())
-	most := 10 * (room - room/unevenShare)
 	if fdtable.Supported() != nil {
 		t.Skip("no descriptor table per loop here")
 	}
+	table := loopSpare.room(int64(one.DescriptorLimit()))
+	most := 10 * (table - table/unevenShare)
 	many := open(server.FDTablesPerLoop, int(most))
 	defer many.Close()
-	fmt.Printf("room %d, loops for %d: %d\n", room, most, many.Loops())
+	fmt.Printf("room %d, loops for %d: %d\n", one.Room(), most, many.Loops())
 }

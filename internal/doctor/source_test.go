@@ -144,8 +144,8 @@ func TestUnread(t *testing.T) {
 		"proc/sys/fs/file-max": "5\n",
 	}), []string{"proc/sys/fs/file-max"}})
 	r := Examine(h, Plan{})
-	if r.Holds != 19688 || r.First != "descriptors" || len(r.Limits) != 2 {
-		t.Errorf("got %d by %q of %d limits, want 19688 by descriptors of 2", r.Holds, r.First, len(r.Limits))
+	if r.Holds != 18750 || r.First != "descriptors" || len(r.Limits) != 2 {
+		t.Errorf("got %d by %q of %d limits, want 18750 by descriptors of 2", r.Holds, r.First, len(r.Limits))
 	}
 	if !slices.Contains(r.Unread, Unread{"fs.file-max", "permission denied"}) {
 		t.Errorf("unread: %v, want fs.file-max among them", r.Unread)

@@ -42,24 +42,25 @@ const (
 	maxHead       = 16 << 10
 	// idleTimeout is how long a connection waits for its next request.
 	idleTimeout = 2 * time.Minute
-	// maxConnections is how many connections are served at a time; others are
-	// closed.
-	maxConnections = 512
+	// DefaultMaxConnections is how many connections are served at a time, unless
+	// Config says otherwise; others are closed.
+	DefaultMaxConnections = 512
 	// bodyTimeout is how long an event may take to arrive.
 	bodyTimeout = 30 * time.Second
 )
 
 // Config of a Server. Broker and Streams are required.
 type Config struct {
-	Broker        *channels.Broker
-	Streams       *server.Server
-	Token         string             // that requests must bear; empty: none
-	MaxEventBytes int                // largest event of the broker; 0: channels.DefaultMaxEventBytes
-	Version       string             // of millrace
-	Admin         func() admin.Stats // of the admin port; nil: there is none
-	LogDropped    func() int64       // lines that the log has dropped; nil: none
-	Ready         func() error       // why the node should get no new clients, nil if it should; nil: always
-	Logger        *slog.Logger       // nil: nothing is logged
+	Broker         *channels.Broker
+	Streams        *server.Server
+	Token          string             // that requests must bear; empty: none
+	MaxEventBytes  int                // largest event of the broker; 0: channels.DefaultMaxEventBytes
+	MaxConnections int                // served at a time; 0: DefaultMaxConnections
+	Version        string             // of millrace
+	Admin          func() admin.Stats // of the admin port; nil: there is none
+	LogDropped     func() int64       // lines that the log has dropped; nil: none
+	Ready          func() error       // why the node should get no new clients, nil if it should; nil: always
+	Logger         *slog.Logger       // nil: nothing is logged
 }
 
 // Server is the ops port. Its methods are safe for concurrent use.
@@ -105,6 +106,9 @@ func Check(addr, token string) error {
 }
 
 func newServer(ln net.Listener, cfg Config) *Server {
+	if cfg.MaxConnections == 0 {
+		cfg.MaxConnections = DefaultMaxConnections
+	}
 	if cfg.MaxEventBytes == 0 {
 		cfg.MaxEventBytes = channels.DefaultMaxEventBytes
 	}
@@ -171,7 +175,7 @@ func (s *Server) routes() http.Handler {
 func (s *Server) count(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		if s.conns.Add(1) > maxConnections {
+		if s.conns.Add(1) > int64(s.cfg.MaxConnections) {
 			c.Close() // net/http finds out, and tells that it is closed
 		}
 	case http.StateClosed, http.StateHijacked:

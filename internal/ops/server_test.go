@@ -167,11 +167,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 		return conn
 	}
 	first := dial()
-	for range maxConnections - 1 {
+	for range DefaultMaxConnections - 1 {
 		dial()
 	}
 	if n, err := dial().Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("connection %d is served: read %d bytes, %v; want it closed", maxConnections+1, n, err)
+		t.Fatalf("connection %d is served: read %d bytes, %v; want it closed", DefaultMaxConnections+1, n, err)
 	}
 	first.Close()
 	for deadline := time.Now().Add(patience); ; {

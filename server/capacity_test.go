@@ -16,7 +16,8 @@ import (
 // Ensure that tables and loops follow from the limit and what is asked for.
 func TestPlanCapacity(t *testing.T) {
 	cores := runtime.GOMAXPROCS(0)
-	shared := capacity{limit: 20_000, loops: cores, room: 19_688, streams: 19_688, accepted: 19_688 + 156}
+	shared := capacity{limit: 20_000, loops: cores, table: roomOf{18_750, 19_375}, room: 18_750, streams: 18_750}
+	perLoop := roomOf{19_688, 19_844}
 	tests := []struct {
 		name  string
 		cfg   Config
@@ -24,12 +25,12 @@ func TestPlanCapacity(t *testing.T) {
 		want  capacity
 	}{
 		{"nothing asked", Config{}, 20_000, shared},
-		{"as many as one table has room for", Config{MaxConnections: 19_688}, 20_000, shared},
+		{"as many as one table has room for", Config{MaxConnections: 18_750}, 20_000, shared},
 		{"shared all the same", Config{MaxConnections: 50_000, FDTables: FDTablesShared, Loops: 3}, 20_000,
-			capacity{limit: 20_000, loops: 3, room: 19_688, streams: 50_000, accepted: 50_000 + 156}},
-		{"a tiny limit", Config{Loops: 1}, 60, capacity{limit: 60, loops: 1, room: 1, streams: 1, accepted: 33}},
+			capacity{limit: 20_000, loops: 3, table: roomOf{18_750, 19_375}, room: 18_750, streams: 50_000}},
+		{"a tiny limit", Config{Loops: 1}, 60, capacity{limit: 60, loops: 1, table: roomOf{1, 2}, room: 1, streams: 1}},
 		{"no limit to speak of", Config{Loops: 1}, 1 << 30,
-			capacity{limit: maxTable, loops: 1, room: maxTable - 1024, streams: maxTable - 1024, accepted: maxTable - 512}},
+			capacity{limit: maxTable, loops: 1, table: roomOf{maxTable - 2048, maxTable - 1024}, room: maxTable - 2048, streams: maxTable - 2048}},
 	}
 	if fdtable.Supported() == nil {
 		tests = append(tests, []struct {
@@ -39,9 +40,9 @@ func TestPlanCapacity(t *testing.T) {
 			want  capacity
 		}{
 			{"a million", Config{MaxConnections: 1_000_000}, 20_000,
-				capacity{limit: 20_000, perLoop: true, loops: 55, room: 55 * 19_688, streams: 1_000_000, accepted: 1_000_000 + 55*156}},
+				capacity{limit: 20_000, perLoop: true, loops: 55, table: perLoop, room: 55 * 19_688, streams: 1_000_000}},
 			{"a table a loop", Config{FDTables: FDTablesPerLoop, Loops: 4}, 20_000,
-				capacity{limit: 20_000, perLoop: true, loops: 4, room: 4 * 19_688, streams: 4 * 19_688, accepted: 4*19_688 + 4*156}},
+				capacity{limit: 20_000, perLoop: true, loops: 4, table: perLoop, room: 4 * 19_688, streams: 4 * 19_688}},
 		}...)
 	}
 	for _, tt := range tests {

@@ -1,0 +1,207 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/internal/fdtable"
+)
+
+// FDTables says how loops hold their descriptors.
+type FDTables string
+
+const (
+	// FDTablesAuto is FDTablesPerLoop when MaxConnections is more than one
+	// table has room for and the platform can, else FDTablesShared.
+	FDTablesAuto FDTables = "auto"
+	// FDTablesShared is the one table of the process.
+	FDTablesShared FDTables = "shared"
+	// FDTablesPerLoop gives each loop's thread a table of its own, so that the
+	// descriptor limit counts for each loop and not for all together. Only on
+	// Linux.
+	FDTablesPerLoop FDTables = "per-loop"
+)
+
+const (
+	// maxTable is the number of descriptors that a table has room for at most,
+	// whatever the limit says: 16 million.
+	maxTable = 1 << 24
+	// maxLoops is the number of event loops at most. With a descriptor table each,
+	// every one is a thread.
+	maxLoops = 1024
+)
+
+// DescriptorLimit raises the soft limit on open descriptors to the hard one and
+// returns it. What cannot be raised stays as it is. Safe for concurrent use.
+func DescriptorLimit() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 256 // POSIX promises less, every platform here gives more
+	}
+	if limit.Cur < limit.Max {
+		raised := unix.Rlimit{Cur: limit.Max, Max: limit.Max}
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+			limit = raised
+		}
+	}
+	return int(min(limit.Cur, math.MaxInt32))
+}
+
+// Spare returns how many descriptors of the process's table are kept, under a
+// limit, for all that is no client of the public port: the admin and ops ports,
+// engines, files, and the loops' own. For example 625 of 20,000. What the other
+// ports may take has to be bounded by it.
+func Spare(limit int) int { return sharedSpare(limit).others }
+
+// capacity is what the server may hold, and how.
+type capacity struct {
+	limit    int  // descriptors in one table
+	perLoop  bool // whether each loop has a table
+	loops    int
+	table    roomOf // each table
+	room     int    // streams that the tables have room for
+	streams  int    // streams that are let in: the connection limit
+	channels int    // that streams may be on
+}
+
+// roomOf is how many clients one descriptor table has room for.
+type roomOf struct {
+	streams int // at most
+	sockets int // more by those that get no stream
+}
+
+// spare is what is kept from streams in a descriptor table.
+type spare struct {
+	others   int // for all that is no client of the public port
+	answered int // for clients that get no stream: answered, or told to come back
+}
+
+// sharedSpare is that of the process's one table, loopSpare that of a table per
+// loop, in which there is nothing beside clients but what was open at the start.
+func sharedSpare(limit int) spare { return halves(min(max(min(limit, maxTable)/16, 128), 2048)) }
+func loopSpare(limit int) spare   { return halves(min(max(min(limit, maxTable)/64, 64), 1024)) }
+
+func halves(n int) spare { return spare{n - n/2, n / 2} }
+
+// in returns the room of a table with as many descriptors as limit.
+func (s spare) in(limit int) roomOf {
+	return roomOf{streams: max(limit-s.others-s.answered, 1), sockets: max(limit-s.others, 2)}
+}
+
+// planCapacity decides on tables and loops by cfg and the descriptor limit.
+func planCapacity(cfg *Config, limit int) (capacity, error) {
+	p := capacity{limit: min(limit, maxTable), loops: cfg.Loops}
+	spare := sharedSpare(p.limit)
+	p.table = spare.in(p.limit)
+	switch cfg.FDTables {
+	case FDTablesShared:
+	case FDTablesPerLoop:
+		if err := fdtable.Supported(); err != nil {
+			return p, fmt.Errorf("%w: descriptor tables %q: %w; use %q or %q", ErrConfig, cfg.FDTables, err, FDTablesShared, FDTablesAuto)
+		}
+		p.perLoop = true
+	case FDTablesAuto, "":
+		p.perLoop = cfg.MaxConnections > p.table.streams && fdtable.Supported() == nil
+	default:
+		return p, fmt.Errorf("%w: descriptor tables %q, want %q, %q or %q", ErrConfig, cfg.FDTables, FDTablesAuto, FDTablesShared, FDTablesPerLoop)
+	}
+	if p.perLoop {
+		spare = loopSpare(p.limit)
+		p.table = spare.in(p.limit)
+	}
+	if p.loops == 0 {
+		p.loops = runtime.GOMAXPROCS(0)
+		if p.perLoop { // the kernel spreads connections evenly, but not to the last one
+			each := p.table.streams - p.table.streams/16
+			p.loops = min(max(p.loops, (cfg.MaxConnections+each-1)/each), maxLoops)
+		}
+	}
+	// A loop has a waker, which is in every table, a poller and a listener.
+	tables, own := 1, 3*p.loops
+	if p.perLoop {
+		tables, own = p.loops, p.loops
+	}
+	spare.others = max(spare.others, own+16)
+	p.table = spare.in(p.limit)
+	p.room = tables * p.table.streams
+	p.streams = p.room
+	if cfg.MaxConnections > 0 {
+		p.streams = cfg.MaxConnections
+	}
+	if p.channels = cfg.MaxChannels; p.channels == 0 {
+		p.channels = 4 * p.streams
+	}
+	return p, nil
+}
+
+// places are the room of one descriptor table, and what of it is taken: by one
+// loop, or by all that share the table. Safe for concurrent use.
+type places struct {
+	room    roomOf
+	sockets atomic.Int64
+	streams atomic.Int64
+}
+
+// full tells whether no more sockets are to be accepted.
+func (p *places) full() bool { return p.sockets.Load() >= int64(p.room.sockets) }
+
+const (
+	// looksAtOnce bounds how many slots makeRoom looks at.
+	looksAtOnce = 4096
+	// crowdPatience is how long a client may take to send its request when others
+	// need the place: less than the header timeout, more than a slow network takes.
+	crowdPatience = time.Second
+)
+
+// makeRoom ends a connection of the loop that is no stream, and holds a place while
+// others wait for one: a client that has been answered and does not close, or one
+// that has not asked for anything in crowdPatience. It goes on where it stopped, so
+// that each has its time. It returns false when it has found none.
+func (l *loop) makeRoom() bool {
+	size := int32(l.table.size())
+	for range looksAtOnce {
+		fd := l.hand
+		if l.hand++; l.hand >= size {
+			l.hand = 0
+		}
+		if !l.table.owned(fd, l.number) {
+			continue
+		}
+		switch c := l.table.at(fd); c.state {
+		case stateLinger:
+			l.end(fd, c, c.why)
+			return true
+		case stateProxy, stateHead:
+			if c.opened.since(l.now) > crowdPatience {
+				l.end(fd, c, reasonCrowded)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// takeStream takes the place of a stream, here and under the connection limit of
+// all tables. It returns false when there is none.
+func (l *loop) takeStream() bool {
+	if l.server.streams.Add(1) > int64(l.server.capacity.streams) {
+		l.server.streams.Add(-1)
+		return false
+	}
+	if l.places.streams.Add(1) > int64(l.places.room.streams) {
+		l.leaveStream()
+		return false
+	}
+	return true
+}
+
+// leaveStream gives back what takeStream took.
+func (l *loop) leaveStream() {
+	l.places.streams.Add(-1)
+	l.server.streams.Add(-1)
+}
