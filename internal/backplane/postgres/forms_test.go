@@ -3,11 +3,14 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
 	"millrace/channels"
+	"millrace/internal/backplane/enginetest"
 	"millrace/internal/testenv"
 )
 
@@ -196,5 +199,16 @@ func testLeastPermissions(t *testing.T, p *testenv.Postgres) {
 		c.WantNothing()
 		n.Publish("/a", form.name)
 		c.Want(form.name)
+	}
+}
+
+// Ensure that payloads of any bytes cross the database, in each form.
+func testBinary(t *testing.T, p *testenv.Postgres) {
+	for _, form := range forms {
+		var opts Options
+		enginetest.Binary(t, p.URL()+form.query, 0, func(u *url.URL, log *slog.Logger) (enginetest.Backplane, error) {
+			opts.Logger = log
+			return Open(u, opts)
+		})
 	}
 }

@@ -42,6 +42,7 @@ func TestPostgres(t *testing.T) {
 	}{
 		{"Forms", testForms},
 		{"Payloads", testPayloads},
+		{"Binary", testBinary},
 		{"IdentifierTwice", testIdentifierTwice},
 		{"Latin1", testLatin1},
 		{"Pooler", testPooler},
