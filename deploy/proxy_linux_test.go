@@ -36,6 +36,7 @@ func nginxEdits(s *site) []string {
 		"127.0.0.1:8080", s.upstream,
 		"/run/nginx.pid", s.dir + "/nginx.pid",
 		"/var/log/nginx/error.log", "stderr",
+		"/var/log/nginx", s.dir,
 	}
 	if s.tls {
 		edits = append(edits, "#tls ", "", "listen 0.0.0.0:80", "listen "+s.listen+" ssl http2", "/etc/nginx", s.dir)
