@@ -105,3 +105,27 @@ func stale(t *testing.T, table string, exceptions map[string]string, used []stri
 		}
 	}
 }
+
+// Ensure that the log is the only way to stderr: who writes there directly waits for
+// who reads it. Exempt are commands and the bench, which have no
+// log, and what only tests use.
+func TestNobodyWritesToStderr(t *testing.T) {
+	for _, f := range parse(t) {
+		if f.test || matches([]string{"cmd/*", "bench"}, f.pkg()) || matches(testOnly, f.pkg()) {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "os" && n.Sel.Name == "Stderr" {
+					t.Errorf("%s: os.Stderr: log it (internal/logs)", f.at(n))
+				}
+			case *ast.CallExpr:
+				if x, ok := n.Fun.(*ast.Ident); ok && (x.Name == "print" || x.Name == "println") {
+					t.Errorf("%s: %s writes to stderr: log it (internal/logs)", f.at(n), x.Name)
+				}
+			}
+			return true
+		})
+	}
+}
