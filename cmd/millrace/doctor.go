@@ -12,11 +12,13 @@ import (
 
 // doctorCommand examines this host.
 type doctorCommand struct {
-	For      int             `env:"-" default:"0" min:"0" max:"1000000000" placeholder:"N" help:"Streams that the host is to hold: the exit status is 1 if it cannot, and fixes are for as many; 0 for a million as an example. [${default}]"`
-	FDTables server.FDTables `name:"fd-tables" default:"auto" enum:"auto,shared,per-loop" placeholder:"KIND" help:"Descriptor tables of the server: shared, per-loop (Linux), or auto for per-loop when one is too small for --for. [${default}]"`
-	Loopback bool            `env:"-" help:"The clients are on this host too, as those of a load generator: both ends of each stream count. [off]"`
-	Host     []string        `placeholder:"NAME" help:"Host names that the server is to be addressed by, as for serve. [any name]"`
-	JSON     bool            `name:"json" env:"-" help:"Print the report as JSON. [off]"`
+	For           int             `env:"-" default:"0" min:"0" max:"1000000000" placeholder:"N" help:"Streams that the host is to hold: the exit status is 1 if it cannot, and fixes are for as many; 0 for a million as an example. [${default}]"`
+	FDTables      server.FDTables `name:"fd-tables" default:"auto" enum:"auto,shared,per-loop" placeholder:"KIND" help:"Descriptor tables of the server: shared, per-loop (Linux), or auto for per-loop when one is too small for --for. [${default}]"`
+	Loopback      bool            `env:"-" help:"The clients are on this host too, as those of a load generator: both ends of each stream count. [off]"`
+	Host          []string        `placeholder:"NAME" help:"Host names that the server is to be addressed by, as for serve. [any name]"`
+	Backplane     secret          `name:"backplane" placeholder:"URL" help:"Engine to try, as for serve: reach, version, permissions, and whether an event comes through it. [none]"`
+	ChannelPrefix string          `name:"channel-prefix" placeholder:"PREFIX" help:"Prefix of channels at the engine, as for serve. [none]"`
+	JSON          bool            `name:"json" env:"-" help:"Print the report as JSON. [off]"`
 }
 
 // Run prints the report.
@@ -37,6 +39,14 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 			Name: "millrace serve --host", Value: "any name", Note: "pages elsewhere may read streams by DNS rebinding",
 		})
 	}
+	engineFails := false
+	if c.Backplane != "" {
+		settings, ok, err := c.examineEngine()
+		if err != nil {
+			return err
+		}
+		r.Settings, engineFails = append(r.Settings, settings...), !ok
+	}
 	write := r.WriteTable
 	if c.JSON {
 		write = func(w io.Writer) error {
@@ -48,7 +58,7 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 	if err := write(w); err != nil {
 		return fmt.Errorf("the report cannot be written: %w", err)
 	}
-	if !r.Enough {
+	if !r.Enough || engineFails {
 		return errReported // in the report
 	}
 	return nil

@@ -70,7 +70,7 @@ func parseURL(u *url.URL) (form, error) {
 	o.Name = "millrace"
 	o.AllowReconnect = false
 	o.PingInterval, o.MaxPingsOut = 2*time.Second, 3
-	o.Timeout = timeout
+	o.Timeout, o.FlusherTimeout = timeout, timeout // or a server that reads nothing would hold up a session for a minute
 	return f, nil
 }
 
