@@ -37,6 +37,9 @@ func (b *batch) encode() {
 
 // after returns the part of the batch that is newer than cursor.
 func (b *batch) after(cursor uint64) ([]*channels.Message, []byte) {
+	if len(b.messages) == 0 {
+		return nil, nil
+	}
 	if cursor < b.messages[0].Seq {
 		return b.messages, b.wire
 	}

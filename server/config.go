@@ -52,7 +52,8 @@ type Config struct {
 	Keepalive time.Duration
 	// HeaderTimeout bounds the time from accept to a complete request head.
 	HeaderTimeout time.Duration
-	// SlowTimeout is how long a stream may be behind.
+	// SlowTimeout is how long a stream that is behind may take nothing, or less than
+	// 4 KiB a second.
 	SlowTimeout time.Duration
 	// MaxLifetime closes a stream of that age, less up to a tenth, drawn for each.
 	MaxLifetime time.Duration

@@ -178,6 +178,9 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	if l.unwoken++; l.unwoken >= maxUnwoken { // the waker may stand behind all that is ready
 		l.now = l.server.clock()
 		l.wake()
+		if l.stopping.Load() { // which the wake may have been for
+			return true
+		}
 	}
 	l.arm()
 	l.counters.served.record(l.server.clock() - l.now)
