@@ -39,7 +39,7 @@ func buildEarlier(t *testing.T) string {
 		t.Fatalf("tar: %v", err)
 	}
 	program := filepath.Join(dir, "millrace")
-	build := exec.Command("go", "build", "-o", program, "./cmd/millrace")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/millrace")
 	build.Dir = dir
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", earlier, err, out)

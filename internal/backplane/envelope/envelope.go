@@ -29,6 +29,9 @@ const mark = "\x1emillrace "
 // base64Mark is the head of an envelope with the base64 of a payload.
 var base64Mark = []byte(mark + `{"base64":true}` + "\n")
 
+// maxRetry is the longest retry, in milliseconds: what is longer would overflow.
+const maxRetry = 1 << 40
+
 // ErrMalformed is wrapped by errors about payloads that begin as an envelope and
 // are none.
 var ErrMalformed = errors.New("malformed envelope")
@@ -88,6 +91,9 @@ func Parse(payload []byte) (channels.Event, error) {
 			return channels.Event{}, fmt.Errorf("%w: base64 within base64", ErrMalformed)
 		}
 		return Parse(payload)
+	}
+	if f.Retry < 0 || f.Retry > maxRetry {
+		return channels.Event{}, fmt.Errorf("%w: retry %d, want milliseconds, 0 to %d", ErrMalformed, f.Retry, maxRetry)
 	}
 	return channels.Event{Data: data, Type: f.Event, Retry: time.Duration(f.Retry) * time.Millisecond}, nil
 }

@@ -63,3 +63,12 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 	})
 }
+
+// Ensure that a retry that no duration holds is refused, and not taken for another.
+func TestHugeRetry(t *testing.T) {
+	for _, retry := range []string{"-1", "1099511627777", "9223372036854775807", "18446744073709"} {
+		if ev, err := Parse([]byte(mark + `{"retry":` + retry + "}\nx")); err == nil {
+			t.Errorf("retry %s comes out as %v, want an error", retry, ev.Retry)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"millrace/channels"
@@ -121,6 +122,9 @@ func (k *Keeper) Settled(ctx context.Context) error {
 		if s.Epoch != k.epoch {
 			return errEpoch
 		}
+		if err := s.check(); err != nil {
+			return err
+		}
 		k.coming = append(k.coming, s)
 	}
 	return nil
@@ -151,6 +155,8 @@ func (k *Keeper) Message(m Message, err error) error {
 		return nil
 	case m.Epoch != k.epoch:
 		return errEpoch
+	case m.Seq%2 != 0 || m.Seq > maxNumber:
+		return fmt.Errorf("%w: the number %d", errNonsense, m.Seq)
 	case m.Before > newest:
 		return errSkipped
 	case m.Seq <= newest:
@@ -213,6 +219,9 @@ func (k *Keeper) deliver(m Message) {
 func (k *Keeper) Begin(ctx context.Context) error {
 	first, err := k.engine.Snapshot(ctx, 0, nil)
 	if err != nil {
+		return err
+	}
+	if err := first.check(); err != nil {
 		return err
 	}
 	if first.Seq < k.Broker.Head() { // what has such numbers would not be delivered

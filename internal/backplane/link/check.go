@@ -1,0 +1,49 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// maxNumber bounds what an engine may number a message by: twice the microseconds
+// since 1970, for some centuries.
+const maxNumber = 1 << 54
+
+// maxEpoch bounds an epoch, which stands in every event id.
+const maxEpoch = 32
+
+var errNonsense = errors.New("the engine says what cannot be")
+
+// check returns why s cannot be handed on: whatever an engine or what stands before it
+// sends, a broker gets numbers in order, and an epoch of letters and digits. What is
+// lost and how old messages are is put right.
+func (s *Snapshot) check() error {
+	if len(s.Epoch) == 0 || len(s.Epoch) > maxEpoch {
+		return fmt.Errorf("%w: the epoch %.64q, want 1 to %d letters and digits", errNonsense, s.Epoch, maxEpoch)
+	}
+	for _, b := range []byte(s.Epoch) {
+		if (b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') {
+			return fmt.Errorf("%w: the epoch %.64q, want letters and digits", errNonsense, s.Epoch)
+		}
+	}
+	if s.Seq > maxNumber || s.Seq%2 != 0 || len(s.Logs) != len(s.Channels) {
+		return fmt.Errorf("%w: the place %d, with %d logs of %d channels", errNonsense, s.Seq, len(s.Logs), len(s.Channels))
+	}
+	for i := range s.Logs {
+		l := &s.Logs[i]
+		l.Evicted = min(l.Evicted, s.Seq)
+		last := uint64(0)
+		for j := range l.Kept {
+			m := &l.Kept[j]
+			if m.Seq <= last || m.Seq > s.Seq || m.Seq%2 != 0 {
+				return fmt.Errorf("%w: the number %d after %d, at the place %d", errNonsense, m.Seq, last, s.Seq)
+			}
+			last, m.Age = m.Seq, min(max(m.Age, 0), maxAge)
+		}
+	}
+	return nil
+}
+
+// maxAge is more than any message has.
+const maxAge = 100 * 365 * 24 * time.Hour
