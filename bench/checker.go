@@ -15,8 +15,9 @@ var (
 
 // checker checks the body of one event stream, in whatever pieces it comes:
 // that it is events with the payloads of AppendPayload, in order and without a
-// gap, and otherwise only comments and the other fields of the format (WHATWG
-// HTML, 9.2.5), each on a line that ends with LF. It has no pointers.
+// gap, and otherwise only comments, the events of millrace itself (greetings and
+// gaps) and the other fields of the format (WHATWG HTML, 9.2.5), each on a line that
+// ends with LF. It has no pointers.
 type checker struct {
 	due    uint64 // number of the next event
 	number uint64 // of the event under way
@@ -25,6 +26,7 @@ type checker struct {
 	field  field
 	lines  bool // the event under way has a line, a comment perhaps
 	data   bool // it has its data
+	own    bool // it is millrace's own
 }
 
 // part is the part of a line that the next byte belongs to.
@@ -33,6 +35,7 @@ type part uint8
 const (
 	partStart   part = iota // of a line
 	partName                // of a field, with colon and space
+	partType                // of an event
 	partNumber              // of an event
 	partFilling             // of its payload
 	partValue               // of another field
@@ -50,10 +53,16 @@ const (
 
 type field uint8
 
-const fieldData field = 0
+const (
+	fieldData field = iota
+	fieldType
+)
 
 // fields are told apart by their first byte.
-var fields = [...]string{fieldData: "data: ", 1: "id: ", 2: "event: ", 3: "retry: "}
+var fields = [...]string{fieldData: "data: ", fieldType: "event: ", 2: "id: ", 3: "retry: "}
+
+// ownTypes is how the types of events begin that nobody has published.
+const ownTypes = "millrace."
 
 // next looks at p until something is complete, and returns how far it looked
 // and what that is. size is that of the payloads. After an error the stream
@@ -73,9 +82,22 @@ func (c *checker) next(p []byte, size int) (n int, got token, err error) {
 			n++
 			if c.pos++; int(c.pos) == len(fields[c.field]) {
 				c.begin(partValue)
-				if c.field == fieldData {
+				switch {
+				case c.field == fieldType:
+					c.begin(partType)
+				case c.field == fieldData && !c.own:
 					c.begin(partNumber)
 				}
+			}
+		case partType:
+			if p[n] != ownTypes[c.pos] {
+				c.begin(partValue)
+				continue
+			}
+			n++
+			if c.pos++; int(c.pos) == len(ownTypes) {
+				c.own = true
+				c.begin(partValue)
 			}
 		case partNumber:
 			if err := c.digit(p[n], size); err != nil {
@@ -115,7 +137,7 @@ func (c *checker) start(b byte) (token, error) {
 			return tokenNone, fmt.Errorf("%w: a second blank line", ErrGarbled)
 		}
 		event := c.data
-		c.lines, c.data = false, false
+		c.lines, c.data, c.own = false, false, false
 		if !event {
 			return tokenNone, nil
 		}

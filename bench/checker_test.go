@@ -66,6 +66,10 @@ func TestCheckerFinds(t *testing.T) {
 		{"a number longer than the size", wire(5, 1), 0, 0, ErrGarbled},
 		{"greeting", ":\n\n" + good, 1, 0, nil},
 		{"greeting with retry", ":\nretry: 3000\n\n" + good, 1, 0, nil},
+		{"start", ":\nretry: 3000\nevent: millrace.start\ndata: {\"resumed\":false,\"after\":\"a-4\"}\nid: a-4\n\n" + good, 1, 0, nil},
+		{"gap", "event: millrace.gap\ndata: {}\n\n" + good, 1, 0, nil},
+		{"a type that begins like those of millrace", "event: millrace\n" + good + "event: mill\n" + wire(6, size), 2, 0, nil},
+		{"no number after millrace's own", "event: millrace.gap\ndata: x\n\ndata: x\n\n", 0, 0, ErrGarbled},
 		{"pings", ":keepalive\n\n:keepalive\n\n" + good + ":keepalive\n\n", 1, 3, nil},
 		{"other fields", "event: x\nid: a-1\n" + good + "id: a-2\n" + wire(6, size), 2, 0, nil},
 		{"id behind the data", strings.TrimSuffix(good, "\n") + "id: a-1\n\n", 1, 0, nil},
@@ -158,6 +162,7 @@ func TestCheckerInPieces(t *testing.T) {
 // Whatever comes, a checker finds the same in one piece and byte by byte.
 func FuzzChecker(f *testing.F) {
 	f.Add(":\n\n"+wire(5, 1)+wire(6, 1), 1)
+	f.Add(":\nevent: millrace.start\ndata: {}\nid: a-4\n\n"+wire(5, 1), 1)
 	f.Add("id: a-1\n"+wire(5, 30)+":keepalive\n\n"+wire(6, 30), 30)
 	f.Add(wire(5, 700)+wire(5, 700), 700)
 	f.Add("data: 5\ndata: 5\n\n", 1)

@@ -94,7 +94,7 @@ func (m *gapModel) open(t *rapid.T, l *gapLoop, s *gapStream, maxBytes int) {
 	if start.Gap != NoGap {
 		s.told = start.Head
 	}
-	_, id, _ := strings.Cut(string(m.b.AppendStart(nil, &start)), "id: ")
+	_, id, _ := strings.Cut(string(m.b.AppendStart(nil, &start)), "\nid: ")
 	s.lastID = strings.TrimSpace(id)
 	m.complete(t, s, start.Cursor)
 	l.streams = append(l.streams, s)

@@ -38,10 +38,10 @@ func TestNumbered(t *testing.T) {
 		opening string
 		live    []uint64 // of 26 and 28, what is not passed over
 	}{
-		{"", nil, "id: E-24\n\n", []uint64{26, 28}},
-		{"E-16", []uint64{20, 22}, "id: E-16\n\n", []uint64{26, 28}},
-		{"E-22", nil, "id: E-22\n\n", []uint64{26, 28}},
-		{"E-26", nil, "id: E-26\n\n", []uint64{28}},
+		{"", nil, startEvent(false, "E-24"), []uint64{26, 28}},
+		{"E-16", []uint64{20, 22}, startEvent(true, "E-16"), []uint64{26, 28}},
+		{"E-22", nil, startEvent(true, "E-22"), []uint64{26, 28}},
+		{"E-26", nil, startEvent(true, "E-26"), []uint64{28}},
 		{"E-8", []uint64{16, 20, 22}, gapEvent("evicted", "E-16", "E-24", "E-14"), []uint64{26, 28}},
 		{"F-22", []uint64{16, 20, 22}, gapEvent("restart", "E-16", "E-24", "E-14"), []uint64{26, 28}},
 	} {

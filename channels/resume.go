@@ -1,9 +1,17 @@
 package channels
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Earliest is the last event id of a client that wants all that is kept.
 const Earliest = "earliest"
+
+// StartType is the type of the event that a stream begins with where there are event ids.
+// Its data is JSON: whether the stream goes on after the last event id that its client
+// came with, and the id after which it begins.
+const StartType = "millrace.start"
 
 // Start is where a subscriber begins. One value can be used over and over: its
 // slices keep their memory.
@@ -22,6 +30,8 @@ type Start struct {
 	Head uint64
 	// Gap is what it has to be told before anything else.
 	Gap Gap
+	// Resumed says that it goes on after its last event id, and misses nothing.
+	Resumed bool
 
 	epoch  string // of the sequences
 	oldest uint64 // sequence of the oldest message kept, for the gap event; 0 for none
@@ -151,28 +161,43 @@ func (b *Broker) locate(s *Start, lastID []byte) {
 			s.Cursor = min(s.Cursor, c.log.at(i).Seq-1)
 		}
 	}
+	s.Resumed = known && s.Gap == NoGap
 	switch {
 	case after > s.Head: // of a node that is ahead: nothing up to there may come again
 		s.Cursor, s.id = after, after
 		b.ahead = max(b.ahead, after)
-	case known && s.Gap == NoGap:
+	case s.Resumed:
 		s.id = after
 	case s.Cursor < s.Head:
 		s.id = s.Cursor
 	}
 }
 
+// HasIDs tells whether messages have event ids.
+func (b *Broker) HasIDs() bool { return b.opts.History > 0 }
+
 // AppendStart appends to the fields that a stream begins with what the broker has
-// to say to its subscriber, and the blank line: the id from which to resume if
-// the connection were lost before the first event, or the gap event, which has
-// that id. Without history there are no ids. Safe for concurrent use.
+// to say to its subscriber, and the blank line. With ids that is one event, which says
+// from where to resume if the connection were lost before the next: a gap, or else the
+// start. It has data, since many clients take no id from what has none. Safe for
+// concurrent use.
 func (b *Broker) AppendStart(dst []byte, s *Start) []byte {
+	if !b.HasIDs() {
+		if s.Gap != NoGap {
+			dst = append(dst, '\n')
+			dst = b.appendGap(dst, s.Gap, s.epoch, s.oldest, s.Head)
+		}
+		return append(dst, '\n')
+	}
 	if s.Gap != NoGap {
-		dst = append(dst, '\n')
 		dst = b.appendGap(dst, s.Gap, s.epoch, s.oldest, s.Head)
+	} else {
+		dst = append(dst, "event: "+StartType+"\ndata: {\"resumed\":"...)
+		dst = strconv.AppendBool(dst, s.Resumed)
+		dst = append(dst, ",\"after\":\""...)
+		dst = appendID(dst, s.epoch, b.number(s.id))
+		dst = append(dst, "\"}\n"...)
 	}
-	if b.opts.History > 0 {
-		dst = appendIDLine(dst, s.epoch, b.number(s.id))
-	}
+	dst = appendIDLine(dst, s.epoch, b.number(s.id))
 	return append(dst, '\n')
 }

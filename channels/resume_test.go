@@ -21,18 +21,18 @@ func TestResume(t *testing.T) {
 		cursor    uint64
 		opening   string
 	}{
-		{"", "/a", nil, 8, "id: E-8\n\n"},
-		{"", "/new", nil, 8, "id: E-8\n\n"},
-		{"E-8", "/a", nil, 8, "id: E-8\n\n"},
-		{"E-6", "/a", []uint64{7}, 6, "id: E-6\n\n"},
-		{"E-3", "/a", []uint64{5, 6, 7}, 4, "id: E-3\n\n"},
-		{"E-3", "/a /b /c", []uint64{4, 5, 6, 7, 8}, 3, "id: E-3\n\n"},
-		{"E-3", "/nothing", nil, 8, "id: E-3\n\n"},
-		{"E-0", "/b", []uint64{2, 4}, 1, "id: E-0\n\n"},
+		{"", "/a", nil, 8, startEvent(false, "E-8")},
+		{"", "/new", nil, 8, startEvent(false, "E-8")},
+		{"E-8", "/a", nil, 8, startEvent(true, "E-8")},
+		{"E-6", "/a", []uint64{7}, 6, startEvent(true, "E-6")},
+		{"E-3", "/a", []uint64{5, 6, 7}, 4, startEvent(true, "E-3")},
+		{"E-3", "/a /b /c", []uint64{4, 5, 6, 7, 8}, 3, startEvent(true, "E-3")},
+		{"E-3", "/nothing", nil, 8, startEvent(true, "E-3")},
+		{"E-0", "/b", []uint64{2, 4}, 1, startEvent(true, "E-0")},
 		{"E-0", "/a", []uint64{5, 6, 7}, 4, gapEvent("evicted", "E-5", "E-8", "E-4")},
 		{"E-2", "/a /b", []uint64{4, 5, 6, 7}, 3, gapEvent("evicted", "E-2", "E-8", "E-3")},
-		{"earliest", "/a /b", []uint64{2, 4, 5, 6, 7}, 1, "id: E-1\n\n"},
-		{"earliest", "/nothing", nil, 8, "id: E-8\n\n"},
+		{"earliest", "/a /b", []uint64{2, 4, 5, 6, 7}, 1, startEvent(false, "E-1")},
+		{"earliest", "/nothing", nil, 8, startEvent(false, "E-8")},
 		{"F-6", "/a", []uint64{5, 6, 7}, 4, gapEvent("restart", "E-5", "E-8", "E-4")},
 		{"F-6", "/nothing", nil, 8, gapEvent("restart", "", "E-8", "E-8")},
 		{"E-9", "/a", []uint64{5, 6, 7}, 4, gapEvent("unknown", "E-5", "E-8", "E-4")},
@@ -58,8 +58,12 @@ func TestResume(t *testing.T) {
 	}
 }
 
+func startEvent(resumed bool, id string) string {
+	return fmt.Sprintf("event: millrace.start\ndata: {\"resumed\":%v,\"after\":%q}\nid: %s\n\n", resumed, id, id)
+}
+
 func gapEvent(reason, oldest, head, id string) string {
-	return fmt.Sprintf("\nevent: millrace.gap\ndata: {\"reason\":%q,\"oldest\":%q,\"head\":%q}\nid: %s\n\n", reason, oldest, head, id)
+	return fmt.Sprintf("event: millrace.gap\ndata: {\"reason\":%q,\"oldest\":%q,\"head\":%q}\nid: %s\n\n", reason, oldest, head, id)
 }
 
 // Ensure that a subscriber is not lapped by what it has been told is gone, and is by

@@ -97,5 +97,7 @@ func resumable(t testing.TB, s *Server, target string) *client {
 	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target)
 	for c.line() != "\r\n" {
 	}
+	for c.line() != "\n" { // the greeting
+	}
 	return c
 }

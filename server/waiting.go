@@ -97,7 +97,10 @@ func (l *loop) waitingDue(fd int32, c *conn) {
 	switch {
 	case !w.greeted:
 		w.greeted = true
-		l.scratch = append(l.server.heads.opening(l.scratch[:0], w.origin), '\n')
+		l.scratch = l.server.heads.opening(l.scratch[:0], w.origin)
+		if !l.broker.HasIDs() { // else the event that begins the stream is to follow
+			l.scratch = append(l.scratch, '\n')
+		}
 		text = l.scratch
 	case l.cfg.Keepalive > 0 && l.now >= l.nextPing(c) && l.isSilent(c):
 		l.counters.keepalives.Add(1)

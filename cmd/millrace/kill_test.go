@@ -32,10 +32,9 @@ func TestKilled(t *testing.T) {
 			}
 			return ev
 		}
-		next() // the greeting
-		if run > 0 {
+		if greeting := next(); run > 0 {
 			var gap struct{ Reason, Head string }
-			if ev := next(); ev.Type != "millrace.gap" || json.Unmarshal([]byte(ev.Data), &gap) != nil || gap.Reason != "restart" {
+			if ev := greeting; ev.Type != "millrace.gap" || json.Unmarshal([]byte(ev.Data), &gap) != nil || gap.Reason != "restart" {
 				t.Fatalf("run %d, resumed after %q: %+v, want a gap for a restart", run, before, ev)
 			}
 		}

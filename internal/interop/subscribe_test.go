@@ -187,10 +187,10 @@ func TestCurl(t *testing.T) {
 		id      string // format of the last line of the n-th event
 	}{
 		{"without history", 0, nil, ":\n\n", ""},
-		{"with history", 100, nil, ":\nid: e-0\n\n", "id: e-%d\n"},
-		{"Last-Event-ID", 100, []string{"-H", "Last-Event-ID: e-0"}, ":\nid: e-0\n\n", "id: e-%d\n"},
+		{"with history", 100, nil, ":\nevent: millrace.start\ndata: {\"resumed\":false,\"after\":\"e-0\"}\nid: e-0\n\n", "id: e-%d\n"},
+		{"Last-Event-ID", 100, []string{"-H", "Last-Event-ID: e-0"}, ":\nevent: millrace.start\ndata: {\"resumed\":true,\"after\":\"e-0\"}\nid: e-0\n\n", "id: e-%d\n"},
 		{"Last-Event-ID of another run", 100, []string{"-H", "Last-Event-ID: other-17"},
-			":\n\nevent: millrace.gap\ndata: {\"reason\":\"restart\",\"oldest\":\"\",\"head\":\"e-0\"}\nid: e-0\n\n", "id: e-%d\n"},
+			":\nevent: millrace.gap\ndata: {\"reason\":\"restart\",\"oldest\":\"\",\"head\":\"e-0\"}\nid: e-0\n\n", "id: e-%d\n"},
 		{"Last-Event-ID without history", 0, []string{"-H", "Last-Event-ID: other-17"},
 			":\n\nevent: millrace.gap\ndata: {\"reason\":\"unknown\",\"oldest\":\"\",\"head\":\"\"}\n\n", ""},
 		{"HTTP/1.0", 0, []string{"--http1.0"}, ":\n\n", ""},

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Event is one event of a stream, or a comment or retry between events, which
-// has neither Type nor Data.
+// Event is one event of a stream, or what else ends with a blank line: a comment, a
+// retry, or the greeting. Of these there is neither Type nor Data.
 type Event struct {
 	ID, Type, Data string
 	Retry          time.Duration
@@ -79,6 +79,9 @@ func (c *Client) Next() (Event, error) {
 		}
 		if line == "" {
 			c.LastID, ev.ID = id, id
+			if ev.Type == "millrace.start" {
+				ev.Type, ev.Data = "", ""
+			}
 			return ev, nil
 		}
 		name, value, _ := strings.Cut(line, ": ")

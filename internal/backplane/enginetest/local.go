@@ -214,7 +214,7 @@ func (c *Client) take(wire []byte) {
 		reason, _, _ := strings.Cut(rest, `"`)
 		text = "gap " + reason
 	}
-	if data == nil || strings.HasPrefix(text, "gap ") && text == c.last {
+	if data == nil || strings.HasPrefix(kind, channels.StartType) || strings.HasPrefix(text, "gap ") && text == c.last {
 		return
 	}
 	c.events, c.last = append(c.events, text), text

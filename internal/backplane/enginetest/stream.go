@@ -127,6 +127,8 @@ func (s *stream) read(lines *bufio.Reader, lastID *string) {
 func (s *stream) take(event, data string) {
 	var m message
 	switch {
+	case event == "millrace.start":
+		return
 	case event == "":
 		var err error
 		if m, err = parseMessage(data); err != nil {
