@@ -201,15 +201,17 @@ func traceMillrace(t *testing.T) string {
 	return string(text)
 }
 
-// carryEvent publishes to a stream, which shows everything that a millrace does.
+// carryEvent publishes to a stream, which shows everything that a millrace does. Host
+// and channel are those that the shipped settings allow.
 func carryEvent(t *testing.T, public, admin string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, "GET", "http://"+public+"/a", nil)
+	request, err := http.NewRequestWithContext(ctx, "GET", "http://"+public+"/news", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Host = "events.example.com"
 	client := &http.Client{Transport: &http.Transport{}}
 	response, err := client.Do(request)
 	if err != nil {
@@ -223,7 +225,7 @@ func carryEvent(t *testing.T, public, admin string) {
 		t.Fatal(err)
 	}
 	defer publisher.Close()
-	fmt.Fprint(publisher, "PUBLISH /a event\r\n")
+	fmt.Fprint(publisher, "PUBLISH /news event\r\n")
 	for line := ""; line != "data: event\n"; {
 		if line, err = stream.r.ReadString('\n'); err != nil {
 			t.Fatalf("no event came: %v", err)

@@ -93,14 +93,18 @@ func TestUnstreamedChannels(t *testing.T) {
 		}
 		return channels.Binary
 	}})
-	for _, target := range []string{"/none", "/%6eone/1", "/a?channel=/none", "/a?channel=" + channels.ShardPrefix + "x"} {
+	const unstreamed = "no stream can have this channel: "
+	for target, why := range map[string]string{
+		"/none": unstreamed, "/%6eone/1": unstreamed, "/a?channel=/none": unstreamed,
+		"/a?channel=" + channels.ShardPrefix + "x": "the channel \"__shard:x\" is kept for engines and frameworks\n",
+	} {
 		resp, err := http.Get("http://" + s.Addr().String() + target)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != 403 || !strings.HasPrefix(string(body), "forbidden: ") {
+		if resp.StatusCode != 403 || !strings.HasPrefix(string(body), "forbidden: "+why) {
 			t.Errorf("%s: %s %q", target, resp.Status, body)
 		}
 	}

@@ -79,7 +79,7 @@ func TestPublisherFlood(t *testing.T) {
 		}
 		pings++
 	}
-	pings = (pings - 3) / 2 // those were lines: three of the greeting, and two a ping
+	pings /= 2 // those were lines, two a ping
 	t.Logf("%d periods, %d pings; at most %d messages waited for a loop", periods, pings, most)
 	// 1 MiB may wait for a loop, and one more message of each publisher.
 	if bound := 1<<20/len(filling) + publishers; most > bound {
@@ -90,7 +90,8 @@ func TestPublisherFlood(t *testing.T) {
 	}
 }
 
-// resumable opens a stream on target of a server with history, and reads its head.
+// resumable opens a stream on target of a server with history, and reads its head and
+// greeting.
 func resumable(t testing.TB, s *Server, target string) *client {
 	t.Helper()
 	c := dial(t, s)
