@@ -15,7 +15,7 @@ import (
 type relay struct {
 	ln     net.Listener
 	target string
-	heads  chan http.Header // of every request, in order
+	heads  chan http.Header // of the requests, in order; of no more than it has room for
 
 	mu    sync.Mutex // held while cut, so that nobody connects
 	conns []net.Conn
@@ -63,7 +63,10 @@ func (r *relay) pass(client net.Conn) {
 		return
 	}
 	io.WriteString(upstream, head.String())
-	r.heads <- request.Header
+	select {
+	case r.heads <- request.Header:
+	default:
+	}
 	io.Copy(client, upstream)
 }
 

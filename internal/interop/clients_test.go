@@ -1,0 +1,165 @@
+package interop
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"millrace/channels"
+	"millrace/internal/testenv"
+	"millrace/server"
+)
+
+// browserClients are those of testdata/node/clients.html, in each browser.
+var browserClients = []string{"EventSource", "event-source-polyfill", "reconnecting-eventsource", "fetch-event-source"}
+
+// report is an event that a client has handed on.
+type report struct {
+	Client string
+	received
+}
+
+// Ensure that a cut before the first event loses nothing, whatever the client, and
+// that a client can tell what nobody has published: it has a type of millrace's own, or
+// no data.
+func TestCutBeforeFirstEvent(t *testing.T) {
+	n := start(t, server.Config{Loops: 1, Retry: 100 * time.Millisecond, Keepalive: 100 * time.Millisecond, AllowOrigins: []string{"*"}}, 100)
+	r := newRelay(t, n.public)
+	clients, reports := startClients(t, r)
+
+	heard := make(map[string][]string) // by client, what was published
+	until := func(what string, done func(client string) bool, e func(report)) {
+		t.Helper()
+		left := make(map[string]bool)
+		for _, client := range clients {
+			left[client] = true
+		}
+		for late := time.After(patience); len(left) > 0; {
+			select {
+			case <-late:
+				t.Fatalf("%s: not within %v of %v", what, patience, left)
+			case got := <-reports:
+				if got.isPublished() {
+					heard[got.Client] = append(heard[got.Client], got.Type+got.Data)
+				} else if e != nil {
+					e(got)
+				}
+			}
+			for client := range left {
+				if done(client) {
+					delete(left, client)
+				}
+			}
+		}
+	}
+	greeted, want := make(map[string]int), `{"resumed":false,"after":"e-0"}`
+	greeting := func(e report) {
+		if e.Type == channels.StartType {
+			greeted[e.Client]++
+			if e.Data != want {
+				t.Errorf("%s is greeted with %q, want %q", e.Client, e.Data, want)
+			}
+		}
+	}
+	until("the greeting", func(client string) bool { return greeted[client] > 0 }, greeting)
+
+	r.cut()
+	for _, client := range clients {
+		n.awaitSubscribersOf("/"+client, 0)
+	}
+	for _, client := range clients {
+		if _, err := n.broker.Publish("/"+client, channels.Event{Data: []byte("meanwhile")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.mend()
+	want = `{"resumed":true,"after":"e-0"}`
+	until("what was published before their first event", func(client string) bool { return len(heard[client]) > 0 }, greeting)
+	for _, client := range clients {
+		if _, err := n.broker.Publish("/"+client, channels.Event{Data: []byte("after")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until("the next event", func(client string) bool { return len(heard[client]) > 1 }, nil)
+	for _, client := range clients {
+		got := strings.ReplaceAll(strings.Join(heard[client], " "), "message", "") // the type, as some say
+		if got != "meanwhile after" {
+			t.Errorf("%s was told %q, want what was published, in order and once", client, got)
+		}
+	}
+}
+
+// startClients has all clients listen through a relay, each to the channel of its name,
+// until the test ends, and returns their names and what they hand on.
+func startClients(t *testing.T, r *relay) (names []string, _ <-chan report) {
+	reports := make(chan report, 1024)
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if request.Method == http.MethodGet {
+			servePage(w, request)
+			return
+		}
+		var e report
+		if err := json.NewDecoder(request.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		select {
+		case reports <- e:
+		case <-t.Context().Done():
+		}
+	}))
+	t.Cleanup(pages.Close)
+	streams := "http://" + r.ln.Addr().String()
+	for _, client := range goClients {
+		name := "go/" + client.name
+		names = append(names, name)
+		got := make(chan received, 16)
+		var running sync.WaitGroup
+		running.Go(func() {
+			client.listen(t.Context(), streams+"/"+name, got)
+			close(got)
+		})
+		running.Go(func() {
+			for e := range got {
+				select {
+				case reports <- report{name, e}:
+				case <-t.Context().Done():
+				}
+			}
+		})
+		t.Cleanup(func() { running.Wait(); http.DefaultClient.CloseIdleConnections() })
+	}
+	follow(t, script(t, "clients-node.mjs", streams, pages.URL))
+	names = append(names, "node/eventsource", "node/eventsource-client")
+
+	testenv.Firefox(t, pages.URL+"/clients.html?"+streams+"#firefox")
+	page := testenv.Browser(t, "ERR_")
+	page.Do("opening the page", chromedp.Navigate(pages.URL+"/clients.html?"+streams+"#chromium"))
+	for _, browser := range []string{"firefox", "chromium"} {
+		for _, client := range browserClients {
+			names = append(names, browser+"/"+client)
+		}
+	}
+	return names, reports
+}
+
+// servePage serves the files of testdata/node, modules also by names without .js, as
+// bundlers know them.
+func servePage(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/favicon.ico" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	file := "testdata/node" + path.Clean(r.URL.Path)
+	if _, err := os.Stat(file); err != nil {
+		file += ".js"
+	}
+	http.ServeFile(w, r, file)
+}
