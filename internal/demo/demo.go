@@ -40,6 +40,12 @@ const (
 
 const (
 	headerTimeout = 10 * time.Second
+	// requestTimeout and answerTimeout bound a request and its answer. A stream has as
+	// long for everything that is written to it.
+	requestTimeout, answerTimeout = 30 * time.Second, 30 * time.Second
+	idleTimeout                   = 2 * time.Minute
+	// maxConnections is how many there are at a time, half of them streams.
+	maxConnections = 512
 	// maxSaid bounds what one says at once, and maxName their name, in bytes.
 	maxSaid = 500
 	maxName = 40
@@ -57,7 +63,8 @@ type Config struct {
 // Server is the demo. Its methods are safe for concurrent use.
 type Server struct {
 	cfg     Config
-	ln      net.Listener
+	places  *ports.Places
+	streams ports.Bound
 	http    http.Server
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -75,11 +82,16 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("demo address %q: %w", addr, err)
 	}
-	s := &Server{cfg: cfg, ln: ports.NewSteady(ln, "demo's", cfg.Logger)}
+	s := &Server{cfg: cfg, places: ports.NewPlaces(ports.NewSteady(ln, "demo's", cfg.Logger), "demo's", maxConnections, cfg.Logger)}
+	s.streams.SetMost(maxConnections / 2)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		ConnContext:       s.places.ConnContext,
 		BaseContext:       func(net.Listener) context.Context { return s.life },
 		ErrorLog:          throttle.ErrorLog(cfg.Logger, "a connection of the demo"),
 	}
@@ -91,34 +103,70 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("POST /demo/say", s.say)
-	streams := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "http", Host: s.cfg.Streams})
-			r.SetXForwarded()
-		},
-		// An EventSource that gets an error gives up for good.
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprint(w, "retry: 2000\n\n")
-		},
-	}
+	streams := s.proxy()
 	// Not by the mux: it would take the slashes of a channel's name for slips.
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/" || r.URL.Path == "/demo/say" {
+		switch {
+		case ports.Kept(r): // there is nothing here that they are kept for
+			s.places.Reject(r)
+			w.Header().Set("Connection", "close")
+			comeBack(w)
+		case r.URL.Path == "/" || r.URL.Path == "/demo/say":
+			defer ports.Busy(r)()
 			mux.ServeHTTP(w, r)
-		} else {
-			streams.ServeHTTP(w, r)
+		case !s.streams.Begin():
+			comeBack(w)
+		default:
+			defer s.streams.End()
+			defer ports.Busy(r)()
+			ports.Patient(r)
+			streams.ServeHTTP(&patientWriter{w, http.NewResponseController(w)}, r)
 		}
 	}))
 }
 
+// proxy passes requests on to the event streams.
+func (s *Server) proxy() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: s.cfg.Streams})
+			r.SetXForwarded()
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { comeBack(w) },
+	}
+}
+
+// comeBack tells a client to come back. An EventSource that gets an error gives up for
+// good.
+func comeBack(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprint(w, "retry: 2000\n\n")
+}
+
+// patientWriter writes an answer that goes on, for as long as its client takes it.
+type patientWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+// Unwrap is for http.ResponseController.
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (w *patientWriter) Write(p []byte) (int, error) {
+	if err := w.control.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return 0, err
+	}
+	return w.ResponseWriter.Write(p)
+}
+
 // Addr is the address that the server listens on.
-func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+func (s *Server) Addr() net.Addr { return s.places.Addr() }
 
 // Serve answers requests until Close is called, and then returns nil. Call it
 // once.
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(s.places); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("demo: %w", err)
 	}
 	return nil
@@ -128,7 +176,7 @@ func (s *Server) Serve() error {
 func (s *Server) Close() error {
 	s.end()
 	defer s.running.Wait()
-	return errors.Join(s.http.Close(), ignoreClosed(s.ln.Close()))
+	return errors.Join(s.http.Close(), ignoreClosed(s.places.Close()))
 }
 
 // ignoreClosed is for a listener that Serve may have closed.

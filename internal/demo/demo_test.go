@@ -1,10 +1,12 @@
 package demo
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,6 +23,11 @@ import (
 
 // start runs a demo until the test ends, and returns its address.
 func start(t *testing.T) (*channels.Broker, *server.Server, string) {
+	broker, streams, _, url := startDemo(t)
+	return broker, streams, url
+}
+
+func startDemo(t *testing.T) (*channels.Broker, *server.Server, *Server, string) {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	log := slog.New(slog.DiscardHandler)
@@ -51,7 +58,7 @@ func start(t *testing.T) (*channels.Broker, *server.Server, string) {
 		// net/http lets a connection linger for half a second.
 		awaitTrue(t, "every goroutine has ended", func() bool { return goleak.Find(leaks) == nil })
 	})
-	return broker, streams, "http://" + d.Addr().String()
+	return broker, streams, d, "http://" + d.Addr().String()
 }
 
 // awaitTrue waits until ok holds.
@@ -160,5 +167,41 @@ func TestStreamsBehind(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != 200 || string(text) != "retry: 2000\n\n" {
 		t.Errorf("without a server behind: %s %q, want 200 and a retry", response.Status, text)
+	}
+}
+
+// Ensure that connections that ask for nothing keep nobody out, and that streams leave
+// room for the page.
+func TestFull(t *testing.T) {
+	broker, _, d, url := startDemo(t)
+	d.streams.SetMost(2)
+	for range maxConnections + 20 {
+		conn, err := net.Dial("tcp", d.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	for i := range 3 {
+		response, err := http.Get(url + "/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		line, _ := bufio.NewReader(response.Body).ReadString('\n')
+		if refused := strings.HasPrefix(line, "retry: "); response.StatusCode != 200 || refused != (i == 2) {
+			t.Errorf("stream %d: %s %q, want the third told to come back", i+1, response.Status, line)
+		}
+	}
+	if n := broker.Subscribers("/a"); n != 2 {
+		t.Errorf("%d subscribers, want 2", n)
+	}
+	response, err := http.Get(url)
+	if err != nil || response.StatusCode != 200 {
+		t.Fatalf("the page: %v, %v", response, err)
+	}
+	response.Body.Close()
+	if got := d.places.Stats(); got.Open > maxConnections || got.Displaced == 0 {
+		t.Errorf("%+v, want %d open at most, and some displaced", got, maxConnections)
 	}
 }

@@ -59,11 +59,11 @@ func (s *Server) busiest(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	stream := s.streams.begin(w)
+	stream := s.beginStream(w, r)
 	if stream == nil {
 		return
 	}
-	defer s.streams.end()
+	defer s.streams.End()
 	s.surveys.Add(1)
 	defer s.surveys.Add(-1)
 	v := survey{broker: s.cfg.Broker, filter: q.Get("filter"), by: by}

@@ -65,8 +65,7 @@ const namePrefix = "/channels/"
 // escaped or not: /channels//rooms/42 is /rooms/42.
 func (s *Server) showChannel(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		fail(w, http.StatusMethodNotAllowed, "%s of a channel, want GET", r.Method)
+		onlyGet(w, r)
 		return
 	}
 	name := strings.TrimPrefix(r.URL.Path, namePrefix)

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,10 @@ func page() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-cache")
+		if len(r.URL.Path) > 1 && strings.HasSuffix(r.URL.Path, "/") {
+			http.NotFound(w, r) // there are no listings
+			return
+		}
 		serve.ServeHTTP(w, r)
 	})
 }
@@ -53,11 +58,11 @@ type about struct {
 // and "slow" with the slow readers while there are any, and once when there are
 // none any more.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	stream := s.streams.begin(w)
+	stream := s.beginStream(w, r)
 	if stream == nil {
 		return
 	}
-	defer s.streams.end()
+	defer s.streams.End()
 	samples, next := s.sampler.since(0)
 	stream.send("about", about{
 		Version: s.cfg.Version, Started: s.started, Loops: s.cfg.Streams.Loops(),

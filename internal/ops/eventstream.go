@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"time"
+
+	"millrace/internal/ports"
 )
 
 const (
 	// maxStreams bounds the event streams of this port, which take a goroutine
-	// each. Those of the public port have no part in it.
+	// each, and a quarter of its connections does. Those of the public port have no
+	// part in it.
 	maxStreams = 64
 	// writeTimeout is how long the reader of such a stream may take for one
 	// event.
@@ -24,18 +26,15 @@ type eventStream struct {
 	err     error // the first
 }
 
-// streams counts the open event streams of a Server.
-type streams struct{ open atomic.Int64 }
-
-// begin begins an event stream, or refuses it, which returns nil. Its end has to
-// be told by end.
-func (s *streams) begin(w http.ResponseWriter) *eventStream {
-	if s.open.Add(1) > maxStreams {
-		s.open.Add(-1)
+// beginStream begins an event stream, or refuses it, which returns nil. Its end has to
+// be told to s.streams.
+func (s *Server) beginStream(w http.ResponseWriter, r *http.Request) *eventStream {
+	if !s.streams.Begin() {
 		w.Header().Set("Retry-After", "5")
-		fail(w, http.StatusServiceUnavailable, "%d event streams are open on this port, which is the most", maxStreams)
+		fail(w, http.StatusServiceUnavailable, "%d event streams are open on this port, which is the most", s.streams.Most())
 		return nil
 	}
+	ports.Patient(r)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
@@ -43,8 +42,6 @@ func (s *streams) begin(w http.ResponseWriter) *eventStream {
 	e.write([]byte(":\n\n"))
 	return e
 }
-
-func (s *streams) end() { s.open.Add(-1) }
 
 // send sends an event of a type with v as JSON.
 func (e *eventStream) send(name string, v any) {

@@ -27,11 +27,11 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	stream := s.streams.begin(w)
+	stream := s.beginStream(w, r)
 	if stream == nil {
 		return
 	}
-	defer s.streams.end()
+	defer s.streams.End()
 	ctx, cancel := context.WithCancel(r.Context())
 	f := follower{broker: s.cfg.Broker, woken: make(chan struct{}, 1), filled: make(chan struct{}, 1)}
 	var following sync.WaitGroup

@@ -11,6 +11,7 @@ import (
 // nowhere else.
 func TestToken(t *testing.T) {
 	n := start(t, Config{Token: "secret"}, channels.Options{}, server.Config{Loops: 1})
+	n.ops.guard.guesses.Delay = 1
 	n.subscribe("/a")
 	for _, target := range []string{
 		"/channels", "/channels//a", "/connections", "/metrics", "/debug/pprof/", "/debug/pprof/cmdline",
@@ -53,6 +54,16 @@ func TestForeignPages(t *testing.T) {
 		{[]string{"Host: localhost:8081", "Origin: http://localhost:8081"}, 200},
 	} {
 		n.want("POST", "/publish?channel=/a", "x", tt.status, "", tt.headers...)
+		for _, target := range []string{"/metrics", "/channels", "/channels//a", "/debug/pprof/cmdline", "/healthz"} {
+			status := tt.status
+			if status == 200 && target == "/channels//a" {
+				status = 404 // nobody is there
+			}
+			n.want("GET", target, "", status, "", tt.headers...)
+		}
+	}
+	for _, target := range []string{"/", "/dashboard/style.css"} { // a link leads there
+		n.want("GET", target, "", 200, "", "Sec-Fetch-Site: cross-site")
 	}
 	n.want("GET", "/metrics", "", 421, "want localhost or a loopback address", "Host: evil.example")
 }

@@ -20,11 +20,11 @@ import (
 func (s *Server) metrics() http.Handler {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(
-		&collector{&s.cfg},
+		&collector{s},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
 // desc describes a metric of millrace.
@@ -73,7 +73,7 @@ var (
 
 // collector reads the figures of a node when it is asked to. Nothing is counted
 // twice: what it reads are the counters that each loop writes for itself.
-type collector struct{ cfg *Config }
+type collector struct{ *Server }
 
 // collect takes one figure.
 type collect func(d *prometheus.Desc, v float64, labels ...string)
@@ -85,6 +85,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		eventsPublished, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
+		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
 		ch <- d
@@ -149,6 +150,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if c.cfg.Admin != nil {
 		collectAdmin(c.cfg.Admin(), gauge, counter)
 	}
+	collectOps(c.Stats(), gauge, counter)
 
 	proc, err := procfs.NewDefaultFS()
 	if err != nil {

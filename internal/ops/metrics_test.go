@@ -76,7 +76,7 @@ func TestMetrics(t *testing.T) {
 func TestMetricsLint(t *testing.T) {
 	n := start(t, Config{}, channels.Options{}, server.Config{Loops: 1})
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(&collector{&n.ops.cfg})
+	registry.MustRegister(&collector{n.ops})
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,6 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	ev.Data, err = io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxEventBytes)))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		fail(w, http.StatusRequestEntityTooLarge, "%v: more than %d bytes, which is --max-event-bytes", channels.ErrEventTooLarge, tooLarge.Limit)
@@ -28,6 +27,8 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "the body did not arrive: %v", err)
 		return
 	}
+	w.Header().Del("Connection") // all of the body has been read
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	receipt, err := s.cfg.Broker.Publish(channel, ev)
 	switch {
 	case err == nil:

@@ -13,7 +13,6 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,11 +41,13 @@ const (
 	maxHead       = 16 << 10
 	// idleTimeout is how long a connection waits for its next request.
 	idleTimeout = 2 * time.Minute
-	// DefaultMaxConnections is how many connections are served at a time, unless
-	// Config says otherwise; others are closed.
+	// DefaultMaxConnections is how many connections there are at a time, unless Config
+	// says otherwise.
 	DefaultMaxConnections = 512
-	// bodyTimeout is how long an event may take to arrive.
-	bodyTimeout = 30 * time.Second
+	// requestTimeout is how long a request may take to arrive, its body included, and
+	// answerTimeout its answer to be made and to be taken. Streams and profiles have
+	// deadlines of their own.
+	requestTimeout, answerTimeout = 30 * time.Second, 30 * time.Second
 )
 
 // Config of a Server. Broker and Streams are required.
@@ -55,7 +56,7 @@ type Config struct {
 	Streams        *server.Server
 	Token          string             // that requests must bear; empty: none
 	MaxEventBytes  int                // largest event of the broker; 0: channels.DefaultMaxEventBytes
-	MaxConnections int                // served at a time; 0: DefaultMaxConnections
+	MaxConnections int                // at a time; 0: DefaultMaxConnections
 	Version        string             // of millrace
 	Admin          func() admin.Stats // of the admin port; nil: there is none
 	LogDropped     func() int64       // lines that the log has dropped; nil: none
@@ -65,18 +66,18 @@ type Config struct {
 
 // Server is the ops port. Its methods are safe for concurrent use.
 type Server struct {
-	cfg     Config
-	ln      net.Listener
-	guard   *guard
-	http    http.Server
-	started time.Time
-	sampler *sampler
-	streams streams
-	surveys atomic.Int64 // under way
-	conns   atomic.Int64
-	life    context.Context // ends with Close, and with it the event streams
-	end     context.CancelFunc
-	running sync.WaitGroup // the sampler
+	cfg      Config
+	places   *ports.Places
+	guard    *guard
+	http     http.Server
+	started  time.Time
+	sampler  *sampler
+	streams  ports.Bound
+	profiles ports.Bound
+	surveys  atomic.Int64    // under way
+	life     context.Context // ends with Close, and with it the event streams
+	end      context.CancelFunc
+	running  sync.WaitGroup // the sampler
 }
 
 // Listen opens the TCP address addr, unless Check refuses it. What it has opened is
@@ -121,15 +122,24 @@ func newServer(ln net.Listener, cfg Config) *Server {
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
-	s := &Server{cfg: cfg, ln: ports.NewSteady(ln, "ops", cfg.Logger), guard: newGuard(cfg.Token), started: time.Now()}
+	s := &Server{
+		cfg:     cfg,
+		places:  ports.NewPlaces(ports.NewSteady(ln, "ops", cfg.Logger), "ops", cfg.MaxConnections, cfg.Logger),
+		guard:   newGuard(cfg.Token, cfg.Logger),
+		started: time.Now(),
+	}
+	s.streams.SetMost(max(1, min(maxStreams, s.places.Most()/4)))
+	s.profiles.SetMost(max(1, min(maxProfiles, s.places.Most()/8)))
 	s.life, s.end = context.WithCancel(context.Background())
 	s.sampler = newSampler(&s.cfg)
 	s.http = http.Server{
-		Handler:           s.guard.hosts(s.routes()),
+		Handler:           plain(s.room(s.guard.hosts(s.routes()))),
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
-		ConnState:         s.count,
+		ConnContext:       s.places.ConnContext,
 		BaseContext:       func(net.Listener) context.Context { return s.life },
 		ErrorLog:          throttle.ErrorLog(cfg.Logger, "a connection of the ops port"),
 	}
@@ -148,17 +158,19 @@ func (s *Server) routes() http.Handler {
 	secret.HandleFunc("GET /busiest", s.busiest)
 	secret.HandleFunc("GET /follow", s.follow)
 	secret.Handle("GET /metrics", s.metrics())
-	secret.HandleFunc("/debug/pprof/", pprof.Index)
+	secret.HandleFunc("/debug/pprof/", s.profile(pprof.Index))
 	secret.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	secret.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	secret.HandleFunc("/debug/pprof/profile", s.profile(pprof.Profile))
 	secret.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	secret.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	secret.HandleFunc("/debug/pprof/trace", s.profile(pprof.Trace))
 
 	all := http.NewServeMux()
-	all.HandleFunc("GET /healthz", s.health)
-	all.HandleFunc("GET /readyz", s.readiness)
-	all.Handle("GET /{$}", page())
-	all.Handle("GET /dashboard/", page())
+	for path, handler := range map[string]http.Handler{
+		"/healthz": http.HandlerFunc(s.health), "/readyz": http.HandlerFunc(s.readiness), "/{$}": page(), "/dashboard/": page(),
+	} {
+		all.Handle("GET "+path, handler)
+		all.HandleFunc(path, onlyGet) // or the last line had it
+	}
 	all.Handle("/", s.guard.token(secret))
 
 	channel := s.guard.token(http.HandlerFunc(s.showChannel))
@@ -171,16 +183,10 @@ func (s *Server) routes() http.Handler {
 	})
 }
 
-// count keeps connections within their bound.
-func (s *Server) count(c net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		if s.conns.Add(1) > int64(s.cfg.MaxConnections) {
-			c.Close() // net/http finds out, and tells that it is closed
-		}
-	case http.StateClosed, http.StateHijacked:
-		s.conns.Add(-1)
-	}
+// onlyGet refuses a request whose method is another one.
+func onlyGet(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	fail(w, http.StatusMethodNotAllowed, "%s of %.255q, want GET, HEAD", r.Method, r.URL.Path)
 }
 
 // SetToken has the server ask for another token than before. Whether one is asked for
@@ -188,12 +194,12 @@ func (s *Server) count(c net.Conn, state http.ConnState) {
 func (s *Server) SetToken(token string) { s.guard.setToken(token) }
 
 // Addr is the address that the server listens on.
-func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+func (s *Server) Addr() net.Addr { return s.places.Addr() }
 
 // Serve answers requests until Close is called, and then returns nil. Call it
 // once.
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(s.places); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("ops port: %w", err)
 	}
 	return nil
@@ -210,21 +216,4 @@ func (s *Server) Close() error {
 		return s.http.Close()
 	}
 	return nil
-}
-
-// reply answers with v as JSON.
-func reply(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.Encode(v) // an error is the client's, which has gone
-}
-
-// fail answers with an error and why.
-func fail(w http.ResponseWriter, status int, format string, args ...any) {
-	reply(w, status, struct {
-		Error string `json:"error"`
-	}{fmt.Sprintf(format, args...)})
 }

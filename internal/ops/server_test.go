@@ -3,11 +3,8 @@ package ops
 import (
 	"bufio"
 	"errors"
-	"net"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"millrace/channels"
 	"millrace/server"
@@ -152,36 +149,4 @@ func TestSlowConnections(t *testing.T) {
 	}
 	n.want("GET", "/connections?slow=3", "", 200, `"streams":1,"behind":1,"connections":[{"address":"127.0.0.1:`)
 	n.want("GET", "/connections", "", 200, `"channels":["/a"],`)
-}
-
-// Ensure that connections are bounded, and that places come free again.
-func TestConnectionsAreBounded(t *testing.T) {
-	n := start(t, Config{}, channels.Options{}, server.Config{Loops: 1})
-	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", n.ops.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(patience))
-		return conn
-	}
-	first := dial()
-	for range DefaultMaxConnections - 1 {
-		dial()
-	}
-	if n, err := dial().Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("connection %d is served: read %d bytes, %v; want it closed", DefaultMaxConnections+1, n, err)
-	}
-	first.Close()
-	for deadline := time.Now().Add(patience); ; {
-		response, err := n.client.Do(n.request("GET", "/readyz", ""))
-		if err == nil {
-			response.Body.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no place came free: %v", err)
-		}
-	}
 }

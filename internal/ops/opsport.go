@@ -1,0 +1,76 @@
+package ops
+
+import (
+	"net/http"
+
+	"millrace/internal/ports"
+)
+
+// maxProfiles bounds the profiles and traces that are made at a time.
+const maxProfiles = 8
+
+// Stats are the figures of the port. Those that count do so since it was opened.
+type Stats struct {
+	ports.PlaceStats
+	WrongTokens int64
+	Refused     int64 // requests of those who may not ask
+	Streams     int   // event streams that are open
+}
+
+// Stats returns the figures as they are now.
+func (s *Server) Stats() Stats {
+	return Stats{s.places.Stats(), s.guard.guesses.Count(), s.guard.refused.Load(), s.streams.Open()}
+}
+
+// The metrics of this port itself.
+var (
+	opsConnections    = desc("ops_connections", "Open connections of the ops port.")
+	maxOpsConnections = desc("ops_connections_max", "The most that ops_connections may be, places for questions about health included.")
+	opsDisplaced      = desc("ops_connections_displaced_total", "Idle connections of the ops port ended for newer ones.")
+	opsRejected       = desc("ops_requests_rejected_total", "Requests told to come back because the ops port was full.")
+	opsRefused        = desc("ops_requests_refused_total", "Requests at the ops port of those who may not ask: without the token, of another site, under another host name.")
+	wrongTokens       = desc("ops_wrong_tokens_total", "Wrong tokens given at the ops port.")
+	opsStreams        = desc("ops_streams", "Open event streams of the ops port.")
+)
+
+func collectOps(n Stats, gauge, counter collect) {
+	gauge(opsConnections, float64(n.Open))
+	gauge(maxOpsConnections, float64(n.Most))
+	counter(opsDisplaced, float64(n.Displaced))
+	counter(opsRejected, float64(n.Rejected))
+	counter(opsRefused, float64(n.Refused))
+	counter(wrongTokens, float64(n.WrongTokens))
+	gauge(opsStreams, float64(n.Streams))
+}
+
+// room answers requests for which there is a place. Of those that are kept, only
+// questions about health have any.
+func (s *Server) room(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ports.Kept(r) {
+			w.Header().Set("Connection", "close")
+			if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+				s.places.Reject(r)
+				w.Header().Set("Retry-After", "1")
+				fail(w, http.StatusServiceUnavailable, "%d connections are open on this port, which is the most", s.places.Most())
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// profile serves profiles and traces, a few at a time. They set deadlines of their own,
+// by net/http/pprof, and may be silent until their end.
+func (s *Server) profile(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.profiles.Begin() {
+			w.Header().Set("Retry-After", "5")
+			fail(w, http.StatusServiceUnavailable, "%d profiles are being made, which is the most", s.profiles.Most())
+			return
+		}
+		defer s.profiles.End()
+		ports.Patient(r)
+		next(w, r)
+	}
+}
