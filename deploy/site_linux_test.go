@@ -254,9 +254,15 @@ func startMillrace(t *testing.T, keepalive time.Duration) *millrace {
 func startConfigured(t *testing.T, cfg server.Config) *millrace {
 	t.Helper()
 	cfg.Listen = "127.0.0.1:0"
+	return startWith(t, cfg, channels.Options{})
+}
+
+// startWith is startMillrace with all of its configuration.
+func startWith(t *testing.T, cfg server.Config, opts channels.Options) *millrace {
+	t.Helper()
 	cfg.HeaderTimeout = patience
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	broker := channels.NewBroker(channels.Options{})
+	broker := channels.NewBroker(opts)
 	s, err := server.New(cfg, broker)
 	if err != nil {
 		t.Fatal(err)

@@ -1,11 +1,7 @@
 package interop
 
 import (
-	"encoding/json"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -21,12 +17,6 @@ import (
 // browserClients are those of testdata/node/clients.html, in each browser.
 var browserClients = []string{"EventSource", "event-source-polyfill", "reconnecting-eventsource", "fetch-event-source"}
 
-// report is an event that a client has handed on.
-type report struct {
-	Client string
-	received
-}
-
 // Ensure that a cut before the first event loses nothing, whatever the client, and
 // that a client can tell what nobody has published: it has a type of millrace's own, or
 // no data.
@@ -36,7 +26,7 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 	clients, reports := startClients(t, r)
 
 	heard := make(map[string][]string) // by client, what was published
-	until := func(what string, done func(client string) bool, e func(report)) {
+	until := func(what string, done func(client string) bool, e func(testenv.Report)) {
 		t.Helper()
 		left := make(map[string]bool)
 		for _, client := range clients {
@@ -47,7 +37,7 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 			case <-late:
 				t.Fatalf("%s: not within %v of %v", what, patience, left)
 			case got := <-reports:
-				if got.isPublished() {
+				if (received{got.ID, got.Type, got.Data}).isPublished() {
 					heard[got.Client] = append(heard[got.Client], got.Type+got.Data)
 				} else if e != nil {
 					e(got)
@@ -61,7 +51,7 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 		}
 	}
 	greeted, want := make(map[string]int), `{"resumed":false,"after":"e-0"}`
-	greeting := func(e report) {
+	greeting := func(e testenv.Report) {
 		if e.Type == channels.StartType {
 			greeted[e.Client]++
 			if e.Data != want {
@@ -99,44 +89,42 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 
 // startClients has all clients listen through a relay, each to the channel of its name,
 // until the test ends, and returns their names and what they hand on.
-func startClients(t *testing.T, r *relay) (names []string, _ <-chan report) {
-	reports := make(chan report, 1024)
-	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if request.Method == http.MethodGet {
-			servePage(w, request)
-			return
-		}
-		var e report
-		if err := json.NewDecoder(request.Body).Decode(&e); err != nil {
-			t.Error(err)
-		}
+func startClients(t *testing.T, r *relay) (names []string, _ <-chan testenv.Report) {
+	pages, streams := testenv.ServePages(t, "testdata/node"), "http://"+r.ln.Addr().String()
+	reports := make(chan testenv.Report)
+	report := func(e testenv.Report) {
 		select {
 		case reports <- e:
 		case <-t.Context().Done():
 		}
-	}))
-	t.Cleanup(pages.Close)
-	streams := "http://" + r.ln.Addr().String()
+	}
+	var running sync.WaitGroup
+	t.Cleanup(func() { running.Wait(); http.DefaultClient.CloseIdleConnections() })
+	running.Go(func() {
+		for {
+			select {
+			case e := <-pages.Reports:
+				report(e)
+			case <-t.Context().Done():
+				return
+			}
+		}
+	})
 	for _, client := range goClients {
 		name := "go/" + client.name
 		names = append(names, name)
 		got := make(chan received, 16)
-		var running sync.WaitGroup
 		running.Go(func() {
 			client.listen(t.Context(), streams+"/"+name, got)
 			close(got)
 		})
 		running.Go(func() {
 			for e := range got {
-				select {
-				case reports <- report{name, e}:
-				case <-t.Context().Done():
-				}
+				report(testenv.Report{Client: name, Type: e.Type, Data: e.Data, ID: e.ID})
 			}
 		})
-		t.Cleanup(func() { running.Wait(); http.DefaultClient.CloseIdleConnections() })
 	}
-	follow(t, script(t, "clients-node.mjs", streams, pages.URL))
+	follow(t, script(t, "clients-node.mjs", streams, pages.URL+"/report"))
 	names = append(names, "node/eventsource", "node/eventsource-client")
 
 	testenv.Firefox(t, pages.URL+"/clients.html?"+streams+"#firefox")
@@ -148,18 +136,4 @@ func startClients(t *testing.T, r *relay) (names []string, _ <-chan report) {
 		}
 	}
 	return names, reports
-}
-
-// servePage serves the files of testdata/node, modules also by names without .js, as
-// bundlers know them.
-func servePage(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/favicon.ico" {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	file := "testdata/node" + path.Clean(r.URL.Path)
-	if _, err := os.Stat(file); err != nil {
-		file += ".js"
-	}
-	http.ServeFile(w, r, file)
 }
