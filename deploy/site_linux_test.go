@@ -35,7 +35,12 @@ import (
 // patience bounds every wait; none lasts that long unless something is broken.
 const patience = 60 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		os.RemoveAll(built.dir)
+		os.Exit(status)
+	}))
+}
 
 // site is a host in small: a proxy as it is shipped here, in front of upstream.
 type site struct {
