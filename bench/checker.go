@@ -24,10 +24,17 @@ type checker struct {
 	pos    int32  // bytes of the present part of the line that were seen
 	part   part
 	field  field
-	lines  bool // the event under way has a line, a comment perhaps
-	data   bool // it has its data
-	own    bool // it is millrace's own
+	has    parts // what the event under way has
 }
+
+// parts are what an event has had, in one byte: a million streams have one each.
+type parts uint8
+
+const (
+	hasLines parts = 1 << iota // a line, a comment perhaps
+	hasData                    // its data
+	hasOwn                     // a type of millrace's own
+)
 
 // part is the part of a line that the next byte belongs to.
 type part uint8
@@ -85,7 +92,7 @@ func (c *checker) next(p []byte, size int) (n int, got token, err error) {
 				switch {
 				case c.field == fieldType:
 					c.begin(partType)
-				case c.field == fieldData && !c.own:
+				case c.field == fieldData && c.has&hasOwn == 0:
 					c.begin(partNumber)
 				}
 			}
@@ -96,7 +103,7 @@ func (c *checker) next(p []byte, size int) (n int, got token, err error) {
 			}
 			n++
 			if c.pos++; int(c.pos) == len(ownTypes) {
-				c.own = true
+				c.has |= hasOwn
 				c.begin(partValue)
 			}
 		case partNumber:
@@ -133,25 +140,25 @@ func (c *checker) begin(p part) { c.part, c.pos = p, 0 }
 func (c *checker) start(b byte) (token, error) {
 	switch b {
 	case '\n':
-		if !c.lines {
+		if c.has&hasLines == 0 {
 			return tokenNone, fmt.Errorf("%w: a second blank line", ErrGarbled)
 		}
-		event := c.data
-		c.lines, c.data, c.own = false, false, false
+		event := c.has&hasData != 0
+		c.has = 0
 		if !event {
 			return tokenNone, nil
 		}
 		c.due++
 		return tokenEvent, nil
 	case ':':
-		c.lines = true
+		c.has |= hasLines
 		c.begin(partComment)
 		return tokenNone, nil
 	}
 	for f, name := range fields {
 		if b == name[0] {
 			c.begin(partName)
-			c.lines, c.field, c.pos = true, field(f), 1
+			c.has, c.field, c.pos = c.has|hasLines, field(f), 1
 			return tokenNone, nil
 		}
 	}
@@ -168,7 +175,7 @@ func (c *checker) digit(b byte, size int) error {
 		c.number = 10*c.number + uint64(b-'0')
 		c.pos++
 		return nil
-	case c.data:
+	case c.has&hasData != 0:
 		return fmt.Errorf("%w: a second line of data in event %d", ErrGarbled, c.due)
 	case c.pos == 0 || b != ' ' && b != '\n' || (b == ' ') != (int(c.pos) < size):
 		return fmt.Errorf("%w: %q after %d digits of the number of event %d, of %d bytes", ErrGarbled, b, c.pos, c.due, size)
@@ -177,7 +184,7 @@ func (c *checker) digit(b byte, size int) error {
 	case c.number < c.due:
 		return fmt.Errorf("%w: %d where %d was due", ErrDuplicate, c.number, c.due)
 	case b == '\n':
-		c.data = true
+		c.has |= hasData
 		c.begin(partStart)
 		return nil
 	}
@@ -194,7 +201,7 @@ func (c *checker) fill(p []byte, size int) (int, error) {
 		if p[0] != '\n' {
 			return 0, fmt.Errorf("%w: %q after the %d bytes of event %d", ErrGarbled, p[0], size, c.number)
 		}
-		c.data = true
+		c.has |= hasData
 		c.begin(partStart)
 		return 1, nil
 	}
