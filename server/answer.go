@@ -70,9 +70,15 @@ func (h *heads) opening(dst, origin []byte) []byte {
 // allowedMethods is what the server answers; anything else is a 405.
 const allowedMethods = "GET, HEAD, OPTIONS"
 
-// answer writes a short plain answer to the request of l.origin and ends the
-// exchange. headers are whole lines; onlyHead leaves the body out.
-func (l *loop) answer(fd int32, c *conn, status int, headers []byte, body string, onlyHead bool) {
+// asker is what an answer depends on beside what is asked for, as far as the request
+// could be read. The zero value is of one that said nothing.
+type asker struct {
+	origin   []byte // of the page that asks
+	onlyHead bool   // it wants no body
+}
+
+// answer writes a short plain answer and ends the exchange. headers are whole lines.
+func (l *loop) answer(fd int32, c *conn, to asker, status int, headers []byte, body string) {
 	b := l.scratch[:0]
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -85,32 +91,32 @@ func (l *loop) answer(fd int32, c *conn, status int, headers []byte, body string
 		b = append(b, "\r\n"...)
 	}
 	b = append(b, headers...)
-	b, _ = l.server.heads.cors.append(b, l.origin)
+	b, _ = l.server.heads.cors.append(b, to.origin)
 	b = append(b, "Connection: close\r\n\r\n"...)
-	if !onlyHead {
+	if !to.onlyHead {
 		b = append(b, body...)
 	}
 	l.scratch = b
 	l.finish(fd, c, b, reasonAnswered)
 }
 
-// refuse answers with an error status and says why, unless onlyHead.
-func (l *loop) refuse(fd int32, c *conn, status int, why string, onlyHead bool) {
+// refuse answers with an error status and says why.
+func (l *loop) refuse(fd int32, c *conn, to asker, status int, why string) {
 	l.counters.refuse(status)
 	var headers []byte
 	if status == http.StatusMethodNotAllowed {
 		headers = []byte("Allow: " + allowedMethods + "\r\n")
 	}
-	l.answer(fd, c, status, headers, why+"\n", onlyHead)
+	l.answer(fd, c, to, status, headers, why+"\n")
 }
 
 // refuseError refuses with the status that a parser's error carries.
-func (l *loop) refuseError(fd int32, c *conn, err error, onlyHead bool) {
+func (l *loop) refuseError(fd int32, c *conn, to asker, err error) {
 	status := http.StatusBadRequest
 	if e := (*httpparse.Error)(nil); errors.As(err, &e) {
 		status = e.Status
 	}
-	l.refuse(fd, c, status, err.Error(), onlyHead)
+	l.refuse(fd, c, to, status, err.Error())
 }
 
 // turnAway answers a stream request that comes when there is no room, too soon,

@@ -2,8 +2,11 @@ package server
 
 import (
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
+	"millrace/channels"
 	"millrace/httpparse"
 )
 
@@ -123,6 +126,31 @@ func TestLastEventID(t *testing.T) {
 		}
 		if got := new(loop).lastEventID(&r); string(got) != c.want {
 			t.Errorf("%q: the last event id is %q, want %q", head, got, c.want)
+		}
+	}
+}
+
+// Ensure that an answer to a head which is never complete is for the page that has sent
+// it, as far as it has said so, and not for that of another request.
+func TestLateHeadOrigin(t *testing.T) {
+	const origin, allowed = "Origin: https://app.example\r\n", "Access-Control-Allow-Origin: https://app.example\r\n"
+	h := turnByHand(t, Config{HeaderTimeout: time.Second, AllowOrigins: []string{"https://app.example"}}, channels.Options{})
+	var peers []int
+	for _, head := range []string{
+		"GET /x HTTP/1.1\r\nHost: h\r\nX: 1",
+		"GET /x HTTP/1.1\r\nHost: h\r\n" + origin + "X: 1",
+		"GET /healthz HTTP/1.1\r\nHost: h\r\n" + origin + "\r\n",
+	} {
+		fd, peer := h.connect()
+		unixWrite(t, peer, head)
+		h.on(fd, true, false)
+		peers = append(peers, peer)
+	}
+	h.pass(time.Second + tick)
+	for i, status := range []string{"408", "408", "200"} {
+		got := received(peers[i])
+		if !strings.HasPrefix(got, "HTTP/1.1 "+status) || strings.Contains(got, allowed) != (i > 0) {
+			t.Errorf("request %d: %q, want %s, for a page of the origin: %v", i, got, status, i > 0)
 		}
 	}
 }

@@ -74,7 +74,6 @@ type loop struct {
 	asked     []*channels.Channel         // the same, as they came from the inbox
 	drain     drain                       // once Server.Drain has begun
 	request   httpparse.Request           // of the connection being served
-	origin    []byte                      // of the request being served, as far as it is known
 	buf       []byte                      // what was read for it
 	scratch   []byte                      // for one answer or one stream's merged events
 	runs      [][]*channels.Message       // for one stream on several channels

@@ -57,9 +57,14 @@ func (l *loop) readHead(fd int32, c *conn) {
 	case errors.Is(err, httpparse.ErrNeedMore):
 		l.keepPartial(fd, head)
 	default:
-		l.origin, _ = httpparse.Salvage(head, "Origin", l.cfg.Head)
-		l.refuseError(fd, c, err, false)
+		l.refuseError(fd, c, l.askerOf(head), err)
 	}
+}
+
+// askerOf is who asks with a head that is no request, by the lines that are good.
+func (l *loop) askerOf(head []byte) asker {
+	origin, _ := httpparse.Salvage(head, "Origin", l.cfg.Head)
+	return asker{origin: origin}
 }
 
 // keepPartial keeps head until more of it comes, unless that is what it is kept
@@ -75,36 +80,35 @@ func (l *loop) dropPartial(fd int32) { delete(l.partial, fd) }
 
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
-	isHead := string(r.Method) == "HEAD"
 	origin, _ := r.Get("Origin")
-	l.origin = origin
+	to := asker{origin, string(r.Method) == "HEAD"}
 	if err := r.CheckFetch(); err != nil {
-		l.refuseError(fd, c, err, isHead)
+		l.refuseError(fd, c, to, err)
 		return
 	}
 	if !hosts(l.cfg.Hosts).match(r.Host) && string(r.Path) != healthPath {
-		l.refuse(fd, c, 421, fmt.Sprintf("%.64q is none of the hosts that are served here", r.Host), isHead)
+		l.refuse(fd, c, to, 421, fmt.Sprintf("%.64q is none of the hosts that are served here", r.Host))
 		return
 	}
 	if string(r.Method) == "OPTIONS" {
-		l.answer(fd, c, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "", false)
+		l.answer(fd, c, to, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "")
 		return
 	}
 	path, err := httpparse.AppendPathDecoded(l.path[:0], r.Path)
 	l.path = path
 	switch {
 	case err != nil:
-		l.refuseError(fd, c, err, isHead)
+		l.refuseError(fd, c, to, err)
 		return
 	case string(path) == healthPath:
-		l.answer(fd, c, 200, []byte("Cache-Control: no-store\r\n"), "ok\n", isHead)
+		l.answer(fd, c, to, 200, []byte("Cache-Control: no-store\r\n"), "ok\n")
 		return
 	case notChannels[string(path)]:
-		l.refuse(fd, c, 404, fmt.Sprintf("%s is not a channel", path), isHead)
+		l.refuse(fd, c, to, 404, fmt.Sprintf("%s is not a channel", path))
 		return
 	}
 	if !acceptsEventStream(r) {
-		l.refuse(fd, c, 406, "only text/event-stream is served here, and the Accept header excludes it", isHead)
+		l.refuse(fd, c, to, 406, "only text/event-stream is served here, and the Accept header excludes it")
 		return
 	}
 	if err := l.channelsAsked(path, r.Query); err != nil {
@@ -113,11 +117,11 @@ func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
 			status = 403
 			l.noticeForbidden(fd, err)
 		}
-		l.refuse(fd, c, status, err.Error(), isHead)
+		l.refuse(fd, c, to, status, err.Error())
 		return
 	}
 	switch {
-	case isHead:
+	case to.onlyHead:
 		l.finish(fd, c, l.server.heads.streamHead(nil, origin), reasonAnswered)
 	case c.why != reasonAnswered:
 		l.turnAway(fd, c, origin, c.why)

@@ -57,7 +57,7 @@ var reasonNames = [reasonCount]string{
 func (r reason) String() string { return reasonNames[r] }
 
 // statuses are those that requests are refused with. The last is for others.
-var statuses = [...]int{400, 401, 403, 404, 405, 406, 408, 413, 414, 429, 431, 501, 503, 505, 500}
+var statuses = [...]int{400, 401, 403, 404, 405, 406, 408, 413, 414, 421, 429, 431, 501, 503, 505, 500}
 
 // counters are one loop's figures: written by the loop, read by anybody.
 type counters struct {

@@ -28,7 +28,7 @@ func (l *loop) headDue(fd int32, c *conn) {
 	case c.state == stateProxy, l.partial[fd] == nil: // nothing came: a spare connection of a browser, say
 		l.end(fd, c, reasonHeadLate)
 	default:
-		l.refuse(fd, c, 408, "the request head took longer than "+l.cfg.HeaderTimeout.String(), false)
+		l.refuse(fd, c, l.askerOf(l.partial[fd].b), 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
 	}
 }
 
