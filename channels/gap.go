@@ -1,6 +1,9 @@
 package channels
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // GapType is the type of the event that tells a client that it may have missed
 // some. Its data is JSON: the reason, and the ids of the oldest message that is
@@ -45,6 +48,8 @@ func (b *Broker) appendGap(dst []byte, why Gap, epoch string, oldest, head uint6
 // the order before which something may be missing, and why. Who has not everything up
 // to there, a client that resumes included, is told when it is brought past. Of several
 // gaps of a channel the newest counts: who has been told of that has been told of all.
+// Its reason is a restart where a loop has yet to tell of one, which says more than any
+// other.
 //
 // The gap is no message. It is in no log, and evicts nothing; a loop with subscribers
 // of the channel has one entry for it, and makes an event of it when its turn comes.
@@ -53,6 +58,9 @@ func (b *Broker) appendGap(dst []byte, why Gap, epoch string, oldest, head uint6
 // missing before this place in the order. Called with mu held. It does not wait for
 // room: an entry is small, there is one a channel, and losing it would be silent.
 func (b *Broker) postGap(c *Channel, why Gap) {
+	if c.why == GapRestart && slices.ContainsFunc(c.loops, func(a attachment) bool { return a.gap != 0 }) {
+		why = GapRestart
+	}
 	c.gap, c.why, c.unfollowed = b.gapPlace(), why, false
 	if !c.ready {
 		return // nobody has begun

@@ -19,7 +19,7 @@ type gapModel struct {
 	losses    map[string]uint64 // by channel, the place of the newest
 	loops     []*gapLoop
 	away      []*gapStream
-	restarted uint64 // where the newest epoch begins
+	restarted uint64 // where the newest epoch begins, and its gap is
 }
 
 // gapLoop does with its streams what a loop does.
@@ -128,6 +128,10 @@ func (m *gapModel) turn(t *rapid.T, l *gapLoop, most int, falls func() bool) boo
 		for _, got := range turn {
 			if s.behind || got.Seq <= s.cursor || !slices.Contains(s.chans, got.Channel) {
 				continue
+			}
+			toTell := slices.Contains(s.chans, got.Channel) && m.restarted > max(s.began, s.told) && strings.Contains(string(got.Wire), GapType)
+			if toTell && !strings.Contains(string(got.Wire), GapRestart.String()) {
+				t.Fatalf("a stream on %v is told first of the restart at %d by %q", s.names, m.restarted, got.Wire)
 			}
 			m.see(t, s, got)
 			s.cursor = got.Seq

@@ -56,14 +56,14 @@ type Kept struct {
 
 // SetEpoch tells the epoch of the engine's history, and a number that it has reached.
 // When that is another epoch than before, the history is gone: subscribers are told so
-// by a gap event.
-func (b *Broker) SetEpoch(epoch string, number uint64) {
+// by a gap event, and it returns true.
+func (b *Broker) SetEpoch(epoch string, number uint64) (restarted bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.epoch
 	b.epoch = epoch
 	if before == "" || before == epoch {
-		return
+		return false
 	}
 	// Subscribers that have come from other nodes may be ahead, and are to be told too.
 	b.newest = max(b.newest, min(b.ahead, b.sequence(number)))
@@ -78,6 +78,7 @@ func (b *Broker) SetEpoch(epoch string, number uint64) {
 	for _, c := range b.channels {
 		b.settle(c)
 	}
+	return true
 }
 
 // Advance tells that everything up to a number has been delivered, of the channels that

@@ -76,6 +76,7 @@ type Keeper struct {
 	missed    []Message         // recovering: to be delivered in one order
 	size      int               // of missed, in bytes
 	lost      map[string]uint64 // recovering: channels of which something is missing, up to which number
+	restarted bool              // recovering: the history is another, and that something is missing is told
 	awaited   int               // recovering: channels that were asked for and are neither live nor refused
 	parts     [][]string        // recovering: halves of refused batches, to be asked for again
 	hurried   bool              // recovering: a loop had no room for long, so nothing waits for one any more
@@ -228,7 +229,7 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		return errBack
 	}
 	k.epoch = first.Epoch
-	k.Broker.SetEpoch(k.epoch, first.Seq)
+	k.restarted = k.Broker.SetEpoch(k.epoch, first.Seq)
 	held := k.Set.Held()
 	k.since, k.behind, k.lost = k.Broker.Head(), true, make(map[string]uint64)
 	for k.parts = slices.Collect(slices.Chunk(held, batch)); len(k.parts) > 0; {
@@ -274,7 +275,7 @@ func (k *Keeper) collect(s Snapshot) {
 	k.awaited -= len(s.Channels)
 	for i, channel := range s.Channels {
 		k.live[channel] = s.Seq
-		if s.Logs[i].Evicted > k.since {
+		if s.Logs[i].Evicted > k.since && !k.restarted {
 			k.lose(channel, s.Logs[i].Evicted)
 		}
 		for _, m := range s.Logs[i].Kept {
