@@ -26,6 +26,7 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 	clients, reports := startClients(t, r)
 
 	heard := make(map[string][]string) // by client, what was published
+	empty := make(map[string]bool)     // clients that report empty messages
 	until := func(what string, done func(client string) bool, e func(testenv.Report)) {
 		t.Helper()
 		left := make(map[string]bool)
@@ -39,6 +40,8 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 			case got := <-reports:
 				if (received{got.ID, got.Type, got.Data}).isPublished() {
 					heard[got.Client] = append(heard[got.Client], got.Type+got.Data)
+				} else if got.Data == "" {
+					empty[got.Client] = true
 				} else if e != nil {
 					e(got)
 				}
@@ -79,6 +82,11 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 		}
 	}
 	until("the next event", func(client string) bool { return len(heard[client]) > 1 }, nil)
+	for client := range empty {
+		if !strings.HasSuffix(client, "fetch-event-source") && client != "go/r3labs/sse" {
+			t.Errorf("%s reports empty messages: the README names those that do", client)
+		}
+	}
 	for _, client := range clients {
 		got := strings.ReplaceAll(strings.Join(heard[client], " "), "message", "") // the type, as some say
 		if got != "meanwhile after" {
