@@ -2,11 +2,13 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"html/template"
 	"image/color"
 	"math"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -15,107 +17,153 @@ import (
 
 // plotted is a plot as it stands in a page.
 type plotted struct {
-	Title string
-	SVG   template.HTML
+	Title  string
+	Legend []key
+	SVG    template.HTML
+}
+
+// key says which result a line is of.
+type key struct {
+	Name  string
+	Color template.CSS
+}
+
+// figures is a plot, and the names of its lines: they stand beside it, since there is
+// always a line where a legend within would be.
+type figures struct {
+	*plot.Plot
+	title string
+	names []string // in the order of their inks; none for bars, which have theirs
+	tall  vg.Length
 }
 
 // plots returns those for which there are figures.
 func (d *Document) plots() (all []plotted, err error) {
-	add := func(title string, p *plot.Plot) {
-		if p == nil || err != nil {
-			return
-		}
-		var svg template.HTML
-		if svg, err = render(p); err == nil {
-			all = append(all, plotted{title, svg})
-		}
-	}
-	add("Streams", d.overTime("streams", func(s Sample) float64 { return float64(s.Streams) }))
-	add("Resident memory of the server", d.overTime("MiB", func(s Sample) float64 { return s.RSSMB }))
-	add("Memory of the kernel, both ends", d.overTime("MiB", func(s Sample) float64 { return s.KernelMB }))
-	add("From publishing to arrival, all streams", d.latencies())
 	broadcasts := func(r *Result) bool { return len(r.Broadcasts) > 0 }
-	add("Deliveries per second", d.bars("per second", broadcasts, func(r *Result) float64 {
-		return r.Median(func(b Broadcast) float64 { return b.PerSecond })
-	}))
-	add("Server's processor time of a delivery", d.bars("us", broadcasts, func(r *Result) float64 {
-		return r.Median(func(b Broadcast) float64 { return b.ServerMicros })
-	}))
-	add("Anonymous memory of the server", d.bars("MiB", func(r *Result) bool { return r.Connect != nil }, func(r *Result) float64 { return r.Connect.AnonMB }))
-	add("Deliveries per second in a flood", d.bars("per second", func(r *Result) bool { return r.Flood != nil }, func(r *Result) float64 { return r.Flood.PerSecond }))
-	for _, p := range d.returnPlots() {
-		title := p.Title.Text
-		p.Title.Text = "" // the page has it above
-		add(title, p)
+	for _, f := range append([]*figures{
+		d.overTime("Streams", counts, func(s Sample) float64 { return float64(s.Streams) }),
+		d.overTime("Resident memory of the server", mebibytes, func(s Sample) float64 { return s.RSSMB }),
+		d.overTime("Memory of the kernel, both ends", mebibytes, func(s Sample) float64 { return s.KernelMB }),
+		d.latencies("From publishing to arrival, all streams"),
+		d.bars("Deliveries per second", counts, broadcasts, func(r *Result) float64 {
+			return r.Median(func(b Broadcast) float64 { return b.PerSecond })
+		}),
+		d.bars("Server's processor time of a delivery", micros, broadcasts, func(r *Result) float64 {
+			return r.Median(func(b Broadcast) float64 { return b.ServerMicros })
+		}),
+		d.bars("Anonymous memory of the server", mebibytes, func(r *Result) bool { return r.Connect != nil }, func(r *Result) float64 { return r.Connect.AnonMB }),
+		d.bars("Deliveries per second in a flood", counts, func(r *Result) bool { return r.Flood != nil }, func(r *Result) float64 { return r.Flood.PerSecond }),
+	}, d.returnPlots()...) {
+		if f == nil {
+			continue
+		}
+		svg, err := f.render()
+		if err != nil {
+			return nil, err
+		}
+		p := plotted{Title: f.title, SVG: svg}
+		for i, name := range f.names {
+			p.Legend = append(p.Legend, key{name, template.CSS(css(ink(i)))})
+		}
+		all = append(all, p)
 	}
-	return all, err
+	return all, nil
 }
 
-// palette is for the results of a plot, in their order.
-var palette = []color.Color{
-	color.RGBA{0x1f, 0x6f, 0xb2, 0xff}, color.RGBA{0xd9, 0x6c, 0x1e, 0xff}, color.RGBA{0x2e, 0x8b, 0x57, 0xff},
-	color.RGBA{0x8a, 0x4f, 0xae, 0xff}, color.RGBA{0xb8, 0x3b, 0x4c, 0xff}, color.RGBA{0x6b, 0x75, 0x80, 0xff},
+// palette is for the results of a plot, in their order. All can be told apart on light
+// and on dark paper.
+var palette = []color.RGBA{
+	{0x2f, 0x86, 0xd1, 0xff}, {0xe0, 0x7b, 0x2c, 0xff}, {0x33, 0x9d, 0x63, 0xff},
+	{0xa0, 0x6a, 0xc8, 0xff}, {0xcf, 0x4d, 0x5e, 0xff}, {0x7c, 0x88, 0x94, 0xff},
 }
 
-func ink(i int) color.Color { return palette[i%len(palette)] }
+func ink(i int) color.RGBA { return palette[i%len(palette)] }
 
-func newPlot(x, y string) *plot.Plot {
+// css writes a colour as style sheets have it.
+func css(c color.RGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
+
+// What style sheets know parts of a plot by, to draw them on dark paper.
+var (
+	textInk = color.RGBA{0x33, 0x40, 0x4d, 0xff}
+	gridInk = color.RGBA{0xe3, 0xe8, 0xed, 0xff}
+)
+
+// Size of a plot: as wide as a phone, so that its words can be read there.
+const width, height = 360 * vg.Inch / 96, 216 * vg.Inch / 96
+
+func newPlot(title string) *figures {
 	p := plot.New()
-	p.X.Label.Text, p.Y.Label.Text = x, y
-	p.Y.Min = 0
-	p.Legend.Top, p.Legend.Left = true, true
+	p.BackgroundColor = nil
 	grid := plotter.NewGrid()
-	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{0xe4}, color.Gray{0xe4}
+	grid.Vertical.Color, grid.Horizontal.Color = gridInk, gridInk
 	p.Add(grid)
-	return p
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.LineStyle.Width, a.Tick.LineStyle.Width, a.Tick.Length = 0, 0, vg.Points(3)
+		a.Tick.Label.Color, a.Tick.Label.Font.Size = textInk, vg.Points(8.5)
+		a.Tick.Label.Font.Variant = font.Variant("Sans")
+		a.Padding = 0
+	}
+	return &figures{Plot: p, title: title, tall: height}
+}
+
+// over sets what is along an axis, up to the next tick, so that the last label is not
+// at the edge.
+func over(a *plot.Axis, along axis) {
+	a.Tick.Marker = along
+	if ticks := along.Ticks(0, a.Max); a.Min == 0 && len(ticks) > 1 {
+		step := ticks[1].Value
+		a.Max = math.Ceil(a.Max/step*(1-1e-9)) * step
+	}
 }
 
 // overTime draws a figure of the samples of every result; nil when there are
 // none.
-func (d *Document) overTime(unit string, of func(Sample) float64) *plot.Plot {
-	p, some := newPlot("seconds", unit), false
-	p.Y.Tick.Marker = counts{}
-	for i, r := range d.Results {
+func (d *Document) overTime(title string, along axis, of func(Sample) float64) *figures {
+	f := newPlot(title)
+	for _, r := range d.Results {
 		var points plotter.XYs
 		for _, s := range r.Samples {
 			points = append(points, plotter.XY{X: s.Second, Y: of(s)})
 		}
-		some = addLine(p, i, r.Name(), points) || some
+		f.addLine(r.Name(), points)
 	}
-	if !some {
+	if len(f.names) == 0 {
 		return nil
 	}
-	return p
+	f.X.Min, f.Y.Min = 0, 0
+	over(&f.X, seconds)
+	over(&f.Y, along)
+	return f
 }
 
 // latencies draws the distributions of all results, slower to the top.
-func (d *Document) latencies() *plot.Plot {
-	p, some := newPlot("% of deliveries", "ms"), false
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{}
-	p.Y.Min = math.MaxFloat64
-	for i, r := range d.Results {
+func (d *Document) latencies(title string) *figures {
+	f := newPlot(title)
+	f.Y.Scale, f.Y.Tick.Marker = plot.LogScale{}, decades{millis}
+	f.X.Tick.Marker = percents
+	f.Y.Min = math.MaxFloat64
+	for _, r := range d.Results {
 		var points plotter.XYs
 		for _, point := range r.Latency {
 			points = append(points, plotter.XY{X: point.Percent, Y: max(point.MS, 0.001)})
 		}
-		some = addLine(p, i, r.Name(), points) || some
+		f.addLine(r.Name(), points)
 	}
-	if !some {
+	if len(f.names) == 0 {
 		return nil
 	}
-	p.Y.Min = math.Pow(10, math.Floor(math.Log10(p.Y.Min)))
-	p.Y.Max = math.Pow(10, math.Ceil(math.Log10(p.Y.Max)))
-	return p
+	f.X.Min, f.X.Max = 0, 100
+	f.Y.Min = math.Pow(10, math.Floor(math.Log10(f.Y.Min)))
+	f.Y.Max = math.Pow(10, math.Ceil(math.Log10(f.Y.Max)))
+	return f
 }
 
-func addLine(p *plot.Plot, i int, name string, points plotter.XYs) bool {
-	line := newLine(i, points)
-	if line == nil {
-		return false
+// addLine draws the next result, if there is something to draw.
+func (f *figures) addLine(name string, points plotter.XYs) {
+	if line := newLine(len(f.names), points); line != nil {
+		f.Add(line)
+		f.names = append(f.names, name)
 	}
-	p.Add(line)
-	p.Legend.Add(name, line)
-	return true
 }
 
 // newLine is the line of the i-th result; nil where there is nothing to draw.
@@ -127,56 +175,59 @@ func newLine(i int, points plotter.XYs) *plotter.Line {
 	if err != nil {
 		return nil // a figure that is no number
 	}
-	line.Color, line.Width = ink(i), vg.Points(1.8)
+	line.Color, line.Width = ink(i), vg.Points(1.6)
 	return line
 }
 
-// bars draws one figure of the results that have it; nil when fewer than two
-// do.
-func (d *Document) bars(unit string, has func(*Result) bool, of func(*Result) float64) *plot.Plot {
-	p := newPlot("", unit)
-	p.Y.Tick.Marker = counts{}
-	var names []string
+// bars draws one figure of the results that have it, the first on top, each with its
+// name and value; nil when fewer than two do.
+func (d *Document) bars(title string, along axis, has func(*Result) bool, of func(*Result) float64) *figures {
+	f := newPlot(title)
+	var with []*Result
 	for _, r := range d.Results {
-		if !has(r) {
-			continue
+		if has(r) {
+			with = append(with, r)
 		}
-		bar, err := plotter.NewBarChart(plotter.Values{of(r)}, vg.Points(34))
+	}
+	if len(with) < 2 {
+		return nil
+	}
+	names := make([]string, len(with))
+	values := plotter.XYLabels{XYs: make(plotter.XYs, len(with)), Labels: make([]string, len(with))}
+	for i, r := range with {
+		bar, err := plotter.NewBarChart(plotter.Values{of(r)}, vg.Points(13))
 		if err != nil {
 			return nil
 		}
-		bar.Color, bar.LineStyle.Width, bar.XMin = ink(len(names)), 0, float64(len(names))
-		p.Add(bar)
-		names = append(names, r.Name())
+		row := float64(len(with) - 1 - i)
+		bar.Color, bar.LineStyle.Width, bar.XMin, bar.Horizontal = ink(i), 0, row, true
+		f.Add(bar)
+		names[len(with)-1-i] = r.Name()
+		values.XYs[i], values.Labels[i] = plotter.XY{X: of(r), Y: row}, "  "+along.Label(of(r))
 	}
-	if len(names) < 2 {
+	labels, err := plotter.NewLabels(values)
+	if err != nil {
 		return nil
 	}
-	p.NominalX(names...)
-	return p
-}
-
-// counts are ticks with commas between thousands.
-type counts struct{}
-
-// Ticks returns ticks for an axis.
-func (counts) Ticks(low, high float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(low, high)
-	for i, t := range ticks {
-		if t.Label != "" && t.Value >= 1000 {
-			ticks[i].Label = Count(int(t.Value))
-		}
+	for i := range labels.TextStyle {
+		style := &labels.TextStyle[i]
+		style.Color, style.Font.Size, style.YAlign = textInk, vg.Points(8.5), -0.3
+		style.Font.Variant = font.Variant("Sans")
 	}
-	return ticks
+	f.Add(labels)
+	f.NominalY(names...)
+	f.Y.Tick.Length = vg.Points(10) // names come out wider in a browser's font
+	f.X.Min = 0
+	over(&f.X, along)
+	f.X.Max *= 1.18 // for the value of the longest
+	f.tall = vg.Points(float64(24*len(with) + 30))
+	return f
 }
-
-// Size of a plot.
-const width, height = 16 * vg.Centimeter, 9 * vg.Centimeter
 
 // render draws a plot as SVG, to be put into HTML.
-func render(p *plot.Plot) (template.HTML, error) {
-	canvas := vgsvg.New(width, height)
-	p.Draw(draw.New(canvas))
+func (f *figures) render() (template.HTML, error) {
+	canvas := vgsvg.New(width, f.tall)
+	f.Draw(draw.Crop(draw.New(canvas), 0, -vg.Points(10), 0, -vg.Points(4)))
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return "", err

@@ -1,9 +1,11 @@
 package report
 
 import (
+	"bytes"
 	"errors"
-	"image/color"
+	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"gonum.org/v1/plot"
@@ -99,7 +101,7 @@ func ofReturn(name string, of func(*Return) string) figure {
 func isReturn(r *Result) bool { return r.Return != nil }
 
 // returnPlots draws the course of the returns; none when there are none.
-func (d *Document) returnPlots() []*plot.Plot {
+func (d *Document) returnPlots() []*figures {
 	arrivals := d.course("Connections to a node, per second", func(r *Return, m Moment) float64 {
 		return max(float64(m.Arrivals)/float64(r.Nodes), 1)
 	})
@@ -107,17 +109,18 @@ func (d *Document) returnPlots() []*plot.Plot {
 	if arrivals == nil {
 		return nil
 	}
-	arrivals.Y.Min, arrivals.Y.Scale, arrivals.Y.Tick.Marker = 1, plot.LogScale{}, powers{}
-	arrivals.Legend.Left, without.Legend.Left = false, false
-	return []*plot.Plot{arrivals, without}
+	arrivals.Y.Min, arrivals.Y.Scale, arrivals.Y.Tick.Marker = 1, plot.LogScale{}, decades{counts}
+	arrivals.Y.Max = math.Pow(10, math.Ceil(math.Log10(arrivals.Y.Max)))
+	without.Y.Min = 0
+	over(&without.Y, counts)
+	return []*figures{arrivals, without}
 }
 
 // course draws a figure of the returns over time, the first on top; nil when
 // there are none.
-func (d *Document) course(title string, of func(*Return, Moment) float64) *plot.Plot {
-	p, lines := newPlot("seconds", ""), []plot.Plotter(nil)
-	p.Title.Text, p.X.Min, p.Y.Tick.Marker = title, 0, counts{}
-	for i, r := range d.Results {
+func (d *Document) course(title string, of func(*Return, Moment) float64) *figures {
+	f, lines := newPlot(title), []plot.Plotter(nil)
+	for _, r := range d.Results {
 		if !isReturn(r) {
 			continue
 		}
@@ -125,52 +128,63 @@ func (d *Document) course(title string, of func(*Return, Moment) float64) *plot.
 		for _, m := range r.Return.Course {
 			points = append(points, plotter.XY{X: m.Second, Y: of(r.Return, m)})
 		}
-		if line := newLine(i, points); line != nil {
+		if line := newLine(len(f.names), points); line != nil {
 			lines = append(lines, line)
-			p.Legend.Add(r.Server, line)
+			f.names = append(f.names, r.Server)
 		}
 	}
 	if len(lines) == 0 {
 		return nil
 	}
 	slices.Reverse(lines)
-	p.Add(lines...)
-	return p
+	f.Add(lines...)
+	f.X.Min = 0
+	over(&f.X, seconds)
+	return f
 }
 
-// powers are logarithmic ticks with commas between thousands.
-type powers struct{}
-
-// Ticks returns ticks for an axis.
-func (powers) Ticks(low, high float64) []plot.Tick {
-	ticks := plot.LogTicks{}.Ticks(low, high)
-	for i, t := range ticks {
-		if t.Label != "" {
-			ticks[i].Label = Count(int(t.Value + 0.5))
-		}
-	}
-	return ticks
+// sheet is the style of a plot that is a file: it looks right on light and dark pages.
+const sheet = `<style>
+text { font-family: Arial, Helvetica, 'Liberation Sans', sans-serif !important }
+@media (prefers-color-scheme: dark) {
+	text { fill: #c6d0da !important }
+	path[style*="E3E8ED"] { stroke: #38434e !important }
 }
+</style>
+`
 
-// WriteReturnSVG writes the plots of the returns, one above the other, as a file.
+// WriteReturnSVG writes the plots of the returns, one above the other and with the
+// names of their lines beside, as a file.
 func (d *Document) WriteReturnSVG(w io.Writer) error {
 	plots := d.returnPlots()
 	if len(plots) == 0 {
 		return errors.New("no return to draw")
 	}
-	canvas := vgsvg.New(width, vg.Length(len(plots))*height)
+	const names, title, margin = 110, 18, 6 // points beside, above and around each plot
+	canvas := vgsvg.New(width+vg.Points(names), vg.Length(len(plots))*(height+vg.Points(title)))
 	paper := draw.New(canvas)
-	paper.SetColor(color.White)
-	paper.Fill(paper.Rectangle.Path())
-	margin := vg.Points(8)
-	tiles := draw.Tiles{Rows: len(plots), Cols: 1, PadTop: margin, PadBottom: margin, PadLeft: 2 * margin, PadRight: margin, PadY: margin}
-	rows := make([][]*plot.Plot, len(plots))
+	style := draw.TextStyle{Color: textInk, Font: plots[0].X.Tick.Label.Font, Handler: plots[0].X.Tick.Label.Handler}
 	for i, p := range plots {
-		rows[i] = []*plot.Plot{p}
+		top := paper.Max.Y - vg.Length(i)*(height+vg.Points(title))
+		tile := draw.Canvas{Canvas: paper.Canvas, Rectangle: vg.Rectangle{
+			Min: vg.Point{X: vg.Points(margin), Y: top - height - vg.Points(title) + vg.Points(margin)},
+			Max: vg.Point{X: width, Y: top - vg.Points(title)},
+		}}
+		p.Draw(tile)
+		paper.FillText(style, vg.Point{X: tile.Min.X, Y: top - vg.Points(title-margin)}, p.title)
+		for j, name := range p.names {
+			y := tile.Max.Y - vg.Points(float64(12+14*j))
+			x := width + vg.Points(8)
+			paper.SetColor(ink(j))
+			paper.Fill(vg.Rectangle{Min: vg.Point{X: x, Y: y}, Max: vg.Point{X: x + vg.Points(10), Y: y + vg.Points(3)}}.Path())
+			paper.FillText(style, vg.Point{X: x + vg.Points(14), Y: y - vg.Points(1.5)}, name)
+		}
 	}
-	for i, row := range plot.Align(rows, tiles, paper) {
-		plots[i].Draw(row[0])
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return err
 	}
-	_, err := canvas.WriteTo(w)
+	head, body, _ := bytes.Cut(b.Bytes(), []byte("<g "))
+	_, err := fmt.Fprintf(w, "%s%s<g %s", head, sheet, body)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"millrace/bench"
+	"millrace/bench/report"
 )
 
 type holdCommand struct {
@@ -70,7 +71,7 @@ type millionCommand struct {
 
 // Run runs the scenario.
 func (c *millionCommand) Run() error {
-	return c.run("A million streams in one process", c.Streams, func(l *bench.Lab) error { return l.Million(c.Streams, c.Events, c.Idle, c.Floors) })
+	return c.run(report.Count(c.Streams)+" streams in one process", c.Streams, func(l *bench.Lab) error { return l.Million(c.Streams, c.Events, c.Idle, c.Floors) })
 }
 
 type compareCommand struct {
