@@ -55,22 +55,24 @@ type Options struct {
 // Broker owns the channels and the order of their messages. All of its methods
 // are safe for concurrent use.
 type Broker struct {
-	opts      Options
-	idSize    int // length of the longest id line; 0 when events carry none
-	backlog   int // what a channel with streams keeps at least, in bytes
-	tailSize  int // of what follows the fields of an event, at most, where events carry ids
-	backplane Backplane
-	clock     func() time.Duration
-	streamed  atomic.Int64  // channels that streams are on
-	undecoded atomic.Uint64 // events of the backplane that Decode has refused
+	opts       Options
+	idSize     int // length of the longest id line; 0 when events carry none
+	backlog    int // what a channel with streams keeps at least, in bytes
+	tailSize   int // of what follows the fields of an event, at most, where events carry ids
+	backplane  Backplane
+	clock      func() time.Duration
+	publishing publishing
+	streamed   atomic.Int64  // channels that streams are on
+	undecoded  atomic.Uint64 // events of the backplane that Decode has refused
 
 	mu        lock
-	epoch     string // "" until a numbering engine has told it
-	seq       uint64 // of the newest message or gap, or one up to which there is none to come
-	shared    uint64 // when equal to seq, and not 0: a gap's place, to which nobody has been brought
-	newest    uint64 // Numbered: the newest place that the engine has told, seq or below
-	ahead     uint64 // Numbered: the highest cursor above seq that a subscriber has begun with
-	published uint64
+	epoch     string       // "" until a numbering engine has told it
+	seq       uint64       // of the newest message or gap, or one up to which there is none to come
+	shared    uint64       // when equal to seq, and not 0: a gap's place, to which nobody has been brought
+	newest    uint64       // Numbered: the newest place that the engine has told, seq or below
+	ahead     uint64       // Numbered: the highest cursor above seq that a subscriber has begun with
+	placed    uint64       // messages
+	gaps      [Gaps]uint64 // by reason
 	channels  map[string]*Channel
 	ordered   index // of channels
 	patterns  patterns
@@ -148,7 +150,7 @@ func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
 	if err := b.accepts(channel, ev); err != nil {
 		return Receipt{}, err
 	}
-	return b.backplane.Publish(channel, ev)
+	return b.publish(channel, ev)
 }
 
 // accepts returns why Publish refuses ev before it is handed to the backplane.
@@ -229,7 +231,7 @@ func (b *Broker) place(d *delivery) Receipt {
 		return Receipt{}
 	}
 	b.seq, b.newest = seq, seq
-	b.published++
+	b.placed++
 	c := b.channels[d.channel]
 	heard := b.tell(c, d.channel, d.data, d.matches)
 	if d.wire == nil {

@@ -91,18 +91,19 @@ func (b *Broker) info(c *Channel) Info {
 // Figures are those of a broker.
 type Figures struct {
 	Channels  int
-	Published uint64 // messages, those that nobody was there for included
-	Undecoded uint64 // events of other nodes that streams got as they were
-	Refused   int    // channels with subscribers that the backplane's engine refuses
-	Kept      int    // bytes of the messages that are kept
-	MaxKept   int    // the most that may be kept
+	Messages  uint64       // published here or on another node, those that nobody was there for included
+	Gaps      [Gaps]uint64 // by reason: one for a stream that came back, and one for a channel with streams
+	Undecoded uint64       // events of other nodes that streams got as they were
+	Refused   int          // channels with subscribers that the backplane's engine refuses
+	Kept      int          // bytes of the messages that are kept
+	MaxKept   int          // the most that may be kept
 }
 
 // Figures returns the present figures.
 func (b *Broker) Figures() Figures {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Figures{Channels: len(b.channels), Published: b.published, Undecoded: b.undecoded.Load(), Refused: b.refused,
+	return Figures{Channels: len(b.channels), Messages: b.placed, Gaps: b.gaps, Undecoded: b.undecoded.Load(), Refused: b.refused,
 		Kept: b.kept.size, MaxKept: b.opts.MaxKept}
 }
 

@@ -21,6 +21,9 @@ const (
 	// GapBackplane says that this node may not have been told of all that was
 	// published on the others.
 	GapBackplane
+
+	// Gaps is how many reasons there are, NoGap included.
+	Gaps = int(GapBackplane) + 1
 )
 
 // String returns the reason as it stands in the event.
@@ -65,10 +68,14 @@ func (b *Broker) postGap(c *Channel, why Gap) {
 	if !c.ready {
 		return // nobody has begun
 	}
+	counted := false // it is one more, unless all loops have yet to tell the one before
 	for i := range c.loops {
 		a := &c.loops[i]
 		if a.gap != 0 {
 			a.inbox.gaps.remove(a.gap)
+		} else if !counted {
+			counted = true
+			b.gaps[why]++
 		}
 		a.gap = a.inbox.gaps.push(c)
 		if !a.inbox.gapped.Swap(true) && a.inbox.Len() == 0 { // who has yet to take messages looks afterwards

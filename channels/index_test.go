@@ -149,7 +149,7 @@ func TestInfo(t *testing.T) {
 	if i, _ := b.Lookup("/a"); i != want {
 		t.Errorf("Lookup: %+v, want %+v", i, want)
 	}
-	figures := Figures{Channels: 1, Published: 3, Kept: 3 * size, MaxKept: DefaultMaxKept}
+	figures := Figures{Channels: 1, Messages: 3, Kept: 3 * size, MaxKept: DefaultMaxKept}
 	if got := b.Figures(); got != figures {
 		t.Errorf("Figures: %+v, want %+v", got, figures)
 	}

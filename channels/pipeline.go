@@ -37,6 +37,6 @@ func (b *Broker) PublishAll(batch []Publication) {
 		}
 	}
 	if len(accepted) > 0 {
-		p.PublishAll(accepted)
+		b.publishAll(p, accepted)
 	}
 }

@@ -102,6 +102,9 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 	if s.Gap == NoGap && slices.ContainsFunc(s.Channels, func(c *Channel) bool { return c.refused }) {
 		s.Gap = GapBackplane
 	}
+	if s.Gap != NoGap {
+		b.gaps[s.Gap]++
+	}
 	if s.Cursor < s.Head {
 		b.setFloors(s)
 		s.Missed, _ = b.since(s.Missed, s.Cursor, s.Told, maxBytes, s.Channels)

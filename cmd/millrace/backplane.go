@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"millrace/channels"
+	"millrace/internal/backplane/link"
 	"millrace/internal/backplane/nats"
 	"millrace/internal/backplane/postgres"
 	"millrace/internal/backplane/redis"
@@ -20,6 +21,8 @@ type backplane interface {
 	// EverUp tells whether the engine has been reached since Start. Safe for
 	// concurrent use.
 	EverUp() bool
+	// State is that of the connection with the engine. Safe for concurrent use.
+	State() link.State
 	Close() error
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"millrace/channels"
 )
 
 // figure is a line of INFO.
@@ -24,15 +26,22 @@ var infoSections = []struct {
 	{"Millrace", streamFigures},
 	{"Channels", func(n *node) []figure {
 		b := n.broker.Figures()
-		return []figure{
+		figures := []figure{
 			{"channels", b.Channels},
 			{"channels_refused", b.Refused},
-			{"events_published", b.Published},
+			{"events_published", n.broker.Publishing().Published},
+			{"messages", b.Messages},
 			{"events_undecoded", b.Undecoded},
 			{"history_bytes", b.Kept},
 			{"history_bytes_max", b.MaxKept},
 		}
+		for reason, count := range b.Gaps[1:] {
+			figures = append(figures, figure{"gaps_" + channels.Gap(reason+1).String(), count})
+		}
+		return figures
 	}},
+	{"Engine", engineFigures},
+	{"Ops", opsFigures},
 	{"Latency", func(n *node) []figure {
 		s := n.public.Stats()
 		return []figure{
@@ -89,6 +98,43 @@ func streamFigures(n *node) []figure {
 		figures = append(figures, figure{"closed_" + strings.ReplaceAll(reason, " ", "_"), s.Closed[reason]})
 	}
 	return figures
+}
+
+// engineFigures are those of the engine between nodes, if there is one.
+func engineFigures(n *node) []figure {
+	if n.backplane == nil {
+		return []figure{{"engine", "none"}}
+	}
+	s, p := n.backplane.State(), n.broker.Publishing()
+	up := 0
+	if s.Up {
+		up = 1
+	}
+	return []figure{
+		{"engine", s.Engine},
+		{"engine_up", up},
+		{"engine_since", s.Since.Unix()},
+		{"engine_reconnects", max(0, s.Connects-1)},
+		{"engine_publish_failures", p.Failed},
+		{"engine_publish_usec", p.Times.Sum.Microseconds()},
+	}
+}
+
+// opsFigures are those of the ops port, if there is one.
+func opsFigures(n *node) []figure {
+	if n.ops == nil {
+		return []figure{{"ops", off}}
+	}
+	s := n.ops.Stats()
+	return []figure{
+		{"ops_connections", s.Open},
+		{"ops_connections_max", s.Most},
+		{"ops_connections_displaced", s.Displaced},
+		{"ops_requests_rejected", s.Rejected},
+		{"ops_requests_refused", s.Refused},
+		{"ops_wrong_tokens", s.WrongTokens},
+		{"ops_streams", s.Streams},
+	}
 }
 
 // slowReadersTimeout is how long a loop may take to say who is slow.

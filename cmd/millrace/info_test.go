@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 // Ensure that INFO has the figures of a node, and that the streams that are behind
 // are listed, as one that does not read is.
 func TestInfo(t *testing.T) {
-	c := &serveCommand{Listen: "127.0.0.1:0", Admin: off, Ops: off, Loops: 1, MaxEventBytes: 64 << 10, HistoryBytes: 1 << 20}
+	c := &serveCommand{Listen: "127.0.0.1:0", Admin: off, Ops: "127.0.0.1:0", Loops: 1, MaxEventBytes: 64 << 10, HistoryBytes: 1 << 20}
 	queue := logs.Open(io.Discard, c.logForm)
 	defer queue.Close(patience)
 	n, err := c.open(queue)
@@ -50,6 +51,18 @@ func TestInfo(t *testing.T) {
 		fmt.Sprintf("\r\nevents_published:%d\r\n", published), "\r\n\r\n# Latency\r\nfanouts:", "\r\nloop_turn_p99_usec:"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("INFO %q has no %q", all, want)
+		}
+	}
+	docs, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, watched, _ := strings.Cut(string(docs), "## What to watch")
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`[^|]*`"+`) \|`).FindAllStringSubmatch(watched, -1) {
+		for _, name := range regexp.MustCompile("`([a-z_0-9]+)`").FindAllStringSubmatch(row[1], -1) {
+			if !strings.Contains(all, "\r\n"+name[1]+":") {
+				t.Errorf("INFO %q has no %s, which docs/operations.md has", all, name[1])
+			}
 		}
 	}
 	if one := string(n.appendInfo(nil, "channels")); !strings.HasPrefix(one, "# Channels\r\n") || strings.Contains(one, "# Millrace") {

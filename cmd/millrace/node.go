@@ -156,6 +156,9 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 			Ready:          n.ready,
 			Logger:         log,
 		}
+		if link != nil {
+			opsConfig.Engine = link.State
+		}
 		if n.admin != nil {
 			opsConfig.Admin = n.admin.Stats
 		}

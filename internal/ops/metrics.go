@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/procfs"
 
+	"millrace/channels"
 	"millrace/server"
 )
 
@@ -38,7 +39,6 @@ var (
 
 	ready        = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
 	logDropped   = desc("log_lines_dropped_total", "Lines that the log has dropped: nobody took them.")
-	engineUp     = desc("engine_up", "1 while the engine between nodes is reached, or where there is none, else 0.")
 	connections  = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
 	streamLimit  = desc("connections_max", "Streams that may be open at once.")
 	accepted     = desc("connections_accepted_total", "Connections accepted.")
@@ -47,7 +47,9 @@ var (
 	refused      = desc("requests_refused_total", "Requests refused, by the status of the answer.", "status")
 	acceptPauses = desc("accept_pauses_total", "Times that accepting had to wait for descriptors, memory or the connection limit.")
 
-	eventsPublished = desc("events_published_total", "Events published, on all channels.")
+	eventsPublished = desc("events_published_total", "Events published at this node.")
+	messages        = desc("messages_total", "Messages of all channels, published at this node or at another one.")
+	gaps            = desc("gaps_total", "Gaps, by reason: one for a stream that came back and may have missed something, and one for a channel with streams.", "reason")
 	undecoded       = desc("events_undecoded_total", "Events of other nodes that were not of the form of their channel and were passed on as they were.")
 	refusedChannels = desc("channels_refused", "Channels with subscribers that the engine of the backplane refuses: what other nodes publish there does not come.")
 	deliveries      = desc("deliveries_total", "Messages written to a stream, whole.")
@@ -81,8 +83,8 @@ type collect func(d *prometheus.Desc, v float64, labels ...string)
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, ready, engineUp, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
-		eventsPublished, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
+		buildInfo, ready, engineUp, engineSince, engineReturns, engineFailures, enginePublishes, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
+		eventsPublished, messages, gaps, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams,
@@ -102,15 +104,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(buildInfo, 1, c.cfg.Version, runtime.Version())
 
-	truth := func(d *prometheus.Desc, no error) {
-		if no == nil {
-			gauge(d, 1)
-		} else {
-			gauge(d, 0)
-		}
+	isReady := 0.0
+	if c.cfg.Ready() == nil {
+		isReady = 1
 	}
-	truth(ready, c.cfg.Ready())
-	truth(engineUp, c.cfg.Broker.Health())
+	gauge(ready, isReady)
+	c.collectEngine(gauge, counter, ch)
 	counter(logDropped, float64(c.cfg.LogDropped()))
 	n := c.cfg.Streams.Stats()
 	gauge(connections, float64(n.Connections-n.Streams-n.Lingering), "head")
@@ -141,7 +140,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 
 	b := c.cfg.Broker.Figures()
-	counter(eventsPublished, float64(b.Published))
+	counter(eventsPublished, float64(c.cfg.Broker.Publishing().Published))
+	counter(messages, float64(b.Messages))
+	for reason, n := range b.Gaps[1:] {
+		counter(gaps, float64(n), channels.Gap(reason+1).String())
+	}
 	counter(undecoded, float64(b.Undecoded))
 	gauge(refusedChannels, float64(b.Refused))
 	gauge(channelCount, float64(b.Channels))

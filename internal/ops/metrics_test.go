@@ -13,12 +13,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"millrace/channels"
+	"millrace/internal/backplane/link"
 	"millrace/server"
 )
 
 // Ensure that at rest every figure is exact.
 func TestMetrics(t *testing.T) {
-	n := start(t, Config{Version: "v1"}, channels.Options{History: 2}, server.Config{Loops: 2, MaxConnections: 100})
+	state := link.State{Since: time.UnixMilli(1500), Connects: 3}
+	n := start(t, Config{Version: "v1", Engine: func() link.State { return state }}, channels.Options{History: 2}, server.Config{Loops: 2, MaxConnections: 100})
 	const streams, events = 5, 3
 	for range streams {
 		n.subscribe("/a")
@@ -32,6 +34,8 @@ func TestMetrics(t *testing.T) {
 		n.want("POST", "/publish?channel=/a", data, 200, `"receivers":5}`)
 	}
 	n.want("POST", "/publish?channel=/b", "x", 200, "")
+	n.broker.Deliver("/b", channels.Event{}) // of another node
+	n.broker.Interrupted("/a")
 	want := []string{
 		`millrace_build_info{goversion="go`,
 		fmt.Sprintf(`millrace_connections{state="stream"} %d`, streams),
@@ -48,7 +52,19 @@ func TestMetrics(t *testing.T) {
 		`millrace_requests_refused_total{status="404"} 0`,
 		`millrace_accept_pauses_total 0`,
 		fmt.Sprintf(`millrace_events_published_total %d`, events+1),
-		fmt.Sprintf(`millrace_deliveries_total %d`, streams*events),
+		fmt.Sprintf(`millrace_messages_total %d`, events+2),
+		`millrace_gaps_total{reason="backplane"} 1`,
+		`millrace_gaps_total{reason="evicted"} 0`,
+		`millrace_engine_up 0`,
+		`millrace_engine_since_timestamp_seconds 1.5`,
+		`millrace_engine_reconnects_total 2`,
+		`millrace_engine_publish_failures_total 0`,
+		`millrace_engine_publish_seconds_bucket{le="8.388608"} 0`,
+		`millrace_engine_publish_seconds_count 0`,
+		`millrace_ops_connections 1`,
+		`millrace_ops_connections_displaced_total 0`,
+		`millrace_ops_wrong_tokens_total 0`,
+		fmt.Sprintf(`millrace_deliveries_total %d`, streams*(events+1)), /* a gap each */
 		`millrace_keepalives_total 0`,
 		`millrace_fanout_seconds_bucket{le="+Inf"} `,
 		`millrace_loop_turn_seconds_bucket{le="0.001024"} `,

@@ -128,7 +128,7 @@ func (cfg *Config) sample(before, now *reading) sample {
 		Time:       now.at.UnixMilli(),
 		Streams:    b.Streams,
 		Behind:     b.Behind,
-		Published:  rate(now.broker.Published, before.broker.Published),
+		Published:  rate(now.broker.Messages, before.broker.Messages),
 		Deliveries: rate(b.Deliveries, a.Deliveries),
 		Writes:     rate(b.Writes, a.Writes),
 		Bytes:      rate(b.Bytes, a.Bytes),

@@ -26,6 +26,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/admin"
+	"millrace/internal/backplane/link"
 	"millrace/internal/ports"
 	"millrace/internal/throttle"
 	"millrace/server"
@@ -59,6 +60,7 @@ type Config struct {
 	MaxConnections int                // at a time; 0: DefaultMaxConnections
 	Version        string             // of millrace
 	Admin          func() admin.Stats // of the admin port; nil: there is none
+	Engine         func() link.State  // of the engine between nodes; nil: there is none
 	LogDropped     func() int64       // lines that the log has dropped; nil: none
 	Ready          func() error       // why the node should get no new clients, nil if it should; nil: always
 	Logger         *slog.Logger       // nil: nothing is logged

@@ -53,6 +53,7 @@ type Link struct {
 	engine  string // for people
 	url     *url.URL
 	health  atomic.Pointer[error]
+	state   atomic.Pointer[State]
 	up      atomic.Int64 // when the session was connected, in nanoseconds since 1970
 	down    down
 	refused throttle.Line
@@ -69,6 +70,7 @@ func New(engine string, u *url.URL, log *slog.Logger) *Link {
 		log = slog.Default()
 	}
 	l := &Link{Set: follow.NewSet(follow.DefaultLinger), Log: throttle.Logger(log), engine: engine, url: u}
+	l.state.Store(&State{Engine: engine, Since: time.Now()})
 	l.setHealth(errNotYet)
 	return l
 }
@@ -79,6 +81,7 @@ func (l *Link) Start(broker *channels.Broker, session func(context.Context) erro
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	l.running.Go(func() { l.run(ctx, session) })
+	l.running.Go(func() { l.remind(ctx) })
 }
 
 // Close ends what Start has begun, if it has.
@@ -100,8 +103,12 @@ func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 		if health == nil && time.Since(time.Unix(0, l.up.Load())) >= lasting {
 			delay = firstDelay
 		}
-		if health == nil || health == errNotYet {
+		switch health {
+		case nil:
+			l.change(false)
 			l.Log.Error("the connection to "+l.engine+" is lost", "server", redact.URL(l.url), "error", err)
+		case errNotYet:
+			l.Log.Error("cannot connect to "+l.engine, "server", redact.URL(l.url), "error", err)
 		}
 		if health != nil { // it was not even connected
 			l.down.failed.Store(&why)
@@ -136,6 +143,7 @@ func (l *Link) Up() {
 		l.up.Store(time.Now().UnixNano())
 		l.down.failed.Store(nil)
 		l.setHealth(nil)
+		l.change(true)
 		l.Log.Info("connected to "+l.engine, "server", redact.URL(l.url), "channels", l.Set.Len())
 	}
 }
