@@ -1,12 +1,15 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -91,6 +94,7 @@ func newClient(form, address string, retries bool, certificates link.Certificate
 		if err := apply(certificates, o.TLSConfig); err != nil {
 			return server{}, err
 		}
+		o.Dialer = dialer(o.DialTimeout, o.TLSConfig)
 		o.ContextTimeoutEnabled, o.OnConnect = true, onConnect
 		return server{client: redis.NewFailoverClient(o), database: o.DB}, nil
 	case "cluster":
@@ -104,6 +108,7 @@ func newClient(form, address string, retries bool, certificates link.Certificate
 		if err := apply(certificates, o.TLSConfig); err != nil {
 			return server{}, err
 		}
+		o.Dialer = dialer(o.DialTimeout, o.TLSConfig)
 		o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
 		return server{client: redis.NewClusterClient(o)}, nil
 	}
@@ -117,8 +122,21 @@ func newClient(form, address string, retries bool, certificates link.Certificate
 	if err := apply(certificates, o.TLSConfig); err != nil {
 		return server{}, err
 	}
+	o.Dialer = dialer(o.DialTimeout, o.TLSConfig)
 	o.ContextTimeoutEnabled, o.OnConnect, o.MaintNotificationsConfig = true, onConnect, no
 	return server{client: redis.NewClient(o), database: o.DB}, nil
+}
+
+// dialer is the client's own, but that nothing comes which the client cannot bear.
+func dialer(patience time.Duration, config *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+	dial := redis.NewDialer(&redis.Options{DialTimeout: cmp.Or(patience, timeout), TLSConfig: config})
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return newFrames(conn), nil
+	}
 }
 
 // apply is Certificates.Apply, for TLS.
