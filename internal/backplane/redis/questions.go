@@ -87,3 +87,7 @@ func readsOnly(err error) bool {
 	}
 	return false
 }
+
+// isBusy tells whether the server, by err, runs a script for so long that it answers
+// nothing else.
+func isBusy(err error) bool { return fromServer(err) && strings.HasPrefix(err.Error(), "BUSY ") }

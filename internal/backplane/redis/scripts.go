@@ -92,23 +92,24 @@ end
 `
 
 // snapshotScript returns the epoch, the place, the time, up to which number messages may be
-// missing, policy, fixed, and of each other key the newest messages, at most ARGV[2] and
-// ARGV[4] bytes, that have at least the number ARGV[3]: whether that is not all, and then
-// number and message in turn, the newest first. It publishes the number of the place to
-// ARGV[5] there.
+// missing, policy, fixed, and of each other key the newest messages, at most ARGV[2], that
+// have at least the number ARGV[3]: whether that is not all, and then number and message in
+// turn, the newest first. They come by pages that grow, the last of which has more than
+// ARGV[4] bytes, with 64 for each message. It publishes the number of the place to ARGV[5]
+// there.
 var snapshotScript = redis.NewScript(epochLua + placeLua + lostLua + `
 local reply = {epoch, string.format('%.0f', seq), string.format('%.0f', now), lost, policy, fixed}
 for i = 2, #KEYS do
 	local left, size, to, more = math.min(count, tonumber(ARGV[2])), 0, '+', '0'
 	local list = {}
 	while true do
-		local page = redis.call('XREVRANGE', KEYS[i], to, ARGV[3], 'COUNT', math.min(left, 32))
+		local page = redis.call('XREVRANGE', KEYS[i], to, ARGV[3], 'COUNT', math.min(left, 32, 1 + #list / 2))
 		local id
 		for _, entry in ipairs(page) do
 			id = string.match(entry[1], '^%d+')
 			list[#list + 1] = id
 			list[#list + 1] = entry[2][2]
-			size = size + #entry[2][2]
+			size = size + #entry[2][2] + 64
 		end
 		left = left - #page
 		if #page == 0 then break end

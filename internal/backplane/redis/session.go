@@ -43,6 +43,7 @@ type session struct {
 	*Backplane
 	sub       *redis.PubSub
 	keeper    *link.Keeper // nil in the plain form
+	asking    sync.Mutex   // held from a note in questions until it is asked
 	questions questions
 }
 
@@ -92,7 +93,7 @@ func (s *session) open(ctx context.Context) error {
 func (s *session) Listen(ctx context.Context) error {
 	said, err := s.sub.ReceiveTimeout(ctx, silence)
 	if err != nil {
-		return s.failed(err)
+		return s.failed(ctx, err)
 	}
 	s.Alive()
 	switch what := said.(type) {
@@ -111,7 +112,7 @@ func (s *session) Listen(ctx context.Context) error {
 
 // failed takes in an error: most often the connection is lost, or else the server has
 // refused something, which it returns nil for.
-func (s *session) failed(err error) error {
+func (s *session) failed(ctx context.Context, err error) error {
 	if !fromServer(err) {
 		return err
 	}
@@ -120,9 +121,14 @@ func (s *session) failed(err error) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: %w", errReply, err)
-	case asked.kind == "pong" && readsOnly(err):
+	case asked.kind == "pong" && (readsOnly(err) || isBusy(err)):
 		s.Up() // it lives
 		return nil
+	case asked.kind == "subscribe" && len(asked.names) > 0 && isBusy(err):
+		if err := pause(ctx); err != nil {
+			return err
+		}
+		return s.Subscribe(ctx, asked.names)
 	case asked.kind != "subscribe" || len(asked.names) == 0 || !refusesNames(err):
 		return err
 	case s.keeper != nil:
@@ -182,25 +188,50 @@ func (s *session) message(name, payload string) error {
 
 // Snapshot implements link.History.
 func (s *session) Snapshot(ctx context.Context, since uint64, names []string) (link.Snapshot, error) {
-	return s.history.snapshot(unsealed(ctx), s.client, s.Broker.Head(), since, names)
+	for {
+		snapshot, err := s.history.snapshot(unsealed(ctx), s.client, s.Broker.Head(), since, names)
+		if !isBusy(err) {
+			return snapshot, err
+		}
+		if err := pause(ctx); err != nil {
+			return snapshot, err
+		}
+	}
 }
 
 // Subscribe implements link.Asker and link.History.
 func (s *session) Subscribe(ctx context.Context, names []string) error {
+	s.asking.Lock()
+	defer s.asking.Unlock()
 	s.questions.ask("subscribe", len(names), names)
 	return s.sub.Subscribe(ctx, s.names(names)...)
 }
 
 // Unsubscribe implements link.Asker.
 func (s *session) Unsubscribe(ctx context.Context, names []string) error {
+	s.asking.Lock()
+	defer s.asking.Unlock()
 	s.questions.ask("unsubscribe", len(names), names)
 	return s.sub.Unsubscribe(ctx, s.names(names)...)
 }
 
 // Ping implements link.Asker.
 func (s *session) Ping(ctx context.Context) error {
+	s.asking.Lock()
+	defer s.asking.Unlock()
 	s.questions.ask("pong", 1, nil)
 	return s.sub.Ping(ctx)
+}
+
+// pause waits while the server runs somebody's script, and answers nothing but that.
+func pause(ctx context.Context) error {
+	const busy = 100 * time.Millisecond
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(busy):
+		return nil
+	}
 }
 
 // names returns the names that channels have on the server.
