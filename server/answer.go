@@ -163,4 +163,5 @@ func (l *loop) finish(fd int32, c *conn, last []byte, why reason) {
 	c.state, c.why = stateLinger, why
 	l.counters.lingering.Add(1)
 	l.wheel.Schedule(fd, l.now+lingerTimeout)
+	l.giveRoom()
 }

@@ -143,12 +143,25 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 // loop, or by all that share the table. Safe for concurrent use.
 type places struct {
 	room    roomOf
+	common  int64 // sockets that it has room for beside the shares
+	share   int64 // of each loop, for clients that are no streams
 	sockets atomic.Int64
 	streams atomic.Int64
 }
 
-// full tells whether no more sockets are to be accepted.
-func (p *places) full() bool { return p.sockets.Load() >= int64(p.room.sockets) }
+// newPlaces returns those of a table that loops share. Half of what is kept for clients
+// without a stream is theirs in equal shares, so that a crowd at one loop leaves the
+// others some.
+func newPlaces(room roomOf, loops int) *places {
+	share := (room.sockets - room.streams) / 2 / loops
+	return &places{room: room, common: int64(room.sockets - loops*share), share: int64(share)}
+}
+
+// full tells whether the loop is to accept no more sockets.
+func (l *loop) full() bool {
+	n := &l.counters
+	return l.places.sockets.Load() >= l.places.common && n.connections.Load()-n.streams.Load() >= l.places.share
+}
 
 const (
 	// looksAtOnce bounds how many slots makeRoom looks at.
@@ -184,6 +197,16 @@ func (l *loop) makeRoom() bool {
 		}
 	}
 	return false
+}
+
+// giveRoom ends a pause of accepting that waits for room: a connection of the loop has
+// ended, or has been answered, so that makeRoom may end it.
+func (l *loop) giveRoom() {
+	if l.crowded {
+		l.wheel.Cancel(l.listener)
+		l.resumeAccepting()
+		l.comeBack()
+	}
 }
 
 // takeStream takes the place of a stream, here and under the connection limit of

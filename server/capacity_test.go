@@ -3,11 +3,14 @@ package server
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"millrace/channels"
 	"millrace/internal/fdtable"
@@ -146,4 +149,62 @@ func descriptorsOf(t *testing.T, dir string) (fds []string) {
 		}
 	}
 	return fds
+}
+
+// Ensure that a pause for want of room ends as soon as a client of the loop has been
+// answered, or leaves, and not only by its timer.
+func TestPauseForRoomEnds(t *testing.T) {
+	for name, give := range map[string]func(client int){
+		"answered": func(client int) { unixWrite(t, client, "GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n") },
+		"left":     func(client int) { unix.Shutdown(client, unix.SHUT_RDWR) },
+	} {
+		h := turnByHand(t, Config{}, channels.Options{})
+		h.places.common, h.places.share = 2, 0
+		fd, client := h.connect()
+		h.connect()
+		next, err := net.Dial("tcp", h.server.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer next.Close()
+		h.on(h.listener, true, false)
+		if n := h.counters.accepted.Load(); !h.paused || n != 2 {
+			t.Errorf("%s: paused %t, %d accepted, want a pause after 2", name, h.paused, n)
+		}
+		give(client)
+		h.on(fd, true, false)
+		h.wake()
+		if n := h.counters.accepted.Load(); n != 3 {
+			t.Errorf("%s: %d accepted, want 3", name, n)
+		}
+	}
+}
+
+// Ensure that loops that share a table each have room for some clients, whatever the
+// others hold, and all together no more than the table has.
+func TestLoopsShareRoom(t *testing.T) {
+	h := turnByHand(t, Config{}, channels.Options{})
+	for _, tt := range []struct {
+		room  roomOf
+		loops int
+	}{{roomOf{128, 192}, 2}, {roomOf{18_750, 19_375}, 64}, {roomOf{1, 2}, 1}} {
+		p := newPlaces(tt.room, tt.loops)
+		if all := int(p.common) + tt.loops*int(p.share); all > tt.room.sockets || int(p.common) < tt.room.streams {
+			t.Errorf("%+v: %d in common and %d for each of %d loops", tt.room, p.common, p.share, tt.loops)
+		}
+		h.places = p
+		for _, held := range []struct {
+			common, own int64
+			want        bool
+		}{{p.common - 1, p.share, false}, {p.common, p.share - 1, false}, {p.common, p.share, true}} {
+			p.sockets.Store(held.common)
+			h.counters.connections.Store(held.own + 5)
+			h.counters.streams.Store(5)
+			if h.full() != held.want {
+				t.Errorf("%+v, %d loops: full with %+v: %t, want %t", tt.room, tt.loops, held, h.full(), held.want)
+			}
+		}
+	}
+	h.counters.connections.Store(0)
+	h.counters.streams.Store(0)
 }

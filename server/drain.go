@@ -184,5 +184,5 @@ func (l *loop) closeListener() {
 	l.wheel.Cancel(fd)
 	l.table.at(fd).release()
 	unix.Close(int(fd))
-	l.listener, l.accepting = -1, false
+	l.listener, l.accepting, l.crowded = -1, false, false
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -110,10 +111,12 @@ func TestLimitedServer(t *testing.T) {
 	defer s.Close()
 	out := json.NewEncoder(os.Stdout)
 	out.Encode(s.Addr().String())
+	var taken []*os.File
+	defer func() { runtime.KeepAlive(taken) }() // collected as garbage, they would be closed
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		if n, ok := strings.CutPrefix(in.Text(), "take "); ok { // for something else
 			for range must(strconv.Atoi(n)) {
-				must(os.Open(os.DevNull))
+				taken = append(taken, must(os.Open(os.DevNull)))
 			}
 			out.Encode(true)
 			continue

@@ -11,7 +11,8 @@ const (
 	// acceptsAtOnce bounds how many connections are taken between two looks at
 	// the poller: each costs some twenty times what an expired timer does.
 	acceptsAtOnce = 64
-	// limitPause is how long accepting waits at the connection limit.
+	// limitPause is how long accepting waits for room, unless a connection of the loop
+	// gives some before.
 	limitPause = 100 * time.Millisecond
 )
 
@@ -49,7 +50,8 @@ func (l *loop) accept() (more bool) {
 		return false
 	}
 	for range acceptsAtOnce {
-		if l.places.full() && !l.makeRoom() {
+		if l.full() && !l.makeRoom() {
+			l.crowded = true
 			l.pauseAccepting(limitPause, "as many clients are being answered as there are descriptors for", "limit", l.places.room.sockets)
 			return false
 		}
@@ -84,7 +86,7 @@ func (l *loop) pauseAccepting(pause time.Duration, why string, args ...any) {
 
 // resumeAccepting is the listener's timer.
 func (l *loop) resumeAccepting() {
-	l.paused = false
+	l.paused, l.crowded = false, false
 	l.accepting = true
 }
 

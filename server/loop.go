@@ -56,6 +56,7 @@ type loop struct {
 	listener   int32                    // descriptor
 	accepting  bool                     // the accept queue may hold more
 	paused     bool                     // accepting waits for the listener's timer
+	crowded    bool                     // that pause is for want of room
 	pauses     ports.Pauses             // of failures to accept
 	nextNotice map[string]time.Duration // by message: when it may be logged again
 
@@ -258,6 +259,7 @@ func (l *loop) end(fd int32, c *conn, why reason) {
 	l.places.sockets.Add(-1)
 	c.release()
 	unix.Close(int(fd))
+	l.giveRoom()
 }
 
 // forget gives up what a connection was for.

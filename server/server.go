@@ -82,11 +82,15 @@ func (s *Server) openLoops() error {
 	}
 	// Every waker comes before the first table is copied: a number by which one
 	// loop wakes another must mean the same in all tables.
-	shared, all := newTable(s.capacity.limit), &places{room: s.capacity.table}
+	sharing := s.capacity.loops
+	if s.capacity.perLoop {
+		sharing = 1
+	}
+	shared, all := newTable(s.capacity.limit), newPlaces(s.capacity.table, sharing)
 	for i := range s.capacity.loops {
 		table, taken := shared, all
 		if s.capacity.perLoop && i > 0 {
-			table, taken = newTable(s.capacity.limit), &places{room: s.capacity.table}
+			table, taken = newTable(s.capacity.limit), newPlaces(s.capacity.table, 1)
 		}
 		l, err := newLoop(s, int32(i), table, taken)
 		if err != nil {
