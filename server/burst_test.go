@@ -3,6 +3,8 @@ package server
 import (
 	"io"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,4 +73,126 @@ func TestBurst(t *testing.T) {
 		t.Errorf("%d streams lapped, want the one that never reads", closed[reasonLapped.String()])
 	}
 	never.Close()
+}
+
+// Ensure that a reader that has read fast and then does not for a moment, as happens on a
+// busy host, is waited for.
+func TestBurstPause(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what a client took before it fell behind is known on Linux only")
+	}
+	const events, before, pause = 200_000, 3 << 20, 700 * time.Millisecond
+	s, b := start(t, Config{Loops: 1}, channels.Options{})
+	c := subscribe(t, s, "/a")
+	read := make(chan error)
+	go func() {
+		_, err := io.CopyN(io.Discard, c.r, before)
+		if err == nil {
+			time.Sleep(pause)
+			_, err = io.CopyN(io.Discard, c.r, int64(events*burstWire-before))
+		}
+		read <- err
+	}()
+	burst(t, b, "/a", events)
+	if err := <-read; err != nil {
+		t.Errorf("after a pause of %v: %v; %v", pause, err, s.Stats().Closed)
+	}
+}
+
+// Ensure that one reader at the floor rate, alone or among others, adds at most twice the
+// time that a burst takes without it, and nothing to another channel.
+func TestBurstAtFloorRate(t *testing.T) {
+	many := 20
+	if os.Getenv("MILLRACE_TEST_FULL") != "" {
+		many = 200
+	}
+	for _, others := range []int{0, many} {
+		for tries := 3; tries > 0 && !t.Failed(); tries-- { // the host may be busy with another thing
+			without, quiet, with, other := burstAtFloorRate(t, others)
+			t.Logf("%d others: %v without, %v with a reader at the floor rate; median of another channel %v, %v", others, without, with, quiet, other)
+			if with <= 3*without && other <= 3*quiet {
+				break
+			}
+			if tries == 1 {
+				t.Errorf("%d others: want at most twice as much more with such a reader, and nothing more for another channel", others)
+			}
+		}
+	}
+}
+
+// burstAtFloorRate returns how long a burst takes, and an event of another channel
+// meanwhile, without a reader at the floor rate and with one.
+func burstAtFloorRate(t *testing.T, others int) (without, quiet, with, other time.Duration) {
+	s, b := start(t, Config{Loops: 2}, channels.Options{})
+	small := subscribe(t, s, "/small")
+	without, quiet = burstBeside(t, s, b, small, "/fast", max(others, 1))
+	slow := subscribe(t, s, "/slow")
+	defer slow.Close()
+	go func() {
+		for b := make([]byte, floorRate/4); ; time.Sleep(time.Second / 4) {
+			if _, err := slow.Read(b); err != nil {
+				return
+			}
+		}
+	}()
+	with, other = burstBeside(t, s, b, small, "/slow", others)
+	return without, quiet, with, other
+}
+
+// burstBeside returns how long a burst on a channel with n readers takes that read as fast
+// as they can, and the median of what an event of small takes meanwhile.
+func burstBeside(t *testing.T, s *Server, b *channels.Broker, small *client, channel string, n int) (took, other time.Duration) {
+	const events = 200_000
+	lacking := fastReaders(t, s, channel, n, events*burstWire)
+	over, arrived := make(chan struct{}), make(chan []time.Duration)
+	go func() {
+		var all []time.Duration
+		for {
+			select {
+			case <-over:
+				arrived <- all
+				return
+			default:
+				_, some := beside(t, b, small, 1)
+				all = append(all, some...)
+			}
+		}
+	}()
+	took = burst(t, b, channel, events)
+	close(over)
+	all := <-arrived
+	if lacking := lacking(); lacking > 0 {
+		t.Errorf("%d of %d readers of %s did not get everything", lacking, n, channel)
+	}
+	slices.Sort(all)
+	return took, of(all, 0.5)
+}
+
+// Ensure that a reader which takes nothing is waited for as long as a window, and until
+// its loop has judged it in time once, but 2 s at most.
+func TestLateJudgement(t *testing.T) {
+	for _, late := range []struct {
+		windows []time.Duration // one after the other
+		fast    []bool          // whether publishers wait for it after each
+	}{
+		{[]time.Duration{fastWindow}, []bool{false}},
+		{[]time.Duration{fastWindow + fastLate, fastWindow}, []bool{true, false}},
+		{[]time.Duration{time.Second, time.Second, time.Second}, []bool{true, false, false}},
+	} {
+		h := turnByHand(t, Config{}, channels.Options{})
+		fd, _ := h.stream("/a")
+		c := h.table.at(fd)
+		for { // until the socket is full
+			if n, _ := h.write(fd, c, make([]byte, 4<<10)); n == 0 {
+				break
+			}
+		}
+		h.fallBehind(fd, c, []byte("rest"), false)
+		for i, window := range late.windows {
+			h.now += window
+			if h.judge(fd, c); c.fast != late.fast[i] {
+				t.Errorf("after %v: fast is %t, want %t", late.windows[:i+1], c.fast, late.fast[i])
+			}
+		}
+	}
 }

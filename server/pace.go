@@ -8,8 +8,14 @@ const (
 	// fastBytes is what such a reader takes in that time at least: 1 MiB a second.
 	fastBytes = 1 << 20 / 4
 	// fastCredit is how much of what it took before counts in a window, in bytes: a client
-	// on a busy host may not get to read for a moment.
-	fastCredit = 3 * fastBytes
+	// on a busy host may not get to read for a moment. So who stops reading holds up
+	// publishers for 2 s at most, and once for 2 MiB that it has taken.
+	fastCredit = 7 * fastBytes
+	// fastLate is how late a loop may judge: later, the host is busy, and its clients had
+	// no time to read either, so another window begins.
+	fastLate = fastWindow / 4
+	// fastMost is how long after a reader has fallen behind that may be so.
+	fastMost = 2 * time.Second
 	// floorRate is what a reader has to take to go on being behind for longer than
 	// Config.SlowTimeout, in bytes a second, over each such time.
 	floorRate = 4 << 10
@@ -19,12 +25,14 @@ const (
 //
 // Publishers wait for a reader that is fast: one that took fastBytes in each window of
 // late, or whose socket took all that it was last offered, so that the loop owes it more. A
-// reader that has just fallen behind counts as fast for one window. It is offered what
-// its socket takes before it is judged, since the loop may have been late.
+// reader that has just fallen behind counts as fast for one window, and then has to its
+// credit what it had taken before that. It is offered what its socket takes before it is
+// judged, since the loop may have been late.
 type pace struct {
 	window time.Duration // when the window began
 	taken  int           // bytes since then, and fastCredit of before
 	owed   bool          // the socket took all of the last write
+	asked  bool          // the kernel has told what it took before it fell behind
 	last   time.Duration // when the last byte was taken
 	judged time.Duration // when the present time of Config.SlowTimeout began
 	total  int           // bytes since then
@@ -82,7 +90,15 @@ func (l *loop) judge(fd int32, c *conn) bool {
 		l.end(fd, c, reasonSlow)
 		return false
 	}
-	if l.now-p.window >= fastWindow {
+	switch late := l.now - p.window - fastWindow; {
+	case late < 0:
+	case late >= fastLate && l.now-l.readers[fd].since < fastMost:
+		p.window = l.now
+	default:
+		if c.fast && !p.isFast() && !p.asked {
+			p.asked = true
+			p.taken += min(acknowledged(fd), fastCredit)
+		}
 		if c.fast && !p.isFast() {
 			l.needLess(fd, c)
 		}

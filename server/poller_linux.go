@@ -52,3 +52,13 @@ func accept(listener int32) (fd int32, from peer, err error) {
 func setUnsentBytes(fd, n int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, n))
 }
+
+// acknowledged returns how many bytes a connection's client has ever taken, as far as
+// the kernel knows: what its own kernel holds for it counts, too.
+func acknowledged(fd int32) int {
+	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0
+	}
+	return int(info.Bytes_acked)
+}

@@ -22,6 +22,7 @@ var sleepers = map[string]string{
 	"deploy/site_linux_test.go":        "polls for a condition, with a deadline",
 	"internal/demo/demo_test.go":       "polls for a condition, with a deadline",
 	"internal/interop/interop_test.go": "polls another goroutine's count, with a deadline",
+	"server/burst_test.go":             "readers that pause, and slow ones",
 	"server/churn_test.go":             "leaves the processors to the connections",
 	"server/harness_test.go":           "polls for a condition, with a deadline",
 	"server/storm_return_test.go":      "clients wait as long as they are told",
