@@ -107,9 +107,19 @@ func TestDemo(t *testing.T) {
 	page.Await("what was said meanwhile", chat(2, "Heronwhile it was cut"))
 	page.Await("that each is there once", "document.querySelectorAll('#chat li').length == 3")
 
+	page.Await("colours that agree with signs", `[...document.querySelectorAll('#shares tr')].every((row) => {
+		const [, , price, change] = row.cells, sign = change.textContent[0];
+		const want = sign == '+' ? 'up' : sign == '−' ? 'down' : '';
+		return [price, change].every((cell) => ['up', 'down'].filter((c) => cell.classList.contains(c)).join() == want);
+	})`)
+	for i := range 40 {
+		say(fmt.Sprintf("line %d of many", i))
+	}
+	page.Await("all of it", "document.querySelectorAll('#chat li').length == 43")
 	page.Picture("demo-light.png", 1180, 800, "light")
 	page.Picture("demo-dark.png", 1180, 800, "dark")
 	page.Picture("demo-360.png", 360, 740, "light")
+	page.Await("the chat at its height", "document.getElementById('chat').getBoundingClientRect().height == 250")
 	page.Await("no sideways scrolling at 360 px", "document.documentElement.scrollWidth <= 360")
 }
 

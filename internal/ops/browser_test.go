@@ -2,9 +2,11 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"millrace/channels"
+	"millrace/internal/backplane/link"
 	"millrace/internal/testenv"
 	"millrace/server"
 )
@@ -62,7 +65,7 @@ func TestDashboard(t *testing.T) {
 	n.subscribe("/rooms/11")
 	page.Await("one stream more", fmt.Sprintf("%s == '%d'", text("streams"), streams+1))
 	page.Await("its rate of events", "parseFloat(document.querySelector('#channel-rows tr').cells[2].textContent) > 0")
-	page.Await("plots that move", `document.querySelectorAll(".u-legend .u-value").length >= 13`)
+	page.Await("plots that move", `document.querySelectorAll(".u-legend .u-value").length >= 14`)
 	page.Await("bars", "document.querySelectorAll('[role=meter]').length == 5")
 
 	// By keyboard alone: the filter, and a channel of its answer.
@@ -97,6 +100,49 @@ func TestDashboard(t *testing.T) {
 	page.Picture("dashboard-light.png", 1440, 900, "light")
 	page.Picture("dashboard-dark.png", 1440, 900, "dark")
 	page.Picture("dashboard-360.png", 360, 740, "light")
+	page.Await("no sideways scrolling at 360 px", "document.documentElement.scrollWidth <= 360")
+}
+
+// noted has a page note what each of its canvases shows, as texts, in window.shown; and
+// take from streams what Safari lacks.
+const noted = `
+	delete ReadableStream.prototype[Symbol.asyncIterator];
+	delete ReadableStream.prototype.values;
+	window.shown = new Map();
+	const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
+	CanvasRenderingContext2D.prototype.clearRect = function (...at) { shown.set(this.canvas, []); clearRect.apply(this, at); };
+	CanvasRenderingContext2D.prototype.fillText = function (text, ...at) { if (text) shown.get(this.canvas)?.push(text); fillText.call(this, text, ...at); };
+`
+
+// Ensure that the page of a node where nothing happens shows no mark of an axis twice,
+// that it says how the engine is and why there should be no new clients, and that it does
+// with what Safari has.
+func TestDashboardOfAnIdleNode(t *testing.T) {
+	var draining atomic.Bool
+	var engine atomic.Pointer[link.State]
+	engine.Store(&link.State{Engine: "Redis", Up: true, Since: time.Now().Add(-90 * time.Second)})
+	n := start(t, Config{Engine: func() link.State { return *engine.Load() }, Ready: func() error {
+		if draining.Load() {
+			return errors.New("millrace is stopping")
+		}
+		return nil
+	}}, channels.Options{}, server.Config{Loops: 1})
+	page := testenv.Browser(t)
+	page.Prepare(noted)
+	page.Do("opening", chromedp.Navigate("http://"+n.ops.Addr().String()+"/"))
+	page.Await("figures", "document.getElementById('streams').textContent == '0'")
+	page.Await("the engine", "document.getElementById('engine').textContent.startsWith('Redis up 1 min 3')")
+	page.Await("no word of new clients", "document.getElementById('ready').hidden")
+	const canvases = "[...shown.entries()].filter(([canvas]) => canvas.isConnected).map(([, texts]) => texts)"
+	page.Await("five plots with a zero each", canvases+".length == 5 && "+canvases+".every((texts) => texts.some((text) => text.startsWith('0')))")
+	page.Await("no mark twice", canvases+".every((texts) => new Set(texts).size == texts.length)")
+	page.Picture("dashboard-idle.png", 1440, 900, "light")
+	page.Picture("dashboard-idle-360.png", 360, 740, "light")
+	draining.Store(true)
+	engine.Store(&link.State{Engine: "Redis", Since: time.Now()})
+	page.Await("the drain", "document.getElementById('ready').textContent == 'no new clients: millrace is stopping'")
+	page.Await("the engine's end", "document.getElementById('engine').textContent.startsWith('Redis down') && document.getElementById('engine').dataset.state == 'lost'")
+	page.Picture("dashboard-drain-360.png", 360, 740, "light")
 	page.Await("no sideways scrolling at 360 px", "document.documentElement.scrollWidth <= 360")
 }
 

@@ -53,9 +53,32 @@ type about struct {
 	Samples []sample  `json:"samples"`
 }
 
+// state is how the node is, apart from figures.
+type state struct {
+	Refuses string       `json:"refuses"` // why new clients should not come here, "" if they should
+	Engine  *engineState `json:"engine"`  // nil if there is none
+}
+
+type engineState struct {
+	Name  string    `json:"name"`
+	Up    bool      `json:"up"`
+	Since time.Time `json:"since"`
+}
+
+func (s *Server) state() (now state) {
+	if err := s.cfg.Ready(); err != nil {
+		now.Refuses = err.Error()
+	}
+	if s.cfg.Engine != nil {
+		e := s.cfg.Engine()
+		now.Engine = &engineState{e.Engine, e.Up, e.Since}
+	}
+	return now
+}
+
 // events answers GET /events with the event stream that feeds the dashboard: at
-// first "about" with the samples of the last 15 minutes, then a "sample" a second,
-// and "slow" with the slow readers while there are any, and once when there are
+// first "about" with the samples of the last 15 minutes, then a "sample" and the "state" a
+// second, and "slow" with the slow readers while there are any, and once when there are
 // none any more.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	stream := s.beginStream(w, r)
@@ -68,6 +91,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		Version: s.cfg.Version, Started: s.started, Loops: s.cfg.Streams.Loops(),
 		Public: s.cfg.Streams.Addr().String(), Samples: samples,
 	})
+	stream.send("state", s.state())
 	shown := true // what is shown of the last connection is old
 	for at := newestTime(samples); stream.err == nil; {
 		select {
@@ -82,6 +106,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			stream.send("sample", one)
 			behind = one.Behind > 0
 		}
+		stream.send("state", s.state())
 		if behind || shown {
 			readers, err := s.slowReaders(r.Context(), slowShown)
 			if err != nil {

@@ -61,7 +61,10 @@ export async function follow(path, { on, onState = () => {}, signal }) {
 // events takes an event stream apart (WHATWG HTML, 9.2.6).
 async function* events(body) {
   let rest = "", type = "", data = [], id = "";
-  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader(); // Safari cannot iterate over a stream
+  for (;;) {
+    const { value: chunk, done } = await reader.read();
+    if (done) return;
     const lines = (rest + chunk).split("\n"); // the server ends lines so
     rest = lines.pop();
     for (const line of lines) {

@@ -19,6 +19,20 @@ function showAbout() {
   $("about").textContent = `${about.public} · ${about.loops} loop${about.loops === 1 ? "" : "s"} · up ${format.span(up)} · ${about.version}`;
 }
 
+let state = null; // why there should be no new clients, and the engine's
+
+// showState shows what is not as it should be, and the engine where there is one.
+function showState() {
+  if (!state) return;
+  const { refuses, engine } = state;
+  $("ready").hidden = !refuses;
+  $("ready").textContent = refuses ? `no new clients: ${refuses}` : "";
+  $("engine").hidden = !engine;
+  if (!engine) return;
+  $("engine").dataset.state = engine.up ? "live" : "lost";
+  $("engine").textContent = `${engine.name} ${engine.up ? "up" : "down"} ${format.span((Date.now() - Date.parse(engine.since)) / 1000)}`;
+}
+
 follow("/events", {
   onState: (state) => {
     $("state").textContent = state === "lost" ? "connection lost, trying again" : state;
@@ -36,10 +50,13 @@ follow("/events", {
       plots.add(value);
       plots.update();
       figures.show(value);
+    } else if (type === "state") {
+      state = value;
     } else if (type === "slow") {
       tables.slow(value);
     }
     showAbout();
+    showState();
   },
 });
 

@@ -3,14 +3,19 @@ import * as format from "./format.js";
 
 const longest = 15 * 60, shortest = 2 * 60; // seconds that are shown
 
+// What the marks of an axis may be apart.
+const powersOfTwo = Array.from({ length: 48 }, (_, i) => 2 ** i);
+const whole = Array.from({ length: 10 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
+
 // fields are the columns of samples that are plotted.
 const fields = ["streams", "behind", "published", "deliveries", "p50", "p99", "resident", "history", "tcp"];
 
 const specs = [
-  { id: "plot-streams", axes: [format.short], series: [["streams", "streams", "a"], ["behind", "behind", "b"]] },
-  { id: "plot-events", axes: [format.short, format.short], series: [["deliveries", "delivered", "a"], ["published", "published", "b", "right"]], format: format.rate },
-  { id: "plot-fanout", axes: [format.ms], series: [["p99", "p99", "a"], ["p50", "p50", "b"]] },
-  { id: "plot-memory", axes: [format.bytes], binary: true, series: [["resident", "process", "a"], ["tcp", "sockets, in the kernel", "b"], ["history", "history", "c"]] },
+  { id: "plot-streams", show: format.short, steps: whole, series: [["streams", "streams", "a"], ["behind", "behind", "b"]] },
+  { id: "plot-published", show: format.rate, series: [["published", "published", "b"]] },
+  { id: "plot-delivered", show: format.rate, series: [["deliveries", "delivered", "a"]] },
+  { id: "plot-fanout", show: format.ms, series: [["p99", "p99", "a"], ["p50", "p50", "b"]] },
+  { id: "plot-memory", show: format.bytes, steps: powersOfTwo, series: [["resident", "process", "a"], ["tcp", "sockets, in the kernel", "b"], ["history", "history", "c"]] },
 ];
 
 // colour resolves a custom property, which a canvas does not.
@@ -81,8 +86,10 @@ export class Plots {
 const size = (root) => ({ width: Math.max(root.clientWidth, 200), height: 180 });
 
 const font = "11px system-ui, sans-serif";
-const powersOfTwo = Array.from({ length: 48 }, (_, i) => 2 ** i);
 const clock = (s, seconds) => format.clock(new Date(1000 * s), seconds);
+
+// idle tells that there is nothing but zeros in a plot.
+const idle = (u) => u.data.slice(1).every((column) => column.every((v) => !v));
 
 // timeRange is as long as there are samples, within bounds.
 function timeRange(_, min, max) {
@@ -91,38 +98,31 @@ function timeRange(_, min, max) {
 }
 
 function options(spec, root, ink, grid) {
-  // Of two axes, each has the colour of what it is for.
-  const axis = (values, scale, side) => ({
-    scale, side, size: side === 1 ? 48 : 62, gap: 4, font,
-    stroke: spec.axes.length > 1 ? colour(spec.series.find(([, , , s]) => (s ?? "y") === scale)[2]) : ink,
-    incrs: spec.binary ? powersOfTwo : undefined,
-    grid: side === 1 ? { show: false } : { stroke: grid, width: 1 },
-    ticks: { show: false },
-    values: (_, splits) => splits.map((v) => (v === null ? "" : values(v))),
-  });
-  const show = spec.format ?? spec.axes[0];
+  const { show } = spec;
+  // Where nothing happens an axis has its zero and nothing else: there is no scale.
+  const filter = (u, splits) => (idle(u) ? splits.map((v) => (v === 0 ? 0 : null)) : splits);
   const range = (_, __, max) => [0, max > 0 ? 1.1 * max : 1];
   return {
     ...size(root),
-    padding: [8, spec.axes.length > 1 ? 0 : 12, 0, 0],
+    padding: [8, 12, 0, 0],
     cursor: { sync: { key: "millrace" }, points: { size: 7 }, drag: { x: false, y: false } },
     legend: { markers: { width: 0, fill: (u, i) => u.series[i].stroke() } },
     scales: {
       x: { range: timeRange },
-      y: { range }, right: { range },
+      y: { range },
     },
     axes: [
       { stroke: ink, font, grid: { show: false }, ticks: { show: false }, space: 70, size: 26,
         values: (_, splits, __, ___, step) => splits.map((s) => clock(s, step < 60)) },
-      axis(spec.axes[0], "y", 3),
-      ...spec.axes.slice(1).map((values) => axis(values, "right", 1)),
+      { stroke: ink, font, size: 62, gap: 4, incrs: spec.steps, filter, grid: { stroke: grid, width: 1, filter }, ticks: { show: false },
+        values: (_, splits) => splits.map((v) => (v === null ? "" : show(v))) },
     ],
     series: [
       { label: "at", value: (_, v) => (v === null ? "" : clock(v)) },
-      ...spec.series.map(([field, label, name, scale], i) => {
+      ...spec.series.map(([, label, name], i) => {
         const stroke = colour(name);
         return {
-          label, stroke, scale: scale ?? "y", width: 1.75, spanGaps: false, points: { show: false },
+          label, stroke, width: 1.75, spanGaps: false, points: { show: false },
           fill: i === 0 ? fade(stroke, 0.12) : undefined,
           value: (u, v) => {
             v ??= u.data[i + 1].at(-1);
