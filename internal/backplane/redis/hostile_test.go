@@ -18,7 +18,8 @@ import (
 
 // hostile is a Redis server that says what a test wants: to HELLO and CLIENT what is
 // right, and to every other command the next line of its script, with "|" for the ends
-// of lines; one that ends with "..." is said for ever. When there is nothing left it ends the connection.
+// of lines; one that ends with "..." is said for ever. When there
+// is nothing left, or nothing is asked for a moment, it ends the connection.
 type hostile struct {
 	ln      net.Listener
 	mu      sync.Mutex
@@ -67,9 +68,10 @@ func (h *hostile) next() (reply string, ok bool) {
 
 func (h *hostile) serve(conn net.Conn) {
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	in := bufio.NewReader(conn)
 	for {
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		command, err := readCommand(in)
 		if err != nil {
 			return
