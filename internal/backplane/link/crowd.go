@@ -157,6 +157,8 @@ type patience struct {
 const (
 	// maxPatience is the most at once, and patiencePart how much of all time, a tenth.
 	maxPatience, patiencePart = 20 * time.Millisecond, 10
+	// recovery is how long it may in all while it makes up for what was missed.
+	recovery = 2 * channels.DefaultPublishTimeout
 	// recheck is the time between two looks.
 	recheck = 500 * time.Microsecond
 )
@@ -164,7 +166,7 @@ const (
 // wait has is called until it returns true, and returns false when patience has ended.
 func (p *patience) wait(is func() bool) bool {
 	begun := time.Now()
-	p.left = min(maxPatience, p.left+begun.Sub(p.last)/patiencePart)
+	p.left = max(p.left, min(maxPatience, p.left+begun.Sub(p.last)/patiencePart))
 	if p.last = begun; p.left < recheck {
 		return false
 	}

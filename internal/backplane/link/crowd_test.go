@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -155,8 +156,11 @@ func TestCrowdedNumbered(t *testing.T) {
 			}
 		}
 		began := time.Now()
+		var longest time.Duration // that another channel has waited for
 		for i := range 2000 {
+			told := time.Now()
 			tell("/big", padded(i))
+			longest = max(longest, time.Since(told))
 			tell("/small", channels.Event{Data: fmt.Append(nil, i)})
 			if got := small.read(); !slices.Equal(got, []string{fmt.Sprint(i)}) {
 				t.Fatalf("beside a crowded channel another got %q, want %d", got, i)
@@ -165,6 +169,9 @@ func TestCrowdedNumbered(t *testing.T) {
 		}
 		if stood := time.Since(began) - 2000*time.Millisecond; stood > 2*2000*time.Millisecond/patiencePart {
 			t.Errorf("the session stood still for %v of 2 s and that, want about a tenth", stood)
+		}
+		if longest > maxPatience+recheck {
+			t.Errorf("a crowded channel has held up another for %v, want at most %v", longest, maxPatience)
 		}
 		if got := big.read(); !slices.Contains(got, "gap") {
 			t.Errorf("the crowded channel got %d messages and no gap", len(got))
@@ -194,6 +201,76 @@ func TestCrowdedNumbered(t *testing.T) {
 		close(stop)
 		if n := <-stopped; n != 1000 {
 			t.Errorf("a busy loop got %d messages and gaps, want all 1000", n)
+		}
+	})
+}
+
+// recovered is a History of which a session has missed what there is of two channels.
+type recovered struct {
+	History
+	keeper *Keeper
+	all    Snapshot
+}
+
+func (r *recovered) Subscribe(_ context.Context, names []string) error {
+	r.keeper.Subscribed(names...)
+	return r.keeper.Settled(context.Background())
+}
+
+func (r *recovered) Snapshot(_ context.Context, _ uint64, names []string) (Snapshot, error) {
+	if names == nil {
+		return Snapshot{Epoch: r.all.Epoch, Seq: r.all.Seq}, nil
+	}
+	return r.all, nil
+}
+
+func (r *recovered) Listen(context.Context) error {
+	r.keeper.Fence(r.all.Seq)
+	return nil
+}
+
+// Ensure that a loop which gets on now and then holds up a session that makes up for
+// what was missed for a bounded time, in all, and that everybody is told what is lost.
+func TestCrowdedRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink(channels.Options{History: 200, Numbered: true})
+		l.Broker.SetEpoch("E", 0)
+		r := &recovered{all: Snapshot{Epoch: "E", Seq: 1000, Channels: []string{"/big", "/small"}, Logs: make([]Log, 2)}}
+		var want []string
+		for i := range 200 {
+			n := uint64(4*i + 2)
+			r.all.Logs[0].Kept = append(r.all.Logs[0].Kept, channels.Kept{Seq: n, Event: padded(i)})
+			r.all.Logs[1].Kept = append(r.all.Logs[1].Kept, channels.Kept{Seq: n + 2, Event: channels.Event{Data: fmt.Append(nil, i)}})
+			want = append(want, fmt.Sprint(i))
+		}
+		big, small := newReader(l, "/big"), newReader(l, "/small")
+		l.Set.Reset()
+		if held := l.Set.Held(); len(held) != 2 {
+			t.Fatalf("%q are held, want both", held)
+		}
+		l.Set.Reset()
+		r.keeper = NewKeeper(l, r)
+		begun, done := time.Now(), make(chan error)
+		go func() { done <- r.keeper.Begin(t.Context()) }()
+		var got []string
+		for ended := false; !ended; {
+			select {
+			case err := <-done:
+				if ended = true; err != nil {
+					t.Fatal(err)
+				}
+			case <-time.After(channels.DefaultPublishTimeout - time.Second):
+				got = append(got, big.read()...)
+			}
+		}
+		if took := time.Since(begun); took > recovery+time.Second {
+			t.Errorf("a loop that gets on now and then held up a session for %v, want %v at most", took, recovery)
+		}
+		if told := small.read(); !slices.Equal(told, want) {
+			t.Errorf("beside it another channel got %d messages: %.80q, want %d", len(told), told, len(want))
+		}
+		if got = append(got, big.read()...); len(got) < 50 || got[len(got)-1] != "gap" {
+			t.Errorf("the crowded channel got %d messages, want some, and a gap at last", len(got))
 		}
 	})
 }

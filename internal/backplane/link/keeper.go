@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"millrace/channels"
 )
@@ -79,7 +80,6 @@ type Keeper struct {
 	restarted bool              // recovering: the history is another, and that something is missing is told
 	awaited   int               // recovering: channels that were asked for and are neither live nor refused
 	parts     [][]string        // recovering: halves of refused batches, to be asked for again
-	hurried   bool              // recovering: a loop had no room for long, so nothing waits for one any more
 	patience  patience
 }
 
@@ -197,10 +197,7 @@ func (k *Keeper) fill(s Snapshot) {
 // still while a loop has no room for it: for a moment, and then it is given up.
 func (k *Keeper) deliver(m Message) {
 	err := k.Broker.Check(m.Channel, m.Event)
-	if err == nil && k.behind && !k.hurried { // what was missed comes at once: loops need their time for it
-		_, err = k.Broker.DeliverAt(m.Channel, m.Event, m.Seq)
-		k.hurried = err != nil
-	} else if err == nil {
+	if err == nil {
 		offer := func() bool {
 			_, err = k.Broker.Offer(m.Channel, m.Event, m.Seq)
 			return !errors.Is(err, channels.ErrBusy)
@@ -255,6 +252,7 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		}
 	}
 	slices.SortFunc(k.missed, func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	k.patience = patience{left: recovery, last: time.Now()} // all comes at once: loops need their time for it
 	for _, m := range k.missed {
 		switch _, ok := k.live[m.Channel]; {
 		case !ok:
@@ -266,7 +264,7 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		}
 	}
 	k.Broker.Advance(first.Seq)
-	k.since, k.behind, k.missed, k.lost, k.hurried = 0, false, nil, nil, false
+	k.since, k.behind, k.missed, k.lost, k.patience = 0, false, nil, nil, patience{}
 	return nil
 }
 
