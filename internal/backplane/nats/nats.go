@@ -16,11 +16,8 @@
 package nats
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -36,14 +33,6 @@ const (
 	// waiting bounds the messages of a node that wait to be delivered.
 	waiting = 4096
 )
-
-// Headers of a message whose event is more than its data.
-const (
-	eventHeader = "Millrace-Event" // its type
-	retryHeader = "Millrace-Retry" // its reconnection delay, in milliseconds
-)
-
-var errDown = errors.New("the event was not published: not connected to NATS, publish again later")
 
 // Options of a Backplane.
 type Options struct {
@@ -95,49 +84,4 @@ func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.run)
 func (b *Backplane) Close() error {
 	b.Link.Close()
 	return nil
-}
-
-// Publish implements channels.Backplane. It waits until the server has the event.
-func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	s := b.session.Load()
-	if s == nil {
-		return channels.Receipt{}, errDown
-	}
-	receipt, err := s.publish(b.message(channel, ev))
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		return channels.Receipt{}, fmt.Errorf("the event was not published: %w", err)
-	}
-	if err != nil {
-		return channels.Receipt{}, fmt.Errorf("the event may not have been published: %w", err)
-	}
-	receipt.Receivers = b.Broker.Subscribers(channel)
-	return receipt, nil
-}
-
-// message is ev as it travels.
-func (b *Backplane) message(channel string, ev channels.Event) *nats.Msg {
-	m := &nats.Msg{Subject: string(appendSubject([]byte(b.prefix), channel)), Data: ev.Data}
-	if ev.Type != "" || ev.Retry != 0 {
-		m.Header = make(nats.Header)
-	}
-	if ev.Type != "" {
-		m.Header.Set(eventHeader, ev.Type)
-	}
-	if ev.Retry != 0 {
-		m.Header.Set(retryHeader, strconv.FormatInt(ev.Retry.Milliseconds(), 10))
-	}
-	return m
-}
-
-// event is the inverse of message.
-func event(header nats.Header, data []byte) (channels.Event, error) {
-	ev := channels.Event{Data: data, Type: header.Get(eventHeader)}
-	if retry := header.Get(retryHeader); retry != "" {
-		ms, err := strconv.ParseUint(retry, 10, 31)
-		if err != nil {
-			return ev, fmt.Errorf("the header %s is %q, want milliseconds", retryHeader, retry)
-		}
-		ev.Retry = time.Duration(ms) * time.Millisecond
-	}
-	return ev, nil
 }

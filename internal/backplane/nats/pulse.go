@@ -35,7 +35,8 @@ func (s *session) openHistory(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s.subjects, s.keeper = h.live, link.NewKeeper(s.Link, s)
-	if s.js, err = jetstream.New(s.conn); err != nil {
+	s.js, err = jetstream.New(s.conn, jetstream.WithPublishAsyncTimeout(timeout), jetstream.WithPublishAsyncMaxPending(maxUnacked))
+	if err != nil {
 		return err
 	}
 	if s.stream, err = h.open(ctx, s.js); err != nil {

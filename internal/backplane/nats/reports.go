@@ -32,7 +32,8 @@ type reports struct {
 // publishing is one message that is being published.
 type publishing struct {
 	subject string
-	end     context.CancelCauseFunc // with the reason that it was refused for
+	ctx     context.Context         // ends when it is refused
+	refuse  context.CancelCauseFunc // of ctx, with the reason
 }
 
 // settled bounds the time that settle waits for an error that is not handed over, which
@@ -78,35 +79,31 @@ func (r *reports) assign(err error) (found bool) {
 	}
 	for p := range r.publishing {
 		if p.subject == what[2] {
-			p.end(err)
+			p.refuse(err)
 			found = true
 		}
 	}
 	return found
 }
 
-// publish has do publish on a subject, with a context that ends when the server
-// refuses that, and returns why it has not been published.
-func (r *reports) publish(subject string, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	p := &publishing{subject, end}
+// begin notes that a subject is about to be published on, until end.
+func (r *reports) begin(ctx context.Context, subject string) *publishing {
+	ctx, refuse := context.WithCancelCause(ctx)
+	p := &publishing{subject, ctx, refuse}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.publishing[p] = struct{}{}
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
+	return p
+}
+
+// end takes back begin.
+func (r *reports) end(all []*publishing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range all {
+		p.refuse(nil)
 		delete(r.publishing, p)
-		r.mu.Unlock()
-	}()
-	err := do(ctx)
-	r.settle()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
 	}
-	return err
 }
 
 // subscribe has do subscribe to subjects and flush, and returns those that the server

@@ -88,26 +88,13 @@ func (b *Backplane) run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// publish publishes m and waits until the server has it.
-func (s *session) publish(m *nats.Msg) (receipt channels.Receipt, err error) {
-	err = s.reports.publish(m.Subject, func(ctx context.Context) error {
-		if s.keeper == nil {
-			if err := s.conn.PublishMsg(m); err != nil {
-				return err
-			}
-			return s.conn.FlushWithContext(ctx)
-		}
-		ack, err := s.js.PublishMsg(ctx, m)
-		if err == nil {
-			receipt = channels.Receipt{Epoch: s.epoch, Seq: number(ack.Sequence)}
-		}
-		return err
-	})
-	return receipt, err
+// Ping implements link.Asker. In the form with history fences are the signs of life.
+func (s *session) Ping(context.Context) error {
+	if s.keeper == nil && s.conn.FlushTimeout(timeout) == nil {
+		s.Alive()
+	}
+	return nil // that the connection is lost, the client tells
 }
-
-// Ping implements link.Asker. The client pings by itself.
-func (s *session) Ping(context.Context) error { return nil }
 
 // Snapshot implements link.History.
 func (s *session) Snapshot(ctx context.Context, since uint64, names []string) (link.Snapshot, error) {
@@ -151,6 +138,7 @@ func (s *session) receive(m *nats.Msg) error {
 		sequence, _, err := sequences(m)
 		if err == nil {
 			s.beat = time.Now()
+			s.Alive()
 			s.keeper.Fence(number(sequence))
 		}
 		return nil

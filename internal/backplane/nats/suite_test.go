@@ -41,11 +41,11 @@ func (e *embedded) Dial() (net.Conn, error) {
 func (e *embedded) URL(address string) string { return "nats://" + address + e.query }
 
 func TestSuite(t *testing.T) {
-	enginetest.Run(t, enginetest.Suite{Engine: new(embedded), Unordered: true, Args: []string{"--channel-prefix", "app"}})
+	enginetest.Run(t, enginetest.Suite{Engine: new(embedded), Unordered: true, Pipelined: true, Args: []string{"--channel-prefix", "app"}})
 }
 
 func TestJetStream(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{
-		Engine: &embedded{store: t.TempDir(), query: "?history=jetstream"}, Complete: true, Args: []string{"--channel-prefix", "app"},
+		Engine: &embedded{store: t.TempDir(), query: "?history=jetstream"}, Complete: true, Pipelined: true, Args: []string{"--channel-prefix", "app"},
 	})
 }

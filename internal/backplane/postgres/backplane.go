@@ -17,12 +17,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/channels"
-	"millrace/internal/backplane/envelope"
 	"millrace/internal/backplane/link"
 )
 
 const (
-	// publishTimeout bounds how long Publish takes, and patience every exchange of
+	// publishTimeout bounds how long PublishAll takes, and patience every exchange of
 	// the follower with the database.
 	publishTimeout, patience = 3 * time.Second, 5 * time.Second
 )
@@ -50,9 +49,11 @@ type Backplane struct {
 // follower is the form in which messages cross the database. It has a connection
 // of its own for following.
 type follower interface {
-	// publish hands over a message, by the channel's name in the database. Safe
-	// for concurrent use.
-	publish(ctx context.Context, name string, payload []byte) error
+	// statement returns what hands over a message, by the channel's name in the
+	// database. Safe for concurrent use.
+	statement(name string, payload []byte) (statement, error)
+	// published is called when some have been handed over. Safe for concurrent use.
+	published()
 	// follow delivers what is published on the channels of the set, until the
 	// connection fails or ctx is done.
 	follow(ctx context.Context, conn *pgx.Conn) error
@@ -68,16 +69,6 @@ func (b *Backplane) Close() error {
 	b.Link.Close()
 	b.pool.Close()
 	return nil
-}
-
-// Publish implements channels.Backplane. It waits for the commit.
-func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	ctx, cancel := context.WithTimeout(b.closed, publishTimeout)
-	defer cancel()
-	if err := b.follower.publish(ctx, b.prefix+channel, envelope.Append([]byte{}, ev)); err != nil {
-		return channels.Receipt{}, err
-	}
-	return channels.Receipt{Receivers: b.Broker.Subscribers(channel)}, nil
 }
 
 // session follows over one connection, until that fails.

@@ -20,8 +20,9 @@ const (
 	maxPayload = 7999
 	// batch is how many channels one exchange with the database takes up.
 	batch = 1000
-	// heartbeat is how often a silent connection is asked whether it is there.
-	heartbeat = 5 * time.Second
+	// heartbeat is how often a connection is asked whether it is there: more often than
+	// publishers give up, see link.Alive.
+	heartbeat = 2 * time.Second
 )
 
 var errPayload = errors.New("payload too long for a notification")
@@ -33,19 +34,15 @@ type listener struct {
 	channels map[string]string // that are listened to, by identifier
 }
 
-func (l *listener) publish(ctx context.Context, name string, payload []byte) error {
+func (l *listener) statement(name string, payload []byte) (statement, error) {
 	if payload = envelope.Text(payload); len(payload) > maxPayload {
-		return fmt.Errorf("%w: %d bytes, want at most %d, which the form ?table=solid_cable_messages does not ask for", errPayload, len(payload), maxPayload)
+		return statement{}, fmt.Errorf("%w: %d bytes, want at most %d, which the form ?table=solid_cable_messages does not ask for", errPayload, len(payload), maxPayload)
 	}
 	name, err := identifier(name)
-	if err != nil {
-		return err
-	}
-	if _, err := l.pool.Exec(ctx, "SELECT pg_notify($1, $2)", name, string(payload)); err != nil {
-		return fmt.Errorf("the event may not have been published: %w", err)
-	}
-	return nil
+	return statement{"SELECT pg_notify($1, $2)", [][]byte{[]byte(name), payload}}, err
 }
+
+func (l *listener) published() {}
 
 func (l *listener) follow(ctx context.Context, conn *pgx.Conn) error {
 	l.channels = make(map[string]string)
@@ -61,7 +58,7 @@ func (l *listener) follow(ctx context.Context, conn *pgx.Conn) error {
 		var pause time.Duration
 		if len(ask)+len(drop) == 0 {
 			l.Up()
-			pause = heartbeat
+			pause = max(0, heartbeat-time.Since(asked))
 			if !again.IsZero() {
 				pause = min(pause, time.Until(again))
 			}
@@ -75,6 +72,7 @@ func (l *listener) follow(ctx context.Context, conn *pgx.Conn) error {
 		if err := exchange(ctx, conn, "SELECT 1"); err != nil {
 			return err
 		}
+		l.Alive()
 		asked = time.Now()
 	}
 }

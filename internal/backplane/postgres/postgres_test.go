@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,12 +149,16 @@ func (n *node) publish(t *testing.T, channel, data string) {
 	}
 }
 
-// next returns the wire form of the next message.
+// next returns the wire form of the next message or gap.
 func (n *node) next(t *testing.T) string {
 	t.Helper()
 	for deadline := time.After(long); len(n.got) == 0; {
-		if n.got = n.inbox.Take(n.got); len(n.got) > 0 {
-			n.Served(n.inbox, n.got)
+		messages := n.inbox.Take(nil)
+		gaps, _ := n.Gaps(n.inbox, nil, 0, math.MaxInt)
+		n.Served(n.inbox, messages)
+		n.got = slices.Concat(messages, gaps)
+		slices.SortFunc(n.got, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
+		if len(n.got) > 0 {
 			break
 		}
 		select {

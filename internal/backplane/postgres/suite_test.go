@@ -38,15 +38,16 @@ func (e engine) URL(address string) string {
 }
 
 func TestNotifications(t *testing.T) {
-	enginetest.Run(t, enginetest.Suite{Engine: newEngine(t, "")})
+	enginetest.Run(t, enginetest.Suite{Engine: newEngine(t, ""), Pipelined: true})
 }
 
 // Ensure the same of the table, which is read every 100 ms.
 func TestTable(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{
-		Engine:   newEngine(t, tableQuery),
-		Lossless: true,
-		MaxAdded: 150 * time.Millisecond,
-		Args:     []string{"--channel-prefix", "app"},
+		Engine:    newEngine(t, tableQuery),
+		Lossless:  true,
+		Pipelined: true,
+		MaxAdded:  150 * time.Millisecond,
+		Args:      []string{"--channel-prefix", "app"},
 	})
 }

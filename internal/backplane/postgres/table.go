@@ -80,17 +80,18 @@ func hash(name string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
-func (t *table) publish(ctx context.Context, name string, payload []byte) error {
-	_, err := t.pool.Exec(ctx, "INSERT INTO "+t.name+" (created_at, channel, payload, channel_hash) VALUES (now(), $1, $2, $3)",
-		[]byte(name), payload, hash(name))
-	if err != nil {
-		return fmt.Errorf("the event may not have been published: %w", err)
-	}
+func (t *table) statement(name string, payload []byte) (statement, error) {
+	return statement{
+		"INSERT INTO " + t.name + " (created_at, channel, payload, channel_hash) VALUES (now(), $1, $2, $3)",
+		[][]byte{[]byte(name), payload, binary.BigEndian.AppendUint64(nil, uint64(hash(name)))},
+	}, nil
+}
+
+func (t *table) published() {
 	select {
 	case t.poke <- struct{}{}:
 	default: // it is about to look anyway
 	}
-	return nil
 }
 
 func (t *table) follow(ctx context.Context, conn *pgx.Conn) error {
@@ -110,6 +111,7 @@ func (t *table) follow(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		t.Up()
+		t.Alive()
 		if len(rows) == maxRows {
 			continue
 		}
