@@ -22,7 +22,13 @@ type embedded struct {
 // Start implements enginetest.Engine.
 func (e *embedded) Start(t testing.TB) {
 	t.Helper()
-	e.server = newServer(t, e.port, e.store)
+	port := e.port
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	e.server = runServer(t, &server.Options{Port: port, JetStream: e.store != "", StoreDir: e.store, Users: []*server.User{
+		{Username: "node", Password: "secret", Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Deny: refused}}},
+	}})
 	e.port = e.server.Addr().(*net.TCPAddr).Port
 }
 
@@ -38,14 +44,20 @@ func (e *embedded) Dial() (net.Conn, error) {
 }
 
 // URL implements enginetest.Engine.
-func (e *embedded) URL(address string) string { return "nats://" + address + e.query }
+func (e *embedded) URL(address string) string { return "nats://node:secret@" + address + e.query }
+
+// refused are the subjects of channels below /stranger/, in both forms.
+var refused = []string{"app.stranger.>", "=live.app.stranger.>"}
 
 func TestSuite(t *testing.T) {
-	enginetest.Run(t, enginetest.Suite{Engine: new(embedded), Unordered: true, Pipelined: true, Args: []string{"--channel-prefix", "app"}})
+	enginetest.Run(t, enginetest.Suite{
+		Engine: new(embedded), Refused: "/stranger/", Unordered: true, Pipelined: true, Args: []string{"--channel-prefix", "app"},
+	})
 }
 
 func TestJetStream(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{
-		Engine: &embedded{store: t.TempDir(), query: "?history=jetstream"}, Complete: true, Pipelined: true, Args: []string{"--channel-prefix", "app"},
+		Engine: &embedded{store: t.TempDir(), query: "?history=jetstream"}, Refused: "/stranger/", Complete: true, Pipelined: true,
+		Args: []string{"--channel-prefix", "app"},
 	})
 }

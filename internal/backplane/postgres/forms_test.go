@@ -138,7 +138,7 @@ func testIdentifierTwice(t *testing.T, p *testenv.Postgres) {
 
 // Ensure that a name that the database's encoding has not concerns that channel only.
 func testLatin1(t *testing.T, p *testenv.Postgres) {
-	query(t, connect(t, p), "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+	query(t, connect(t, p), createLatin1)
 	n := startLocal(t, strings.TrimSuffix(p.URL(), "postgres")+"latin1", Options{})
 	n.Open("", "/✓").Want("gap backplane")
 	good := []string{"/a", "/größe", "/b"}
