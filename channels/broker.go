@@ -76,6 +76,7 @@ type Broker struct {
 	channels  map[string]*Channel
 	ordered   index // of channels
 	patterns  patterns
+	hearings  hearings
 	shrink    shrink
 	kept      retention
 	excess    excess // of channels
@@ -212,9 +213,9 @@ func (b *Broker) Offer(channel string, ev Event, number uint64) (Receipt, error)
 // the lock is taken; the id comes last.
 func (b *Broker) delivery(channel string, ev Event, seq uint64) delivery {
 	if b.payload(channel) == Unstreamed {
-		return delivery{channel, ev.Data, nil, seq, b.patterns.match(channel)}
+		return delivery{channel: channel, data: ev.Data, seq: seq, matches: b.patterns.match(channel)}
 	}
-	return delivery{channel, ev.Data, b.fields(channel, ev), seq, b.patterns.match(channel)}
+	return delivery{channel: channel, data: ev.Data, wire: b.fields(channel, ev), seq: seq, matches: b.patterns.match(channel)}
 }
 
 // place gives d its place in the order. Called with mu held.
@@ -233,7 +234,7 @@ func (b *Broker) place(d *delivery) Receipt {
 	b.seq, b.newest = seq, seq
 	b.placed++
 	c := b.channels[d.channel]
-	heard := b.tell(c, d.channel, d.data, d.matches)
+	heard := b.tell(c, d)
 	if d.wire == nil {
 		if c != nil {
 			heard += c.subscribers

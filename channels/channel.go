@@ -11,7 +11,7 @@ type Channel struct {
 	// subscribers. Few entries: at most one a loop.
 	loops []attachment
 	// audience are the listeners that hear the channel beside the loops, each once; nil
-	// for none, as with most channels.
+	// for none, as with most channels. The list never changes, another takes its place.
 	audience *[]Listener
 	// subscribers is the sum over loops, and the listeners.
 	subscribers int

@@ -53,8 +53,10 @@ const pageSize = 512
 // subscribers all the time, and may have those that came or left meanwhile.
 func (b *Broker) Channels() []string {
 	names := []string{}
+	var page []string // by itself: a long list that grows is copied, and not under the lock
 	for after, more := "", true; more; {
-		names, after, more = b.names(names, after)
+		page, after, more = b.names(page[:0], after)
+		names = append(names, page...)
 	}
 	return names
 }

@@ -121,19 +121,32 @@ func (b *Broker) gapPlace() uint64 {
 	return b.seq
 }
 
-// gapMessage makes the event of a channel's gap. It is kept nowhere. Called with mu
-// held.
-func (b *Broker) gapMessage(c *Channel) *Message {
-	var oldest uint64
+// gapNotice is what a reader is told of a channel's gap.
+type gapNotice struct {
+	channel *Channel
+	seq     uint64 // the gap's place
+	oldest  uint64 // sequence of the oldest message kept, 0 for none
+	evicted uint64
+	why     Gap
+}
+
+// notice returns what is to be told of a channel's gap now. Called with mu held.
+func (c *Channel) notice() gapNotice {
+	n := gapNotice{channel: c, seq: c.gap, evicted: c.evicted, why: c.why}
 	if c.log.n > 0 {
-		oldest = c.log.at(0).Seq
+		n.oldest = c.log.at(0).Seq
 	}
+	return n
+}
+
+// message makes the event of a gap. It is kept nowhere.
+func (n *gapNotice) message(b *Broker, epoch string) *Message {
 	const room = 256 // for most epochs
-	wire := b.appendGap(make([]byte, 0, room), c.why, b.epoch, oldest, c.gap)
+	wire := b.appendGap(make([]byte, 0, room), n.why, epoch, n.oldest, n.seq)
 	if b.opts.History > 0 {
-		wire = appendIDLine(wire, b.epoch, b.number(c.gap))
+		wire = appendIDLine(wire, epoch, b.number(n.seq))
 	}
-	return &Message{Seq: c.gap, Channel: c, Wire: append(wire, '\n'), Evicted: c.evicted}
+	return &Message{Seq: n.seq, Channel: n.channel, Wire: append(wire, '\n'), Evicted: n.evicted}
 }
 
 // Gaps appends to dst, as messages and in order, the gaps that the owner of in has to
@@ -141,6 +154,16 @@ func (b *Broker) gapMessage(c *Channel) *Message {
 // the inbox: limit at most. It returns true if there are more, which may be at the place
 // of the last. Those messages are not to be reported as served.
 func (b *Broker) Gaps(in *Inbox, dst []*Message, next uint64, limit int) (_ []*Message, more bool) {
+	var room [lossSlice]gapNotice // the events are made when the lock has been given up
+	notices, epoch, more := b.takeGaps(in, room[:0], next, limit)
+	for i := range notices {
+		dst = append(dst, notices[i].message(b, epoch))
+	}
+	return dst, more
+}
+
+// takeGaps is Gaps without the events, and with the epoch of these.
+func (b *Broker) takeGaps(in *Inbox, dst []gapNotice, next uint64, limit int) (_ []gapNotice, epoch string, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if next == 0 {
@@ -148,14 +171,14 @@ func (b *Broker) Gaps(in *Inbox, dst []*Message, next uint64, limit int) (_ []*M
 	}
 	for c := in.gaps.oldest(); c != nil && c.gap < next; c = in.gaps.oldest() {
 		if limit == 0 {
-			return dst, true
+			return dst, b.epoch, true
 		}
 		limit--
-		dst = append(dst, b.gapMessage(c))
+		dst = append(dst, c.notice())
 		c.told(in)
 		b.shared = 0
 	}
-	return dst, false
+	return dst, b.epoch, false
 }
 
 // addGaps puts the gaps of chans that a reader has not been told of into the messages
@@ -179,7 +202,8 @@ func (b *Broker) addGaps(dst []*Message, first int, after uint64, cut bool, chan
 		}
 		dst = append(dst, nil)
 		copy(dst[i+1:], dst[i:])
-		dst[i] = b.gapMessage(c)
+		n := c.notice()
+		dst[i] = n.message(b, b.epoch)
 		b.shared = 0
 	}
 	return dst

@@ -21,6 +21,7 @@ type delivery struct {
 	wire    []byte  // for streams, without id and blank line; nil if the channel is Unstreamed
 	seq     uint64  // that an engine has given it, or 0
 	matches matches // patterns that hear it
+	heard   bool    // it has been told to listeners, see Broker.hear
 }
 
 // publisher is a delivery that waits until there is room.
@@ -55,6 +56,9 @@ func (b *Broker) deliver(d delivery, w waits) (Receipt, error) {
 		r := b.place(&d)
 		above := b.kept.size > b.opts.MaxKept
 		b.mu.Unlock()
+		if d.heard {
+			b.hear()
+		}
 		if above { // since d is as large as a great many of the oldest
 			b.shed()
 		}
@@ -71,9 +75,11 @@ func (b *Broker) deliver(d delivery, w waits) (Receipt, error) {
 	defer timer.Stop()
 	select {
 	case r := <-p.done:
+		b.hear()
 		b.shed()
 		return r, nil
 	case <-timer.C:
+		defer b.hear()
 		return b.giveUp(p)
 	}
 }

@@ -10,9 +10,9 @@ import (
 // Listener hears what is published on channels beside the streams, as it was
 // published. It must be comparable: it is known by its value.
 type Listener interface {
-	// Hear is called once for every event, in the one order, and must not keep
-	// data. It runs under the broker's lock, so it must neither block nor call the
-	// broker. pattern is the one that it listens with, "" for the channel itself.
+	// Hear is called once for every event, in the one order and by one goroutine at a
+	// time, and must not keep data. Publishers wait for it, so it must neither block nor
+	// call the broker. pattern is the one that it listens with, "" for the channel itself.
 	Hear(pattern Pattern, channel string, data []byte)
 }
 
@@ -20,7 +20,7 @@ type Listener interface {
 type heard struct {
 	pattern   Pattern
 	number    uint64     // grows from pattern to pattern
-	listeners []Listener // guarded by Broker.mu
+	listeners []Listener // never changes, another takes its place. Guarded by Broker.mu
 }
 
 // patterns are those that somebody listens with, in the order of their numbers. There may
@@ -87,7 +87,7 @@ func (b *Broker) Listen(l Listener, names ...string) {
 			c = b.open(name)
 		}
 		if !slices.Contains(c.listeners(), l) {
-			c.setListeners(append(c.listeners(), l))
+			c.setListeners(withOne(c.listeners(), l))
 			c.subscribers++
 			b.joined(c)
 		}
@@ -97,6 +97,7 @@ func (b *Broker) Listen(l Listener, names ...string) {
 // Unlisten takes back Listen. When it returns, l is not called for the channels any
 // more.
 func (b *Broker) Unlisten(l Listener, names ...string) {
+	defer b.hear()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, name := range names {
@@ -105,7 +106,7 @@ func (b *Broker) Unlisten(l Listener, names ...string) {
 			continue
 		}
 		if i := slices.Index(c.listeners(), l); i >= 0 {
-			c.setListeners(slices.Delete(c.listeners(), i, i+1))
+			c.setListeners(withoutAt(c.listeners(), i))
 			c.subscribers--
 			b.left(c)
 		}
@@ -125,16 +126,18 @@ func (b *Broker) ListenPattern(l Listener, p Pattern) {
 	} else {
 		b.patterns.newer++
 		h = &heard{pattern: p, number: b.patterns.newer}
-		list := append(slices.Clone(b.patterns.all()), h)
+		list := withOne(b.patterns.all(), h)
 		b.patterns.list.Store(&list)
 	}
 	if !slices.Contains(h.listeners, l) {
-		h.listeners = append(h.listeners, l)
+		h.listeners = withOne(h.listeners, l)
 	}
 }
 
-// UnlistenPattern takes back ListenPattern.
+// UnlistenPattern takes back ListenPattern. When it returns, l is not called for the
+// pattern any more.
 func (b *Broker) UnlistenPattern(l Listener, p Pattern) {
+	defer b.hear()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := b.findPattern(p)
@@ -143,10 +146,10 @@ func (b *Broker) UnlistenPattern(l Listener, p Pattern) {
 	}
 	h := b.patterns.all()[i]
 	if j := slices.Index(h.listeners, l); j >= 0 {
-		h.listeners = slices.Delete(h.listeners, j, j+1)
+		h.listeners = withoutAt(h.listeners, j)
 	}
 	if len(h.listeners) == 0 {
-		list := slices.Delete(slices.Clone(b.patterns.all()), i, i+1)
+		list := withoutAt(b.patterns.all(), i)
 		b.patterns.list.Store(&list)
 	}
 }
@@ -162,21 +165,8 @@ func (b *Broker) Patterns() int {
 	return len(b.patterns.all())
 }
 
-// tell has an event heard on c, which is nil if there is no such channel, and then
-// by the patterns that match, which m has. It returns the number of the latter, each of
-// which received the event once more. Called with mu held.
-func (b *Broker) tell(c *Channel, name string, data []byte, m matches) (byPattern int) {
-	if c != nil {
-		for _, l := range c.listeners() {
-			l.Hear("", name, data)
-		}
-	}
-	b.patterns.add(&m, name)
-	for _, h := range m.heard {
-		for _, l := range h.listeners { // none, if all have left meanwhile
-			l.Hear(h.pattern, name, data)
-		}
-		byPattern += len(h.listeners)
-	}
-	return byPattern
-}
+// withOne returns a list with one more at its end, and withoutAt one that lacks a place. The
+// one before is left as it is, since somebody may be going through it.
+func withOne[T any](list []T, more T) []T { return append(slices.Clip(list), more) }
+
+func withoutAt[T any](list []T, i int) []T { return slices.Delete(slices.Clone(list), i, i+1) }

@@ -56,8 +56,20 @@ type Kept struct {
 
 // SetEpoch tells the epoch of the engine's history, and a number that it has reached.
 // When that is another epoch than before, the history is gone: subscribers are told so
-// by a gap event, and it returns true.
+// by a gap event, channel by channel, and it returns true. What was kept of a channel may
+// be read until its turn has come, with ids of the epoch before, and its gap follows.
+// Nothing may be delivered meanwhile.
 func (b *Broker) SetEpoch(epoch string, number uint64) (restarted bool) {
+	restarted = b.changeEpoch(epoch, number)
+	more := restarted
+	for next := ""; more; {
+		next, more = b.restart(next)
+	}
+	return restarted
+}
+
+// changeEpoch returns whether there was another epoch.
+func (b *Broker) changeEpoch(epoch string, number uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.epoch
@@ -68,17 +80,37 @@ func (b *Broker) SetEpoch(epoch string, number uint64) (restarted bool) {
 	// Subscribers that have come from other nodes may be ahead, and are to be told too.
 	b.newest = max(b.newest, min(b.ahead, b.sequence(number)))
 	b.seq, b.ahead = max(b.seq, b.newest), 0
-	for _, c := range b.channels {
-		b.clear(c)
+	return true
+}
+
+// restart does what another epoch means to some channels, from a name on. It returns the
+// name from which on there may be more.
+func (b *Broker) restart(from string) (next string, more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	part := make([]*Channel, 0, lossSlice)
+	b.ordered.from(from, func(c *Channel) bool {
+		if more = len(part) == cap(part); more {
+			next = c.name
+			return false
+		}
+		part = append(part, c)
+		return true
+	})
+	left := sliceOfWork
+	for _, c := range part {
+		left -= b.clear(c, left)
+		if c.log.n > 0 {
+			b.settle(c)
+			return c.name, true
+		}
 		c.evicted = b.seq
 		if c.subscribers > 0 {
 			b.postGap(c, GapRestart)
 		}
-	}
-	for _, c := range b.channels {
 		b.settle(c)
 	}
-	return true
+	return next, more
 }
 
 // Advance tells that everything up to a number has been delivered, of the channels that
@@ -91,8 +123,10 @@ func (b *Broker) Advance(number uint64) {
 }
 
 // Fill sets the history of a channel up to the place of Advance, in order. What was
-// published up to evicted may not be in it. It returns false, having done nothing,
-// when nobody subscribes to the channel any more.
+// published up to evicted may not be in it. It returns false when nobody subscribes to
+// the channel any more, or the channel is another one meanwhile: then it is to be filled
+// anew. Who reads a channel while it is filled may lack some of it, and is told by
+// Followed.
 func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
 	if b.payload(channel) == Unstreamed {
 		kept = nil
@@ -101,16 +135,55 @@ func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
 	for i, k := range kept {
 		wires[i] = b.fields(channel, k.Event)
 	}
+	c := b.beginFill(channel, evicted)
+	for c != nil && len(kept) > 0 {
+		n := 0
+		for size := 0; n < len(kept) && n < lossSlice && size < sliceOfBytes; n++ {
+			size += len(wires[n])
+		}
+		if !b.fillOn(c, wires[:n], kept[:n]) {
+			return false
+		}
+		wires, kept = wires[n:], kept[n:]
+	}
+	return c != nil
+}
+
+// sliceOfBytes is how large the messages are that Fill keeps at a time, since they may
+// push out a great many small ones.
+const sliceOfBytes = 64 << 10
+
+// beginFill drops what is kept of a channel, and returns nil if nobody subscribes to it.
+func (b *Broker) beginFill(channel string, evicted uint64) *Channel {
+	for {
+		b.mu.Lock()
+		c := b.channels[channel]
+		if c == nil || c.subscribers == 0 { // it may be forgotten at any time
+			b.mu.Unlock()
+			return nil
+		}
+		b.clear(c, sliceOfWork)
+		done := c.log.n == 0
+		if done {
+			c.evicted = b.sequence(evicted)
+			if !c.ready {
+				c.gap = 0 // the engine has what this node may have lost
+			}
+		}
+		b.settle(c)
+		b.mu.Unlock()
+		if done {
+			return c
+		}
+	}
+}
+
+// fillOn keeps messages of c, newer than all of it, and returns false if it was forgotten.
+func (b *Broker) fillOn(c *Channel, wires [][]byte, kept []Kept) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.channels[channel]
-	if c == nil || c.subscribers == 0 { // it may be forgotten at any time
+	if b.channels[c.name] != c {
 		return false
-	}
-	b.clear(c)
-	c.evicted = b.sequence(evicted)
-	if !c.ready {
-		c.gap = 0 // the engine has what this node may have lost
 	}
 	for i, k := range kept {
 		b.keep(b.message(c, wires[i], b.sequence(k.Seq), k.Age))
@@ -135,10 +208,13 @@ func checkNumber(number uint64) error {
 	return nil
 }
 
-// clear drops the log of c. Called with mu held.
-func (b *Broker) clear(c *Channel) {
-	for c.log.n > 0 {
-		b.kept.remove(c.log.pop())
+// clear drops the oldest messages of c, most of them at most, and returns how many. The
+// channel is to be settled. Called with mu held.
+func (b *Broker) clear(c *Channel, most int) (n int) {
+	for ; n < most && c.log.n > 0; n++ {
+		m := c.log.pop()
+		c.evicted = max(c.evicted, m.Seq)
+		b.kept.remove(m)
 	}
-	b.excess.remove(c)
+	return n
 }
