@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"millrace/channels"
+	"millrace/internal/admin"
 	"millrace/internal/backplane/link"
 	"millrace/server"
 )
@@ -90,7 +91,10 @@ func TestMetrics(t *testing.T) {
 
 // Ensure that names, units and help are as Prometheus has them.
 func TestMetricsLint(t *testing.T) {
-	n := start(t, Config{}, channels.Options{}, server.Config{Loops: 1})
+	n := start(t, Config{
+		Engine: func() link.State { return link.State{} },
+		Admin:  func() admin.Stats { return admin.Stats{} },
+	}, channels.Options{}, server.Config{Loops: 1})
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(&collector{n.ops})
 	problems, err := testutil.GatherAndLint(registry)
