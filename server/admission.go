@@ -12,7 +12,7 @@ import (
 // been ended.
 func (l *loop) welcome(fd int32, c *conn, from peer) bool {
 	if l.cfg.keepsPeers() {
-		l.peers[fd] = from
+		l.peers.set(fd, from)
 	}
 	switch {
 	case !l.cfg.ProxyProtocol:
@@ -35,15 +35,15 @@ func (l *loop) readProxy(fd int32, c *conn, head []byte) (length int) {
 		l.keepPartial(fd, head)
 		return 0
 	case err != nil:
-		l.drop(fd, c, l.peers[fd], reasonProxyHeader, err.Error())
+		l.drop(fd, c, l.peers.m[fd], reasonProxyHeader, err.Error())
 		return 0
 	}
 	c.state = stateHead
 	named := client.IsValid()
 	if named {
-		l.peers[fd] = namedPeer(client)
+		l.peers.set(fd, namedPeer(client))
 	}
-	if !l.admit(fd, c, l.peers[fd], named) {
+	if !l.admit(fd, c, l.peers.m[fd], named) {
 		return 0
 	}
 	return length

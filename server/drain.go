@@ -156,7 +156,7 @@ func (l *loop) dismiss(fd int32, c *conn) {
 // sayFarewell tells a stream when to come back, and ends it.
 func (l *loop) sayFarewell(fd int32, c *conn) {
 	b := l.scratch[:0]
-	if w := l.waiting[fd]; w != nil && !w.greeted {
+	if w := l.waiting.m[fd]; w != nil && !w.greeted {
 		b = l.server.heads.opening(b, w.origin)
 	}
 	b = append(b, "retry: "...)

@@ -64,11 +64,11 @@ type loop struct {
 	unused    []int32  // indexes of locals
 	byChannel peaked[*channels.Channel, int32]
 	several   peaked[int32, []membership] // streams on more than one channel
-	partial   map[int32]*partialHead      // unfinished request heads
-	readers   map[int32]*slowReader       // streams that are behind
-	waiting   map[int32]*waiter           // streams that cannot begin yet
+	partial   peaked[int32, *partialHead] // unfinished request heads
+	readers   peaked[int32, *slowReader]  // streams that are behind
+	waiting   peaked[int32, *waiter]      // streams that cannot begin yet
 	readiness readiness                   // of those that can
-	peers     map[int32]peer              // only if Config.keepsPeers
+	peers     peaked[int32, peer]         // only if Config.keepsPeers
 	turn      turn                        // the fan-out under way
 	early     early                       // what does not wait for it
 	surveys   []*local                    // channels of which has to be told what readers need
@@ -96,11 +96,11 @@ func newLoop(s *Server, number int32, table *table, places *places) (*loop, erro
 		mail:       make(chan func(), mailSize),
 		byChannel:  newPeaked[*channels.Channel, int32](),
 		several:    newPeaked[int32, []membership](),
-		partial:    make(map[int32]*partialHead),
-		readers:    make(map[int32]*slowReader),
-		waiting:    make(map[int32]*waiter),
+		partial:    newPeaked[int32, *partialHead](),
+		readers:    newPeaked[int32, *slowReader](),
+		waiting:    newPeaked[int32, *waiter](),
 		readiness:  readiness{left: everybody},
-		peers:      make(map[int32]peer),
+		peers:      newPeaked[int32, peer](),
 		nextNotice: make(map[string]time.Duration),
 		buf:        make([]byte, readSize),
 		phases:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
@@ -247,7 +247,7 @@ func (l *loop) hangUp() {
 func (l *loop) end(fd int32, c *conn, why reason) {
 	l.forget(fd, c, why)
 	if l.cfg.keepsPeers() {
-		delete(l.peers, fd)
+		l.peers.remove(fd)
 	}
 	if c.address != 0 {
 		l.server.addresses.leave(c.address, c.away, l.now)
@@ -327,7 +327,7 @@ func (l *loop) write(fd int32, c *conn, p []byte) (n int, alive bool) {
 	}
 	n = max(n, 0)
 	if c.behind {
-		l.readers[fd].pace.take(n, l.now)
+		l.readers.m[fd].pace.take(n, l.now)
 	}
 	c.wrote = momentOf(l.now)
 	l.counters.bytes.Add(uint64(n))

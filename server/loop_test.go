@@ -123,8 +123,8 @@ func TestHeadAtEverySplit(t *testing.T) {
 			unix.Write(peer, part)
 			h.on(fd, true, false)
 		}
-		if got := received(peer); !strings.HasSuffix(got, "\r\n\r\n:\n\n") || len(h.partial) != 0 {
-			t.Fatalf("head in %d parts, the first of %d bytes: %q, %d partial heads left", len(parts), len(parts[0]), got, len(h.partial))
+		if got := received(peer); !strings.HasSuffix(got, "\r\n\r\n:\n\n") || len(h.partial.m) != 0 {
+			t.Fatalf("head in %d parts, the first of %d bytes: %q, %d partial heads left", len(parts), len(parts[0]), got, len(h.partial.m))
 		}
 		unix.Close(peer)
 		h.on(fd, true, false)

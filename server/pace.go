@@ -71,7 +71,7 @@ func (p *pace) isStuck(now, patience time.Duration) bool {
 // becomeFast has publishers wait for a reader again that has become fast, or for one of
 // whose pace nothing was known.
 func (l *loop) becomeFast(fd int32, c *conn) {
-	p := &l.readers[fd].pace
+	p := &l.readers.m[fd].pace
 	if c.fast = p.isFast(); c.fast {
 		p.window, p.taken = l.now, 0
 		l.scheduleStream(fd, c)
@@ -85,14 +85,14 @@ func (l *loop) judge(fd int32, c *conn) bool {
 	if !l.table.owned(fd, l.number) || !c.behind {
 		return false
 	}
-	p := &l.readers[fd].pace
+	p := &l.readers.m[fd].pace
 	if patience := l.cfg.SlowTimeout; patience > 0 && p.isStuck(l.now, patience) {
 		l.end(fd, c, reasonSlow)
 		return false
 	}
 	switch late := l.now - p.window - fastWindow; {
 	case late < 0:
-	case late >= fastLate && l.now-l.readers[fd].since < fastMost:
+	case late >= fastLate && l.now-l.readers.m[fd].since < fastMost:
 		p.window = l.now
 	default:
 		if c.fast && !p.isFast() && !p.asked {
@@ -110,7 +110,7 @@ func (l *loop) judge(fd int32, c *conn) bool {
 
 // whenJudged returns when a stream that is behind is to be judged next, -1 for never.
 func (l *loop) whenJudged(fd int32, c *conn) time.Duration {
-	p, at := &l.readers[fd].pace, time.Duration(-1)
+	p, at := &l.readers.m[fd].pace, time.Duration(-1)
 	if patience := l.cfg.SlowTimeout; patience > 0 {
 		at = min(p.last, p.judged) + patience
 	}

@@ -27,7 +27,7 @@ func socketPeer(sa unix.Sockaddr) peer {
 
 // peerOf returns the client of a connection, as far as it is known.
 func (l *loop) peerOf(fd int32) peer {
-	if p, ok := l.peers[fd]; ok {
+	if p, ok := l.peers.m[fd]; ok {
 		return p
 	}
 	sa, err := unix.Getpeername(int(fd))

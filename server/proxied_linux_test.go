@@ -96,8 +96,8 @@ func TestProxyHeaderInPieces(t *testing.T) {
 				unixWrite(t, client, piece)
 				h.on(fd, true, false)
 			}
-			if c.state != stateStream || h.peerOf(fd).String() != tt.peer || len(h.partial) > 0 {
-				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(fd), len(h.partial), tt.peer)
+			if c.state != stateStream || h.peerOf(fd).String() != tt.peer || len(h.partial.m) > 0 {
+				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(fd), len(h.partial.m), tt.peer)
 			}
 			h.end(fd, c, reasonClient)
 			unix.Close(client)

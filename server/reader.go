@@ -23,10 +23,10 @@ type slowReader struct {
 // before anything else. Fan-out and pings pass the stream over from now on;
 // catchUp is called when the socket has room again.
 func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
-	r := l.readers[fd]
+	r := l.readers.m[fd]
 	if r == nil {
 		r = &slowReader{since: l.now, pace: newPace(l.now)}
-		l.readers[fd] = r
+		l.readers.set(fd, r)
 		c.behind, c.fast = true, true // it had everything until now
 		l.counters.behind.Add(1)
 		if err := l.poller.watchWrites(fd); err != nil {
@@ -41,7 +41,7 @@ func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
 // catchUp brings a stream that is behind one step on: the rest of what was cut,
 // then what the broker kept since, until nothing is left or the socket is full.
 func (l *loop) catchUp(fd int32, c *conn) {
-	r := l.readers[fd]
+	r := l.readers.m[fd]
 	r.pace.owed = false
 	if c.fast {
 		l.needLess(fd, c)
@@ -87,8 +87,8 @@ func (l *loop) catchUpOn(fd int32, c *conn, r *slowReader) {
 
 // keepUp takes fallBehind back, for a stream that has everything.
 func (l *loop) keepUp(fd int32, c *conn) {
-	c.cursor = max(c.cursor, l.readers[fd].told.Gaps)
-	delete(l.readers, fd)
+	c.cursor = max(c.cursor, l.readers.m[fd].told.Gaps)
+	l.readers.remove(fd)
 	c.behind, c.fast = false, false
 	l.counters.behind.Add(-1)
 	if err := l.poller.unwatchWrites(fd); err != nil {
@@ -103,7 +103,7 @@ func (l *loop) keepUp(fd int32, c *conn) {
 
 // floorOf returns what of a channel a stream that is behind is not lapped by.
 func (l *loop) floorOf(fd int32, c *conn, channel *channels.Channel) uint64 {
-	told := &l.readers[fd].told
+	told := &l.readers.m[fd].told
 	if len(told.Floors) == 0 {
 		return 0
 	}

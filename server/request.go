@@ -28,7 +28,7 @@ func (l *loop) readHead(fd int32, c *conn) {
 		return
 	}
 	head, seen := l.buf[:n], 0
-	partial := l.partial[fd]
+	partial := l.partial.m[fd]
 	if partial != nil {
 		seen = len(partial.b)
 		partial.b = append(partial.b, head...)
@@ -70,13 +70,13 @@ func (l *loop) askerOf(head []byte) asker {
 // keepPartial keeps head until more of it comes, unless that is what it is kept
 // in.
 func (l *loop) keepPartial(fd int32, head []byte) {
-	if l.partial[fd] == nil {
-		l.partial[fd] = &partialHead{slices.Clone(head)}
+	if l.partial.m[fd] == nil {
+		l.partial.set(fd, &partialHead{slices.Clone(head)})
 	}
 }
 
 // dropPartial forgets the beginning of a request head, if there is one.
-func (l *loop) dropPartial(fd int32) { delete(l.partial, fd) }
+func (l *loop) dropPartial(fd int32) { l.partial.remove(fd) }
 
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {

@@ -274,7 +274,7 @@ func TestResumeAgainstModel(t *testing.T) {
 			}
 		}
 	})
-	if len(h.readers) > 0 || h.counters.streams.Load() > 0 {
-		t.Errorf("%d readers and %d streams are left", len(h.readers), h.counters.streams.Load())
+	if len(h.readers.m) > 0 || h.counters.streams.Load() > 0 {
+		t.Errorf("%d readers and %d streams are left", len(h.readers.m), h.counters.streams.Load())
 	}
 }

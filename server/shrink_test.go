@@ -2,9 +2,12 @@ package server
 
 import (
 	"maps"
+	"runtime"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"millrace/channels"
 )
 
 // Ensure that a map that gives memory back has what any map has.
@@ -53,4 +56,40 @@ func TestBriefLists(t *testing.T) {
 	if moves > 10 {
 		t.Errorf("the list moved %d times", moves)
 	}
+}
+
+// Ensure that the tables of a loop give memory back when a crowd of 200,000 streams has
+// left, each of which was in all of them.
+func TestMemoryAfterACrowd(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory")
+	}
+	const crowd, stay = 200_000, 100
+	h := turnByHand(t, Config{}, channels.Options{})
+	tables := []struct {
+		name   string
+		set    func(fd int32)
+		remove func(fd int32)
+	}{
+		{"readers", func(fd int32) { h.readers.set(fd, &slowReader{}) }, h.readers.remove},
+		{"waiting", func(fd int32) { h.waiting.set(fd, &waiter{}) }, h.waiting.remove},
+		{"partial", func(fd int32) { h.partial.set(fd, &partialHead{}) }, h.partial.remove},
+		{"peers", func(fd int32) { h.peers.set(fd, peer{}) }, h.peers.remove},
+	}
+	for _, table := range tables {
+		before := heapInUse()
+		for fd := range int32(crowd) {
+			table.set(fd)
+		}
+		peak := heapInUse() - before
+		for fd := range int32(crowd - stay) {
+			table.remove(fd)
+		}
+		left := heapInUse() - before
+		t.Logf("%s: %d bytes a stream, %d bytes left of %d", table.name, peak/crowd, left, peak)
+		if left > peak/20 {
+			t.Errorf("%s: %d bytes are left of %d when %d of %d streams stay, want 5 %%", table.name, left, peak, stay, crowd)
+		}
+	}
+	runtime.KeepAlive(h.loop)
 }

@@ -49,7 +49,7 @@ func (l *loop) slowReaders(n int) []SlowReader {
 	}
 	var worst []candidate // the longest behind first, n at most
 	considered := 0
-	for fd, r := range l.readers {
+	for fd, r := range l.readers.m {
 		if considered++; considered > maxConsidered {
 			break
 		}
@@ -67,7 +67,7 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		l.chans = l.channelsOf(w.fd, c, l.chans[:0])
 		r := &readers[i]
 		r.Address, r.Loop, r.Behind = l.peerOf(w.fd).String(), int(l.number), l.now-w.since
-		reader := l.readers[w.fd]
+		reader := l.readers.m[w.fd]
 		r.Missing, r.Lapped = l.broker.Missing(c.cursor, reader.told, l.chans...)
 		if reader.message && len(reader.rest) > 0 {
 			r.Missing++

@@ -46,7 +46,7 @@ func (l *loop) startStream(fd int32, c *conn, origin []byte, names [][]byte, las
 	l.counters.streams.Add(1)
 	l.counters.opened.Add(1)
 	if l.cfg.LogConnections {
-		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers[fd].String(), "channels", l.channelNames(fd, c))
+		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers.m[fd].String(), "channels", l.channelNames(fd, c))
 	}
 	if !begun {
 		l.wait(fd, c, origin, lastID)
@@ -81,7 +81,7 @@ func (l *loop) replay(fd int32, c *conn) (alive bool) {
 		l.fallBehind(fd, c, nil, false) // there may be more
 	}
 	if c.behind {
-		r := l.readers[fd]
+		r := l.readers.m[fd]
 		r.told = start.Told.Clone()
 		r.pace.owed = whole
 		l.becomeFast(fd, c) // or rather not: how it reads is not known yet
@@ -94,7 +94,7 @@ func (l *loop) replay(fd int32, c *conn) (alive bool) {
 // endStream takes back what startStream and fallBehind did.
 func (l *loop) endStream(fd int32, c *conn, why reason) {
 	if l.cfg.LogConnections {
-		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers[fd].String(),
+		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers.m[fd].String(),
 			"channels", l.channelNames(fd, c), "after", c.opened.since(l.now).Round(tick))
 	}
 	if c.fast {
@@ -112,10 +112,10 @@ func (l *loop) endStream(fd int32, c *conn, why reason) {
 		l.leave(c.local, c.place)
 	}
 	if c.state == stateWaiting {
-		delete(l.waiting, fd)
+		l.waiting.remove(fd)
 	}
 	if c.behind {
-		delete(l.readers, fd)
+		l.readers.remove(fd)
 		l.counters.behind.Add(-1)
 	}
 	l.counters.streams.Add(-1)

@@ -25,10 +25,10 @@ func (l *loop) headDue(fd int32, c *conn) {
 	l.readHead(fd, c)
 	switch {
 	case !l.table.owned(fd, l.number) || c.state != stateProxy && c.state != stateHead:
-	case c.state == stateProxy, l.partial[fd] == nil: // nothing came: a spare connection of a browser, say
+	case c.state == stateProxy, l.partial.m[fd] == nil: // nothing came: a spare connection of a browser, say
 		l.end(fd, c, reasonHeadLate)
 	default:
-		l.refuse(fd, c, l.askerOf(l.partial[fd].b), 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
+		l.refuse(fd, c, l.askerOf(l.partial.m[fd].b), 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
 	}
 }
 

@@ -23,7 +23,7 @@ type waiter struct {
 // fan-out passes it over.
 func (l *loop) wait(fd int32, c *conn, origin, lastID []byte) {
 	c.state = stateWaiting
-	l.waiting[fd] = &waiter{lastID: slices.Clone(lastID), origin: slices.Clone(origin)}
+	l.waiting.set(fd, &waiter{lastID: slices.Clone(lastID), origin: slices.Clone(origin)})
 	l.wheel.Schedule(fd, l.now+headPatience)
 }
 
@@ -34,7 +34,7 @@ func (l *loop) beginReady(budget int) (more bool) {
 	for {
 		for ; a.next < len(a.ready); a.next, a.left = a.next+1, everybody {
 			i, ok := l.byChannel.m[a.ready[a.next]]
-			for ok && len(l.waiting) > 0 {
+			for ok && len(l.waiting.m) > 0 {
 				subscribers := l.locals[i].subscribers
 				if a.left = min(a.left, len(subscribers)); a.left == 0 {
 					break
@@ -69,12 +69,12 @@ const everybody = 1<<63 - 1
 
 // stopWaiting begins a stream if all of its channels are ready.
 func (l *loop) stopWaiting(fd int32, c *conn) {
-	w := l.waiting[fd]
+	w := l.waiting.m[fd]
 	l.start.Channels = l.channelsOf(fd, c, l.start.Channels[:0])
 	if !l.broker.Begin(&l.start, w.lastID, turnBytes) {
 		return
 	}
-	delete(l.waiting, fd)
+	l.waiting.remove(fd)
 	c.state = stateStream
 	l.scratch = l.scratch[:0]
 	if !w.greeted {
@@ -88,7 +88,7 @@ func (l *loop) stopWaiting(fd int32, c *conn) {
 // waitingDue sends the response head when that has been held back for long
 // enough, and pings afterwards.
 func (l *loop) waitingDue(fd int32, c *conn) {
-	w := l.waiting[fd]
+	w := l.waiting.m[fd]
 	if l.hasLived(fd, c) {
 		l.end(fd, c, reasonLifetime)
 		return
