@@ -34,6 +34,9 @@ type Event struct {
 	Retry time.Duration
 }
 
+// ownTypes is how the types of events begin that nobody publishes.
+const ownTypes = "millrace."
+
 // check reports why e cannot be an event of at most max bytes on a channel of text, or
 // of any bytes. tail is that of checkSent.
 func (e Event) check(max, tail int, text bool) error {
@@ -45,6 +48,9 @@ func (e Event) check(max, tail int, text bool) error {
 	}
 	if !utf8.ValidString(e.Type) {
 		return fmt.Errorf("%w: %.64q is not valid UTF-8", ErrEventType, e.Type)
+	}
+	if strings.HasPrefix(e.Type, ownTypes) {
+		return fmt.Errorf("%w: %.64q begins with %q, by which clients know what nobody has published", ErrEventType, e.Type, ownTypes)
 	}
 	if i := invalidUTF8(e.Data); i >= 0 && text {
 		return fmt.Errorf("%w: byte %d (%#02x) is not valid UTF-8: "+

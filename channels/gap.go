@@ -8,7 +8,7 @@ import (
 // GapType is the type of the event that tells a client that it may have missed
 // some. Its data is JSON: the reason, and the ids of the oldest message that is
 // kept of its channels ("" if there is none) and of the newest message of all.
-const GapType = "millrace.gap"
+const GapType = ownTypes + "gap"
 
 // Gap says why what a client missed cannot all be replayed.
 type Gap uint8

@@ -11,7 +11,7 @@ const Earliest = "earliest"
 // StartType is the type of the event that a stream begins with where there are event ids.
 // Its data is JSON: whether the stream goes on after the last event id that its client
 // came with, and the id after which it begins.
-const StartType = "millrace.start"
+const StartType = ownTypes + "start"
 
 // Start is where a subscriber begins. One value can be used over and over: its
 // slices keep their memory.
