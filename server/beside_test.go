@@ -142,6 +142,21 @@ func besideFlood(t testing.TB, n, events int) (published, arrived []time.Duratio
 	return published, arrived
 }
 
+// Ensure that who publishes to a quiet channel does not stand in the line of 64 publishers
+// that flood another one: the median is some two times that of a quiet loop, and was some
+// hundreds of times that in their line.
+func TestQuietBesideAFlood(t *testing.T) {
+	const most, events = 50, 100
+	s, b := start(t, Config{Loops: 1}, channels.Options{})
+	openMany(t, s, "/big", 100, true)
+	quiet, quietArrived := beside(t, b, subscribe(t, s, "/small"), events)
+	published, arrived := besideFlood(t, 100, events)
+	t.Logf("medians: quiet, published in %v, arrived in %v; flooded, %v and %v", of(quiet, 0.5), of(quietArrived, 0.5), of(published, 0.5), of(arrived, 0.5))
+	if of(published, 0.5) > most*of(quiet, 0.5) {
+		t.Errorf("the median publish takes %v beside a flood and %v without, want at most %d times that", of(published, 0.5), of(quiet, 0.5), most)
+	}
+}
+
 // Ensure that thousands of clients that leave at once do not hold up others: an event
 // that is published while a loop has yet to see all of them gone arrives before that.
 func TestManyLeaveAtOnce(t *testing.T) {

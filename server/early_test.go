@@ -156,3 +156,24 @@ func TestEarlyBesideALargeFanOut(t *testing.T) {
 		t.Errorf("the stream on both got %q", got)
 	}
 }
+
+// Ensure that a gap is told before what comes after it, though the channel of that has
+// few subscribers and another's fan-out is under way.
+func TestEarlyBehindAGap(t *testing.T) {
+	const many = 30
+	h := turnByHand(t, Config{}, channels.Options{})
+	_, small := h.stream("/small")
+	for range many {
+		h.stream("/big")
+	}
+	publish(t, h.broker, "/big", "one", many)
+	h.fanOut(many / 2)
+	h.broker.Lost(channels.GapBackplane, "/small")
+	publish(t, h.broker, "/small", "two", 1)
+	for h.fanOut(1) {
+	}
+	got := received(small)
+	if gap, two := strings.Index(got, "event: millrace.gap"), strings.Index(got, "data: two"); gap < 0 || two < gap {
+		t.Errorf("a stream on /small got %q, want a gap and then two", got)
+	}
+}
