@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"millrace/internal/backplane/link"
@@ -19,6 +21,10 @@ import (
 // settings are the server's settings that a URL may have, besides what libpq and
 // pgx take for a connection. Any other is probably a mistake.
 var settings = []string{"application_name", "client_encoding", "options", "search_path", "statement_timeout", "timezone"}
+
+// maxAnswer bounds one message of the database, in bytes: a row with the longest payload,
+// in text, has twice those.
+const maxAnswer = 2*maxBody + 1<<20
 
 // Open returns a backplane over the database that u names,
 // postgres://user:password@host:port/database with the options of libpq and, for
@@ -41,6 +47,11 @@ func Open(u *url.URL, opts Options) (*Backplane, error) {
 	}
 	params["application_name"] = cmp.Or(params["application_name"], "millrace")
 	params["client_encoding"], params["timezone"] = "UTF8", "UTC"
+	cfg.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		f := pgproto3.NewFrontend(r, w)
+		f.SetMaxBodyLen(maxAnswer) // of which memory is taken before it has come
+		return f
+	}
 	cfg.ConnConfig.ConnectTimeout = cmp.Or(cfg.ConnConfig.ConnectTimeout, patience)
 
 	b := &Backplane{Link: link.New("PostgreSQL", u, opts.Logger), cfg: cfg, prefix: opts.Prefix}
