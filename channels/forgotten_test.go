@@ -82,7 +82,7 @@ func TestForgottenKeyLeavesTheProcess(t *testing.T) {
 	if got := there.of("/a"); got != 7 {
 		t.Errorf("of(/a) = %d by the same key, want 7", got)
 	}
-	if newForgottenKey() == newForgottenKey() {
+	if one, other := newForgottenKey(), newForgottenKey(); one == other {
 		t.Error("two keys are the same")
 	}
 }

@@ -66,7 +66,6 @@ type setup struct {
 	secret string   // the password of the admin port; empty: none
 	files  int      // the limit on descriptors; 0: that of the test
 	stderr *os.File // whose other end the test has; nil: all of it is read, and kept in victim.log
-	public string   // the address of the public port, where it cannot be read from the log
 }
 
 // start starts a victim, and kills it when the test ends.
