@@ -66,7 +66,9 @@ func (e Event) check(max, tail int, text bool) error {
 // e's is decoded: its wire form may have max bytes, with tail bytes behind the
 // fields. Each line takes seven bytes there beside its own.
 func (e Event) checkSent(sent Event, max, tail int) error {
-	if sent.fieldsSize()+tail > max {
+	perByte := len("data: \n") // were each byte the end of a line; most events fit all the same
+	most := perByte*(len(sent.Data)+1) + len("event: \n") + len(sent.Type) + len("retry: \n") + maxDecimal
+	if most+tail > max && sent.fieldsSize()+tail > max {
 		return e.tooLarge(sent, max, tail)
 	}
 	return nil
