@@ -65,6 +65,7 @@ type setup struct {
 	env    []string // name=value
 	secret string   // the password of the admin port; empty: none
 	files  int      // the limit on descriptors; 0: that of the test
+	stdin  *os.File // nil: none
 	stderr *os.File // whose other end the test has; nil: all of it is read, and kept in victim.log
 }
 
@@ -81,6 +82,9 @@ func start(t *testing.T, s setup) *victim {
 		v.cmd.Env = append(v.cmd.Env, "MILLRACE_ADMIN_PASSWORD="+v.secret)
 	}
 	var reader *os.File
+	if s.stdin != nil {
+		v.cmd.Stdin = s.stdin
+	}
 	if v.cmd.Stderr = s.stderr; s.stderr == nil {
 		var writer *os.File
 		var err error
