@@ -66,7 +66,7 @@ func TestLogReaderStops(t *testing.T) {
 	v.bears(logRoom, func() {
 		v.fillLog()
 		all(300, func(i int) { // more than the admin port has places for
-			if answer, err := request(v.admin, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", patience); answer != "" {
+			if answer, err := request(v.admin, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", patience); answer != "" && !strings.HasPrefix(answer, "-ERR max number of clients") {
 				t.Errorf("an HTTP request to the admin port: %q, %v, want nothing", answer, err)
 			}
 		})

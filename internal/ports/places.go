@@ -18,9 +18,10 @@ const (
 	// busyFor is how long an answer may take before its connection counts as idle: a
 	// body that does not come, or an answer that nobody takes.
 	busyFor = time.Second
-	// grace is what a connection has for its request to be read, from its beginning or its
-	// last answer on, before it counts as idle.
-	grace = 50 * time.Millisecond
+	// grace is what a connection has for its request to be read, from when that is first
+	// tried or its last answer on, before it counts as idle. Until it is tried, which is
+	// not the client's affair, it has busyFor.
+	grace = 100 * time.Millisecond
 	// look is the time between two looks for a place, while all are within that.
 	look = 2 * time.Millisecond
 )
@@ -52,7 +53,9 @@ type Places struct {
 type place struct {
 	net.Conn
 	of      *Places
-	since   time.Duration // of Places.began: when it came, or its last answer began or ended
+	tried   sync.Once
+	since   time.Duration // of Places.began: when it came, was first read, or its last answer began or ended
+	read    bool          // reading has been tried
 	busy    bool          // there is something to answer
 	patient bool          // for as long as it takes
 	late    bool
@@ -152,7 +155,7 @@ func (p *Places) idlest(now time.Duration, late bool) (found *place, soon bool) 
 	for c := range p.places {
 		switch age := now - c.since; {
 		case c.late != late || c.patient || c.busy && age < busyFor:
-		case age < grace:
+		case age < grace, !c.read && age < busyFor:
 			soon = true
 		case found == nil || c.since < found.since:
 			found = c
@@ -171,6 +174,17 @@ func (p *Places) remove(c *place) *place {
 		}
 	}
 	return c
+}
+
+// Read implements net.Conn. One goroutine reads.
+func (c *place) Read(b []byte) (int, error) {
+	c.tried.Do(func() {
+		now := time.Since(c.of.began)
+		c.of.mu.Lock()
+		c.since, c.read = now, true
+		c.of.mu.Unlock()
+	})
+	return c.Conn.Read(b)
 }
 
 // Close implements net.Conn.

@@ -38,7 +38,9 @@ func TestPlaces(t *testing.T) {
 			t.Fatalf("a connection is displaced that has no place")
 		}
 		isBusy := func(c *place) bool { return c.patient || c.busy && now-c.since < busyFor }
-		isIdle := func(c *place) bool { return !isBusy(c) && now-c.since >= grace }
+		isIdle := func(c *place) bool {
+			return !isBusy(c) && now-c.since >= grace && (c.read || now-c.since >= busyFor)
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {
 				if n := p.Stats().Open; n > p.Most() || n != len(all) {
@@ -95,7 +97,7 @@ func TestPlaces(t *testing.T) {
 				now++
 				drop(c)
 				all = append(all, c)
-				c.busy = rapid.Bool().Draw(t, "busy")
+				c.read, c.busy = true, rapid.Bool().Draw(t, "busy")
 				c.patient, c.since = c.busy && rapid.Bool().Draw(t, "patient"), now
 			},
 			"go": func(t *rapid.T) {
