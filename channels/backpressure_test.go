@@ -3,6 +3,7 @@ package channels
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,8 +230,8 @@ func TestRoomInOrderOfArrival(t *testing.T) {
 // longer than its timeout, and then publishes; and that nobody else waits.
 func TestPublisherWaitsForReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, wakes := NewBroker(Options{}), 0
-		in := NewInbox(func() { wakes++ })
+		b, wakes := NewBroker(Options{}), atomic.Int32{}
+		in := NewInbox(func() { wakes.Add(1) })
 		chans, _ := b.Attach(in, nil, []byte("/a"), []byte("/b"))
 		event := Event{Data: make([]byte, DefaultMaxEventBytes-100)} // the largest, but for its fields
 		serve := func() { b.Served(in, in.Take(nil)) }
@@ -260,8 +261,8 @@ func TestPublisherWaitsForReaders(t *testing.T) {
 		}
 		go func() {
 			time.Sleep(time.Second)
-			if asked := in.TakeAsked(nil); len(asked) != 1 || asked[0] != c || wakes == 0 {
-				t.Errorf("asked for %d channels in %d wakes, want /a", len(asked), wakes)
+			if asked := in.TakeAsked(nil); len(asked) != 1 || asked[0] != c || wakes.Load() == 0 {
+				t.Errorf("asked for %d channels in %d wakes, want /a", len(asked), wakes.Load())
 			}
 			if !b.Need(in, c, third) {
 				t.Error("a publisher waits, and the loop is not to tell when that changes")
