@@ -13,8 +13,8 @@ import (
 // garbage of as much.
 const connRoom = 512 << 10
 
-// crowd opens n connections to the admin port, each of which sends text, until the
-// test ends.
+// crowd opens n connections to the admin port, each of which sends text, and holds
+// them.
 func (v *victim) crowd(n int, text string) {
 	v.t.Helper()
 	for range n {
@@ -22,7 +22,7 @@ func (v *victim) crowd(n int, text string) {
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		v.t.Cleanup(func() { conn.Close() })
+		v.hold(conn)
 		io.WriteString(conn, text) // it may have been turned away
 	}
 }
@@ -137,7 +137,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			t.Cleanup(func() { conn.Close() })
+			v.hold(conn)
 			echo := strings.Repeat(fmt.Sprintf("ECHO %s\r\n", strings.Repeat("x", 60_000)), 16)
 			sent := 0
 			for n := 1; n > 0; { // until nothing more is taken

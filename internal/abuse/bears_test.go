@@ -13,7 +13,7 @@ import (
 
 const (
 	// healthWithin is how long an answer to a question about health may take.
-	healthWithin = time.Second
+	healthWithin = time.Second * slowness
 	// pulse is the time between two looks, and two events, during an attack.
 	pulse = 50 * time.Millisecond
 	// watching is how many streams want every event meanwhile.
@@ -21,7 +21,8 @@ const (
 )
 
 // bears runs attack, and wants of the victim what the package comment says: it may
-// have taken up to grows bytes more by the end than before.
+// have taken up to grows bytes more by the end than before. Then it lets go of what
+// attackers hold.
 func (v *victim) bears(grows int, attack func()) {
 	v.t.Helper()
 	const target = "/watched"
@@ -31,14 +32,36 @@ func (v *victim) bears(grows int, attack func()) {
 	}
 	publisher := v.publisher()
 	defer publisher.Close()
-	before := v.memory("VmRSS")
+	before, descriptors, goroutines := v.memory("VmRSS"), v.descriptors(), v.metric("go_goroutines")
 
 	want := v.watchDuring(publisher, target, attack)
 	for _, s := range streams {
 		wantNumbers(v, s, want)
 	}
+	grows *= slowness
 	if after := v.memory("VmHWM"); after > before+grows {
 		v.t.Errorf("memory has grown from %d to %d bytes, want %d more at most", before, after, grows)
+	}
+	v.letGo()
+	v.wantBack(descriptors, goroutines)
+}
+
+// wantBack wants that the victim comes to have no more descriptors and goroutines than
+// these. It looks once a second: net/http keeps each connection that asks half a second
+// longer.
+func (v *victim) wantBack(descriptors int, goroutines float64) {
+	v.t.Helper()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); ; {
+		<-ticker.C
+		d, g := v.descriptors(), v.metric("go_goroutines")
+		if d <= descriptors && g <= goroutines {
+			return
+		}
+		if time.Now().After(deadline) {
+			v.t.Fatalf("%v after the attack there are %d descriptors and %v goroutines, before it %d and %v", patience, d, g, descriptors, goroutines)
+		}
 	}
 }
 
@@ -49,13 +72,15 @@ func (v *victim) publisher() net.Conn {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	command, want := "PING\r\n", "+PONG\r\n" // so that it has been accepted
 	if v.secret != "" {
-		conn.SetDeadline(time.Now().Add(patience))
-		answer := make([]byte, len("+OK\r\n"))
-		fmt.Fprintf(conn, "AUTH %s\r\n", v.secret)
-		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "+OK\r\n" {
-			v.t.Fatalf("the right password: %q, %v", answer, err)
-		}
+		command, want = "AUTH "+v.secret+"\r\n", "+OK\r\n"
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	answer := make([]byte, len(want))
+	io.WriteString(conn, command)
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != want {
+		v.t.Fatalf("a publisher's %q: %q, %v", command, answer, err)
 	}
 	return conn
 }

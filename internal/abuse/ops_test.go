@@ -16,7 +16,7 @@ import (
 const opsRoom = 512 << 10
 
 // besiege opens n connections to the ops port, each of which sends text and reads nothing,
-// until the test ends.
+// and holds them.
 func (v *victim) besiege(n int, text string) {
 	v.t.Helper()
 	for range n {
@@ -24,7 +24,7 @@ func (v *victim) besiege(n int, text string) {
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		v.t.Cleanup(func() { conn.Close() })
+		v.hold(conn)
 		io.WriteString(conn, text) // it may have been ended
 	}
 }
@@ -75,7 +75,7 @@ func TestCrowdAtTheOpsPort(t *testing.T) {
 // Ensure that guessing tokens is slow, told and counted, and that requests without one get
 // no place for long, however much they say is to come.
 func TestGuessedTokens(t *testing.T) {
-	v := start(t, setup{env: []string{"MILLRACE_OPS_TOKEN=secret"}, flags: []string{"--drain", "0s"}})
+	v := start(t, setup{token: "secret", flags: []string{"--drain", "0s"}})
 	const guessers, guesses = 100, 200
 	ask := func(authorization string) string {
 		answer, _ := request(v.ops, fmt.Sprintf("GET /metrics HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n%s\r\n\r\n", authorization), patience)

@@ -41,13 +41,14 @@ func TestHangup(t *testing.T) {
 			t.Errorf("the ops port with the token %q: %.80q, %v", secret, got, err)
 		}
 	}
-	v.secret = "one"
+	v.secret, v.token = "one", "one"
 	v.bears(logRoom, func() {
 		wantSecret("one")
 		hangup("nothing to take over")
 		write(password, "two\n")
 		write(token, "two\n")
 		hangup("changed=\"admin-password ops-token\"")
+		v.token = "two"
 		wantSecret("two")
 		if got, _ := request(v.admin, "AUTH one\r\nQUIT\r\n", patience); !strings.HasPrefix(got, "-WRONGPASS") {
 			t.Errorf("the old password: %q, want -WRONGPASS", got)

@@ -3,8 +3,9 @@
 //
 // A [victim] is the program as it is built, with flags, variables and limits. Its
 // method bears runs an attack: throughout it health must answer, streams must get
-// everything that is published, and memory must stay within a bound that the test
-// computes.
+// everything that is published, memory must stay within a bound that the test computes,
+// and once the attackers are gone it must have as many descriptors and goroutines as
+// before. Under the race detector the program has it too.
 package abuse
 
 import (
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	program = filepath.Join(dir, "millrace")
-	build := exec.Command("go", "build", "-o", program, "millrace/cmd/millrace")
+	build := exec.Command("go", "build", fmt.Sprintf("-race=%t", raceEnabled), "-o", program, "millrace/cmd/millrace")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		panic(err)
@@ -55,8 +56,12 @@ type victim struct {
 	cmd                *exec.Cmd
 	public, admin, ops string // addresses
 	secret             string // the password of the admin port; empty: none
+	token              string // that of the ops port; empty: none
 	log                *journal
 	exited             chan struct{} // closed when the process has ended
+
+	mu   sync.Mutex
+	held []io.Closer // what attackers keep open
 }
 
 // setup is what a victim is started with, beside ports that are free.
@@ -64,6 +69,7 @@ type setup struct {
 	flags  []string
 	env    []string // name=value
 	secret string   // the password of the admin port; empty: none
+	token  string   // that of the ops port; empty: none
 	files  int      // the limit on descriptors; 0: that of the test
 	stdin  *os.File // nil: none
 	stderr *os.File // whose other end the test has; nil: all of it is read, and kept in victim.log
@@ -80,6 +86,9 @@ func start(t *testing.T, s setup) *victim {
 	v.cmd.Env = append(os.Environ(), s.env...)
 	if v.secret = s.secret; v.secret != "" {
 		v.cmd.Env = append(v.cmd.Env, "MILLRACE_ADMIN_PASSWORD="+v.secret)
+	}
+	if v.token = s.token; v.token != "" {
+		v.cmd.Env = append(v.cmd.Env, "MILLRACE_OPS_TOKEN="+v.token)
 	}
 	var reader *os.File
 	if s.stdin != nil {
@@ -110,6 +119,10 @@ func start(t *testing.T, s setup) *victim {
 	t.Cleanup(func() {
 		v.cmd.Process.Kill()
 		<-v.exited
+		v.letGo()
+		if v.log.count("DATA RACE") > 0 {
+			t.Error("the race detector has found something")
+		}
 		if t.Failed() {
 			t.Logf("the log:\n%s", v.log.text())
 		}
@@ -179,7 +192,7 @@ func (v *victim) memory(figure string) int {
 // metric returns the value of a metric without labels.
 func (v *victim) metric(name string) float64 {
 	v.t.Helper()
-	answer, err := request(v.ops, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", patience)
+	answer, err := request(v.ops, fmt.Sprintf("GET /metrics HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n", v.token), patience)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -192,6 +205,33 @@ func (v *victim) metric(name string) float64 {
 		v.t.Fatal(err)
 	}
 	return f
+}
+
+// descriptors returns how many descriptors the process has open.
+func (v *victim) descriptors() int {
+	v.t.Helper()
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.cmd.Process.Pid))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return len(open)
+}
+
+// hold keeps a connection of an attacker until letGo.
+func (v *victim) hold(conn io.Closer) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.held = append(v.held, conn)
+}
+
+// letGo closes what attackers have kept open.
+func (v *victim) letGo() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, conn := range v.held {
+		conn.Close()
+	}
+	v.held = nil
 }
 
 // request sends text to an address and returns all that comes back, within a time.

@@ -21,7 +21,7 @@ const (
 	// grace is what a connection has for its request to be read, from when that is first
 	// tried or its last answer on, before it counts as idle. Until it is tried, which is
 	// not the client's affair, it has busyFor.
-	grace = 100 * time.Millisecond
+	grace = 50 * time.Millisecond
 	// look is the time between two looks for a place, while all are within that.
 	look = 2 * time.Millisecond
 )
