@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -36,9 +37,11 @@ type frames struct {
 	elements   int // of the reply
 	bytes      int
 	shape      shape // of the reply
-	subscriber bool  // subscriptions were asked for
-	master     bool  // where the master is was asked for
 	err        error
+
+	// What was asked for, by whoever writes, while another may read.
+	subscriber atomic.Bool // subscriptions
+	master     atomic.Bool // where the master is
 }
 
 func newFrames(conn net.Conn) net.Conn {
@@ -63,8 +66,10 @@ func (f *rawFrames) SyscallConn() (syscall.RawConn, error) { return f.raw.Syscal
 func (f *frames) Write(p []byte) (int, error) {
 	if len(p) > 0 && p[0] == '*' {
 		command := p[:min(len(p), 64)]
-		f.subscriber = f.subscriber || bytes.Contains(command, []byte("subscribe\r\n"))
-		f.master = bytes.Contains(command, []byte("\r\nget-master-addr-by-name\r\n"))
+		if bytes.Contains(command, []byte("subscribe\r\n")) {
+			f.subscriber.Store(true)
+		}
+		f.master.Store(bytes.Contains(command, []byte("\r\nget-master-addr-by-name\r\n")))
 	}
 	return f.Conn.Write(p)
 }
@@ -194,9 +199,9 @@ func (f *frames) end() error {
 	}
 	switch {
 	case !f.shape.isArray():
-	case f.subscriber || f.shape.whole == '>':
+	case f.subscriber.Load() || f.shape.whole == '>':
 		return f.shape.checkMessage()
-	case f.master:
+	case f.master.Load():
 		return f.shape.checkMaster()
 	}
 	return nil
