@@ -15,26 +15,12 @@ import (
 // garbage of as much.
 const connRoom = 512 << 10
 
-// crowd opens n connections to the admin port, each of which sends text, and holds
-// them.
-func (v *victim) crowd(n int, text string) {
-	v.t.Helper()
-	for range n {
-		conn, err := net.Dial("tcp", v.admin)
-		if err != nil {
-			v.t.Fatal(err)
-		}
-		v.hold(conn)
-		io.WriteString(conn, text) // it may have been turned away
-	}
-}
-
 // Ensure that connections without the password keep nobody out, however many.
 func TestCrowdWithoutPassword(t *testing.T) {
 	v := start(t, setup{secret: "secret", flags: []string{"--drain", "0s", "--max-admin-connections", "64"}})
 	v.bears(64*connRoom+logRoom, func() {
 		for range 4 {
-			v.crowd(100, "PING\r\n")
+			v.crowd(v.admin, 100, "PING\r\n")
 			began := time.Now()
 			v.publisher().Close()
 			if took := time.Since(began); took > 5*time.Second {
@@ -53,7 +39,7 @@ func TestFullOfIdleClients(t *testing.T) {
 	v := start(t, setup{flags: []string{"--drain", "0s", "--max-admin-connections", "32"}})
 	v.bears(64*connRoom+logRoom, func() {
 		first := v.publisher()
-		v.crowd(100, "PING\r\n")
+		v.crowd(v.admin, 100, "PING\r\n")
 		v.await("admin port is full.*remedy=--max-admin-connections")
 		v.eventually("they are counted", func() bool { return v.metric("millrace_admin_connections_rejected_total") >= 60 })
 		if n := v.metric("millrace_admin_connections"); n != 32 {

@@ -85,6 +85,20 @@ func (v *victim) publisher() net.Conn {
 	return conn
 }
 
+// crowd opens n connections to a port, each of which sends text and reads nothing, and
+// holds them.
+func (v *victim) crowd(address string, n int, text string) {
+	v.t.Helper()
+	for range n {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		v.hold(conn)
+		io.WriteString(conn, text) // it may have been turned away
+	}
+}
+
 // watchDuring watches while attack runs, and returns what watch does.
 func (v *victim) watchDuring(publisher net.Conn, target string, attack func()) (published int) {
 	over := make(chan struct{})

@@ -2,8 +2,6 @@ package abuse
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,20 +12,6 @@ import (
 // opsRoom is what a connection of the ops port may take, in bytes: what net/http has for
 // it, its goroutines, an answer, and garbage of as much.
 const opsRoom = 512 << 10
-
-// besiege opens n connections to the ops port, each of which sends text and reads nothing,
-// and holds them.
-func (v *victim) besiege(n int, text string) {
-	v.t.Helper()
-	for range n {
-		conn, err := net.Dial("tcp", v.ops)
-		if err != nil {
-			v.t.Fatal(err)
-		}
-		v.hold(conn)
-		io.WriteString(conn, text) // it may have been ended
-	}
-}
 
 // Ensure that whatever connections of the ops port do not send or do not read, health and
 // everything else of the port is answered meanwhile.
@@ -43,7 +27,7 @@ func TestCrowdAtTheOpsPort(t *testing.T) {
 			strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 20), // and nothing is read
 			"GET /follow?channel=/watched HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		} {
-			v.besiege(crowd, text)
+			v.crowd(v.ops, crowd, text)
 			v.eventually("something is answered", func() bool {
 				answer, _ := request(v.ops, "POST /publish?channel=/b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", patience)
 				return strings.HasPrefix(answer, "HTTP/1.1 200 ")
@@ -83,7 +67,7 @@ func TestGuessedTokens(t *testing.T) {
 	}
 	began := time.Now()
 	v.bears(512*opsRoom+logRoom, func() {
-		v.besiege(600, "POST /publish?channel=/a HTTP/1.1\r\nHost: ops\r\nContent-Length: 50000\r\n\r\n")
+		v.crowd(v.ops, 600, "POST /publish?channel=/a HTTP/1.1\r\nHost: ops\r\nContent-Length: 50000\r\n\r\n")
 		all(guessers, func(int) {
 			wrong := "GET /metrics HTTP/1.1\r\nHost: ops\r\nAuthorization: Bearer wrong\r\n\r\n"
 			answer, _ := request(v.ops, strings.Repeat(wrong, guesses), 2*time.Second)
