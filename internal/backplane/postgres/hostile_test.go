@@ -62,7 +62,7 @@ func answer(b *pgproto3.Backend, conn net.Conn, script []string) (rest []string,
 				return nil, false
 			}
 			continue
-		case kind == "R" && len(f) > 1:
+		case kind == "R" && len(strings.Fields(line)) > 1:
 			sendRows(b, strings.Fields(line)[1:])
 		case kind == "E" && len(f) > 1:
 			b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: f[1], Message: "x"})
