@@ -14,7 +14,7 @@ import (
 
 // networkVariable tells a process how far it is on its way into a network of
 // its own.
-const networkVariable = "MILLRACE_BENCH_NETWORK"
+const networkVariable = "MILLBENCH_NETWORK"
 
 // The values of networkVariable.
 const (
