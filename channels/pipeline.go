@@ -17,6 +17,20 @@ type Pipeline interface {
 	PublishAll(batch []*Publication)
 }
 
+// PublishOne is the Publish of a Pipeline: a batch of one. Safe for concurrent use.
+func PublishOne(p Pipeline, channel string, ev Event) (Receipt, error) {
+	one := Publication{Channel: channel, Event: ev}
+	p.PublishAll([]*Publication{&one})
+	return one.Receipt, one.Err
+}
+
+// FailAll sets why none of batch was published.
+func FailAll(batch []*Publication, err error) {
+	for _, p := range batch {
+		p.Err = err
+	}
+}
+
 // Linked tells whether the broker has a backplane, so that one who publishes waits
 // for an engine. Safe for concurrent use.
 func (b *Broker) Linked() bool { return b.opts.Backplane != nil }

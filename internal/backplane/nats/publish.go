@@ -31,9 +31,7 @@ var (
 
 // Publish implements channels.Backplane. It waits until the server has the event.
 func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	p := channels.Publication{Channel: channel, Event: ev}
-	b.PublishAll([]*channels.Publication{&p})
-	return p.Receipt, p.Err
+	return channels.PublishOne(b, channel, ev)
 }
 
 // PublishAll implements channels.Pipeline: what the server says is waited for when it has
@@ -44,9 +42,7 @@ func (b *Backplane) PublishAll(batch []*channels.Publication) {
 		err = errDown
 	}
 	if err != nil {
-		for _, p := range batch {
-			p.Err = fmt.Errorf("%w: %w", errNotPublished, err)
-		}
+		channels.FailAll(batch, fmt.Errorf("%w: %w", errNotPublished, err))
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)

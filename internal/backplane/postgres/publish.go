@@ -25,9 +25,7 @@ type statement struct {
 
 // Publish implements channels.Backplane. It waits for the commit.
 func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	p := channels.Publication{Channel: channel, Event: ev}
-	b.PublishAll([]*channels.Publication{&p})
-	return p.Receipt, p.Err
+	return channels.PublishOne(b, channel, ev)
 }
 
 // PublishAll implements channels.Pipeline, over one connection. Each event has a
@@ -35,9 +33,7 @@ func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt
 // same are two.
 func (b *Backplane) PublishAll(batch []*channels.Publication) {
 	if err := b.Down(); err != nil {
-		for _, p := range batch {
-			p.Err = fmt.Errorf("%w: %w", errNotPublished, err)
-		}
+		channels.FailAll(batch, fmt.Errorf("%w: %w", errNotPublished, err))
 		return
 	}
 	ctx, cancel := context.WithTimeout(b.closed, publishTimeout)

@@ -16,18 +16,14 @@ var errNotPublished = errors.New("the event was not published")
 
 // Publish implements channels.Backplane.
 func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	p := channels.Publication{Channel: channel, Event: ev}
-	b.PublishAll([]*channels.Publication{&p})
-	return p.Receipt, p.Err
+	return channels.PublishOne(b, channel, ev)
 }
 
 // PublishAll implements channels.Pipeline: one exchange with the server, or in the
 // plain form with each server of a cluster that has some of the channels.
 func (b *Backplane) PublishAll(batch []*channels.Publication) {
 	if err := b.Down(); err != nil {
-		for _, p := range batch {
-			p.Err = fmt.Errorf("%w: %w", errNotPublished, err)
-		}
+		channels.FailAll(batch, fmt.Errorf("%w: %w", errNotPublished, err))
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
