@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// networkVariable tells a process how far it is on its way into a network of
-// its own.
-const networkVariable = "MILLBENCH_NETWORK"
-
 // The values of networkVariable.
 const (
 	networkOuter = "outer" // in a namespace that only lends its settings

@@ -11,9 +11,13 @@ import (
 	"time"
 )
 
-// partVariable is the environment variable that makes a process a part of the
-// bench of its parent, and says which.
-const partVariable = "MILLRACE_BENCH_PART"
+// The environment variables by which a process of the bench tells the next one
+// its role. None begins with MILLBENCH_, which is a flag's, nor with MILLRACE_,
+// of which a server warns that knows no such flag.
+const (
+	partVariable    = "BENCH_PART"          // the part of its parent's bench that it is
+	networkVariable = "BENCH_NETWORK_STAGE" // how far it is on its way into a network of its own
+)
 
 // ServeParts does nothing in an ordinary process. In one that Start has
 // started, it serves the part that the parent asked for, by name, until the

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -122,5 +123,17 @@ func TestOwnedOutlivesThreads(t *testing.T) {
 	<-ended
 	if !cmd.ProcessState.Success() {
 		t.Errorf("the program was ended: %v", cmd.ProcessState)
+	}
+}
+
+// TestVariables: a role is no flag of millbench, which takes every MILLBENCH_*
+// for one, nor a setting that millrace would warn of.
+func TestVariables(t *testing.T) {
+	for _, name := range []string{partVariable, networkVariable} {
+		for _, taken := range []string{"MILLBENCH_", "MILLRACE_"} {
+			if strings.HasPrefix(name, taken) {
+				t.Errorf("%s begins with %s, the prefix of flags", name, taken)
+			}
+		}
 	}
 }
