@@ -25,7 +25,7 @@ func BenchmarkFanOut(b *testing.B) {
 		b.ReportMetric(deliveries/b.Elapsed().Seconds(), "deliveries/s")
 	}
 	b.Run("millrace", func(b *testing.B) {
-		r, _ := newMillrace(b, size, 0)
+		r, _ := newMillrace(b, MillraceArgs{}, size)
 		run(b, r)
 	})
 	b.Run("floor", func(b *testing.B) { run(b, newFloor(b, size)) })
@@ -34,7 +34,7 @@ func BenchmarkFanOut(b *testing.B) {
 // A hundred events at once to every stream.
 func BenchmarkPipeline(b *testing.B) {
 	const size, events = 16, 100
-	r, client := newMillrace(b, size, 0)
+	r, client := newMillrace(b, MillraceArgs{}, size)
 	r.connect(benchStreams)
 	before := r.cpu()
 	for b.Loop() {
@@ -60,7 +60,7 @@ func BenchmarkConnect(b *testing.B) {
 		b.ReportMetric(float64(benchStreams*b.N)/b.Elapsed().Seconds(), "streams/s")
 	}
 	b.Run("millrace", func(b *testing.B) {
-		r, _ := newMillrace(b, 1, 0)
+		r, _ := newMillrace(b, MillraceArgs{}, 1)
 		run(b, r)
 	})
 	b.Run("floor", func(b *testing.B) { run(b, newFloor(b, 1)) })

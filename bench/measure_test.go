@@ -39,7 +39,7 @@ func TestFanOutNearFloor(t *testing.T) {
 	const streams, events, size, most = 15_000, 9, 16, 1.15
 	floor := newFloor(t, size)
 	floor.connect(streams)
-	millrace, _ := newMillrace(t, size, 0)
+	millrace, _ := newMillrace(t, MillraceArgs{}, size)
 	millrace.connect(streams)
 
 	for attempt := 1; ; attempt++ {
@@ -68,7 +68,7 @@ func median(d []time.Duration) time.Duration {
 func TestIdleStreamsOnTheHeap(t *testing.T) {
 	measured(t)
 	const few, many = 1_000, 17_000
-	millrace, _ := newMillrace(t, 1, 15*time.Second)
+	millrace, _ := newMillrace(t, MillraceArgs{Keepalive: 15 * time.Second}, 1)
 	var base, full Heap
 	millrace.connect(few) // what the first streams bring is not theirs
 	call(t, millrace.server, "Heap", None{}, &base)
@@ -89,7 +89,7 @@ func TestIdleStreamsOnTheHeap(t *testing.T) {
 func TestPipelineInFewWrites(t *testing.T) {
 	measured(t)
 	const streams, events, size = 1_000, 1_000, 16
-	millrace, client := newMillrace(t, size, 0)
+	millrace, client := newMillrace(t, MillraceArgs{}, size)
 	millrace.connect(streams)
 
 	began, before := Now(), millrace.cpu()
@@ -122,7 +122,7 @@ func TestIdleServerRests(t *testing.T) {
 		{24 * time.Hour, 0.002},
 		{time.Minute, 0.02},
 	} {
-		millrace, _ := newMillrace(t, 1, c.keepalive)
+		millrace, _ := newMillrace(t, MillraceArgs{Keepalive: c.keepalive}, 1)
 		millrace.connect(streams)
 		for attempt := 1; ; attempt++ {
 			pings := millrace.report().Pings
@@ -147,7 +147,7 @@ func TestIdleServerRests(t *testing.T) {
 func TestPingsAreSpread(t *testing.T) {
 	measured(t)
 	const streams, keepalive, most = 15_000, 5 * time.Second, 1.5
-	millrace, _ := newMillrace(t, 1, keepalive)
+	millrace, _ := newMillrace(t, MillraceArgs{Keepalive: keepalive}, 1)
 	millrace.connect(streams)
 	for attempt := 1; ; attempt++ {
 		time.Sleep(keepalive + PingBucket)

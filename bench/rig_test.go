@@ -43,11 +43,11 @@ func newFloor(t testing.TB, size int) *rig {
 }
 
 // newMillrace returns a rig of millrace, and a client of its admin port.
-func newMillrace(t testing.TB, size int, keepalive time.Duration) (*rig, *redis.Client) {
+func newMillrace(t testing.TB, args MillraceArgs, size int) (*rig, *redis.Client) {
 	t.Helper()
 	r := &rig{t: t, server: startPart(t, "millrace"), size: size}
 	var addrs MillraceAddrs
-	call(t, r.server, "Listen", keepalive, &addrs)
+	call(t, r.server, "Listen", args, &addrs)
 	r.addr = addrs.Public
 	client := redis.NewClient(&redis.Options{Addr: addrs.Admin})
 	t.Cleanup(func() { client.Close() })
@@ -162,12 +162,19 @@ type MillracePart struct{ server *server.Server }
 // MillraceAddrs are the addresses of a MillracePart.
 type MillraceAddrs struct{ Public, Admin string }
 
-// Listen starts a server whose streams are pinged at that interval.
-func (p *MillracePart) Listen(keepalive time.Duration, addrs *MillraceAddrs) error {
+// MillraceArgs are what a MillracePart lets a test choose; zero is the default.
+type MillraceArgs struct {
+	Loops     int
+	Keepalive time.Duration
+}
+
+// Listen starts a server.
+func (p *MillracePart) Listen(args MillraceArgs, addrs *MillraceAddrs) error {
 	broker := channels.NewBroker(channels.Options{})
 	s, err := server.New(server.Config{
 		Listen:        "127.0.0.1:0",
-		Keepalive:     keepalive,
+		Loops:         args.Loops,
+		Keepalive:     args.Keepalive,
 		HeaderTimeout: 10 * time.Second,
 		SlowTimeout:   30 * time.Second,
 		Logger:        slog.New(slog.NewTextHandler(os.Stderr, nil)),

@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"millrace/internal/ssetest"
+	"millrace/server"
+)
+
+// besideStreams are the streams of the large channel: as many as a descriptor
+// limit of 20,000 has room for.
+const besideStreams = 15_000
+
+// besideChannel publishes to /small, which has one stream, each event as soon as
+// the one before has arrived, until over is closed. It returns how long each took
+// to arrive, sorted.
+func besideChannel(addr string, client *redis.Client, over <-chan struct{}) (arrived []time.Duration, err error) {
+	c := ssetest.Client{Target: "/small"}
+	if err := c.Open(addr, time.Now().Add(patience)); err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	for i := 0; ; i++ {
+		select {
+		case <-over:
+			slices.Sort(arrived)
+			return arrived, nil
+		default:
+		}
+		began := time.Now()
+		data := fmt.Sprint("small ", i)
+		if err := client.Publish(context.Background(), "/small", data).Err(); err != nil {
+			return nil, err
+		}
+		for ev := (ssetest.Event{}); ev.Data != data; {
+			if ev, err = c.Next(); err != nil {
+				return nil, err
+			}
+		}
+		arrived = append(arrived, time.Since(began))
+	}
+}
+
+// BenchmarkBeside reports what a channel with one stream feels of 15,000 streams
+// on the same loop, whose clients are a process of their own.
+func BenchmarkBeside(b *testing.B) {
+	run := func(b *testing.B, disturb func(*rig)) {
+		for range b.N {
+			r, client := newMillrace(b, MillraceArgs{Loops: 1}, 16)
+			r.connect(besideStreams)
+			over, done := make(chan struct{}), make(chan struct{})
+			var arrived []time.Duration
+			var err error
+			go func() {
+				defer close(done)
+				arrived, err = besideChannel(r.addr, client, over)
+			}()
+			disturb(r)
+			close(over)
+			<-done
+			if err != nil {
+				b.Fatal(err)
+			}
+			for name, q := range map[string]float64{"p50-ms": 0.5, "p99-ms": 0.99, "longest-ms": 1} {
+				b.ReportMetric(arrived[int(q*float64(len(arrived)-1))].Seconds()*1e3, name)
+			}
+			r.server.Close()
+			r.clients.Close()
+		}
+	}
+	b.Run("fanout", func(b *testing.B) { // one event after the other
+		run(b, func(r *rig) {
+			for range 20 {
+				r.broadcast()
+			}
+		})
+	})
+	b.Run("leaving", func(b *testing.B) { // all 15,000 at once
+		run(b, func(r *rig) {
+			if err := r.clients.cmd.Process.Kill(); err != nil {
+				b.Fatal(err)
+			}
+			poll := time.NewTicker(time.Millisecond)
+			defer poll.Stop()
+			for deadline := time.Now().Add(patience); ; <-poll.C {
+				var stats server.Stats
+				call(b, r.server, "Stats", None{}, &stats)
+				if stats.Streams <= 1 { // but that of /small
+					return
+				}
+				if time.Now().After(deadline) {
+					b.Fatalf("%d streams are still open", stats.Streams)
+				}
+			}
+		})
+	})
+}
