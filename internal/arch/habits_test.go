@@ -111,6 +111,7 @@ func stale(t *testing.T, table string, exceptions map[string]string, used []stri
 // who reads it. Exempt are commands and the bench, which have no
 // log, and what only tests use.
 func TestNobodyWritesToStderr(t *testing.T) {
+	_, testOnly := readLayers(t)
 	for _, f := range parse(t) {
 		if f.test || matches([]string{"cmd/*", "bench"}, f.pkg()) || matches(testOnly, f.pkg()) {
 			continue

@@ -2,48 +2,84 @@ package arch
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// layers are the packages of the module from top to bottom, as patterns of
-// path.Match. A package imports only from layers below its own.
-var layers = [][]string{
-	{"cmd/*"},
-	{"internal/ops"},
-	{"server", "bench", "internal/admin", "internal/demo", "internal/doctor", "internal/backplane/redis", "internal/backplane/nats", "internal/backplane/postgres"},
-	{"internal/backplane/link", "internal/ports"},
-	{"internal/backplane/follow", "internal/backplane/envelope", "internal/turbo"},
-	{"channels", "httpparse", "timerwheel", "internal/resp", "internal/fdtable", "internal/pattern", "internal/proxyproto", "internal/throttle", "internal/logs", "internal/redact", "bench/report", "bench/storm"},
+// design is the page that states the layers.
+const design = "docs/design.md"
+
+// layersHelp is the end of what the tests of layers have to say.
+const layersHelp = `: see "Layers" in ` + design
+
+// gap stands between the packages of a line and what they are.
+var gap = regexp.MustCompile(` {2,}`)
+
+// readLayers returns the packages of the module from top to bottom, as patterns of
+// path.Match, and those that only tests may import. The design states both in the two
+// code blocks of its section "Layers". A line names packages, separated by commas, and
+// two spaces or more after them it says what they are; an empty line begins a lower
+// layer.
+func readLayers(t *testing.T) (layers [][]string, testOnly []string) {
+	t.Helper()
+	_, section, _ := strings.Cut(read(t, design), "\n## Layers\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	parts := strings.Split(section, "\n```\n")
+	if len(parts) != 5 {
+		t.Fatalf("%s has %d lines of ``` in its section Layers, want 4: a block of layers and one of what only tests import", design, len(parts)-1)
+	}
+	for _, group := range strings.Split(parts[1], "\n\n") {
+		layers = append(layers, packagesOf(t, group))
+	}
+	return layers, packagesOf(t, parts[3])
 }
 
-// testOnly are the packages that nothing but tests may import.
-var testOnly = []string{"deploy", "internal/abuse", "internal/arch", "internal/backplane/enginetest", "internal/interop", "internal/ssetest", "internal/testenv"}
+// packagesOf returns the packages that the lines of group name.
+func packagesOf(t *testing.T, group string) (packages []string) {
+	t.Helper()
+	for line := range strings.Lines(group) {
+		names, what, said := strings.Cut(gap.ReplaceAllString(strings.TrimSpace(line), "\t"), "\t")
+		if !said || what == "" {
+			t.Errorf("%q says nothing of its packages, want two spaces after them and what they are%s", line, layersHelp)
+		}
+		packages = append(packages, strings.Split(names, ", ")...)
+	}
+	return packages
+}
 
 // Ensure that imports point downward, whatever the platform. Tests are exempt.
 func TestLayers(t *testing.T) {
+	layers, testOnly := readLayers(t)
+	layer := func(pkg string) int { // -1 for none
+		return slices.IndexFunc(layers, func(patterns []string) bool { return matches(patterns, pkg) })
+	}
+	used := make(map[string]bool) // patterns that fit a package
 	for _, f := range parse(t) {
+		for _, pattern := range slices.Concat(append(layers, testOnly)...) {
+			used[pattern] = used[pattern] || matches([]string{pattern}, f.pkg())
+		}
 		if f.test || matches(testOnly, f.pkg()) {
 			continue
 		}
 		from := layer(f.pkg())
 		if from < 0 {
-			t.Errorf("%s: package %s is in no layer: add it to layers, or to testOnly", f.name, f.pkg())
+			t.Errorf("%s: package %s is in no layer%s", f.name, f.pkg(), layersHelp)
 			continue
 		}
 		for _, imported := range f.imports() {
 			name, ours := strings.CutPrefix(imported, "millrace/")
 			if ours && layer(name) <= from {
-				t.Errorf("%s imports %s, which is in no layer below", f.name, imported)
+				t.Errorf("%s imports %s, which is in no layer below%s", f.name, imported, layersHelp)
 			}
 		}
 	}
-}
-
-// layer returns the index of the package's layer, -1 if it is in none.
-func layer(pkg string) int {
-	return slices.IndexFunc(layers, func(patterns []string) bool { return matches(patterns, pkg) })
+	for pattern, fits := range used {
+		if !fits {
+			t.Errorf("there is no package %s%s", pattern, layersHelp)
+		}
+	}
 }
 
 // matches tells whether name matches one of patterns.

@@ -1,5 +1,6 @@
-// Package arch tests the source itself: who imports whom, which modules are
-// used and why, and a few habits. It consists of tests only.
+// Package arch tests the source itself: the imports of each package, the modules in
+// use and their reasons, the words, the links of the docs, and a few habits. It
+// consists of tests only.
 package arch
 
 import (
@@ -42,6 +43,16 @@ func (f file) imports() (paths []string) {
 		paths = append(paths, p)
 	}
 	return paths
+}
+
+// read returns the text of a file, by its path below root.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // parse parses every Go file of the module.
