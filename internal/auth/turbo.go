@@ -1,0 +1,54 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"millrace/internal/turbo"
+)
+
+// Turbo grants what Rails has signed. With it alone, channels that begin with / are open
+// to everybody, and so is what --alias names; all others take a signed name.
+type Turbo struct {
+	// Verifier returns the verifier in force. It is safe for concurrent use.
+	Verifier func() *turbo.Verifier
+}
+
+// Authorize grants the channels asked for and those of the signed names.
+func (a Turbo) Authorize(r *Request, now time.Time, _ func(Verdict)) (Verdict, bool) {
+	v := Verdict{Means: MeansTurbo, Channels: r.Channels}
+	if len(r.Signed) > 0 {
+		verifier := a.Verifier()
+		v.Channels = append(make([]string, 0, len(r.Channels)+len(r.Signed)), r.Channels...)
+		for _, signed := range r.Signed {
+			channel, err := verifier.Verify([]byte(signed), now)
+			if err != nil {
+				return refuseSigned(err), true
+			}
+			v.Channels = append(v.Channels, channel)
+		}
+	}
+	for i, channel := range r.Channels {
+		if !strings.HasPrefix(channel, "/") && !(i == 0 && r.Aliased) {
+			return Verdict{Status: Forbidden, Means: MeansTurbo, Reason: "not_signed", Text: fmt.Sprintf(
+				"the channel %.64q does not begin with /, so it takes a signed name: /turbo?signed_stream_name=", channel)}, true
+		}
+	}
+	return v, true
+}
+
+// refuseSigned is the verdict on a name that err speaks against.
+func refuseSigned(err error) Verdict {
+	v := Verdict{Status: Forbidden, Means: MeansTurbo, Reason: "malformed", Text: "signed_stream_name: " + err.Error()}
+	switch {
+	case errors.Is(err, turbo.ErrSignature):
+		v.Reason = "bad_signature"
+	case errors.Is(err, turbo.ErrExpired):
+		v.Reason = "expired"
+	case errors.Is(err, turbo.ErrPurpose), errors.Is(err, turbo.ErrName):
+		v.Reason = "no_stream"
+	}
+	return v
+}
