@@ -78,6 +78,7 @@ type Broker struct {
 	patterns  patterns
 	hearings  hearings
 	shrink    shrink
+	alarm     alarm
 	kept      retention
 	excess    excess // of channels
 	forgotten forgotten
@@ -237,7 +238,7 @@ func (b *Broker) place(d *delivery) Receipt {
 	heard := b.tell(c, d)
 	if d.wire == nil {
 		if c != nil {
-			heard += c.subscribers
+			heard += int(c.subscribers)
 		}
 		return Receipt{Receivers: heard}
 	}
@@ -249,7 +250,7 @@ func (b *Broker) place(d *delivery) Receipt {
 		c = b.open(d.channel)
 	}
 	b.post(c, d.wire)
-	r := Receipt{Receivers: c.subscribers + heard, Seq: b.number(seq)}
+	r := Receipt{Receivers: int(c.subscribers) + heard, Seq: b.number(seq)}
 	if b.opts.Numbered {
 		r.Epoch = b.epoch
 	}
@@ -282,8 +283,12 @@ func (b *Broker) decode(channel string, data []byte) []byte {
 // post makes a message with the sequence b.seq of wire, which lacks the id and
 // the blank line, and hands it to the loops that listen to c. Called with mu held.
 func (b *Broker) post(c *Channel, wire []byte) {
-	m := b.message(c, wire, b.seq, 0)
 	c.published++
+	if len(c.loops) == 0 && b.opts.History == 0 { // it is for listeners alone, and heard
+		c.evicted = b.seq
+		return
+	}
+	m := b.message(c, wire, b.seq, 0)
 	b.keep(m)
 	m.Evicted = c.evicted
 	for i := range c.loops {
@@ -425,18 +430,18 @@ func (b *Broker) since(dst []*Message, cursor uint64, told Told, maxBytes int, c
 		if c.evicted > max(cursor, told.Floor(i)) {
 			return dst, false
 		}
-		if at := c.log.after(cursor); at < c.log.n {
+		if at := c.log.after(cursor); at < c.log.count() {
 			heads = append(heads, head{c.log.at(at).Seq, int32(i), int32(at)})
 		}
 	}
 	heads.order()
 	for size := 0; size < maxBytes && len(heads) > 0; {
 		h := heads[0]
-		log := &chans[h.run].log
+		log := chans[h.run].log
 		m := log.at(int(h.at))
 		dst = append(dst, m)
 		size += len(m.Wire)
-		if h.at++; int(h.at) < log.n {
+		if h.at++; h.at < log.n {
 			heads.replace(head{log.at(int(h.at)).Seq, h.run, h.at})
 		} else {
 			heads = heads.drop()
@@ -452,7 +457,7 @@ func (b *Broker) Subscribers(channel string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c := b.channels[channel]; c != nil {
-		return c.subscribers
+		return int(c.subscribers)
 	}
 	return 0
 }

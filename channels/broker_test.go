@@ -40,19 +40,22 @@ func (b *Broker) verify(t rapid.TB) {
 		}
 		loops := subscribers
 		subscribers += len(c.listeners())
-		if c.subscribers != subscribers {
+		if int(c.subscribers) != subscribers {
 			t.Fatalf("channel %q: %d subscribers, %d on its loops and listeners", name, c.subscribers, subscribers)
 		}
-		if subscribers == 0 && c.log.n == 0 {
+		if subscribers == 0 && c.log.count() == 0 {
 			t.Fatalf("channel %q has nothing, and is still there", name)
 		}
-		if c.listed != (c.log.n > b.opts.History) {
-			t.Fatalf("channel %q keeps %d messages, and is listed for it: %v", name, c.log.n, c.listed)
+		if (c.log == nil) != (c.log.count() == 0) {
+			t.Fatalf("channel %q has a log of %d messages: %v", name, c.log.count(), c.log)
 		}
-		if c.log.n > b.opts.History && (loops == 0 || c.log.size > b.backlog) {
-			t.Fatalf("channel %q keeps %d messages of %d bytes for %d subscribers", name, c.log.n, c.log.size, subscribers)
+		if listed := c.log != nil && c.log.excess.listed; listed != (c.log.count() > b.opts.History) {
+			t.Fatalf("channel %q keeps %d messages, and is listed for it: %v", name, c.log.count(), listed)
 		}
-		kept := make([]*Message, c.log.n)
+		if c.log.count() > b.opts.History && (loops == 0 || c.log.bytes() > b.backlog) {
+			t.Fatalf("channel %q keeps %d messages of %d bytes for %d subscribers", name, c.log.count(), c.log.bytes(), subscribers)
+		}
+		kept := make([]*Message, c.log.count())
 		newest := c.evicted
 		for i := range kept {
 			m := c.log.at(i)
@@ -62,7 +65,7 @@ func (b *Broker) verify(t rapid.TB) {
 			kept[i], newest = m, m.Seq
 		}
 		c.log.verify(t, kept)
-		inLogs += c.log.n
+		inLogs += c.log.count()
 		if want := channelOverhead + len(name); subscribers > 0 && c.rent != 0 || subscribers == 0 && int(c.rent) != want {
 			t.Fatalf("channel %q with %d subscribers has a rent of %d, want %d when idle, else 0", name, subscribers, c.rent, want)
 		}
@@ -86,7 +89,7 @@ func (b *Broker) verify(t rapid.TB) {
 		if m.older != older || older != nil && older.Seq >= m.Seq {
 			t.Fatalf("message %d: its older neighbour is %v, want %v", m.Seq, m.older, older)
 		}
-		if i := m.Channel.log.after(m.Seq - 1); i == m.Channel.log.n || m.Channel.log.at(i) != m {
+		if i := m.Channel.log.after(m.Seq - 1); i == m.Channel.log.count() || m.Channel.log.at(i) != m {
 			t.Fatalf("message %d is listed, and not in its channel's log", m.Seq)
 		}
 		listed++
@@ -290,7 +293,7 @@ func TestSinceLapped(t *testing.T) {
 		t.Errorf("want lapped below cursor %d, and only there", oldest-1)
 	}
 	b.Detach(in, chans...)
-	if n := chans[0].log.n; n != 2 {
+	if n := chans[0].log.count(); n != 2 {
 		t.Errorf("%d messages kept when nobody listens, want 2", n)
 	}
 	for i := range 20 { // push /a out

@@ -13,19 +13,18 @@ type Channel struct {
 	// audience are the listeners that hear the channel beside the loops, each once; nil
 	// for none, as with most channels. The list never changes, another takes its place.
 	audience *[]Listener
-	// subscribers is the sum over loops, and the listeners.
-	subscribers int
+	// log is what is kept, nil for nothing: most channels that a crowd opens keep none.
+	log *log
 	// published is the number of messages since the channel was opened.
 	published uint64
-	log       log
 	// evicted is the sequence of the newest message that is no longer in the
 	// log, or a later one: what is above it is in the log for certain.
 	evicted uint64
 	// gap is the place of the newest gap: what came before may be missing, whatever the
 	// log says. 0 for none. Who begins without an id, or above it, is not concerned.
 	gap uint64
-	// excess is the place in Broker.excess, see there.
-	excess inExcess
+	// subscribers is the sum over loops, and the listeners.
+	subscribers int32
 	// rent is what the channel itself counts for against MaxKept, in bytes.
 	rent int32
 	// why is the reason of the gap, and unfollowed that it is where the channel began to
@@ -38,9 +37,6 @@ type Channel struct {
 	// refused tells that the backplane will not deliver: it is ready, since nothing
 	// is to be waited for, but who begins is told.
 	refused bool
-	// listed tells that it is in Broker.excess, and streams that some were on it when it
-	// got its place there.
-	listed, streams bool
 }
 
 // attachment is the subscribers of a channel on one loop, one or more.

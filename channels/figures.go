@@ -83,9 +83,9 @@ func (b *Broker) names(dst []string, after string) (names []string, last string,
 
 // info describes c. Called with mu held.
 func (b *Broker) info(c *Channel) Info {
-	i := Info{Name: c.name, Subscribers: c.subscribers, Published: c.published, History: c.log.n, Bytes: c.log.size}
-	if c.log.n > 0 {
-		i.Head, i.Epoch = b.number(c.log.at(c.log.n-1).Seq), b.epoch
+	i := Info{Name: c.name, Subscribers: int(c.subscribers), Published: c.published, History: c.log.count(), Bytes: c.log.bytes()}
+	if c.log.count() > 0 {
+		i.Head, i.Epoch = b.number(c.log.at(c.log.count()-1).Seq), b.epoch
 	}
 	return i
 }
@@ -116,7 +116,7 @@ func (b *Broker) Missing(cursor uint64, told Told, chans ...*Channel) (messages 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, c := range chans {
-		messages += c.log.n - c.log.after(cursor)
+		messages += c.log.count() - c.log.after(cursor)
 		lapped = lapped || c.evicted > max(cursor, told.Floor(i))
 	}
 	return messages, lapped

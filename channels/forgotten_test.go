@@ -135,7 +135,7 @@ func TestVanishedChannel(t *testing.T) {
 			publish(fmt.Sprintf("/other/%d", i))
 		}
 		time.Sleep(2 * time.Minute)
-		b.Expire()
+		b.sweep()
 		if len(b.channels) != 0 {
 			t.Fatalf("%d channels, want none", len(b.channels))
 		}

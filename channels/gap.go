@@ -133,7 +133,7 @@ type gapNotice struct {
 // notice returns what is to be told of a channel's gap now. Called with mu held.
 func (c *Channel) notice() gapNotice {
 	n := gapNotice{channel: c, seq: c.gap, evicted: c.evicted, why: c.why}
-	if c.log.n > 0 {
+	if c.log.count() > 0 {
 		n.oldest = c.log.at(0).Seq
 	}
 	return n

@@ -241,8 +241,8 @@ func testGapsAgainstModel(t *testing.T, numbered bool) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			log := &m.b.channels[channel].log
-			m.delivered = append(m.delivered, log.at(log.n-1))
+			log := m.b.channels[channel].log
+			m.delivered = append(m.delivered, log.at(log.count()-1))
 		}
 		lose := func(t *rapid.T) {
 			names := rapid.SliceOfNDistinct(name, 1, 3, rapid.ID[string]).Draw(t, "channels")

@@ -55,6 +55,7 @@ func BenchmarkHold(b *testing.B) {
 	broker, in := NewBroker(Options{History: 1, HistoryTTL: time.Hour, MaxKept: 1 << 30, Numbered: true}), NewInbox(func() {})
 	now := time.Duration(0)
 	broker.clock = func() time.Duration { return now }
+	broker.alarm.set = alarmSoon // which sweep does here
 	broker.SetEpoch("E", 0)
 	var chans []*Channel
 	for i := range n {
@@ -93,7 +94,7 @@ func BenchmarkHold(b *testing.B) {
 		broker.Fill(chans[0].name, 0, kept)
 	})
 	now = 2 * time.Hour // all messages are too old at once
-	holdsOf("age", func() { broker.Expire() })
+	holdsOf("age", func() { broker.sweep() })
 	now = 0
 	for i := range n / 2 {
 		number += 2
@@ -133,7 +134,7 @@ func BenchmarkHold(b *testing.B) {
 			broker.Detach(in, chans[i])
 			chans[i] = nil
 		}
-		broker.Expire()
+		broker.sweep()
 	})
 }
 

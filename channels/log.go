@@ -3,22 +3,39 @@ package channels
 import "sort"
 
 // log holds the newest messages of one channel, oldest first, in a ring whose
-// capacity is a power of two. Guarded by Broker.mu.
+// capacity is a power of two. nil is an empty one, to be read only. Guarded by Broker.mu.
 type log struct {
-	ring []*Message
-	head int // index in ring of the oldest message
-	n    int // messages held
-	size int // their sizes together, in bytes
+	ring   []*Message
+	head   int32    // index in ring of the oldest message
+	n      int32    // messages held
+	size   int      // their sizes together, in bytes
+	excess inExcess // the channel's place in Broker.excess
+}
+
+// count returns how many messages are held.
+func (l *log) count() int {
+	if l == nil {
+		return 0
+	}
+	return int(l.n)
+}
+
+// bytes returns their sizes together.
+func (l *log) bytes() int {
+	if l == nil {
+		return 0
+	}
+	return l.size
 }
 
 // at returns the i-th oldest message, 0 <= i < n.
-func (l *log) at(i int) *Message { return l.ring[(l.head+i)&(len(l.ring)-1)] }
+func (l *log) at(i int) *Message { return l.ring[(int(l.head)+i)&(len(l.ring)-1)] }
 
 func (l *log) push(m *Message) {
-	if l.n == len(l.ring) {
-		l.resize(max(4, 2*l.n))
+	if int(l.n) == len(l.ring) {
+		l.resize(max(4, 2*len(l.ring)))
 	}
-	l.ring[(l.head+l.n)&(len(l.ring)-1)] = m
+	l.ring[int(l.head+l.n)&(len(l.ring)-1)] = m
 	l.n++
 	l.size += m.size()
 }
@@ -28,13 +45,13 @@ func (l *log) push(m *Message) {
 func (l *log) pop() *Message {
 	m := l.ring[l.head]
 	l.ring[l.head] = nil
-	l.head = (l.head + 1) & (len(l.ring) - 1)
+	l.head = (l.head + 1) & int32(len(l.ring)-1)
 	l.n--
 	l.size -= m.size()
 	switch {
 	case l.n == 0:
 		l.ring, l.head = nil, 0
-	case len(l.ring) > 16 && l.n <= len(l.ring)/4:
+	case len(l.ring) > 16 && int(l.n) <= len(l.ring)/4:
 		l.resize(len(l.ring) / 2)
 	}
 	return m
@@ -42,14 +59,14 @@ func (l *log) pop() *Message {
 
 func (l *log) resize(capacity int) {
 	ring := make([]*Message, capacity)
-	for i := range l.n {
+	for i := range l.count() {
 		ring[i] = l.at(i)
 	}
 	l.ring, l.head = ring, 0
 }
 
 // after returns the index of the first message whose sequence is above seq;
-// l.n when there is none.
+// the count when there is none.
 func (l *log) after(seq uint64) int {
-	return sort.Search(l.n, func(i int) bool { return l.at(i).Seq > seq })
+	return sort.Search(l.count(), func(i int) bool { return l.at(i).Seq > seq })
 }

@@ -9,8 +9,8 @@ import (
 // verify rechecks the whole ring against what it should hold.
 func (l *log) verify(t rapid.TB, want []*Message) {
 	t.Helper()
-	if l.n != len(want) {
-		t.Fatalf("log holds %d messages, want %d", l.n, len(want))
+	if l.count() != len(want) {
+		t.Fatalf("log holds %d messages, want %d", l.count(), len(want))
 	}
 	size := 0
 	for i, m := range want {
@@ -19,10 +19,13 @@ func (l *log) verify(t rapid.TB, want []*Message) {
 		}
 		size += m.size()
 	}
-	if l.size != size {
-		t.Fatalf("log.size = %d, want %d", l.size, size)
+	if l.bytes() != size {
+		t.Fatalf("log.bytes() = %d, want %d", l.bytes(), size)
 	}
-	if c := len(l.ring); c&(c-1) != 0 || (l.n == 0) != (c == 0) || c > max(16, 4*l.n) {
+	if l == nil {
+		return
+	}
+	if c := len(l.ring); c&(c-1) != 0 || (l.n == 0) != (c == 0) || c > max(16, 4*l.count()) {
 		t.Fatalf("a ring of %d slots for %d messages, want a power of two, none when empty, and at most a quarter-full one", c, l.n)
 	}
 	held := 0
@@ -31,7 +34,7 @@ func (l *log) verify(t rapid.TB, want []*Message) {
 			held++
 		}
 	}
-	if held != l.n {
+	if held != l.count() {
 		t.Fatalf("the ring holds on to %d messages, want %d", held, l.n)
 	}
 }
@@ -93,7 +96,7 @@ func TestLogFollowsItsContent(t *testing.T) {
 	}
 	for l.n > 10 {
 		l.pop()
-		if len(l.ring) > max(16, 4*l.n) {
+		if len(l.ring) > max(16, 4*l.count()) {
 			t.Fatalf("%d slots for %d messages", len(l.ring), l.n)
 		}
 	}

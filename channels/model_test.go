@@ -193,7 +193,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 			"time passes": func(t *rapid.T) {
 				n.now += time.Duration(rapid.IntRange(1, 90).Draw(t, "seconds")) * time.Second
 				if rapid.Bool().Draw(t, "expire") {
-					b.Expire()
+					b.sweep()
 					n.expire()
 				}
 			},

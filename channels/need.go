@@ -48,8 +48,8 @@ func (b *Broker) pushesOut(c *Channel, size int) (needed bool) {
 // pushedOut returns the sequence of the newest message that one of that size would push
 // out of the log, 0 for none: see keep.
 func (b *Broker) pushedOut(c *Channel, size int) (seq uint64) {
-	size += c.log.size
-	for i := 0; i < c.log.n && i < sliceOfWork && c.log.n-i+1 > b.opts.History && size > backlogBytes; i++ {
+	size += c.log.bytes()
+	for i := 0; i < c.log.count() && i < sliceOfWork && c.log.count()-i+1 > b.opts.History && size > backlogBytes; i++ {
 		m := c.log.at(i)
 		size -= m.size()
 		seq = m.Seq

@@ -100,7 +100,7 @@ func (b *Broker) restart(from string) (next string, more bool) {
 	left := sliceOfWork
 	for _, c := range part {
 		left -= b.clear(c, left)
-		if c.log.n > 0 {
+		if c.log.count() > 0 {
 			b.settle(c)
 			return c.name, true
 		}
@@ -163,7 +163,7 @@ func (b *Broker) beginFill(channel string, evicted uint64) *Channel {
 			return nil
 		}
 		b.clear(c, sliceOfWork)
-		done := c.log.n == 0
+		done := c.log.count() == 0
 		if done {
 			c.evicted = b.sequence(evicted)
 			if !c.ready {
@@ -211,7 +211,7 @@ func checkNumber(number uint64) error {
 // clear drops the oldest messages of c, most of them at most, and returns how many. The
 // channel is to be settled. Called with mu held.
 func (b *Broker) clear(c *Channel, most int) (n int) {
-	for ; n < most && c.log.n > 0; n++ {
+	for ; n < most && c.log.count() > 0; n++ {
 		m := c.log.pop()
 		c.evicted = max(c.evicted, m.Seq)
 		b.kept.remove(m)

@@ -154,13 +154,13 @@ func (b *Broker) locate(s *Start, lastID []byte) {
 		default:
 			s.Gap = c.why
 		}
-		if c.log.n == 0 {
+		if c.log.count() == 0 {
 			continue
 		}
 		if first := c.log.at(0).Seq; s.oldest == 0 || first < s.oldest {
 			s.oldest = first
 		}
-		if i := c.log.after(after); i < c.log.n {
+		if i := c.log.after(after); i < c.log.count() {
 			s.Cursor = min(s.Cursor, c.log.at(i).Seq-1)
 		}
 	}

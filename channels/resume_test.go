@@ -115,8 +115,8 @@ func TestHistoryTTL(t *testing.T) {
 	now = 30 * time.Second
 	mustPublish(t, b, "/a", "2", 0)
 	now = time.Minute - 1
-	if b.Expire(); b.channels["/a"].log.n != 2 {
-		t.Errorf("%d messages kept after %v, want 2", b.channels["/a"].log.n, now)
+	if b.sweep(); b.channels["/a"].log.count() != 2 {
+		t.Errorf("%d messages kept after %v, want 2", b.channels["/a"].log.count(), now)
 	}
 	now = time.Minute
 	var s Start
@@ -126,7 +126,7 @@ func TestHistoryTTL(t *testing.T) {
 	}
 	b.Detach(in, s.Channels...)
 	now = 2 * time.Minute
-	if b.Expire(); len(b.channels) != 0 || b.kept.size != 0 {
+	if b.sweep(); len(b.channels) != 0 || b.kept.size != 0 {
 		t.Errorf("%d channels, %d bytes are kept after %v, want none", len(b.channels), b.kept.size, now)
 	}
 	b.verify(t)

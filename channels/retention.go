@@ -54,42 +54,54 @@ func (r *retention) remove(m *Message) {
 
 // sliceOfWork is how many messages are dropped at most while the broker is held up,
 // which takes it some 0.1 ms. What is left is dropped by whoever comes next, or by
-// Expire.
+// the alarm.
 const sliceOfWork = 512
 
 // keep puts m, the newest message, into its channel's log and evicts what the
 // bounds no longer allow. Called with mu held.
 func (b *Broker) keep(m *Message) {
 	c := m.Channel
+	if c.log == nil {
+		c.log = new(log)
+	}
 	c.log.push(m)
 	b.kept.push(m)
-	b.excess.remove(c) // which has been published to last, so that its turn comes last
+	b.excess.published(c)
 	b.settle(c)
-	for left := sliceOfWork; left > 0 && c.log.n > b.opts.History && c.log.size > b.backlog; left-- {
+	for left := sliceOfWork; left > 0 && c.log.count() > b.opts.History && c.log.bytes() > b.backlog; left-- {
 		b.evict(c)
 	}
 	b.tidy()
 }
 
-// tidy drops what is no longer to be kept: at first what channels that no stream is on
-// keep above History, then what is too old, then what is above MaxKept. Of that, what
-// channels keep above History goes before what is their history: at first that of the
-// channel to which nothing has been published for longest. It returns true when it has
-// done its slice and there may be more. Called with mu held.
+// tidy drops what is no longer to be kept, a slice of it, and has the alarm see to the
+// rest. It returns true when there may be more. Called with mu held.
 func (b *Broker) tidy() (more bool) {
-	for range sliceOfWork {
-		switch c := b.excess.first; {
-		case c != nil && len(c.loops) == 0:
-			b.evict(c)
-		case b.kept.oldest != nil && b.aged(b.kept.oldest):
-			b.evict(b.kept.oldest.Channel)
-		case b.kept.size <= b.opts.MaxKept:
-			return false
-		case c != nil:
-			b.evict(c)
-		default:
-			b.evict(b.kept.oldest.Channel)
-		}
+	more = true
+	for left := sliceOfWork; more && left > 0; left-- {
+		more = b.drop()
+	}
+	b.setAlarm(more)
+	return more
+}
+
+// drop drops a message: of what channels that no stream is on keep above History, then
+// of what is too old, then of what is above MaxKept. Of that, what channels keep above
+// History goes before what is their history: at first that of the channel to which
+// nothing has been published for longest. It returns false if there is none to be
+// dropped. Called with mu held.
+func (b *Broker) drop() bool {
+	switch c := b.excess.first; {
+	case c != nil && len(c.loops) == 0:
+		b.evict(c)
+	case b.kept.oldest != nil && b.aged(b.kept.oldest):
+		b.evict(b.kept.oldest.Channel)
+	case b.kept.size <= b.opts.MaxKept:
+		return false
+	case c != nil:
+		b.evict(c)
+	default:
+		b.evict(b.kept.oldest.Channel)
 	}
 	return true
 }
@@ -107,35 +119,18 @@ func (b *Broker) expire(chans ...*Channel) {
 	}
 	left := sliceOfWork
 	for _, c := range chans {
-		for ; left > 0 && c.log.n > 0 && b.aged(c.log.at(0)); left-- {
+		for ; left > 0 && c.log.count() > 0 && b.aged(c.log.at(0)); left-- {
 			b.evict(c)
 		}
 	}
 	b.tidy()
 }
 
-// Expire drops the messages that are older than Options.HistoryTTL, and what nobody
-// needs any more, the room of channels that are gone included. Whoever publishes or subscribes does some of it: this does the rest,
-// and is to be called now and then. It holds the broker up for a slice at a time. Safe
-// for concurrent use.
-func (b *Broker) Expire() {
-	b.tidyWhile(func() bool { return true })
-	for more := true; more; {
-		b.mu.Lock()
-		more = b.shrinkOn(sliceOfMoves)
-		b.mu.Unlock()
-	}
-}
-
 // shed evicts until what is kept is within MaxKept.
-func (b *Broker) shed() { b.tidyWhile(func() bool { return b.kept.size > b.opts.MaxKept }) }
-
-// tidyWhile does slices of tidy while there is more and wanted, which is called with mu
-// held, says so.
-func (b *Broker) tidyWhile(wanted func() bool) {
+func (b *Broker) shed() {
 	for more := true; more; {
 		b.mu.Lock()
-		more = wanted() && b.tidy()
+		more = b.kept.size > b.opts.MaxKept && b.tidy()
 		b.mu.Unlock()
 	}
 }
@@ -153,29 +148,33 @@ func (b *Broker) evict(c *Channel) {
 // the list of those that keep more than History, at its beginning while no stream is on
 // it, or nowhere at all. Called with mu held.
 func (b *Broker) settle(c *Channel) {
-	if c.subscribers == 0 && c.log.n == 0 {
+	n, streams := c.log.count(), len(c.loops) > 0
+	if n <= b.opts.History {
 		b.excess.remove(c)
+	} else if x := &c.log.excess; !x.listed || x.streams != streams {
+		b.excess.remove(c)
+		b.excess.insert(c, streams)
+	}
+	if n == 0 {
+		c.log = nil
+	}
+	b.assess(c)
+	if n == 0 && c.subscribers == 0 {
 		b.forgotten.add(c.name, c.lost())
 		delete(b.channels, c.name)
 		b.ordered.remove(c)
 		b.noteClosed(c)
-	} else if streams := len(c.loops) > 0; c.log.n <= b.opts.History {
-		b.excess.remove(c)
-	} else if !c.listed || c.streams != streams {
-		b.excess.remove(c)
-		b.excess.insert(c, streams)
 	}
-	b.assess(c)
 }
 
 // assess sets the rent of c: a channel that is there only for its messages
 // counts with them, or one message each on many channels would take several
 // times MaxKept. Called with mu held.
 func (b *Broker) assess(c *Channel) {
-	b.kept.size -= int(c.rent)
-	c.rent = 0
-	if c.subscribers == 0 && c.log.n > 0 {
-		c.rent = int32(channelOverhead + len(c.name))
+	rent := int32(0)
+	if c.subscribers == 0 && c.log != nil {
+		rent = int32(channelOverhead + len(c.name))
 	}
-	b.kept.size += int(c.rent)
+	b.kept.size += int(rent - c.rent)
+	c.rent = rent
 }

@@ -54,8 +54,8 @@ func TestBacklogGoesBeforeHistory(t *testing.T) {
 		t.Errorf("%d channels have their history, want %d", got, quiet+busy)
 	}
 	for i := range busy {
-		if c := b.channels[fmt.Sprintf("/busy/%d", i)]; c.log.n < 100 {
-			t.Errorf("%s keeps %d messages, want an equal part of what is free", c.name, c.log.n)
+		if c := b.channels[fmt.Sprintf("/busy/%d", i)]; c.log.count() < 100 {
+			t.Errorf("%s keeps %d messages, want an equal part of what is free", c.name, c.log.count())
 		}
 	}
 }
@@ -92,18 +92,18 @@ func TestDropsInSlices(t *testing.T) {
 		}
 		now = 1
 		c := b.channels["/a"]
-		most, before := 0, c.log.n
+		most, before := 0, c.log.count()
 		b.mu.observe = func() {
-			most, before = max(most, before-c.log.n), c.log.n
+			most, before = max(most, before-c.log.count()), c.log.count()
 		}
 		tt.drop(b, in)
-		b.Expire()
+		b.sweep()
 		b.mu.observe = nil
 		b.verify(t)
 		if most > 2*sliceOfWork {
 			t.Errorf("%s: %d messages go at a time, want at most %d", tt.what, most, 2*sliceOfWork)
 		}
-		if left := c.log.n; left > 100 {
+		if left := c.log.count(); left > 100 {
 			t.Errorf("%s: %d messages are left", tt.what, left)
 		}
 	}
@@ -143,7 +143,7 @@ func TestMaxKept(t *testing.T) {
 		b.verify(t)
 		n := 0
 		if c := b.channels["/a"]; c != nil {
-			n = c.log.n
+			n = c.log.count()
 		}
 		if n != tt.want {
 			t.Errorf("MaxKept %d keeps %d messages, want %d", tt.maxKept, n, tt.want)

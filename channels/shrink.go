@@ -34,6 +34,7 @@ func (b *Broker) noteClosed(c *Channel) {
 		return
 	} else {
 		b.shrink.next, b.shrink.upTo = make(map[string]*Channel), ""
+		b.setAlarm(true) // nobody else may come
 	}
 	// Two for one that goes: so it is done before half of what is left has gone.
 	b.shrinkOn(2)

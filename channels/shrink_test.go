@@ -30,10 +30,10 @@ func TestShrinkAgainstIndex(t *testing.T) {
 				attach((i*31 + seed) % (2 * worthShrinking))
 			}
 			if i%1000 == 0 && seed%2 == 0 {
-				b.Expire()
+				b.sweep()
 			}
 		}
-		b.Expire()
+		b.sweep()
 		b.verify(t)
 		if len(b.channels) != len(attached) || b.shrink.peak > worthShrinking+1 {
 			t.Fatalf("%d channels, want %d, in a map that has had %d", len(b.channels), len(attached), b.shrink.peak)
@@ -68,7 +68,7 @@ func TestMemoryAfterAPeak(t *testing.T) {
 		gone[i] = nil
 	}
 	gone = nil
-	b.Expire()
+	b.sweep()
 	b.verify(t)
 	if left := heapInUse() - before; left > atPeak/50 {
 		t.Errorf("%d bytes are left of %d after a peak of %d channels, want 2 %%", left, atPeak, peak)

@@ -20,10 +20,10 @@ func TestEpochAndHistoryInSlices(t *testing.T) {
 		if more := in.gaps.n - gaps; more > lossSlice {
 			t.Errorf("%d channels are told of a gap at a time, want at most %d", more, lossSlice)
 		}
-		if more := max(c.log.n-messages, messages-c.log.n); more > sliceOfWork {
+		if more := max(c.log.count()-messages, messages-c.log.count()); more > sliceOfWork {
 			t.Errorf("%d messages come or go at a time, want at most %d", more, sliceOfWork)
 		}
-		gaps, messages, changed = in.gaps.n, c.log.n, changed+1
+		gaps, messages, changed = in.gaps.n, c.log.count(), changed+1
 	}
 	history := make([]Kept, kept)
 	for i := range history {
@@ -31,13 +31,13 @@ func TestEpochAndHistoryInSlices(t *testing.T) {
 	}
 	b.Advance(2*kept + 2)
 	for range 2 { // the second takes the place of the first
-		if !b.Fill("/500", 0, history) || c.log.n != kept || c.evicted != 0 {
-			t.Fatalf("%d messages, evicted %d, after Fill with %d", c.log.n, c.evicted, kept)
+		if !b.Fill("/500", 0, history) || c.log.count() != kept || c.evicted != 0 {
+			t.Fatalf("%d messages, evicted %d, after Fill with %d", c.log.count(), c.evicted, kept)
 		}
 	}
 	b.SetEpoch("F", 2*kept+4)
-	if gaps != n || c.log.n != 0 || c.evicted < b.sequence(2*kept) {
-		t.Errorf("%d of %d channels are told of another epoch, %d messages are left, evicted %d", gaps, n, c.log.n, c.evicted)
+	if gaps != n || c.log.count() != 0 || c.evicted < b.sequence(2*kept) {
+		t.Errorf("%d of %d channels are told of another epoch, %d messages are left, evicted %d", gaps, n, c.log.count(), c.evicted)
 	}
 	if changed < (2*kept+kept)/sliceOfWork+n/lossSlice {
 		t.Errorf("%d holds are too few", changed)

@@ -47,8 +47,8 @@ func TestMemoryOfChannels(t *testing.T) {
 	if perMembership > 24 {
 		t.Errorf("%.1f bytes a membership of a channel that exists, want at most 24", perMembership)
 	}
-	if perChannel > 384+16 {
-		t.Errorf("%.1f bytes a channel with a name of 14, want at most 384 beside the name", perChannel)
+	if perChannel > 320+16 {
+		t.Errorf("%.1f bytes a channel with a name of 14, want at most 320 beside the name", perChannel)
 	}
 	if left > 16*streams*each {
 		t.Errorf("%d bytes are left of %d channels that are gone", left, streams*each)

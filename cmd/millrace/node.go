@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"millrace/channels"
 	"millrace/httpparse"
@@ -26,17 +25,15 @@ const off = "off"
 
 // node is a whole server: its ports, and the broker between them.
 type node struct {
-	logs       *logs.Queue
-	broker     *channels.Broker
-	backplane  backplane // nil for a node on its own
-	historyTTL time.Duration
-	public     *server.Server
-	admin      *admin.Server // nil when it is off
-	ops        *ops.Server   // nil when it is off
-	front      frontPort     // nil but in a demo
-	janitor    janitor
-	verifier   atomic.Pointer[turbo.Verifier] // of signed names, if there is a key for them
-	stopping   atomic.Bool
+	logs      *logs.Queue
+	broker    *channels.Broker
+	backplane backplane // nil for a node on its own
+	public    *server.Server
+	admin     *admin.Server                  // nil when it is off
+	ops       *ops.Server                    // nil when it is off
+	front     frontPort                      // nil but in a demo
+	verifier  atomic.Pointer[turbo.Verifier] // of signed names, if there is a key for them
+	stopping  atomic.Bool
 }
 
 // frontPort stands before the public port.
@@ -69,7 +66,7 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{logs: queue, backplane: link, historyTTL: c.HistoryTTL}
+	n := &node{logs: queue, backplane: link}
 	signed, err := c.signedNames(n)
 	if err != nil {
 		return nil, err
@@ -177,7 +174,6 @@ func (n *node) start() {
 		n.backplane.Start(n.broker)
 	}
 	n.public.Start()
-	n.janitor.start(n.broker, n.historyTTL)
 	serve := func(port func() error) { // streams go on without it
 		if err := port(); err != nil {
 			n.logs.Logger().Error("a port cannot go on, streams are not affected", "error", err)
@@ -209,7 +205,6 @@ func (n *node) close() {
 	if n.backplane != nil {
 		n.backplane.Close()
 	}
-	n.janitor.stop()
 }
 
 // ready tells why the node should get no new clients, nil if it should. Until the engine

@@ -1,0 +1,65 @@
+package channels
+
+import "time"
+
+// alarm has the broker do what is due while nobody publishes or subscribes: drop
+// messages that have become too old, and finish work that was cut into slices. It is a
+// timer of the runtime, which is set only while something is due. Guarded by Broker.mu.
+type alarm struct {
+	timer *time.Timer
+	set   alarmState
+}
+
+type alarmState uint8
+
+const (
+	alarmOff  alarmState = iota
+	alarmLate            // for when the oldest message is too old
+	alarmSoon            // for work that is left
+)
+
+// leastPause and mostPause bound the time between two alarms: they come eight times in
+// the time that a message lives, so that one is kept at most an eighth longer.
+const leastPause, mostPause = 100 * time.Millisecond, time.Second
+
+func pauseBetweenAlarms(ttl time.Duration) time.Duration {
+	if ttl == 0 {
+		return mostPause
+	}
+	return min(mostPause, max(ttl/8, leastPause))
+}
+
+// setAlarm sees to it that what is due is done. left tells that a slice of work was
+// left. Called with mu held.
+func (b *Broker) setAlarm(left bool) {
+	pause := pauseBetweenAlarms(b.opts.HistoryTTL)
+	switch {
+	case b.alarm.set == alarmSoon:
+		return
+	case left:
+		b.alarm.set = alarmSoon
+	case b.alarm.set == alarmLate || b.opts.HistoryTTL == 0 || b.kept.oldest == nil:
+		return
+	default:
+		b.alarm.set = alarmLate
+		pause = max(pause, b.opts.HistoryTTL-(b.clock()-b.kept.oldest.born))
+	}
+	if b.alarm.timer == nil {
+		b.alarm.timer = time.AfterFunc(pause, b.sweep)
+	} else {
+		b.alarm.timer.Reset(pause)
+	}
+}
+
+// sweep does what is due, and holds the broker up for a slice at a time.
+func (b *Broker) sweep() {
+	for more := true; more; {
+		b.mu.Lock()
+		b.alarm.set = alarmSoon // it is under way
+		if more = b.tidy() || b.shrinkOn(sliceOfMoves); !more {
+			b.alarm.set = alarmOff
+			b.setAlarm(false)
+		}
+		b.mu.Unlock()
+	}
+}
