@@ -10,15 +10,15 @@ import (
 
 // welcome takes in who has connected. It returns false when the connection has
 // been ended.
-func (l *loop) welcome(fd int32, c *conn, from peer) bool {
+func (l *loop) welcome(c *conn, from peer) bool {
 	if l.cfg.keepsPeers() {
-		l.peers.set(fd, from)
+		l.peers.set(c.id(), from)
 	}
 	switch {
 	case !l.cfg.ProxyProtocol:
-		return l.admit(fd, c, from, true)
+		return l.admit(c, from, true)
 	case !l.cfg.trusts(from):
-		l.drop(fd, c, from, reasonNoProxy, "want a proxy of the trusted ones")
+		l.drop(c, from, reasonNoProxy, "want a proxy of the trusted ones")
 		return false
 	}
 	c.state = stateProxy
@@ -26,27 +26,26 @@ func (l *loop) welcome(fd int32, c *conn, from peer) bool {
 }
 
 // readProxy takes in the header in which a proxy names the client. It returns
-// its length, or 0 when the rest of it is to come or the connection has been
-// ended.
-func (l *loop) readProxy(fd int32, c *conn, head []byte) (length int) {
+// its length, or 0 when the rest of it is awaited or the connection has been ended.
+func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 	client, length, err := proxyproto.Parse(head)
 	switch {
 	case errors.Is(err, proxyproto.ErrNeedMore):
-		l.keepPartial(fd, head)
-		return 0
+		l.keepPartial(c, head)
+		return 0, true
 	case err != nil:
-		l.drop(fd, c, l.peers.m[fd], reasonProxyHeader, err.Error())
-		return 0
+		l.drop(c, l.peers.m[c.id()], reasonProxyHeader, err.Error())
+		return 0, false
 	}
 	c.state = stateHead
 	named := client.IsValid()
 	if named {
-		l.peers.set(fd, namedPeer(client))
+		l.peers.set(c.id(), namedPeer(client))
 	}
-	if !l.admit(fd, c, l.peers.m[fd], named) {
-		return 0
+	if !l.admit(c, l.peers.m[c.id()], named) {
+		return 0, false
 	}
-	return length
+	return length, false
 }
 
 // admit decides whether a stream may come of a connection. If none may, the
@@ -55,12 +54,12 @@ func (l *loop) readProxy(fd int32, c *conn, head []byte) (length int) {
 // going on. A client that its proxy has not named counts at no address. admit
 // returns false when the connection has been ended: too many of that address
 // are being told already.
-func (l *loop) admit(fd int32, c *conn, client peer, named bool) (alive bool) {
+func (l *loop) admit(c *conn, client peer, named bool) (alive bool) {
 	if named && l.server.addresses != nil {
 		c.address, c.why = l.server.addresses.arrive(client.network(), l.now)
-		c.away = c.why != reasonAnswered
+		c.flags.set(toldToReturn, c.why != reasonAnswered)
 		if c.why == reasonAddressFlood {
-			l.drop(fd, c, client, c.why, "too many of this address are being told to come back")
+			l.drop(c, client, c.why, "too many of this address are being told to come back")
 			return false
 		}
 	}
@@ -73,11 +72,11 @@ func (l *loop) admit(fd int32, c *conn, client peer, named bool) (alive bool) {
 }
 
 // drop ends a connection without an answer.
-func (l *loop) drop(fd int32, c *conn, from peer, why reason, detail string) {
+func (l *loop) drop(c *conn, from peer, why reason, detail string) {
 	if l.mayNotice(why.String()) {
 		l.server.log(slog.LevelWarn, "a connection is closed without an answer", "reason", why.String(), "peer", from.String(), "detail", detail)
 	}
-	l.end(fd, c, why)
+	l.end(c, why)
 }
 
 // keepsPeers tells whether loops keep the addresses of their clients: for the

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"millrace/httpparse"
 )
 
@@ -78,7 +76,7 @@ type asker struct {
 }
 
 // answer writes a short plain answer and ends the exchange. headers are whole lines.
-func (l *loop) answer(fd int32, c *conn, to asker, status int, headers []byte, body string) {
+func (l *loop) answer(c *conn, to asker, status int, headers []byte, body string) {
 	b := l.scratch[:0]
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -97,41 +95,41 @@ func (l *loop) answer(fd int32, c *conn, to asker, status int, headers []byte, b
 		b = append(b, body...)
 	}
 	l.scratch = b
-	l.finish(fd, c, b, reasonAnswered)
+	l.finish(c, b, reasonAnswered)
 }
 
 // refuse answers with an error status and says why.
-func (l *loop) refuse(fd int32, c *conn, to asker, status int, why string) {
+func (l *loop) refuse(c *conn, to asker, status int, why string) {
 	l.counters.refuse(status)
 	var headers []byte
 	if status == http.StatusMethodNotAllowed {
 		headers = []byte("Allow: " + allowedMethods + "\r\n")
 	}
-	l.answer(fd, c, to, status, headers, why+"\n")
+	l.answer(c, to, status, headers, why+"\n")
 }
 
 // refuseError refuses with the status that a parser's error carries.
-func (l *loop) refuseError(fd int32, c *conn, to asker, err error) {
+func (l *loop) refuseError(c *conn, to asker, err error) {
 	status := http.StatusBadRequest
 	if e := (*httpparse.Error)(nil); errors.As(err, &e) {
 		status = e.Status
 	}
-	l.refuse(fd, c, to, status, err.Error())
+	l.refuse(c, to, status, err.Error())
 }
 
 // turnAway answers a stream request that comes when there is no room, too soon,
 // or too late. An EventSource takes any status but 200 as final, so it gets a
 // stream that says when to come back, each client a time of its own, and ends.
-func (l *loop) turnAway(fd int32, c *conn, origin []byte, why reason) {
+func (l *loop) turnAway(c *conn, origin []byte, why reason) {
 	if l.mayNotice(why.String()) {
-		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(fd).String())
+		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(c).String())
 	}
 	b := l.server.heads.streamHead(l.scratch[:0], origin)
 	b = append(b, "retry: "...)
 	b = strconv.AppendInt(b, l.comeBackIn(why).Milliseconds(), 10)
 	b = append(b, "\n\n"...)
 	l.scratch = b
-	l.finish(fd, c, b, why)
+	l.finish(c, b, why)
 }
 
 // comeBackIn draws the time after which a client that is turned away is to come
@@ -151,17 +149,18 @@ func (l *loop) comeBackIn(why reason) time.Duration {
 // finish writes the last bytes of a connection and waits for the client to
 // close: were the socket closed with something unread in it, the reset could
 // overtake the answer (RFC 9112, 9.6).
-func (l *loop) finish(fd int32, c *conn, last []byte, why reason) {
-	if _, alive := l.write(fd, c, last); !alive {
-		return
+func (l *loop) finish(c *conn, last []byte, why reason) result {
+	if _, did := l.write(c, last); did == ended {
+		return ended
 	}
-	if unix.Shutdown(int(fd), unix.SHUT_WR) != nil {
-		l.end(fd, c, why)
-		return
+	if l.shut(c) != nil {
+		l.end(c, why)
+		return ended
 	}
-	l.forget(fd, c, why)
+	l.forget(c, why)
 	c.state, c.why = stateLinger, why
 	l.counters.lingering.Add(1)
-	l.wheel.Schedule(fd, l.now+lingerTimeout)
+	l.schedule(c, l.now+lingerTimeout)
 	l.giveRoom()
+	return sent
 }

@@ -122,9 +122,9 @@ func (cfg *Config) checkChannel(name string) error {
 }
 
 // noticeForbidden logs a refusal, one a second at most.
-func (l *loop) noticeForbidden(fd int32, err error) {
+func (l *loop) noticeForbidden(c *conn, err error) {
 	const msg = "a stream was refused"
 	if l.mayNotice(msg) {
-		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(fd).String(), "reason", err.Error())
+		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(c).String(), "reason", err.Error())
 	}
 }

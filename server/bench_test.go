@@ -56,7 +56,7 @@ func openNullStream(t testing.TB, h handLoop, names [][]byte) int {
 	h.server.streams.Add(1)
 	h.counters.connections.Add(1)
 	c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-	h.startStream(int32(fd), c, nil, names, nil)
+	h.startStream(c, nil, names, nil)
 	return fd
 }
 
@@ -128,7 +128,7 @@ func (h handLoop) streamsToNowhere(n int) (descriptors []int) {
 		h.takeStream()
 		h.counters.connections.Add(1)
 		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-		h.startStream(int32(fd), c, nil, [][]byte{[]byte("/x")}, nil)
+		h.startStream(c, nil, [][]byte{[]byte("/x")}, nil)
 		descriptors = append(descriptors, fd)
 	}
 	return descriptors

@@ -181,17 +181,17 @@ func TestLateJudgement(t *testing.T) {
 	} {
 		h := turnByHand(t, Config{}, channels.Options{})
 		fd, _ := h.stream("/a")
-		c := h.table.at(fd)
+		c := h.conn(fd)
 		for { // until the socket is full
-			if n, _ := h.write(fd, c, make([]byte, 4<<10)); n == 0 {
+			if n, _ := h.write(c, make([]byte, 4<<10)); n == 0 {
 				break
 			}
 		}
-		h.fallBehind(fd, c, []byte("rest"), false)
+		h.fallBehind(c, []byte("rest"), false)
 		for i, window := range late.windows {
 			h.now += window
-			if h.judge(fd, c); c.fast != late.fast[i] {
-				t.Errorf("after %v: fast is %t, want %t", late.windows[:i+1], c.fast, late.fast[i])
+			if h.judge(c); c.flags.is(fast) != late.fast[i] {
+				t.Errorf("after %v: fast is %t, want %t", late.windows[:i+1], c.flags.is(fast), late.fast[i])
 			}
 		}
 	}

@@ -176,22 +176,22 @@ const (
 // that has not asked for anything in crowdPatience. It goes on where it stopped, so
 // that each has its time. It returns false when it has found none.
 func (l *loop) makeRoom() bool {
-	size := int32(l.table.size())
+	size := streamID(l.table.size())
 	for range looksAtOnce {
-		fd := l.hand
+		c := l.table.owned(l.hand, l.number)
 		if l.hand++; l.hand >= size {
 			l.hand = 0
 		}
-		if !l.table.owned(fd, l.number) {
+		if c == nil {
 			continue
 		}
-		switch c := l.table.at(fd); c.state {
+		switch c.state {
 		case stateLinger:
-			l.end(fd, c, c.why)
+			l.end(c, c.why)
 			return true
 		case stateProxy, stateHead:
 			if c.opened.since(l.now) > crowdPatience {
-				l.end(fd, c, reasonCrowded)
+				l.end(c, reasonCrowded)
 				return true
 			}
 		}

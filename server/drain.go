@@ -26,7 +26,7 @@ type drain struct {
 	until       time.Duration // when what is left has had its time
 	streams     int64         // how many there were
 	visited     int64         // of them, to be dismissed or because they are behind
-	next        int32         // the least descriptor that has not been visited
+	next        streamID      // the first slot that has not been visited
 }
 
 // Drain closes the listeners at once and the streams over Config.Drain: each
@@ -91,19 +91,19 @@ func (l *loop) drainOn(budget int) (more bool) {
 		if budget == 0 {
 			return true
 		}
-		fd, c := l.table.next(l.number, d.next)
+		c := l.table.next(l.number, d.next)
 		if c == nil {
 			d.visited = d.streams // others left of their own accord
 			break
 		}
-		d.next = fd + 1
+		d.next = c.id() + 1
 		switch c.state {
 		case stateStream:
 			d.visited++
-			l.dismiss(fd, c)
+			l.dismiss(c)
 		case stateWaiting:
 			d.visited++
-			l.sayFarewell(fd, c)
+			l.sayFarewell(c)
 		}
 	}
 	if l.counters.streams.Load() == 0 {
@@ -136,38 +136,38 @@ func (l *loop) drainOver() {
 
 // dismiss brings a stream to the head, tells it when to come back, and ends it.
 // One whose socket is full gets there in its own time: see keepUp.
-func (l *loop) dismiss(fd int32, c *conn) {
-	for !c.behind {
-		l.chans = l.channelsOf(fd, c, l.chans[:0])
+func (l *loop) dismiss(c *conn) result {
+	for !c.flags.is(behind) {
+		l.chans = l.channelsOf(c, l.chans[:0])
 		l.missed, _ = l.broker.Since(l.missed[:0], c.cursor, channels.Told{}, turnBytes, l.chans...)
 		if len(l.missed) == 0 {
-			l.sayFarewell(fd, c)
-			return
+			return l.sayFarewell(c)
 		}
 		l.scratch = appendWires(l.scratch[:0], l.missed)
-		whole := l.send(fd, c, 0, l.missed, l.scratch)
+		did := l.send(c, 0, l.missed, l.scratch)
 		clear(l.missed)
-		if !whole {
-			return
+		if did != sent {
+			return did
 		}
 	}
+	return cut
 }
 
 // sayFarewell tells a stream when to come back, and ends it.
-func (l *loop) sayFarewell(fd int32, c *conn) {
+func (l *loop) sayFarewell(c *conn) result {
 	b := l.scratch[:0]
-	if w := l.waiting.m[fd]; w != nil && !w.greeted {
+	if w := l.waiting.m[c.id()]; w != nil && !w.greeted {
 		b = l.server.heads.opening(b, w.origin)
 	}
 	b = append(b, "retry: "...)
 	b = strconv.AppendInt(b, l.cfg.returnDelay().Milliseconds(), 10)
 	b = append(b, "\n\n"...)
 	l.scratch = b
-	l.finish(fd, c, b, reasonDrained)
+	return l.finish(c, b, reasonDrained)
 }
 
 // hasVisited tells whether the time of a stream has come.
-func (d *drain) hasVisited(fd int32) bool { return d.begun && fd < d.next }
+func (d *drain) hasVisited(id streamID) bool { return d.begun && id < d.next }
 
 // returnDelay is when a stream that is dismissed may come back. Where there is
 // another server, the closes are spread already, so it need not be long; where
@@ -182,7 +182,7 @@ func (cfg *Config) returnDelay() time.Duration {
 func (l *loop) closeListener() {
 	fd := l.listener
 	l.wheel.Cancel(fd)
-	l.table.at(fd).release()
+	l.table.at(streamID(fd)).release()
 	unix.Close(int(fd))
 	l.listener, l.accepting, l.crowded = -1, false, false
 }

@@ -107,7 +107,7 @@ func TestDrainOfStragglers(t *testing.T) {
 	narrow(t, slow)
 	narrow(t, stuck)
 	event, want := strings.Repeat("x", 1000), ""
-	for !h.table.at(slow).behind || !h.table.at(stuck).behind {
+	for !h.conn(slow).flags.is(behind) || !h.conn(stuck).flags.is(behind) {
 		publish(t, h.broker, "/x", event, 2)
 		want += "data: " + event + "\n\n"
 		h.turnOver()
@@ -135,7 +135,7 @@ func TestDrainOfStragglers(t *testing.T) {
 		t.Error("the drain is over before its time was up")
 	}
 	h.pass(lingerTimeout + tick)
-	if !h.drain.over || !h.table.owned(stuck, 0) {
+	if !h.drain.over || !h.owns(stuck) {
 		t.Error("the drain does not end with one stream left that does not read")
 	}
 }

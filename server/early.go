@@ -83,9 +83,9 @@ func (l *loop) serveEarly() {
 	for i := range e.turn.groups {
 		g := &e.turn.groups[i]
 		g.encode()
-		for fd, ok := g.visit(); ok; fd, ok = g.visit() {
-			if c := l.table.at(fd); c.local != severalChannels {
-				l.deliver(fd, c, g)
+		for id, ok := g.visit(); ok; id, ok = g.visit() {
+			if c := l.table.at(id); c.local != severalChannels {
+				l.deliver(c, g)
 			}
 		}
 		if g.local.several == 0 { // else their turn will tell

@@ -63,7 +63,7 @@ func testEarlyOrder(t *testing.T, seed uint64) {
 			streams = append(streams, s)
 		case n == 2 && len(streams) > 0:
 			i := random.IntN(len(streams))
-			h.end(streams[i].fd, h.table.at(streams[i].fd), reasonClient)
+			h.end(h.conn(streams[i].fd), reasonClient)
 			streams[i] = streams[len(streams)-1]
 			streams = streams[:len(streams)-1]
 		case n < 10:
@@ -89,8 +89,8 @@ func testEarlyOrder(t *testing.T, seed uint64) {
 			}
 			for _, s := range streams {
 				s.got.WriteString(received(s.peer))
-				if c := h.table.at(s.fd); c.behind {
-					h.catchUp(s.fd, c)
+				if c := h.conn(s.fd); c.flags.is(behind) {
+					h.catchUp(c)
 				}
 			}
 		}
@@ -98,9 +98,9 @@ func testEarlyOrder(t *testing.T, seed uint64) {
 	for h.fanOut(slice) {
 	}
 	for _, s := range streams {
-		for h.table.at(s.fd).behind {
+		for h.conn(s.fd).flags.is(behind) {
 			s.got.WriteString(received(s.peer))
-			h.catchUp(s.fd, h.table.at(s.fd))
+			h.catchUp(h.conn(s.fd))
 		}
 		check(s)
 	}

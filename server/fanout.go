@@ -42,7 +42,7 @@ type group struct {
 }
 
 // visit returns the next subscriber of the group, or false when there is none left.
-func (g *group) visit() (fd int32, ok bool) {
+func (g *group) visit() (_ streamID, ok bool) {
 	g.left = min(g.left, len(g.local.subscribers))
 	if g.left == 0 {
 		return 0, false
@@ -70,12 +70,12 @@ func (l *loop) fanOut(budget int) (more bool) {
 				if budget <= 0 {
 					return true
 				}
-				fd, ok := g.visit()
+				id, ok := g.visit()
 				if !ok {
 					break
 				}
 				budget -= cost
-				l.deliver(fd, l.table.at(fd), g)
+				l.deliver(l.table.at(id), g)
 			}
 			l.tellNeed(g)
 			g.local.group = 0
@@ -237,40 +237,40 @@ func (l *loop) endTurn() {
 
 // deliver brings a stream to the end of a batch of its channel. One that is
 // behind gets there in its own time, or never: then it is ended.
-func (l *loop) deliver(fd int32, c *conn, g *group) {
+func (l *loop) deliver(c *conn, g *group) {
 	switch {
 	case c.state == stateWaiting:
-	case c.behind:
-		if l.isLapped(fd, c, g) {
-			l.end(fd, c, reasonLapped)
-		} else if c.fast && (g.need == 0 || c.cursor < g.need) {
+	case c.flags.is(behind):
+		if l.isLapped(c, g) {
+			l.end(c, reasonLapped)
+		} else if c.flags.is(fast) && (g.need == 0 || c.cursor < g.need) {
 			g.need = c.cursor + 1
 		}
 	case len(g.messages) == 0: // only what readers need is asked for
 	case c.local == severalChannels:
-		l.deliverSeveral(fd, c)
+		l.deliverSeveral(c)
 	default:
 		messages, wire := g.after(c.cursor)
 		if len(messages) > 0 {
-			l.send(fd, c, 0, messages, wire)
+			l.send(c, 0, messages, wire)
 		}
 	}
 }
 
 // isLapped tells whether something is no longer kept of what a stream that is behind
 // lacks.
-func (l *loop) isLapped(fd int32, c *conn, g *group) bool {
+func (l *loop) isLapped(c *conn, g *group) bool {
 	if len(g.messages) == 0 {
 		return false
 	}
 	newest := g.messages[len(g.messages)-1]
-	return c.cursor < newest.Evicted && l.floorOf(fd, c, newest.Channel) < newest.Evicted
+	return c.cursor < newest.Evicted && l.floorOf(c, newest.Channel) < newest.Evicted
 }
 
 // deliverSeveral brings a stream to the end of the turn, on all of its channels
 // at once, so that it sees them in one order: what is not its own it does not look at.
 // Of its later visits in this turn the cursor makes nothing.
-func (l *loop) deliverSeveral(fd int32, c *conn) {
+func (l *loop) deliverSeveral(c *conn) {
 	t := &l.turn
 	if c.cursor >= t.messages[len(t.messages)-1].Seq {
 		return
@@ -278,7 +278,7 @@ func (l *loop) deliverSeveral(fd int32, c *conn) {
 	l.runs = l.runs[:0]
 	var messages []*channels.Message
 	var wire []byte
-	for _, s := range l.several.m[fd] {
+	for _, s := range l.several.m[c.id()] {
 		if i := l.locals[s.local].group; i > 0 {
 			if run, together := t.groups[i-1].after(c.cursor); len(run) > 0 {
 				l.runs = append(l.runs, run)
@@ -291,7 +291,7 @@ func (l *loop) deliverSeveral(fd int32, c *conn) {
 		l.scratch = appendWires(l.scratch[:0], l.missed)
 		messages, wire = l.missed, l.scratch
 	}
-	if len(messages) == 0 || l.send(fd, c, 0, messages, wire) {
+	if len(messages) == 0 || l.send(c, 0, messages, wire) == sent {
 		c.cursor = max(c.cursor, t.end)
 	}
 	clear(l.runs)
@@ -307,26 +307,26 @@ func appendWires(dst []byte, messages []*channels.Message) []byte {
 }
 
 // send writes wire to a stream: lead bytes, and the wire forms of messages, before
-// which the stream has everything. It moves the stream's cursor, and returns true
-// when all was taken; otherwise the stream is behind, or has ended.
-func (l *loop) send(fd int32, c *conn, lead int, messages []*channels.Message, wire []byte) (whole bool) {
-	n, alive := l.write(fd, c, wire)
-	if !alive {
-		return false
+// which the stream has everything. It moves the stream's cursor. A stream whose socket
+// did not take all is behind.
+func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte) result {
+	n, did := l.write(c, wire)
+	if did == ended {
+		return ended
 	}
 	if len(messages) > 0 {
 		l.counters.writes.Add(1)
 	}
-	if n == len(wire) {
+	if did == sent {
 		if len(messages) > 0 {
 			l.counters.deliveries.Add(uint64(len(messages)))
 			c.cursor = messages[len(messages)-1].Seq
 		}
-		return true
+		return sent
 	}
 	if n < lead {
-		l.fallBehind(fd, c, slices.Clone(wire[n:lead]), false)
-		return false
+		l.fallBehind(c, slices.Clone(wire[n:lead]), false)
+		return cut
 	}
 	n -= lead
 	var rest []byte
@@ -342,6 +342,6 @@ func (l *loop) send(fd int32, c *conn, lead int, messages []*channels.Message, w
 		n -= len(m.Wire)
 		l.counters.deliveries.Add(1)
 	}
-	l.fallBehind(fd, c, rest, true)
-	return false
+	l.fallBehind(c, rest, true)
+	return cut
 }

@@ -90,24 +90,18 @@ func (l *loop) resumeAccepting() {
 	l.accepting = true
 }
 
-// open gives an accepted socket its slot, and the time to send a request head.
+// open takes an accepted socket in, and gives it the time to send a request head.
 func (l *loop) open(fd int32, from peer) error {
-	c := l.table.claim(fd, l.number, slot{state: stateHead, opened: momentOf(l.now)})
-	if c == nil {
-		unix.Close(int(fd))
-		return unix.EMFILE
-	}
-	if err := l.poller.watch(fd); err != nil {
-		c.release()
-		unix.Close(int(fd))
+	c, err := l.adopt(fd)
+	if err != nil {
 		return err
 	}
 	l.server.open.Add(1)
 	l.places.sockets.Add(1)
 	l.counters.accepted.Add(1)
 	l.counters.connections.Add(1)
-	if l.welcome(fd, c, from) && l.cfg.HeaderTimeout > 0 {
-		l.wheel.Schedule(fd, l.now+l.cfg.HeaderTimeout)
+	if l.welcome(c, from) && l.cfg.HeaderTimeout > 0 {
+		l.schedule(c, l.now+l.cfg.HeaderTimeout)
 	}
 	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"millrace/channels"
 	"millrace/httpparse"
 	"millrace/internal/ports"
@@ -36,8 +34,8 @@ type loop struct {
 	cfg      *Config
 	broker   *channels.Broker
 	table    *table
-	places   *places // safe for concurrent use
-	hand     int32   // the slot that makeRoom looks at next
+	places   *places  // safe for concurrent use
+	hand     streamID // the slot that makeRoom looks at next
 	poller   poller
 	waker    *waker          // signal: safe for concurrent use
 	inbox    *channels.Inbox // posting: safe for concurrent use
@@ -63,27 +61,27 @@ type loop struct {
 	locals    []*local // by index; nil where unused
 	unused    []int32  // indexes of locals
 	byChannel peaked[*channels.Channel, int32]
-	several   peaked[int32, []membership] // streams on more than one channel
-	partial   peaked[int32, *partialHead] // unfinished request heads
-	readers   peaked[int32, *slowReader]  // streams that are behind
-	waiting   peaked[int32, *waiter]      // streams that cannot begin yet
-	readiness readiness                   // of those that can
-	peers     peaked[int32, peer]         // only if Config.keepsPeers
-	turn      turn                        // the fan-out under way
-	early     early                       // what does not wait for it
-	surveys   []*local                    // channels of which has to be told what readers need
-	asked     []*channels.Channel         // the same, as they came from the inbox
-	drain     drain                       // once Server.Drain has begun
-	request   httpparse.Request           // of the connection being served
-	buf       []byte                      // what was read for it
-	scratch   []byte                      // for one answer or one stream's merged events
-	runs      [][]*channels.Message       // for one stream on several channels
-	missed    []*channels.Message         // for one stream's catching up
-	start     channels.Start              // of the stream that begins
-	chans     []*channels.Channel         // for one stream's attaching and detaching
-	path      []byte                      // one request's path, decoded
-	names     [][]byte                    // its channels
-	expired   func(fd int32)              // l.expire, bound once
+	several   peaked[streamID, []membership] // streams on more than one channel
+	partial   peaked[streamID, *partialHead] // unfinished request heads
+	readers   peaked[streamID, *slowReader]  // streams that are behind
+	waiting   peaked[streamID, *waiter]      // streams that cannot begin yet
+	readiness readiness                      // of those that can
+	peers     peaked[streamID, peer]         // only if Config.keepsPeers
+	turn      turn                           // the fan-out under way
+	early     early                          // what does not wait for it
+	surveys   []*local                       // channels of which has to be told what readers need
+	asked     []*channels.Channel            // the same, as they came from the inbox
+	drain     drain                          // once Server.Drain has begun
+	request   httpparse.Request              // of the connection being served
+	buf       []byte                         // what was read for it
+	scratch   []byte                         // for one answer or one stream's merged events
+	runs      [][]*channels.Message          // for one stream on several channels
+	missed    []*channels.Message            // for one stream's catching up
+	start     channels.Start                 // of the stream that begins
+	chans     []*channels.Channel            // for one stream's attaching and detaching
+	path      []byte                         // one request's path, decoded
+	names     [][]byte                       // its channels
+	expired   func(i int32)                  // l.expire, bound once
 	phases    *rand.Rand
 }
 
@@ -95,12 +93,12 @@ func newLoop(s *Server, number int32, table *table, places *places) (*loop, erro
 		armed:      math.MaxInt64,
 		mail:       make(chan func(), mailSize),
 		byChannel:  newPeaked[*channels.Channel, int32](),
-		several:    newPeaked[int32, []membership](),
-		partial:    newPeaked[int32, *partialHead](),
-		readers:    newPeaked[int32, *slowReader](),
-		waiting:    newPeaked[int32, *waiter](),
+		several:    newPeaked[streamID, []membership](),
+		partial:    newPeaked[streamID, *partialHead](),
+		readers:    newPeaked[streamID, *slowReader](),
+		waiting:    newPeaked[streamID, *waiter](),
 		readiness:  readiness{left: everybody},
-		peers:      newPeaked[int32, peer](),
+		peers:      newPeaked[streamID, peer](),
 		nextNotice: make(map[string]time.Duration),
 		buf:        make([]byte, readSize),
 		phases:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
@@ -147,11 +145,11 @@ func (l *loop) live(err error, opened chan<- error) {
 // by what was served just before it, and taken anew by this loop or another: so
 // it is a hint only. The slot says what to do, and a read tells what there is.
 func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
-	if !l.table.owned(fd, l.number) {
+	c := l.table.owned(streamID(fd), l.number)
+	if c == nil {
 		return false
 	}
 	l.now = l.server.clock()
-	c := l.table.at(fd)
 	switch c.state {
 	case stateWake:
 		if l.stopping.Load() {
@@ -164,16 +162,16 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 			l.comeBack()
 		}
 	case stateProxy, stateHead:
-		l.readHead(fd, c)
+		l.readHead(c)
 	case stateStream:
-		if writable && c.behind {
-			l.catchUp(fd, c)
+		if writable && c.flags.is(behind) && l.catchUp(c) == ended {
+			break
 		}
-		if readable && l.table.owned(fd, l.number) {
-			l.hear(fd, c)
+		if readable {
+			l.hear(c)
 		}
 	case stateWaiting, stateLinger:
-		l.hear(fd, c)
+		l.hear(c)
 	}
 	if l.unwoken++; l.unwoken >= maxUnwoken { // the waker may stand behind all that is ready
 		l.now = l.server.clock()
@@ -229,46 +227,45 @@ func (l *loop) arm() {
 // hangUp closes the listener and every connection.
 func (l *loop) hangUp() {
 	defer l.drainOver()
-	l.table.each(l.number, func(fd int32, c *conn) {
+	l.table.each(l.number, func(c *conn) {
 		switch c.state {
 		case stateWake:
-			l.wheel.Cancel(fd)
+			l.cancel(c)
 			c.release() // closed with the waker
 		case stateListener:
 			l.closeListener()
 		default:
-			l.end(fd, c, reasonShutdown)
+			l.end(c, reasonShutdown)
 		}
 	})
 }
 
 // end closes a connection and forgets all that was known of it. Its slot may
 // belong to another loop from then on: nothing may touch c afterwards.
-func (l *loop) end(fd int32, c *conn, why reason) {
-	l.forget(fd, c, why)
+func (l *loop) end(c *conn, why reason) {
+	l.forget(c, why)
 	if l.cfg.keepsPeers() {
-		l.peers.remove(fd)
+		l.peers.remove(c.id())
 	}
 	if c.address != 0 {
-		l.server.addresses.leave(c.address, c.away, l.now)
+		l.server.addresses.leave(c.address, c.flags.is(toldToReturn), l.now)
 	}
-	l.wheel.Cancel(fd)
+	l.cancel(c)
 	l.counters.closed[why].Add(1)
 	l.counters.connections.Add(-1)
 	l.server.open.Add(-1)
 	l.places.sockets.Add(-1)
-	c.release()
-	unix.Close(int(fd))
+	l.close(c)
 	l.giveRoom()
 }
 
 // forget gives up what a connection was for.
-func (l *loop) forget(fd int32, c *conn, why reason) {
+func (l *loop) forget(c *conn, why reason) {
 	switch c.state {
 	case stateProxy, stateHead:
-		l.dropPartial(fd)
+		l.dropPartial(c)
 	case stateStream, stateWaiting:
-		l.endStream(fd, c, why)
+		l.endStream(c, why)
 	case stateLinger:
 		l.counters.lingering.Add(-1)
 	}
@@ -279,14 +276,14 @@ const maxHeard = math.MaxUint16
 
 // hear reads to see the client leave: it has nothing more to say. One that keeps
 // sending would be read for as long as it likes, so it is ended.
-func (l *loop) hear(fd int32, c *conn) {
-	n, ok := l.read(fd, c)
+func (l *loop) hear(c *conn) {
+	n, did := l.read(c)
 	switch {
-	case !ok || c.count(n):
+	case did == ended || c.count(n):
 	case c.state == stateLinger:
-		l.end(fd, c, c.why)
+		l.end(c, c.why)
 	default:
-		l.end(fd, c, reasonTalks)
+		l.end(c, reasonTalks)
 	}
 }
 
@@ -296,40 +293,4 @@ func (c *conn) count(n int) (bearable bool) {
 	n += int(c.heard)
 	c.heard = uint16(min(n, maxHeard))
 	return n <= maxHeard
-}
-
-// read reads what has come from fd into l.buf. It returns false when there is
-// nothing to look at, having closed the connection if that is for good.
-func (l *loop) read(fd int32, c *conn) (int, bool) {
-	n, err := unix.Read(int(fd), l.buf)
-	switch {
-	case n > 0:
-		return n, true
-	case err == unix.EAGAIN || err == unix.EINTR:
-	case c.state == stateLinger:
-		l.end(fd, c, c.why)
-	default:
-		l.end(fd, c, reasonClient)
-	}
-	return 0, false
-}
-
-// write writes p to a connection, once, and returns how much the socket took.
-// It returns false when the connection has failed, and has been ended.
-func (l *loop) write(fd int32, c *conn, p []byte) (n int, alive bool) {
-	n, err := unix.Write(int(fd), p)
-	for err == unix.EINTR {
-		n, err = unix.Write(int(fd), p)
-	}
-	if err != nil && err != unix.EAGAIN {
-		l.end(fd, c, reasonWrite)
-		return 0, false
-	}
-	n = max(n, 0)
-	if c.behind {
-		l.readers.m[fd].pace.take(n, l.now)
-	}
-	c.wrote = momentOf(l.now)
-	l.counters.bytes.Add(uint64(n))
-	return n, true
 }

@@ -63,6 +63,12 @@ func (h handLoop) connect() (fd int32, client int) {
 	return int32(ours), client
 }
 
+// conn returns the slot of a descriptor.
+func (h handLoop) conn(fd int32) *conn { return h.table.at(streamID(fd)) }
+
+// owns tells whether a descriptor is open, and the loop's.
+func (h handLoop) owns(fd int32) bool { return h.table.owned(streamID(fd), h.number) != nil }
+
 // stream opens a stream on target and takes its head and greeting.
 func (h handLoop) stream(target string) (fd int32, peer int) {
 	h.t.Helper()

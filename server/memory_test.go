@@ -28,7 +28,7 @@ func TestMemoryOfChannels(t *testing.T) {
 	}
 	end := func(fds []int32) {
 		for _, fd := range fds {
-			h.end(fd, h.table.at(fd), reasonClient)
+			h.end(h.conn(fd), reasonClient)
 		}
 	}
 	shared := func(_, i int) []byte { return fmt.Appendf(nil, "/shared/%04d", i) }

@@ -70,51 +70,49 @@ func (p *pace) isStuck(now, patience time.Duration) bool {
 
 // becomeFast has publishers wait for a reader again that has become fast, or for one of
 // whose pace nothing was known.
-func (l *loop) becomeFast(fd int32, c *conn) {
-	p := &l.readers.m[fd].pace
-	if c.fast = p.isFast(); c.fast {
+func (l *loop) becomeFast(c *conn) {
+	p := &l.readers.m[c.id()].pace
+	if c.flags.set(fast, p.isFast()); p.isFast() {
 		p.window, p.taken = l.now, 0
-		l.scheduleStream(fd, c)
+		l.scheduleStream(c)
 	}
 }
 
-// judge does what is due on a stream that is behind, and returns false when it is no
-// longer.
-func (l *loop) judge(fd int32, c *conn) bool {
-	l.catchUp(fd, c)
-	if !l.table.owned(fd, l.number) || !c.behind {
-		return false
+// judge does what is due on a stream that is behind.
+func (l *loop) judge(c *conn) result {
+	if did := l.catchUp(c); did != cut {
+		return did
 	}
-	p := &l.readers.m[fd].pace
+	p := &l.readers.m[c.id()].pace
 	if patience := l.cfg.SlowTimeout; patience > 0 && p.isStuck(l.now, patience) {
-		l.end(fd, c, reasonSlow)
-		return false
+		l.end(c, reasonSlow)
+		return ended
 	}
 	switch late := l.now - p.window - fastWindow; {
 	case late < 0:
-	case late >= fastLate && l.now-l.readers.m[fd].since < fastMost:
+	case late >= fastLate && l.now-l.readers.m[c.id()].since < fastMost:
 		p.window = l.now
 	default:
-		if c.fast && !p.isFast() && !p.asked {
+		if c.flags.is(fast) && !p.isFast() && !p.asked {
 			p.asked = true
-			p.taken += min(acknowledged(fd), fastCredit)
+			p.taken += min(c.acknowledged(), fastCredit)
 		}
-		if c.fast && !p.isFast() {
-			l.needLess(fd, c)
+		if c.flags.is(fast) && !p.isFast() {
+			l.needLess(c)
 		}
-		c.fast = p.isFast()
+		c.flags.set(fast, p.isFast())
 		p.window, p.taken = l.now, min(max(p.taken-fastBytes, 0), fastCredit)
 	}
-	return true
+	return cut
 }
 
 // whenJudged returns when a stream that is behind is to be judged next, -1 for never.
-func (l *loop) whenJudged(fd int32, c *conn) time.Duration {
-	p, at := &l.readers.m[fd].pace, time.Duration(-1)
+func (l *loop) whenJudged(c *conn) time.Duration {
+	p, at := &l.readers.m[c.id()].pace, time.Duration(-1)
 	if patience := l.cfg.SlowTimeout; patience > 0 {
 		at = min(p.last, p.judged) + patience
 	}
-	if next := p.window + fastWindow; c.fast && (at < 0 || next < at) {
+	if next := p.window + fastWindow; c.flags.is(fast) && (at < 0 || next < at) {
 		at = next
 	}
 	return at
@@ -122,12 +120,12 @@ func (l *loop) whenJudged(fd int32, c *conn) time.Duration {
 
 // needLess has the loop tell anew what the readers need of the channels of a stream that
 // is fast, if publishers wait for that and it is one of those they wait for.
-func (l *loop) needLess(fd int32, c *conn) {
+func (l *loop) needLess(c *conn) {
 	if c.local != severalChannels {
 		l.survey(l.locals[c.local], c.cursor)
 		return
 	}
-	for _, m := range l.several.m[fd] {
+	for _, m := range l.several.m[c.id()] {
 		l.survey(l.locals[m.local], c.cursor)
 	}
 }

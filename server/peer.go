@@ -26,15 +26,11 @@ func socketPeer(sa unix.Sockaddr) peer {
 }
 
 // peerOf returns the client of a connection, as far as it is known.
-func (l *loop) peerOf(fd int32) peer {
-	if p, ok := l.peers.m[fd]; ok {
+func (l *loop) peerOf(c *conn) peer {
+	if p, ok := l.peers.m[c.id()]; ok {
 		return p
 	}
-	sa, err := unix.Getpeername(int(fd))
-	if err != nil { // reset meanwhile
-		return peer{}
-	}
-	return socketPeer(sa)
+	return c.peer()
 }
 
 // namedPeer returns the client that a proxy names.

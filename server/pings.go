@@ -50,12 +50,8 @@ const longestHush = 250 * time.Millisecond
 
 var pingBytes = []byte(":keepalive\n\n")
 
-// ping writes a keepalive comment. It returns false when the stream has ended.
-func (l *loop) ping(fd int32, c *conn) (alive bool) {
+// ping writes a keepalive comment.
+func (l *loop) ping(c *conn) result {
 	l.counters.keepalives.Add(1)
-	n, alive := l.write(fd, c, pingBytes)
-	if alive && n < len(pingBytes) {
-		l.fallBehind(fd, c, pingBytes[n:], false)
-	}
-	return alive
+	return l.send(c, len(pingBytes), nil, pingBytes)
 }

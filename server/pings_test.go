@@ -164,7 +164,7 @@ func TestPingsShareMoments(t *testing.T) {
 	moments := make(map[time.Duration]int)
 	for range streams {
 		fd, _ := h.stream("/x")
-		moments[h.nextPing(h.table.at(fd))]++
+		moments[h.nextPing(h.conn(fd))]++
 	}
 	if n := int64(len(moments)); n > beats(period) || n < beats(period)*9/10 {
 		t.Errorf("%d streams are pinged at %d moments of %v, want nearly %d", streams, n, period, beats(period))

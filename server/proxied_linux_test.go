@@ -88,7 +88,7 @@ func TestProxyHeaderInPieces(t *testing.T) {
 			if err := h.open(fd, socketPeer(&unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}})); err != nil {
 				t.Fatal(err)
 			}
-			c := h.table.at(fd)
+			c := h.conn(fd)
 			for _, piece := range pieces {
 				if c.state == stateStream && piece != "" {
 					t.Fatalf("a stream before the last of %q", pieces)
@@ -96,10 +96,10 @@ func TestProxyHeaderInPieces(t *testing.T) {
 				unixWrite(t, client, piece)
 				h.on(fd, true, false)
 			}
-			if c.state != stateStream || h.peerOf(fd).String() != tt.peer || len(h.partial.m) > 0 {
-				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(fd), len(h.partial.m), tt.peer)
+			if c.state != stateStream || h.peerOf(c).String() != tt.peer || len(h.partial.m) > 0 {
+				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(c), len(h.partial.m), tt.peer)
 			}
-			h.end(fd, c, reasonClient)
+			h.end(c, reasonClient)
 			unix.Close(client)
 		}
 	}

@@ -21,27 +21,28 @@ var notChannels = map[string]bool{"/favicon.ico": true, "/robots.txt": true}
 type partialHead struct{ b []byte }
 
 // readHead takes in what a client sent of its request head, or a proxy before
-// it, and serves the request when the head is complete.
-func (l *loop) readHead(fd int32, c *conn) {
-	n, ok := l.read(fd, c)
-	if !ok {
-		return
+// it, and serves the request when the head is complete. It returns true when more of it is
+// awaited.
+func (l *loop) readHead(c *conn) (awaited bool) {
+	n, did := l.read(c)
+	if did == ended || n == 0 {
+		return did != ended
 	}
 	head, seen := l.buf[:n], 0
-	partial := l.partial.m[fd]
+	partial := l.partial.m[c.id()]
 	if partial != nil {
 		seen = len(partial.b)
 		partial.b = append(partial.b, head...)
 		head = partial.b
 	}
 	if c.state == stateProxy {
-		length := l.readProxy(fd, c, head)
+		length, awaited := l.readProxy(c, head)
 		if length == 0 {
-			return
+			return awaited
 		}
 		if head, seen = head[length:], 0; len(head) == 0 {
-			l.dropPartial(fd)
-			return
+			l.dropPartial(c)
+			return true
 		}
 		if partial != nil {
 			partial.b = partial.b[:copy(partial.b, head)]
@@ -53,12 +54,14 @@ func (l *loop) readHead(fd int32, c *conn) {
 	switch {
 	case err == nil:
 		c.count(len(head) - length)
-		l.serve(fd, c, r)
+		l.serve(c, r)
 	case errors.Is(err, httpparse.ErrNeedMore):
-		l.keepPartial(fd, head)
+		l.keepPartial(c, head)
+		return true
 	default:
-		l.refuseError(fd, c, l.askerOf(head), err)
+		l.refuseError(c, l.askerOf(head), err)
 	}
+	return false
 }
 
 // askerOf is who asks with a head that is no request, by the lines that are good.
@@ -69,70 +72,70 @@ func (l *loop) askerOf(head []byte) asker {
 
 // keepPartial keeps head until more of it comes, unless that is what it is kept
 // in.
-func (l *loop) keepPartial(fd int32, head []byte) {
-	if l.partial.m[fd] == nil {
-		l.partial.set(fd, &partialHead{slices.Clone(head)})
+func (l *loop) keepPartial(c *conn, head []byte) {
+	if l.partial.m[c.id()] == nil {
+		l.partial.set(c.id(), &partialHead{slices.Clone(head)})
 	}
 }
 
 // dropPartial forgets the beginning of a request head, if there is one.
-func (l *loop) dropPartial(fd int32) { l.partial.remove(fd) }
+func (l *loop) dropPartial(c *conn) { l.partial.remove(c.id()) }
 
 // serve answers one request: with an event stream, or briefly and for good.
-func (l *loop) serve(fd int32, c *conn, r *httpparse.Request) {
+func (l *loop) serve(c *conn, r *httpparse.Request) {
 	origin, _ := r.Get("Origin")
 	to := asker{origin, string(r.Method) == "HEAD"}
 	if err := r.CheckFetch(); err != nil {
-		l.refuseError(fd, c, to, err)
+		l.refuseError(c, to, err)
 		return
 	}
 	if !hosts(l.cfg.Hosts).match(r.Host) && string(r.Path) != healthPath {
-		l.refuse(fd, c, to, 421, fmt.Sprintf("%.64q is none of the hosts that are served here", r.Host))
+		l.refuse(c, to, 421, fmt.Sprintf("%.64q is none of the hosts that are served here", r.Host))
 		return
 	}
 	if string(r.Method) == "OPTIONS" {
-		l.answer(fd, c, to, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "")
+		l.answer(c, to, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "")
 		return
 	}
 	path, err := httpparse.AppendPathDecoded(l.path[:0], r.Path)
 	l.path = path
 	switch {
 	case err != nil:
-		l.refuseError(fd, c, to, err)
+		l.refuseError(c, to, err)
 		return
 	case string(path) == healthPath:
-		l.answer(fd, c, to, 200, []byte("Cache-Control: no-store\r\n"), "ok\n")
+		l.answer(c, to, 200, []byte("Cache-Control: no-store\r\n"), "ok\n")
 		return
 	case notChannels[string(path)]:
-		l.refuse(fd, c, to, 404, fmt.Sprintf("%s is not a channel", path))
+		l.refuse(c, to, 404, fmt.Sprintf("%s is not a channel", path))
 		return
 	}
 	if !acceptsEventStream(r) {
-		l.refuse(fd, c, to, 406, "only text/event-stream is served here, and the Accept header excludes it")
+		l.refuse(c, to, 406, "only text/event-stream is served here, and the Accept header excludes it")
 		return
 	}
 	if err := l.channelsAsked(path, r.Query); err != nil {
 		status := 400
 		if errors.Is(err, errForbidden) {
 			status = 403
-			l.noticeForbidden(fd, err)
+			l.noticeForbidden(c, err)
 		}
-		l.refuse(fd, c, to, status, err.Error())
+		l.refuse(c, to, status, err.Error())
 		return
 	}
 	switch {
 	case to.onlyHead:
-		l.finish(fd, c, l.server.heads.streamHead(nil, origin), reasonAnswered)
+		l.finish(c, l.server.heads.streamHead(nil, origin), reasonAnswered)
 	case c.why != reasonAnswered:
-		l.turnAway(fd, c, origin, c.why)
+		l.turnAway(c, origin, c.why)
 	case l.drain.begun:
-		l.turnAway(fd, c, origin, reasonDrained)
+		l.turnAway(c, origin, reasonDrained)
 	case !l.broker.HasRoom(l.server.capacity.channels, l.names...):
-		l.turnAway(fd, c, origin, reasonChannels)
+		l.turnAway(c, origin, reasonChannels)
 	case !l.takeStream():
-		l.turnAway(fd, c, origin, reasonOverload)
+		l.turnAway(c, origin, reasonOverload)
 	default:
-		l.startStream(fd, c, origin, l.names, l.lastEventID(r))
+		l.startStream(c, origin, l.names, l.lastEventID(r))
 	}
 }
 

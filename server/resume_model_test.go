@@ -104,7 +104,7 @@ func (m *resumeModel) join(t *rapid.T, c *modelClient, byQuery bool) {
 func (m *resumeModel) cut(c *modelClient) {
 	unix.Close(c.peer)
 	c.peer = -1
-	if m.table.owned(c.fd, 0) {
+	if m.owns(c.fd) {
 		m.on(c.fd, true, false)
 	}
 }
@@ -243,7 +243,7 @@ func TestResumeAgainstModel(t *testing.T) {
 			"cut":       func(t *rapid.T) { m.cut(client(t, true)) },
 			"read":      func(t *rapid.T) { m.take(t, client(t, true)) },
 			"writable": func(t *rapid.T) {
-				if c := client(t, true); m.table.owned(c.fd, 0) {
+				if c := client(t, true); m.owns(c.fd) {
 					m.on(c.fd, false, true)
 				}
 			},
@@ -257,7 +257,7 @@ func TestResumeAgainstModel(t *testing.T) {
 			if c.peer < 0 {
 				m.join(t, c, false)
 			}
-			for m.turnOver(); c.peer >= 0 && m.table.owned(c.fd, 0) && m.table.at(c.fd).behind; {
+			for m.turnOver(); c.peer >= 0 && m.owns(c.fd) && m.conn(c.fd).flags.is(behind); {
 				m.take(t, c)
 				m.on(c.fd, false, true)
 			}

@@ -38,8 +38,8 @@ func TestPeakedAgainstMap(t *testing.T) {
 
 // Ensure that a list of subscribers gives back what a crowd needed, and moves seldom.
 func TestBriefLists(t *testing.T) {
-	var list []int32
-	for i := range int32(200_000) {
+	var list []streamID
+	for i := range streamID(200_000) {
 		list = append(roomy(list), i)
 	}
 	moves := 0
@@ -49,7 +49,7 @@ func TestBriefLists(t *testing.T) {
 		if cap(list) != before {
 			moves++
 		}
-		if n := len(list); cap(list) > max(4*n+4, longList) || n > 0 && list[n-1] != int32(n-1) {
+		if n := len(list); cap(list) > max(4*n+4, longList) || n > 0 && list[n-1] != streamID(n-1) {
 			t.Fatalf("a list of %d has room for %d", n, cap(list))
 		}
 	}
@@ -68,22 +68,22 @@ func TestMemoryAfterACrowd(t *testing.T) {
 	h := turnByHand(t, Config{}, channels.Options{})
 	tables := []struct {
 		name   string
-		set    func(fd int32)
-		remove func(fd int32)
+		set    func(id streamID)
+		remove func(id streamID)
 	}{
-		{"readers", func(fd int32) { h.readers.set(fd, &slowReader{}) }, h.readers.remove},
-		{"waiting", func(fd int32) { h.waiting.set(fd, &waiter{}) }, h.waiting.remove},
-		{"partial", func(fd int32) { h.partial.set(fd, &partialHead{}) }, h.partial.remove},
-		{"peers", func(fd int32) { h.peers.set(fd, peer{}) }, h.peers.remove},
+		{"readers", func(id streamID) { h.readers.set(id, &slowReader{}) }, h.readers.remove},
+		{"waiting", func(id streamID) { h.waiting.set(id, &waiter{}) }, h.waiting.remove},
+		{"partial", func(id streamID) { h.partial.set(id, &partialHead{}) }, h.partial.remove},
+		{"peers", func(id streamID) { h.peers.set(id, peer{}) }, h.peers.remove},
 	}
 	for _, table := range tables {
 		before := heapInUse()
-		for fd := range int32(crowd) {
-			table.set(fd)
+		for id := range streamID(crowd) {
+			table.set(id)
 		}
 		peak := heapInUse() - before
-		for fd := range int32(crowd - stay) {
-			table.remove(fd)
+		for id := range streamID(crowd - stay) {
+			table.remove(id)
 		}
 		left := heapInUse() - before
 		t.Logf("%s: %d bytes a stream, %d bytes left of %d", table.name, peak/crowd, left, peak)

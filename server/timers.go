@@ -2,58 +2,64 @@ package server
 
 import "time"
 
-// expire is what the one timer of a descriptor means when it fires.
-func (l *loop) expire(fd int32) {
-	c := l.table.at(fd)
+// expire is what the one timer of a slot means when it fires.
+func (l *loop) expire(i int32) {
+	c := l.table.at(streamID(i))
 	switch c.state {
 	case stateListener:
 		l.resumeAccepting()
 	case stateProxy, stateHead:
-		l.headDue(fd, c)
+		l.headDue(c)
 	case stateStream:
-		l.streamDue(fd, c)
+		l.streamDue(c)
 	case stateWaiting:
-		l.waitingDue(fd, c)
+		l.waitingDue(c)
 	case stateLinger:
-		l.end(fd, c, c.why)
+		l.end(c, c.why)
 	}
 }
 
+// schedule sets the one timer of a connection.
+func (l *loop) schedule(c *conn, at time.Duration) { l.wheel.Schedule(int32(c.id()), at) }
+
+// cancel takes schedule back.
+func (l *loop) cancel(c *conn) { l.wheel.Cancel(int32(c.id())) }
+
 // headDue ends the wait for a request head. What is there already counts, though
 // it has not been looked at: a loop that was held up must not blame its clients.
-func (l *loop) headDue(fd int32, c *conn) {
-	l.readHead(fd, c)
+func (l *loop) headDue(c *conn) {
+	awaited := l.readHead(c)
 	switch {
-	case !l.table.owned(fd, l.number) || c.state != stateProxy && c.state != stateHead:
-	case c.state == stateProxy, l.partial.m[fd] == nil: // nothing came: a spare connection of a browser, say
-		l.end(fd, c, reasonHeadLate)
+	case !awaited:
+	case c.state == stateProxy, l.partial.m[c.id()] == nil: // nothing came: a spare connection of a browser, say
+		l.end(c, reasonHeadLate)
 	default:
-		l.refuse(fd, c, l.askerOf(l.partial.m[fd].b), 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
+		l.refuse(c, l.askerOf(l.partial.m[c.id()].b), 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
 	}
 }
 
 // streamDue does what is due on a stream: its end, or a ping if it is silent.
-func (l *loop) streamDue(fd int32, c *conn) {
-	if l.hasLived(fd, c) {
-		l.end(fd, c, reasonLifetime)
+func (l *loop) streamDue(c *conn) {
+	if l.hasLived(c) {
+		l.end(c, reasonLifetime)
 		return
 	}
-	if c.behind {
-		if !l.judge(fd, c) {
+	if c.flags.is(behind) {
+		if l.judge(c) != cut {
 			return
 		}
 	} else if l.cfg.Keepalive > 0 && l.now >= l.nextPing(c) {
-		if l.isSilent(c) && !l.ping(fd, c) {
+		if l.isSilent(c) && l.ping(c) == ended {
 			return
 		}
 		l.passPing(c)
 	}
-	l.scheduleStream(fd, c)
+	l.scheduleStream(c)
 }
 
 // scheduleStream sets the stream's timer to the earliest of what can become
 // due.
-func (l *loop) scheduleStream(fd int32, c *conn) {
+func (l *loop) scheduleStream(c *conn) {
 	at := time.Duration(-1)
 	sooner := func(t time.Duration) {
 		if at < 0 || t < at {
@@ -61,33 +67,33 @@ func (l *loop) scheduleStream(fd int32, c *conn) {
 		}
 	}
 	if l.cfg.MaxLifetime > 0 {
-		sooner(l.now - c.opened.since(l.now) + l.lifetime(fd, c))
+		sooner(l.now - c.opened.since(l.now) + l.lifetime(c))
 	}
-	if c.behind {
-		if at := l.whenJudged(fd, c); at >= 0 {
+	if c.flags.is(behind) {
+		if at := l.whenJudged(c); at >= 0 {
 			sooner(at)
 		}
 	} else if l.cfg.Keepalive > 0 {
 		sooner(l.nextPing(c))
 	}
 	if at < 0 {
-		l.wheel.Cancel(fd)
+		l.cancel(c)
 		return
 	}
-	l.wheel.Schedule(fd, at)
+	l.schedule(c, at)
 }
 
 // hasLived tells whether a stream has reached its lifetime.
-func (l *loop) hasLived(fd int32, c *conn) bool {
-	return l.cfg.MaxLifetime > 0 && c.opened.since(l.now) >= l.lifetime(fd, c)
+func (l *loop) hasLived(c *conn) bool {
+	return l.cfg.MaxLifetime > 0 && c.opened.since(l.now) >= l.lifetime(c)
 }
 
 // lifetime returns the age at which a stream is closed: MaxLifetime less up to a
 // tenth, so that those who came together do not leave together, and come back
 // together, every lifetime anew. It is not kept anywhere: the descriptor and the
 // time when the stream began draw it.
-func (l *loop) lifetime(fd int32, c *conn) time.Duration {
+func (l *loop) lifetime(c *conn) time.Duration {
 	const share = 1 << 16 // of a tenth
-	drawn := (uint64(c.opened)<<32 | uint64(fd)) * 0x9e3779b97f4a7c15 >> 48
+	drawn := (uint64(c.opened)<<32 | uint64(c.id())) * 0x9e3779b97f4a7c15 >> 48
 	return l.cfg.MaxLifetime - l.cfg.MaxLifetime/10/share*time.Duration(drawn)
 }

@@ -21,10 +21,10 @@ type waiter struct {
 
 // wait has a stream wait until begin is due. It is in its channels' lists, where
 // fan-out passes it over.
-func (l *loop) wait(fd int32, c *conn, origin, lastID []byte) {
+func (l *loop) wait(c *conn, origin, lastID []byte) {
 	c.state = stateWaiting
-	l.waiting.set(fd, &waiter{lastID: slices.Clone(lastID), origin: slices.Clone(origin)})
-	l.wheel.Schedule(fd, l.now+headPatience)
+	l.waiting.set(c.id(), &waiter{lastID: slices.Clone(lastID), origin: slices.Clone(origin)})
+	l.schedule(c, l.now+headPatience)
 }
 
 // beginReady looks at no more than budget subscribers of channels that have become
@@ -44,9 +44,8 @@ func (l *loop) beginReady(budget int) (more bool) {
 				}
 				budget--
 				a.left-- // from the end down, as fan-out does
-				fd := subscribers[a.left]
-				if c := l.table.at(fd); c.state == stateWaiting {
-					l.stopWaiting(fd, c)
+				if c := l.table.at(subscribers[a.left]); c.state == stateWaiting {
+					l.stopWaiting(c)
 				}
 				i, ok = l.byChannel.m[a.ready[a.next]] // it may have been the last, and have failed
 			}
@@ -68,13 +67,13 @@ type readiness struct {
 const everybody = 1<<63 - 1
 
 // stopWaiting begins a stream if all of its channels are ready.
-func (l *loop) stopWaiting(fd int32, c *conn) {
-	w := l.waiting.m[fd]
-	l.start.Channels = l.channelsOf(fd, c, l.start.Channels[:0])
+func (l *loop) stopWaiting(c *conn) {
+	w := l.waiting.m[c.id()]
+	l.start.Channels = l.channelsOf(c, l.start.Channels[:0])
 	if !l.broker.Begin(&l.start, w.lastID, turnBytes) {
 		return
 	}
-	l.waiting.remove(fd)
+	l.waiting.remove(c.id())
 	c.state = stateStream
 	l.scratch = l.scratch[:0]
 	if !w.greeted {
@@ -82,15 +81,15 @@ func (l *loop) stopWaiting(fd int32, c *conn) {
 	} else if len(w.lastID) == 0 {
 		l.start.Gap = channels.GapBackplane
 	}
-	l.begin(fd, c)
+	l.begin(c)
 }
 
 // waitingDue sends the response head when that has been held back for long
 // enough, and pings afterwards.
-func (l *loop) waitingDue(fd int32, c *conn) {
-	w := l.waiting.m[fd]
-	if l.hasLived(fd, c) {
-		l.end(fd, c, reasonLifetime)
+func (l *loop) waitingDue(c *conn) {
+	w := l.waiting.m[c.id()]
+	if l.hasLived(c) {
+		l.end(c, reasonLifetime)
 		return
 	}
 	var text []byte
@@ -107,15 +106,14 @@ func (l *loop) waitingDue(fd int32, c *conn) {
 		text = pingBytes
 	}
 	if len(text) > 0 {
-		n, alive := l.write(fd, c, text)
-		if !alive {
+		switch _, did := l.write(c, text); did {
+		case ended:
 			return
-		}
-		if n < len(text) { // so little, and nobody reads it
-			l.end(fd, c, reasonSlow)
+		case cut: // so little, and nobody reads it
+			l.end(c, reasonSlow)
 			return
 		}
 	}
 	l.passPing(c)
-	l.scheduleStream(fd, c)
+	l.scheduleStream(c)
 }

@@ -22,91 +22,96 @@ type slowReader struct {
 // fallBehind marks a stream whose socket is full. rest is what has to be sent
 // before anything else. Fan-out and pings pass the stream over from now on;
 // catchUp is called when the socket has room again.
-func (l *loop) fallBehind(fd int32, c *conn, rest []byte, message bool) {
-	r := l.readers.m[fd]
+func (l *loop) fallBehind(c *conn, rest []byte, message bool) {
+	r := l.readers.m[c.id()]
 	if r == nil {
 		r = &slowReader{since: l.now, pace: newPace(l.now)}
-		l.readers.set(fd, r)
-		c.behind, c.fast = true, true // it had everything until now
+		l.readers.set(c.id(), r)
+		c.flags.set(behind|fast, true) // it had everything until now
 		l.counters.behind.Add(1)
-		if err := l.poller.watchWrites(fd); err != nil {
+		if err := l.watchWrites(c); err != nil {
 			l.server.log(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
 		}
-		l.scheduleStream(fd, c)
+		l.scheduleStream(c)
 	}
 	r.rest, r.message = rest, message
 	r.pace.owed = false
 }
 
 // catchUp brings a stream that is behind one step on: the rest of what was cut,
-// then what the broker kept since, until nothing is left or the socket is full.
-func (l *loop) catchUp(fd int32, c *conn) {
-	r := l.readers.m[fd]
+// then what the broker kept since, until nothing is left or the socket is full. The result
+// is cut while the stream is behind.
+func (l *loop) catchUp(c *conn) result {
+	r := l.readers.m[c.id()]
 	r.pace.owed = false
-	if c.fast {
-		l.needLess(fd, c)
+	if c.flags.is(fast) {
+		l.needLess(c)
 	} else if l.now-r.pace.window >= fastWindow {
 		r.pace.window, r.pace.taken = l.now, 0
 	}
-	l.catchUpOn(fd, c, r)
-	if l.table.owned(fd, l.number) && c.behind && !c.fast {
-		l.becomeFast(fd, c)
+	did := l.catchUpOn(c, r)
+	if did == cut && !c.flags.is(fast) {
+		l.becomeFast(c)
 	}
+	return did
 }
 
 // catchUpOn is catchUp, but for the reader's pace.
-func (l *loop) catchUpOn(fd int32, c *conn, r *slowReader) {
+func (l *loop) catchUpOn(c *conn, r *slowReader) result {
 	if len(r.rest) > 0 {
-		n, alive := l.write(fd, c, r.rest)
-		if !alive {
-			return
+		n, did := l.write(c, r.rest)
+		if did == ended {
+			return ended
 		}
-		if r.rest = r.rest[n:]; len(r.rest) > 0 {
-			return
+		if r.rest = r.rest[n:]; did == cut {
+			return cut
 		}
 		if r.message {
 			l.counters.deliveries.Add(1)
 		}
 	}
-	l.chans = l.channelsOf(fd, c, l.chans[:0])
+	l.chans = l.channelsOf(c, l.chans[:0])
 	var kept bool
 	l.missed, kept = l.broker.Since(l.missed[:0], c.cursor, r.told, turnBytes, l.chans...)
 	switch {
 	case !kept:
-		l.end(fd, c, reasonLapped)
+		l.end(c, reasonLapped)
+		return ended
 	case len(l.missed) == 0:
-		l.keepUp(fd, c)
-	default:
-		l.scratch = appendWires(l.scratch[:0], l.missed)
-		if l.send(fd, c, 0, l.missed, l.scratch) {
-			r.pace.owed = true // the socket will say that it takes more
-		}
-		clear(l.missed)
+		return l.keepUp(c)
 	}
+	l.scratch = appendWires(l.scratch[:0], l.missed)
+	did := l.send(c, 0, l.missed, l.scratch)
+	clear(l.missed)
+	if did == sent {
+		r.pace.owed, did = true, cut // the socket will say that it takes more
+	}
+	return did
 }
 
 // keepUp takes fallBehind back, for a stream that has everything.
-func (l *loop) keepUp(fd int32, c *conn) {
-	c.cursor = max(c.cursor, l.readers.m[fd].told.Gaps)
-	l.readers.remove(fd)
-	c.behind, c.fast = false, false
+func (l *loop) keepUp(c *conn) result {
+	c.cursor = max(c.cursor, l.readers.m[c.id()].told.Gaps)
+	l.readers.remove(c.id())
+	c.flags.set(behind|fast, false)
 	l.counters.behind.Add(-1)
-	if err := l.poller.unwatchWrites(fd); err != nil {
+	if err := l.unwatchWrites(c); err != nil {
 		l.server.log(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
 	}
 	l.passPing(c)
-	l.scheduleStream(fd, c)
-	if l.drain.hasVisited(fd) {
-		l.dismiss(fd, c)
+	l.scheduleStream(c)
+	if l.drain.hasVisited(c.id()) {
+		return l.dismiss(c)
 	}
+	return sent
 }
 
 // floorOf returns what of a channel a stream that is behind is not lapped by.
-func (l *loop) floorOf(fd int32, c *conn, channel *channels.Channel) uint64 {
-	told := &l.readers.m[fd].told
+func (l *loop) floorOf(c *conn, channel *channels.Channel) uint64 {
+	told := &l.readers.m[c.id()].told
 	if len(told.Floors) == 0 {
 		return 0
 	}
-	l.chans = l.channelsOf(fd, c, l.chans[:0])
+	l.chans = l.channelsOf(c, l.chans[:0])
 	return told.Floor(slices.Index(l.chans, channel))
 }

@@ -53,7 +53,7 @@ func TestSlowReadersCatchUp(t *testing.T) {
 			if random.IntN(12) == 0 {
 				s.got.WriteString(received(s.peer))
 			}
-			if h.table.at(s.fd).behind {
+			if h.conn(s.fd).flags.is(behind) {
 				fellBehind++
 				h.on(s.fd, false, true) // writable, or not: the event is a hint
 			}
@@ -67,7 +67,7 @@ func TestSlowReadersCatchUp(t *testing.T) {
 		t.Fatalf("streams were behind %d times only", fellBehind)
 	}
 	for i, s := range slow {
-		for h.table.at(s.fd).behind {
+		for h.conn(s.fd).flags.is(behind) {
 			s.got.WriteString(received(s.peer))
 			h.on(s.fd, false, true)
 		}
@@ -88,13 +88,13 @@ func TestSlowTimeout(t *testing.T) {
 	h := turnByHand(t, Config{Keepalive: time.Second, SlowTimeout: 30 * time.Second}, channels.Options{})
 	fd, peer := h.stream("/x")
 	narrow(t, fd)
-	for !h.table.at(fd).behind {
+	for !h.conn(fd).flags.is(behind) {
 		publish(t, h.broker, "/x", strings.Repeat("x", 1000), 1)
 		h.turnOver()
 	}
 	pings := h.counters.keepalives.Load()
 	h.pass(29 * time.Second)
-	if !h.table.owned(fd, 0) || h.counters.keepalives.Load() != pings {
+	if !h.owns(fd) || h.counters.keepalives.Load() != pings {
 		t.Fatal("within the slow timeout a stream that is behind was ended or pinged")
 	}
 	h.pass(1100 * time.Millisecond)
@@ -122,7 +122,7 @@ func TestSlowTimeoutCountsFromTheLastByte(t *testing.T) {
 		h.turnOver()
 		got, b := 0, make([]byte, 1<<16)
 		began := *h.time
-		for got < len("data: \n\n")+len(data) && h.table.owned(fd, h.number) {
+		for got < len("data: \n\n")+len(data) && h.owns(fd) {
 			for want := test.rate*int(*h.time-began+step)/int(time.Second) - got; want > 0; {
 				n, err := unix.Read(peer, b[:min(want, len(b))])
 				if err != nil {
@@ -130,12 +130,12 @@ func TestSlowTimeoutCountsFromTheLastByte(t *testing.T) {
 				}
 				got, want = got+n, want-n
 			}
-			if h.table.at(fd).behind {
+			if h.conn(fd).flags.is(behind) {
 				h.on(fd, false, true)
 			}
 			h.pass(step)
 		}
-		if ended := !h.table.owned(fd, h.number); ended != test.ended {
+		if ended := !h.owns(fd); ended != test.ended {
 			t.Errorf("at %d bytes a second: ended %v, with %d of %d bytes after %v", test.rate, ended, got, len(data), *h.time-began)
 		}
 		if took := *h.time - began; test.ended && took > 2*timeout {

@@ -44,12 +44,12 @@ func (s *Server) SlowReaders(ctx context.Context, n int) ([]SlowReader, error) {
 // slowReaders is SlowReaders of one loop.
 func (l *loop) slowReaders(n int) []SlowReader {
 	type candidate struct {
-		fd    int32
+		id    streamID
 		since time.Duration
 	}
 	var worst []candidate // the longest behind first, n at most
 	considered := 0
-	for fd, r := range l.readers.m {
+	for id, r := range l.readers.m {
 		if considered++; considered > maxConsidered {
 			break
 		}
@@ -57,17 +57,17 @@ func (l *loop) slowReaders(n int) []SlowReader {
 			return cmp.Compare(c.since, since)
 		})
 		if at < n {
-			worst = slices.Insert(worst, at, candidate{fd, r.since})
+			worst = slices.Insert(worst, at, candidate{id, r.since})
 			worst = worst[:min(n, len(worst))]
 		}
 	}
 	readers := make([]SlowReader, len(worst))
 	for i, w := range worst {
-		c := l.table.at(w.fd)
-		l.chans = l.channelsOf(w.fd, c, l.chans[:0])
+		c := l.table.at(w.id)
+		l.chans = l.channelsOf(c, l.chans[:0])
 		r := &readers[i]
-		r.Address, r.Loop, r.Behind = l.peerOf(w.fd).String(), int(l.number), l.now-w.since
-		reader := l.readers.m[w.fd]
+		r.Address, r.Loop, r.Behind = l.peerOf(c).String(), int(l.number), l.now-w.since
+		reader := l.readers.m[w.id]
 		r.Missing, r.Lapped = l.broker.Missing(c.cursor, reader.told, l.chans...)
 		if reader.message && len(reader.rest) > 0 {
 			r.Missing++

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"millrace/timerwheel"
+)
+
+// streamID names a stream on its loop. Below maxTable it is the slot of an HTTP/1.1
+// connection, and so its descriptor: such a connection is socket and stream in one.
+// Ids from there on are for streams that share a socket; there are none yet.
+type streamID int32
+
+// conn is what the server knows of one connection: one cache line, no pointer,
+// so that a million of them cost the garbage collector nothing.
+//
+// owner says whose the slot is: 0 nobody's, else the number of a loop and one.
+// It is set after the slot is filled and cleared before the descriptor is
+// closed, so a loop that finds its own number may touch the rest, and any other
+// loop, roused by a stale event, must not.
+type conn struct {
+	owner atomic.Int32
+	fd    int32 // for socket.go alone: the place of the slot, whoever owns it
+	slot
+}
+
+// slot is the part of a conn that belongs to its owner. Of the 64 bytes the last 6 are
+// free.
+type slot struct {
+	timer   timerwheel.Node // the one timer of this connection
+	local   int32           // stream: index of its channel in loop.locals, or severalChannels
+	cursor  uint64          // stream: the sequence up to which it has everything
+	opened  moment          // when the stream began, or before that the connection
+	due     moment          // stream: its next ping; at most a period ahead
+	wrote   moment          // when something was last written
+	place   int32           // stream: its index in the channel's list of subscribers
+	address addressRef      // the client's entry in Server.addresses, if it is counted there
+	heard   uint16          // bytes that came behind the request head: see loop.hear
+	flags   flags
+	state   state
+	why     reason // head: why it may not become a stream, if not reasonAnswered; lingering: why it will end
+}
+
+// severalChannels, in slot.local, says that the stream's channels are found in
+// loop.several.
+const severalChannels = -1
+
+// id returns the id of the stream that the connection is, or may become.
+func (c *conn) id() streamID { return streamID(c.fd) }
+
+// flags are what is so, or not, of a connection.
+type flags uint16
+
+const (
+	toldToReturn flags = 1 << iota // it counts at its address as one that may not become a stream
+	behind                         // stream: it has an entry in loop.readers
+	fast                           // stream: it is behind, and publishers wait for it: see slowReader.pace
+)
+
+func (f flags) is(flag flags) bool { return f&flag != 0 }
+
+func (f *flags) set(flag flags, on bool) {
+	*f &^= flag
+	if on {
+		*f |= flag
+	}
+}
+
+// state says what a descriptor is for, and what its timer means.
+type state uint8
+
+const (
+	stateFree     state = iota
+	stateWake           // the loop's wake descriptor
+	stateListener       // timer: try to accept again
+	stateProxy          // a PROXY header is awaited, then a request head; timer: the deadline of both
+	stateHead           // a request head is awaited; timer: its deadline
+	stateStream         // timer: the next ping, the end of patience, or of life
+	stateWaiting        // a stream that cannot begin yet; timer: its head, or as that of a stream
+	stateLinger         // answered, waiting for the peer's end; timer: no longer
+)

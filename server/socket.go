@@ -1,0 +1,106 @@
+package server
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// The sockets of clients. This file alone knows their descriptors, and has the one place
+// that writes to them: what is to stand between a stream and its socket goes here.
+
+// result is what a call did to a connection.
+type result uint8
+
+const (
+	// ended says that the connection is closed, and its slot perhaps another loop's:
+	// nothing may touch it any more.
+	ended result = iota
+	// cut says that the connection stands, and its socket is full: some of what was to
+	// be written is left.
+	cut
+	// sent says that the connection stands, and that nothing is left of what the call
+	// was to write, if anything was.
+	sent
+)
+
+// adopt gives an accepted socket its slot, and has the poller report what comes from it.
+// With an error it has closed the socket.
+func (l *loop) adopt(fd int32) (*conn, error) {
+	c := l.table.claim(fd, l.number, slot{state: stateHead, opened: momentOf(l.now)})
+	if c == nil {
+		unix.Close(int(fd))
+		return nil, unix.EMFILE
+	}
+	if err := l.poller.watch(fd); err != nil {
+		l.close(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// read reads what has come from a client into l.buf, n bytes. It ends a connection from
+// which nothing will come any more.
+func (l *loop) read(c *conn) (n int, _ result) {
+	n, err := unix.Read(int(c.fd), l.buf)
+	switch {
+	case n > 0:
+		return n, sent
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return 0, sent
+	case c.state == stateLinger:
+		l.end(c, c.why)
+	default:
+		l.end(c, reasonClient)
+	}
+	return 0, ended
+}
+
+// write writes p to a client, once, and returns how much of it the socket took.
+func (l *loop) write(c *conn, p []byte) (n int, _ result) {
+	n, err := unix.Write(int(c.fd), p)
+	for err == unix.EINTR {
+		n, err = unix.Write(int(c.fd), p)
+	}
+	if err != nil && err != unix.EAGAIN {
+		l.end(c, reasonWrite)
+		return 0, ended
+	}
+	n = max(n, 0)
+	if c.flags.is(behind) {
+		l.readers.m[c.id()].pace.take(n, l.now)
+	}
+	c.wrote = momentOf(l.now)
+	l.counters.bytes.Add(uint64(n))
+	if n < len(p) {
+		return n, cut
+	}
+	return n, sent
+}
+
+// watchWrites has loop.on called when the socket takes more.
+func (l *loop) watchWrites(c *conn) error { return l.poller.watchWrites(c.fd) }
+
+// unwatchWrites takes watchWrites back.
+func (l *loop) unwatchWrites(c *conn) error { return l.poller.unwatchWrites(c.fd) }
+
+// acknowledged returns how many bytes the client has ever taken, as far as the kernel
+// knows.
+func (c *conn) acknowledged() int { return acknowledged(c.fd) }
+
+// peer returns the address of the socket's other end, zero if it is reset.
+func (c *conn) peer() peer {
+	sa, err := unix.Getpeername(int(c.fd))
+	if err != nil {
+		return peer{}
+	}
+	return socketPeer(sa)
+}
+
+// shut tells the client that nothing more will be written. What it sends is still read.
+func (l *loop) shut(c *conn) error { return unix.Shutdown(int(c.fd), unix.SHUT_WR) }
+
+// close gives the slot up, and then closes the socket. Nothing may touch c afterwards.
+func (l *loop) close(c *conn) {
+	fd := int(c.fd)
+	c.release()
+	unix.Close(fd)
+}
