@@ -31,7 +31,7 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 	client, length, err := proxyproto.Parse(head)
 	switch {
 	case errors.Is(err, proxyproto.ErrNeedMore):
-		l.keepPartial(c, head)
+		l.keepHead(c, head)
 		return 0, true
 	case err != nil:
 		l.drop(c, l.peers.m[c.id()], reasonProxyHeader, err.Error())

@@ -77,7 +77,7 @@ type asker struct {
 
 // answer writes a short plain answer and ends the exchange. headers are whole lines.
 func (l *loop) answer(c *conn, to asker, status int, headers []byte, body string) {
-	b := l.scratch[:0]
+	b := l.out[:0]
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(b, ' ')
@@ -94,7 +94,7 @@ func (l *loop) answer(c *conn, to asker, status int, headers []byte, body string
 	if !to.onlyHead {
 		b = append(b, body...)
 	}
-	l.scratch = b
+	l.out = b
 	l.finish(c, b, reasonAnswered)
 }
 
@@ -124,19 +124,19 @@ func (l *loop) turnAway(c *conn, origin []byte, why reason) {
 	if l.mayNotice(why.String()) {
 		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(c).String())
 	}
-	b := l.server.heads.streamHead(l.scratch[:0], origin)
+	b := l.server.heads.streamHead(l.out[:0], origin)
 	b = append(b, "retry: "...)
-	b = strconv.AppendInt(b, l.comeBackIn(why).Milliseconds(), 10)
+	b = strconv.AppendInt(b, l.retryDelay(why).Milliseconds(), 10)
 	b = append(b, "\n\n"...)
-	l.scratch = b
+	l.out = b
 	l.finish(c, b, why)
 }
 
-// comeBackIn draws the time after which a client that is turned away is to come
+// retryDelay draws the time after which a client that is turned away is to come
 // back. A crowd above the accept rate returns at that rate, one after the other;
 // were it told a time out of a fixed span, a large one would come again and
 // again, and in vain.
-func (l *loop) comeBackIn(why reason) time.Duration {
+func (l *loop) retryDelay(why reason) time.Duration {
 	if why != reasonRate {
 		return turnAwayDelay + rand.N(2*turnAwayDelay)
 	}

@@ -124,7 +124,7 @@ func (h handLoop) streamsToNowhere(n int) (descriptors []int) {
 			h.t.Fatal(err)
 		}
 		h.server.open.Add(1)
-		h.places.sockets.Add(1)
+		h.occupancy.sockets.Add(1)
 		h.takeStream()
 		h.counters.connections.Add(1)
 		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})

@@ -139,9 +139,9 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 	return p, nil
 }
 
-// places are the room of one descriptor table, and what of it is taken: by one
+// occupancy is the room of one descriptor table, and what of it is taken: by one
 // loop, or by all that share the table. Safe for concurrent use.
-type places struct {
+type occupancy struct {
 	room    roomOf
 	common  int64 // sockets that it has room for beside the shares
 	share   int64 // of each loop, for clients that are no streams
@@ -149,18 +149,18 @@ type places struct {
 	streams atomic.Int64
 }
 
-// newPlaces returns those of a table that loops share. Half of what is kept for clients
+// newOccupancy returns those of a table that loops share. Half of what is kept for clients
 // without a stream is theirs in equal shares, so that a crowd at one loop leaves the
 // others some.
-func newPlaces(room roomOf, loops int) *places {
+func newOccupancy(room roomOf, loops int) *occupancy {
 	share := (room.sockets - room.streams) / 2 / loops
-	return &places{room: room, common: int64(room.sockets - loops*share), share: int64(share)}
+	return &occupancy{room: room, common: int64(room.sockets - loops*share), share: int64(share)}
 }
 
 // full tells whether the loop is to accept no more sockets.
 func (l *loop) full() bool {
 	n := &l.counters
-	return l.places.sockets.Load() >= l.places.common && n.connections.Load()-n.streams.Load() >= l.places.share
+	return l.occupancy.sockets.Load() >= l.occupancy.common && n.connections.Load()-n.streams.Load() >= l.occupancy.share
 }
 
 const (
@@ -190,7 +190,7 @@ func (l *loop) makeRoom() bool {
 			l.end(c, c.why)
 			return true
 		case stateProxy, stateHead:
-			if c.opened.since(l.now) > crowdPatience {
+			if c.opened.age(l.now) > crowdPatience {
 				l.end(c, reasonCrowded)
 				return true
 			}
@@ -205,7 +205,7 @@ func (l *loop) giveRoom() {
 	if l.crowded {
 		l.wheel.Cancel(l.listener)
 		l.resumeAccepting()
-		l.comeBack()
+		l.wakeAgain()
 	}
 }
 
@@ -216,7 +216,7 @@ func (l *loop) takeStream() bool {
 		l.server.streams.Add(-1)
 		return false
 	}
-	if l.places.streams.Add(1) > int64(l.places.room.streams) {
+	if l.occupancy.streams.Add(1) > int64(l.occupancy.room.streams) {
 		l.leaveStream()
 		return false
 	}
@@ -225,6 +225,6 @@ func (l *loop) takeStream() bool {
 
 // leaveStream gives back what takeStream took.
 func (l *loop) leaveStream() {
-	l.places.streams.Add(-1)
+	l.occupancy.streams.Add(-1)
 	l.server.streams.Add(-1)
 }

@@ -159,7 +159,7 @@ func TestPauseForRoomEnds(t *testing.T) {
 		"left":     func(client int) { unix.Shutdown(client, unix.SHUT_RDWR) },
 	} {
 		h := turnByHand(t, Config{}, channels.Options{})
-		h.places.common, h.places.share = 2, 0
+		h.occupancy.common, h.occupancy.share = 2, 0
 		fd, client := h.connect()
 		h.connect()
 		next, err := net.Dial("tcp", h.server.Addr().String())
@@ -188,11 +188,11 @@ func TestLoopsShareRoom(t *testing.T) {
 		room  roomOf
 		loops int
 	}{{roomOf{128, 192}, 2}, {roomOf{18_750, 19_375}, 64}, {roomOf{1, 2}, 1}} {
-		p := newPlaces(tt.room, tt.loops)
+		p := newOccupancy(tt.room, tt.loops)
 		if all := int(p.common) + tt.loops*int(p.share); all > tt.room.sockets || int(p.common) < tt.room.streams {
 			t.Errorf("%+v: %d in common and %d for each of %d loops", tt.room, p.common, p.share, tt.loops)
 		}
-		h.places = p
+		h.occupancy = p
 		for _, held := range []struct {
 			common, own int64
 			want        bool

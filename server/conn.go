@@ -28,7 +28,7 @@ type conn struct {
 // free.
 type slot struct {
 	timer   timerwheel.Node // the one timer of this connection
-	local   int32           // stream: index of its channel in loop.locals, or severalChannels
+	channel int32           // stream: index of its channel in loop.channels, or multiChannel
 	cursor  uint64          // stream: the sequence up to which it has everything
 	opened  moment          // when the stream began, or before that the connection
 	due     moment          // stream: its next ping; at most a period ahead
@@ -41,9 +41,9 @@ type slot struct {
 	why     reason // head: why it may not become a stream, if not reasonAnswered; lingering: why it will end
 }
 
-// severalChannels, in slot.local, says that the stream's channels are found in
-// loop.several.
-const severalChannels = -1
+// multiChannel, in slot.channel, says that the stream is on several channels, which
+// loop.multi has.
+const multiChannel = -1
 
 // id returns the id of the stream that the connection is, or may become.
 func (c *conn) id() streamID { return streamID(c.fd) }

@@ -135,7 +135,7 @@ func (l *loop) drainOver() {
 }
 
 // dismiss brings a stream to the head, tells it when to come back, and ends it.
-// One whose socket is full gets there in its own time: see keepUp.
+// One whose socket is full gets there in its own time: see finishCatchUp.
 func (l *loop) dismiss(c *conn) result {
 	for !c.flags.is(behind) {
 		l.chans = l.channelsOf(c, l.chans[:0])
@@ -143,8 +143,8 @@ func (l *loop) dismiss(c *conn) result {
 		if len(l.missed) == 0 {
 			return l.sayFarewell(c)
 		}
-		l.scratch = appendWires(l.scratch[:0], l.missed)
-		did := l.send(c, 0, l.missed, l.scratch)
+		l.out = appendWires(l.out[:0], l.missed)
+		did := l.send(c, 0, l.missed, l.out)
 		clear(l.missed)
 		if did != sent {
 			return did
@@ -155,24 +155,24 @@ func (l *loop) dismiss(c *conn) result {
 
 // sayFarewell tells a stream when to come back, and ends it.
 func (l *loop) sayFarewell(c *conn) result {
-	b := l.scratch[:0]
+	b := l.out[:0]
 	if w := l.waiting.m[c.id()]; w != nil && !w.greeted {
 		b = l.server.heads.opening(b, w.origin)
 	}
 	b = append(b, "retry: "...)
-	b = strconv.AppendInt(b, l.cfg.returnDelay().Milliseconds(), 10)
+	b = strconv.AppendInt(b, l.cfg.drainDelay().Milliseconds(), 10)
 	b = append(b, "\n\n"...)
-	l.scratch = b
+	l.out = b
 	return l.finish(c, b, reasonDrained)
 }
 
 // hasVisited tells whether the time of a stream has come.
 func (d *drain) hasVisited(id streamID) bool { return d.begun && id < d.next }
 
-// returnDelay is when a stream that is dismissed may come back. Where there is
+// drainDelay is when a stream that is dismissed may come back. Where there is
 // another server, the closes are spread already, so it need not be long; where
 // this one is started again at once, all come back to it within the longest.
-func (cfg *Config) returnDelay() time.Duration {
+func (cfg *Config) drainDelay() time.Duration {
 	shortest := max(cfg.Drain/30, time.Millisecond)
 	longest := max(cfg.Drain/3, shortest)
 	return shortest + rand.N(longest-shortest+1)

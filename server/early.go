@@ -44,11 +44,11 @@ func (l *loop) takeIn(underWay bool) {
 		switch {
 		case !ok: // the last subscriber has left
 			t.taken = append(t.taken, m)
-		case room > 0 || !e.add(t, l.locals[i], m):
-			l.locals[i].queued = m.Seq
+		case room > 0 || !e.add(t, l.channels[i], m):
+			l.channels[i].queued = m.Seq
 			t.taken = append(t.taken, m)
 			room -= len(m.Wire)
-		case l.locals[i].several > 0:
+		case l.channels[i].multi > 0:
 			t.taken = append(t.taken, m)
 		default:
 			e.served = append(e.served, m)
@@ -58,7 +58,7 @@ func (l *loop) takeIn(underWay bool) {
 }
 
 // add puts m among those that are served early, if it can be.
-func (e *early) add(t *turn, ch *local, m *channels.Message) bool {
+func (e *early) add(t *turn, ch *loopChannel, m *channels.Message) bool {
 	if t.leaves(ch.queued) {
 		return false
 	}
@@ -83,12 +83,12 @@ func (l *loop) serveEarly() {
 	for i := range e.turn.groups {
 		g := &e.turn.groups[i]
 		g.encode()
-		for id, ok := g.visit(); ok; id, ok = g.visit() {
-			if c := l.table.at(id); c.local != severalChannels {
-				l.deliver(c, g)
+		for id, ok := g.next(); ok; id, ok = g.next() {
+			if c := l.table.at(id); c.channel != multiChannel {
+				l.visit(c, g)
 			}
 		}
-		if g.local.several == 0 { // else their turn will tell
+		if g.channel.multi == 0 { // else their turn will tell
 			l.tellNeed(g)
 		}
 	}

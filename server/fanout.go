@@ -29,7 +29,7 @@ type turn struct {
 
 // group is the part of a turn that belongs to one channel.
 type group struct {
-	local *local
+	channel *loopChannel
 	batch
 	// left is how many subscribers are to be visited, from the end of the list
 	// down: those who leave move others only into what is still to come, where
@@ -41,14 +41,14 @@ type group struct {
 	need uint64
 }
 
-// visit returns the next subscriber of the group, or false when there is none left.
-func (g *group) visit() (_ streamID, ok bool) {
-	g.left = min(g.left, len(g.local.subscribers))
+// next returns the next subscriber of the group, or false when there is none left.
+func (g *group) next() (_ streamID, ok bool) {
+	g.left = min(g.left, len(g.channel.subscribers))
 	if g.left == 0 {
 		return 0, false
 	}
 	g.left--
-	return g.local.subscribers[g.left], true
+	return g.channel.subscribers[g.left], true
 }
 
 // writeUnit is how much is written at about twice the price of next to nothing, in
@@ -70,15 +70,15 @@ func (l *loop) fanOut(budget int) (more bool) {
 				if budget <= 0 {
 					return true
 				}
-				id, ok := g.visit()
+				id, ok := g.next()
 				if !ok {
 					break
 				}
 				budget -= cost
-				l.deliver(l.table.at(id), g)
+				l.visit(l.table.at(id), g)
 			}
 			l.tellNeed(g)
-			g.local.group = 0
+			g.channel.group = 0
 		}
 		l.endTurn()
 		if !l.beginTurn() {
@@ -116,7 +116,7 @@ func (l *loop) beginTurn() bool {
 	}
 	for _, m := range t.messages {
 		if i, ok := l.byChannel.m[m.Channel]; ok { // else the last subscriber has left
-			t.add(l.locals[i], m)
+			t.add(l.channels[i], m)
 		}
 	}
 	for i := range t.groups {
@@ -125,7 +125,7 @@ func (l *loop) beginTurn() bool {
 	if len(t.groups) > 1 { // so that nobody waits for a channel with more subscribers than his
 		slices.SortFunc(t.groups, func(a, b group) int { return cmp.Compare(a.left, b.left) })
 		for i := range t.groups {
-			t.groups[i].local.group = int32(i + 1)
+			t.groups[i].channel.group = int32(i + 1)
 		}
 	}
 	t.began = l.server.clock()
@@ -177,21 +177,21 @@ func (t *turn) leaves(seq uint64) bool {
 }
 
 // groupOf returns the group of a channel, nil if it has none.
-func (t *turn) groupOf(ch *local) *group {
-	if i := int(ch.group) - 1; i >= 0 && i < len(t.groups) && t.groups[i].local == ch {
+func (t *turn) groupOf(ch *loopChannel) *group {
+	if i := int(ch.group) - 1; i >= 0 && i < len(t.groups) && t.groups[i].channel == ch {
 		return &t.groups[i]
 	}
 	return nil
 }
 
 // add puts m into its channel's group.
-func (t *turn) add(ch *local, m *channels.Message) {
+func (t *turn) add(ch *loopChannel, m *channels.Message) {
 	g := t.groupFor(ch)
 	g.messages = append(g.messages, m)
 }
 
 // groupFor returns the group of a channel, which may be new.
-func (t *turn) groupFor(ch *local) *group {
+func (t *turn) groupFor(ch *loopChannel) *group {
 	g := t.groupOf(ch)
 	if g == nil {
 		if len(t.groups) < cap(t.groups) {
@@ -201,7 +201,7 @@ func (t *turn) groupFor(ch *local) *group {
 		}
 		ch.group = int32(len(t.groups))
 		g = &t.groups[ch.group-1]
-		g.local, g.left, g.need = ch, len(ch.subscribers), 0
+		g.channel, g.left, g.need = ch, len(ch.subscribers), 0
 	}
 	return g
 }
@@ -210,8 +210,8 @@ func (t *turn) groupFor(ch *local) *group {
 func (t *turn) release() {
 	for i := range t.groups {
 		g := &t.groups[i]
-		g.local.group = 0
-		g.local = nil
+		g.channel.group = 0
+		g.channel = nil
 		g.batch.release()
 	}
 	t.groups, t.current = t.groups[:0], 0
@@ -235,9 +235,9 @@ func (l *loop) endTurn() {
 	t.served, t.messages = nil, nil
 }
 
-// deliver brings a stream to the end of a batch of its channel. One that is
+// visit brings a stream to the end of a batch of its channel. One that is
 // behind gets there in its own time, or never: then it is ended.
-func (l *loop) deliver(c *conn, g *group) {
+func (l *loop) visit(c *conn, g *group) {
 	switch {
 	case c.state == stateWaiting:
 	case c.flags.is(behind):
@@ -247,8 +247,8 @@ func (l *loop) deliver(c *conn, g *group) {
 			g.need = c.cursor + 1
 		}
 	case len(g.messages) == 0: // only what readers need is asked for
-	case c.local == severalChannels:
-		l.deliverSeveral(c)
+	case c.channel == multiChannel:
+		l.visitMulti(c)
 	default:
 		messages, wire := g.after(c.cursor)
 		if len(messages) > 0 {
@@ -267,10 +267,10 @@ func (l *loop) isLapped(c *conn, g *group) bool {
 	return c.cursor < newest.Evicted && l.floorOf(c, newest.Channel) < newest.Evicted
 }
 
-// deliverSeveral brings a stream to the end of the turn, on all of its channels
+// visitMulti brings a stream to the end of the turn, on all of its channels
 // at once, so that it sees them in one order: what is not its own it does not look at.
 // Of its later visits in this turn the cursor makes nothing.
-func (l *loop) deliverSeveral(c *conn) {
+func (l *loop) visitMulti(c *conn) {
 	t := &l.turn
 	if c.cursor >= t.messages[len(t.messages)-1].Seq {
 		return
@@ -278,8 +278,8 @@ func (l *loop) deliverSeveral(c *conn) {
 	l.runs = l.runs[:0]
 	var messages []*channels.Message
 	var wire []byte
-	for _, s := range l.several.m[c.id()] {
-		if i := l.locals[s.local].group; i > 0 {
+	for _, s := range l.multi.m[c.id()] {
+		if i := l.channels[s.channel].group; i > 0 {
 			if run, together := t.groups[i-1].after(c.cursor); len(run) > 0 {
 				l.runs = append(l.runs, run)
 				messages, wire = run, together
@@ -288,8 +288,8 @@ func (l *loop) deliverSeveral(c *conn) {
 	}
 	if len(l.runs) > 1 {
 		l.missed = channels.Merge(l.missed[:0], l.runs...)
-		l.scratch = appendWires(l.scratch[:0], l.missed)
-		messages, wire = l.missed, l.scratch
+		l.out = appendWires(l.out[:0], l.missed)
+		messages, wire = l.missed, l.out
 	}
 	if len(messages) == 0 || l.send(c, 0, messages, wire) == sent {
 		c.cursor = max(c.cursor, t.end)
@@ -304,44 +304,4 @@ func appendWires(dst []byte, messages []*channels.Message) []byte {
 		dst = append(dst, m.Wire...)
 	}
 	return dst
-}
-
-// send writes wire to a stream: lead bytes, and the wire forms of messages, before
-// which the stream has everything. It moves the stream's cursor. A stream whose socket
-// did not take all is behind.
-func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte) result {
-	n, did := l.write(c, wire)
-	if did == ended {
-		return ended
-	}
-	if len(messages) > 0 {
-		l.counters.writes.Add(1)
-	}
-	if did == sent {
-		if len(messages) > 0 {
-			l.counters.deliveries.Add(uint64(len(messages)))
-			c.cursor = messages[len(messages)-1].Seq
-		}
-		return sent
-	}
-	if n < lead {
-		l.fallBehind(c, slices.Clone(wire[n:lead]), false)
-		return cut
-	}
-	n -= lead
-	var rest []byte
-	for _, m := range messages {
-		if n == 0 {
-			break
-		}
-		c.cursor = m.Seq
-		if n < len(m.Wire) {
-			rest = m.Wire[n:]
-			break
-		}
-		n -= len(m.Wire)
-		l.counters.deliveries.Add(1)
-	}
-	l.fallBehind(c, rest, true)
-	return cut
 }

@@ -52,7 +52,7 @@ func (l *loop) accept() (more bool) {
 	for range acceptsAtOnce {
 		if l.full() && !l.makeRoom() {
 			l.crowded = true
-			l.pauseAccepting(limitPause, "as many clients are being answered as there are descriptors for", "limit", l.places.room.sockets)
+			l.pauseAccepting(limitPause, "as many clients are being answered as there are descriptors for", "limit", l.occupancy.room.sockets)
 			return false
 		}
 		fd, from, err := accept(l.listener)
@@ -97,7 +97,7 @@ func (l *loop) open(fd int32, from peer) error {
 		return err
 	}
 	l.server.open.Add(1)
-	l.places.sockets.Add(1)
+	l.occupancy.sockets.Add(1)
 	l.counters.accepted.Add(1)
 	l.counters.connections.Add(1)
 	if l.welcome(c, from) && l.cfg.HeaderTimeout > 0 {

@@ -29,13 +29,11 @@ const (
 // loop is one event loop. All of it but what is marked otherwise belongs to the
 // goroutine that runs it.
 type loop struct {
-	server   *Server
-	number   int32
-	cfg      *Config
-	broker   *channels.Broker
-	table    *table
-	places   *places  // safe for concurrent use
-	hand     streamID // the slot that makeRoom looks at next
+	server *Server
+	number int32
+	cfg    *Config
+	broker *channels.Broker
+
 	poller   poller
 	waker    *waker          // signal: safe for concurrent use
 	inbox    *channels.Inbox // posting: safe for concurrent use
@@ -43,65 +41,89 @@ type loop struct {
 	stopping atomic.Bool     // safe for concurrent use
 	counters counters        // reading: safe for concurrent use
 
-	now   time.Duration // loop time, as of the event being served
-	wheel *timerwheel.Wheel[timers]
-	alarm *time.Timer   // signals the waker at the wheel's next deadline
-	armed time.Duration // when it will
-	busy  bool          // work is left, and the waker's descriptor is readable
+	now     time.Duration // loop time, as of the event being served
+	wheel   *timerwheel.Wheel[timers]
+	expired func(i int32) // l.expire, bound once
+	alarm   *time.Timer   // signals the waker at the wheel's next deadline
+	armed   time.Duration // when it will
+	busy    bool          // work is left, and the waker's descriptor is readable
+	unwoken int           // descriptors served since the last wake
 
-	unwoken int // descriptors served since the last wake
-
-	listener   int32                    // descriptor
-	accepting  bool                     // the accept queue may hold more
-	paused     bool                     // accepting waits for the listener's timer
-	crowded    bool                     // that pause is for want of room
-	pauses     ports.Pauses             // of failures to accept
+	connections
+	subscriptions
+	scratch
+	drain      drain                    // once Server.Drain has begun
+	phases     *rand.Rand               // of pings
 	nextNotice map[string]time.Duration // by message: when it may be logged again
+}
 
-	locals    []*local // by index; nil where unused
-	unused    []int32  // indexes of locals
+// connections are the sockets of a loop, from its listener on.
+type connections struct {
+	table      *table
+	occupancy  *occupancy                        // safe for concurrent use
+	unfinished peaked[streamID, *unfinishedHead] // those whose request head has come in part
+	peers      peaked[streamID, peer]            // only if Config.keepsPeers
+	listener   int32                             // descriptor
+	accepting  bool                              // the accept queue may hold more
+	paused     bool                              // accepting waits for the listener's timer
+	crowded    bool                              // that pause is for want of room
+	pauses     ports.Pauses                      // of failures to accept
+	hand       streamID                          // the slot that makeRoom looks at next
+}
+
+// subscriptions are the streams of a loop, by channel, and what they are yet to get.
+type subscriptions struct {
+	channels  []*loopChannel // by index; nil where unused
+	unused    []int32        // indexes of channels
 	byChannel peaked[*channels.Channel, int32]
-	several   peaked[streamID, []membership] // streams on more than one channel
-	partial   peaked[streamID, *partialHead] // unfinished request heads
-	readers   peaked[streamID, *slowReader]  // streams that are behind
-	waiting   peaked[streamID, *waiter]      // streams that cannot begin yet
-	readiness readiness                      // of those that can
-	peers     peaked[streamID, peer]         // only if Config.keepsPeers
-	turn      turn                           // the fan-out under way
-	early     early                          // what does not wait for it
-	surveys   []*local                       // channels of which has to be told what readers need
-	asked     []*channels.Channel            // the same, as they came from the inbox
-	drain     drain                          // once Server.Drain has begun
-	request   httpparse.Request              // of the connection being served
-	buf       []byte                         // what was read for it
-	scratch   []byte                         // for one answer or one stream's merged events
-	runs      [][]*channels.Message          // for one stream on several channels
-	missed    []*channels.Message            // for one stream's catching up
-	start     channels.Start                 // of the stream that begins
-	chans     []*channels.Channel            // for one stream's attaching and detaching
-	path      []byte                         // one request's path, decoded
-	names     [][]byte                       // its channels
-	expired   func(i int32)                  // l.expire, bound once
-	phases    *rand.Rand
+	multi     peaked[streamID, []subscription] // streams on more than one channel
+	readers   peaked[streamID, *slowReader]    // streams that are behind
+	waiting   peaked[streamID, *waiter]        // streams that cannot start yet
+	followed  followed                         // channels of those that can
+	turn      turn                             // the fan-out under way
+	early     early                            // what does not wait for it
+	needs     peaked[*loopChannel, need]       // of channels with readers that are behind
+	surveys   []*loopChannel                   // those of which has to be told what readers need
+	asked     []*channels.Channel              // the same, as they came from the inbox
+}
+
+// scratch is memory that is used over and over: what is in it is for one connection at a
+// time, and for the time that it is served.
+type scratch struct {
+	request httpparse.Request
+	buf     []byte                // what was read
+	out     []byte                // what is to be written
+	path    []byte                // of the request, decoded
+	names   [][]byte              // its channels
+	start   channels.Start        // of a stream
+	chans   []*channels.Channel   // of a stream
+	missed  []*channels.Message   // what a stream lacks
+	runs    [][]*channels.Message // the same, by channel
 }
 
 // newLoop makes a loop and its waker. Everything else is opened by the goroutine
 // that it lives on, which may have a descriptor table of its own.
-func newLoop(s *Server, number int32, table *table, places *places) (*loop, error) {
+func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, error) {
 	l := &loop{
-		server: s, number: number, cfg: &s.cfg, broker: s.broker, table: table, places: places,
-		armed:      math.MaxInt64,
-		mail:       make(chan func(), mailSize),
-		byChannel:  newPeaked[*channels.Channel, int32](),
-		several:    newPeaked[streamID, []membership](),
-		partial:    newPeaked[streamID, *partialHead](),
-		readers:    newPeaked[streamID, *slowReader](),
-		waiting:    newPeaked[streamID, *waiter](),
-		readiness:  readiness{left: everybody},
-		peers:      newPeaked[streamID, peer](),
-		nextNotice: make(map[string]time.Duration),
-		buf:        make([]byte, readSize),
+		server: s, number: number, cfg: &s.cfg, broker: s.broker,
+		armed: math.MaxInt64,
+		mail:  make(chan func(), mailSize),
+		connections: connections{
+			table: table, occupancy: taken,
+			unfinished: newPeaked[streamID, *unfinishedHead](),
+			peers:      newPeaked[streamID, peer](),
+		},
+		subscriptions: subscriptions{
+			byChannel: newPeaked[*channels.Channel, int32](),
+			multi:     newPeaked[streamID, []subscription](),
+			readers:   newPeaked[streamID, *slowReader](),
+			waiting:   newPeaked[streamID, *waiter](),
+			needs:     newPeaked[*loopChannel, need](),
+			followed:  followed{left: everybody},
+		},
+		scratch:    scratch{buf: make([]byte, readSize)},
 		phases:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		nextNotice: make(map[string]time.Duration),
 	}
 	l.expired = l.expire
 	l.wheel = timerwheel.New(timers{table}, tick, 0)
@@ -159,7 +181,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	case stateListener:
 		l.accepting = true
 		if l.accept() {
-			l.comeBack()
+			l.wakeAgain()
 		}
 	case stateProxy, stateHead:
 		l.readHead(c)
@@ -195,20 +217,20 @@ func (l *loop) wake() {
 	}
 	l.readMail()
 	more := l.wheel.Advance(l.now, slice, l.expired)
-	more = l.beginReady(slice) || more
+	more = l.startFollowed(slice) || more
 	more = l.fanOut(slice) || more
 	more = l.accept() || more
 	more = l.drainOn(slice) || more
 	if more {
-		l.comeBack()
+		l.wakeAgain()
 	} else {
 		l.busy = false // if it was true, one more wake follows, which drains
 	}
 }
 
-// comeBack makes the poller return to wake after it has served what else is
+// wakeAgain makes the poller return to wake after it has served what else is
 // ready.
-func (l *loop) comeBack() {
+func (l *loop) wakeAgain() {
 	if !l.busy {
 		l.busy = true
 		l.waker.signal()
@@ -254,7 +276,7 @@ func (l *loop) end(c *conn, why reason) {
 	l.counters.closed[why].Add(1)
 	l.counters.connections.Add(-1)
 	l.server.open.Add(-1)
-	l.places.sockets.Add(-1)
+	l.occupancy.sockets.Add(-1)
 	l.close(c)
 	l.giveRoom()
 }
@@ -263,7 +285,7 @@ func (l *loop) end(c *conn, why reason) {
 func (l *loop) forget(c *conn, why reason) {
 	switch c.state {
 	case stateProxy, stateHead:
-		l.dropPartial(c)
+		l.dropHead(c)
 	case stateStream, stateWaiting:
 		l.endStream(c, why)
 	case stateLinger:

@@ -129,8 +129,8 @@ func TestHeadAtEverySplit(t *testing.T) {
 			unix.Write(peer, part)
 			h.on(fd, true, false)
 		}
-		if got := received(peer); !strings.HasSuffix(got, "\r\n\r\n:\n\n") || len(h.partial.m) != 0 {
-			t.Fatalf("head in %d parts, the first of %d bytes: %q, %d partial heads left", len(parts), len(parts[0]), got, len(h.partial.m))
+		if got := received(peer); !strings.HasSuffix(got, "\r\n\r\n:\n\n") || len(h.unfinished.m) != 0 {
+			t.Fatalf("head in %d parts, the first of %d bytes: %q, %d partial heads left", len(parts), len(parts[0]), got, len(h.unfinished.m))
 		}
 		unix.Close(peer)
 		h.on(fd, true, false)
@@ -255,8 +255,8 @@ func TestFanOutInSlices(t *testing.T) {
 	for len(open) > 0 {
 		leave()
 	}
-	if names := h.broker.Channels(); len(names) != 0 || len(h.byChannel.m) != 0 || len(h.several.m) != 0 || len(h.unused) != len(h.locals) {
-		t.Errorf("left behind: channels %q, %d local, %d streams on several, %d of %d indexes", names, len(h.byChannel.m), len(h.several.m), len(h.locals)-len(h.unused), len(h.locals))
+	if names := h.broker.Channels(); len(names) != 0 || len(h.byChannel.m) != 0 || len(h.multi.m) != 0 || len(h.unused) != len(h.channels) {
+		t.Errorf("left behind: channels %q, %d local, %d streams on several, %d of %d indexes", names, len(h.byChannel.m), len(h.multi.m), len(h.channels)-len(h.unused), len(h.channels))
 	}
 }
 

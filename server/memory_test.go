@@ -43,9 +43,9 @@ func TestMemoryOfChannels(t *testing.T) {
 	perChannel := float64(heapInUse()-before) / (streams * each)
 	end(fds)
 	left := heapInUse() - before
-	t.Logf("%.1f bytes a membership, %.1f a channel with its name of 14; %d left", perMembership, perChannel, left)
+	t.Logf("%.1f bytes a subscription, %.1f a channel with its name of 14; %d left", perMembership, perChannel, left)
 	if perMembership > 24 {
-		t.Errorf("%.1f bytes a membership of a channel that exists, want at most 24", perMembership)
+		t.Errorf("%.1f bytes a subscription of a channel that exists, want at most 24", perMembership)
 	}
 	if perChannel > 320+16 {
 		t.Errorf("%.1f bytes a channel with a name of 14, want at most 320 beside the name", perChannel)

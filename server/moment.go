@@ -10,9 +10,9 @@ type moment uint32
 // momentOf returns the tick that t falls into.
 func momentOf(t time.Duration) moment { return moment(t / tick) }
 
-// since returns how long before now m was, at most 497 days: to the tick, and
+// age returns how long before now m was, at most 497 days: to the tick, and
 // never too little.
-func (m moment) since(now time.Duration) time.Duration {
+func (m moment) age(now time.Duration) time.Duration {
 	return time.Duration(momentOf(now)-m)*tick + now%tick
 }
 

@@ -90,7 +90,7 @@ func (l *loop) judge(c *conn) result {
 	}
 	switch late := l.now - p.window - fastWindow; {
 	case late < 0:
-	case late >= fastLate && l.now-l.readers.m[c.id()].since < fastMost:
+	case late >= fastLate && l.now-l.readers.m[c.id()].fell < fastMost:
 		p.window = l.now
 	default:
 		if c.flags.is(fast) && !p.isFast() && !p.asked {
@@ -116,54 +116,4 @@ func (l *loop) whenJudged(c *conn) time.Duration {
 		at = next
 	}
 	return at
-}
-
-// needLess has the loop tell anew what the readers need of the channels of a stream that
-// is fast, if publishers wait for that and it is one of those they wait for.
-func (l *loop) needLess(c *conn) {
-	if c.local != severalChannels {
-		l.survey(l.locals[c.local], c.cursor)
-		return
-	}
-	for _, m := range l.several.m[c.id()] {
-		l.survey(l.locals[m.local], c.cursor)
-	}
-}
-
-// survey is needLess for one channel, of a stream with that cursor.
-func (l *loop) survey(ch *local, cursor uint64) {
-	if ch.awaited && cursor < ch.need && !ch.surveyed {
-		ch.surveyed = true
-		l.surveys = append(l.surveys, ch)
-		l.comeBack()
-	}
-}
-
-// addSurveys has the turn visit the subscribers of the channels of which has to be told
-// what readers need.
-func (l *loop) addSurveys() {
-	l.asked = l.inbox.TakeAsked(l.asked)
-	for _, channel := range l.asked {
-		if i, ok := l.byChannel.m[channel]; ok {
-			l.locals[i].awaited = true
-			l.turn.groupFor(l.locals[i])
-		}
-	}
-	for _, ch := range l.surveys {
-		ch.surveyed = false
-		l.turn.groupFor(ch)
-	}
-	clear(l.surveys)
-	l.surveys = l.surveys[:0]
-}
-
-// tellNeed tells the broker what the readers of a channel need whose subscribers have
-// all been visited, if that is another thing than before or somebody waits for it.
-func (l *loop) tellNeed(g *group) {
-	ch := g.local
-	if g.need == ch.need && !ch.awaited {
-		return
-	}
-	ch.need = g.need
-	ch.awaited = l.broker.Need(l.inbox, ch.channel, g.need)
 }

@@ -25,7 +25,7 @@ func TestPartialHeadsTakeWhatCame(t *testing.T) {
 		fd, client := h.connect()
 		unixWrite(t, client, "GET /x HTTP/1.1\r\n")
 		h.on(fd, true, false)
-		if got := cap(h.partial.m[streamID(fd)].b); got > 64 {
+		if got := cap(h.unfinished.m[streamID(fd)].b); got > 64 {
 			t.Fatalf("head %d, of 17 bytes, is kept in %d", i, got)
 		}
 		unix.Close(client)

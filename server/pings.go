@@ -41,7 +41,7 @@ func (l *loop) passPing(c *conn) {
 // a ping: the silence after it would last up to two periods, and a proxy that
 // waits for little more than one would end the stream.
 func (l *loop) isSilent(c *conn) bool {
-	return c.wrote.since(l.now) >= min(longestHush, l.cfg.Keepalive/4)
+	return c.wrote.age(l.now) >= min(longestHush, l.cfg.Keepalive/4)
 }
 
 // longestHush is how long before a ping something must be written to stand in

@@ -206,7 +206,7 @@ func TestMoments(t *testing.T) {
 	for _, now := range []time.Duration{0, tick - 1, tick, time.Hour + 1, circle - tick, circle, circle + tick, 3*circle - 1} {
 		for _, far := range []time.Duration{0, tick, 15 * time.Second, maxDuration} {
 			if then := now - far; then >= 0 {
-				if got := momentOf(then).since(now); got < far || got >= far+tick {
+				if got := momentOf(then).age(now); got < far || got >= far+tick {
 					t.Errorf("at %d, %d is %d ago, want %d", now, then, got, far)
 				}
 				if got := momentOf(then).within(15*time.Second, now); got != then/tick*tick {

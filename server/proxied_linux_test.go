@@ -96,8 +96,8 @@ func TestProxyHeaderInPieces(t *testing.T) {
 				unixWrite(t, client, piece)
 				h.on(fd, true, false)
 			}
-			if c.state != stateStream || h.peerOf(c).String() != tt.peer || len(h.partial.m) > 0 {
-				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(c), len(h.partial.m), tt.peer)
+			if c.state != stateStream || h.peerOf(c).String() != tt.peer || len(h.unfinished.m) > 0 {
+				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(c), len(h.unfinished.m), tt.peer)
 			}
 			h.end(c, reasonClient)
 			unix.Close(client)

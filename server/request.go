@@ -15,10 +15,10 @@ const healthPath = "/healthz"
 // A stream there would never end and nobody would publish to it.
 var notChannels = map[string]bool{"/favicon.ico": true, "/robots.txt": true}
 
-// partialHead is the beginning of a request head whose rest is to come, in a
+// unfinishedHead is the beginning of a request head whose rest is to come, in a
 // buffer of its own: it has the size of what came. One of a pool that others use
 // may have the size of a turn.
-type partialHead struct{ b []byte }
+type unfinishedHead struct{ b []byte }
 
 // readHead takes in what a client sent of its request head, or a proxy before
 // it, and serves the request when the head is complete. It returns true when more of it is
@@ -29,11 +29,11 @@ func (l *loop) readHead(c *conn) (awaited bool) {
 		return did != ended
 	}
 	head, seen := l.buf[:n], 0
-	partial := l.partial.m[c.id()]
-	if partial != nil {
-		seen = len(partial.b)
-		partial.b = append(partial.b, head...)
-		head = partial.b
+	unfinished := l.unfinished.m[c.id()]
+	if unfinished != nil {
+		seen = len(unfinished.b)
+		unfinished.b = append(unfinished.b, head...)
+		head = unfinished.b
 	}
 	if c.state == stateProxy {
 		length, awaited := l.readProxy(c, head)
@@ -41,12 +41,12 @@ func (l *loop) readHead(c *conn) (awaited bool) {
 			return awaited
 		}
 		if head, seen = head[length:], 0; len(head) == 0 {
-			l.dropPartial(c)
+			l.dropHead(c)
 			return true
 		}
-		if partial != nil {
-			partial.b = partial.b[:copy(partial.b, head)]
-			head = partial.b
+		if unfinished != nil {
+			unfinished.b = unfinished.b[:copy(unfinished.b, head)]
+			head = unfinished.b
 		}
 	}
 	r := &l.request
@@ -56,7 +56,7 @@ func (l *loop) readHead(c *conn) (awaited bool) {
 		c.count(len(head) - length)
 		l.serve(c, r)
 	case errors.Is(err, httpparse.ErrNeedMore):
-		l.keepPartial(c, head)
+		l.keepHead(c, head)
 		return true
 	default:
 		l.refuseError(c, l.askerOf(head), err)
@@ -70,16 +70,16 @@ func (l *loop) askerOf(head []byte) asker {
 	return asker{origin: origin}
 }
 
-// keepPartial keeps head until more of it comes, unless that is what it is kept
+// keepHead keeps head until more of it comes, unless that is what it is kept
 // in.
-func (l *loop) keepPartial(c *conn, head []byte) {
-	if l.partial.m[c.id()] == nil {
-		l.partial.set(c.id(), &partialHead{slices.Clone(head)})
+func (l *loop) keepHead(c *conn, head []byte) {
+	if l.unfinished.m[c.id()] == nil {
+		l.unfinished.set(c.id(), &unfinishedHead{slices.Clone(head)})
 	}
 }
 
-// dropPartial forgets the beginning of a request head, if there is one.
-func (l *loop) dropPartial(c *conn) { l.partial.remove(c.id()) }
+// dropHead forgets the beginning of a request head, if there is one.
+func (l *loop) dropHead(c *conn) { l.unfinished.remove(c.id()) }
 
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(c *conn, r *httpparse.Request) {

@@ -86,11 +86,11 @@ func (s *Server) openLoops() error {
 	if s.capacity.perLoop {
 		sharing = 1
 	}
-	shared, all := newTable(s.capacity.limit), newPlaces(s.capacity.table, sharing)
+	shared, all := newTable(s.capacity.limit), newOccupancy(s.capacity.table, sharing)
 	for i := range s.capacity.loops {
 		table, taken := shared, all
 		if s.capacity.perLoop && i > 0 {
-			table, taken = newTable(s.capacity.limit), newPlaces(s.capacity.table, 1)
+			table, taken = newTable(s.capacity.limit), newOccupancy(s.capacity.table, 1)
 		}
 		l, err := newLoop(s, int32(i), table, taken)
 		if err != nil {

@@ -29,12 +29,3 @@ func (p *peaked[K, V]) remove(key K) {
 		p.m[key] = value
 	}
 }
-
-// brief returns a list of subscribers without the room of a crowd that has left:
-// roomy taken back, with room for as many again.
-func brief(list []streamID) []streamID {
-	if cap(list) < longList || len(list) > cap(list)/4 {
-		return list
-	}
-	return append(make([]streamID, 0, cap(list)/2), list...)
-}

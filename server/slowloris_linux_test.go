@@ -30,14 +30,14 @@ func TestSlowloris(t *testing.T) {
 			h.on(fd, true, false)
 		}
 		h.pass(time.Second - tick)
-		if len(h.partial.m) != clients {
-			t.Fatalf("%d of %d clients are waited for after %v, want all for %v", len(h.partial.m), clients, *h.time, timeout)
+		if len(h.unfinished.m) != clients {
+			t.Fatalf("%d of %d clients are waited for after %v, want all for %v", len(h.unfinished.m), clients, *h.time, timeout)
 		}
 		h.pass(tick)
 	}
 	h.pass(tick)
-	if len(h.partial.m) != 0 {
-		t.Errorf("%d of %d clients are waited for after %v, want none after %v", len(h.partial.m), clients, *h.time, timeout)
+	if len(h.unfinished.m) != 0 {
+		t.Errorf("%d of %d clients are waited for after %v, want none after %v", len(h.unfinished.m), clients, *h.time, timeout)
 	}
 	for _, peer := range peers {
 		if answer := received(peer); !strings.HasPrefix(answer, "HTTP/1.1 408 ") {

@@ -14,7 +14,7 @@ import (
 type slowReader struct {
 	rest    []byte
 	message bool          // rest is of a message, not of a ping or a response head
-	since   time.Duration // when it fell behind
+	fell    time.Duration // when it fell behind
 	told    channels.Told // what it is not lapped by, and is not told again
 	pace    pace
 }
@@ -25,7 +25,7 @@ type slowReader struct {
 func (l *loop) fallBehind(c *conn, rest []byte, message bool) {
 	r := l.readers.m[c.id()]
 	if r == nil {
-		r = &slowReader{since: l.now, pace: newPace(l.now)}
+		r = &slowReader{fell: l.now, pace: newPace(l.now)}
 		l.readers.set(c.id(), r)
 		c.flags.set(behind|fast, true) // it had everything until now
 		l.counters.behind.Add(1)
@@ -58,17 +58,8 @@ func (l *loop) catchUp(c *conn) result {
 
 // catchUpOn is catchUp, but for the reader's pace.
 func (l *loop) catchUpOn(c *conn, r *slowReader) result {
-	if len(r.rest) > 0 {
-		n, did := l.write(c, r.rest)
-		if did == ended {
-			return ended
-		}
-		if r.rest = r.rest[n:]; did == cut {
-			return cut
-		}
-		if r.message {
-			l.counters.deliveries.Add(1)
-		}
+	if did := l.sendRest(c, r); did != sent {
+		return did
 	}
 	l.chans = l.channelsOf(c, l.chans[:0])
 	var kept bool
@@ -78,10 +69,10 @@ func (l *loop) catchUpOn(c *conn, r *slowReader) result {
 		l.end(c, reasonLapped)
 		return ended
 	case len(l.missed) == 0:
-		return l.keepUp(c)
+		return l.finishCatchUp(c)
 	}
-	l.scratch = appendWires(l.scratch[:0], l.missed)
-	did := l.send(c, 0, l.missed, l.scratch)
+	l.out = appendWires(l.out[:0], l.missed)
+	did := l.send(c, 0, l.missed, l.out)
 	clear(l.missed)
 	if did == sent {
 		r.pace.owed, did = true, cut // the socket will say that it takes more
@@ -89,8 +80,8 @@ func (l *loop) catchUpOn(c *conn, r *slowReader) result {
 	return did
 }
 
-// keepUp takes fallBehind back, for a stream that has everything.
-func (l *loop) keepUp(c *conn) result {
+// finishCatchUp takes fallBehind back, for a stream that has everything.
+func (l *loop) finishCatchUp(c *conn) result {
 	c.cursor = max(c.cursor, l.readers.m[c.id()].told.Gaps)
 	l.readers.remove(c.id())
 	c.flags.set(behind|fast, false)

@@ -44,8 +44,8 @@ func (s *Server) SlowReaders(ctx context.Context, n int) ([]SlowReader, error) {
 // slowReaders is SlowReaders of one loop.
 func (l *loop) slowReaders(n int) []SlowReader {
 	type candidate struct {
-		id    streamID
-		since time.Duration
+		id   streamID
+		fell time.Duration
 	}
 	var worst []candidate // the longest behind first, n at most
 	considered := 0
@@ -53,11 +53,11 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		if considered++; considered > maxConsidered {
 			break
 		}
-		at, _ := slices.BinarySearchFunc(worst, r.since, func(c candidate, since time.Duration) int {
-			return cmp.Compare(c.since, since)
+		at, _ := slices.BinarySearchFunc(worst, r.fell, func(c candidate, fell time.Duration) int {
+			return cmp.Compare(c.fell, fell)
 		})
 		if at < n {
-			worst = slices.Insert(worst, at, candidate{id, r.since})
+			worst = slices.Insert(worst, at, candidate{id, r.fell})
 			worst = worst[:min(n, len(worst))]
 		}
 	}
@@ -66,7 +66,7 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		c := l.table.at(w.id)
 		l.chans = l.channelsOf(c, l.chans[:0])
 		r := &readers[i]
-		r.Address, r.Loop, r.Behind = l.peerOf(c).String(), int(l.number), l.now-w.since
+		r.Address, r.Loop, r.Behind = l.peerOf(c).String(), int(l.number), l.now-w.fell
 		reader := l.readers.m[w.id]
 		r.Missing, r.Lapped = l.broker.Missing(c.cursor, reader.told, l.chans...)
 		if reader.message && len(reader.rest) > 0 {

@@ -44,7 +44,7 @@ func TestSimulatedDrain(t *testing.T) {
 		cfg := Config{Drain: drain}
 		least, most := longest, shortest
 		for range 1000 {
-			d := cfg.returnDelay()
+			d := cfg.drainDelay()
 			least, most = min(least, d), max(most, d)
 		}
 		if span := longest - shortest; least < shortest || most > longest || least > shortest+span/50 || most < longest-span/50 {

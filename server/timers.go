@@ -31,10 +31,10 @@ func (l *loop) headDue(c *conn) {
 	awaited := l.readHead(c)
 	switch {
 	case !awaited:
-	case c.state == stateProxy, l.partial.m[c.id()] == nil: // nothing came: a spare connection of a browser, say
+	case c.state == stateProxy, l.unfinished.m[c.id()] == nil: // nothing came: a spare connection of a browser, say
 		l.end(c, reasonHeadLate)
 	default:
-		l.refuse(c, l.askerOf(l.partial.m[c.id()].b), 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
+		l.refuse(c, l.askerOf(l.unfinished.m[c.id()].b), 408, "the request head took longer than "+l.cfg.HeaderTimeout.String())
 	}
 }
 
@@ -67,7 +67,7 @@ func (l *loop) scheduleStream(c *conn) {
 		}
 	}
 	if l.cfg.MaxLifetime > 0 {
-		sooner(l.now - c.opened.since(l.now) + l.lifetime(c))
+		sooner(l.now - c.opened.age(l.now) + l.lifetime(c))
 	}
 	if c.flags.is(behind) {
 		if at := l.whenJudged(c); at >= 0 {
@@ -85,7 +85,7 @@ func (l *loop) scheduleStream(c *conn) {
 
 // hasLived tells whether a stream has reached its lifetime.
 func (l *loop) hasLived(c *conn) bool {
-	return l.cfg.MaxLifetime > 0 && c.opened.since(l.now) >= l.lifetime(c)
+	return l.cfg.MaxLifetime > 0 && c.opened.age(l.now) >= l.lifetime(c)
 }
 
 // lifetime returns the age at which a stream is closed: MaxLifetime less up to a

@@ -1,0 +1,77 @@
+package server
+
+// need is what the broker was told that the readers of a channel need: see Broker.Need.
+// Only channels with readers that are behind have one.
+type need struct {
+	from     uint64 // the sequence, 0 for none
+	awaited  bool   // publishers wait for that to change
+	surveyed bool   // the channel is in loop.surveys
+}
+
+// setNeed keeps what the broker was told of a channel.
+func (l *loop) setNeed(ch *loopChannel, n need) {
+	if n == (need{}) {
+		l.needs.remove(ch)
+		return
+	}
+	l.needs.set(ch, n)
+}
+
+// needLess has the loop tell anew what the readers need of the channels of a stream that
+// is fast, if publishers wait for that and it is one of those they wait for.
+func (l *loop) needLess(c *conn) {
+	if c.channel != multiChannel {
+		l.survey(l.channels[c.channel], c.cursor)
+		return
+	}
+	for _, s := range l.multi.m[c.id()] {
+		l.survey(l.channels[s.channel], c.cursor)
+	}
+}
+
+// survey is needLess for one channel, of a stream with that cursor.
+func (l *loop) survey(ch *loopChannel, cursor uint64) {
+	if n := l.needs.m[ch]; n.awaited && cursor < n.from && !n.surveyed {
+		n.surveyed = true
+		l.setNeed(ch, n)
+		l.surveys = append(l.surveys, ch)
+		l.wakeAgain()
+	}
+}
+
+// addSurveys has the turn visit the subscribers of the channels of which has to be told
+// what readers need.
+func (l *loop) addSurveys() {
+	l.asked = l.inbox.TakeAsked(l.asked)
+	for _, channel := range l.asked {
+		if i, ok := l.byChannel.m[channel]; ok {
+			n := l.needs.m[l.channels[i]]
+			n.awaited = true
+			l.setNeed(l.channels[i], n)
+			l.turn.groupFor(l.channels[i])
+		}
+	}
+	for _, ch := range l.surveys {
+		n := l.needs.m[ch]
+		n.surveyed = false
+		l.setNeed(ch, n)
+		l.turn.groupFor(ch)
+	}
+	clear(l.surveys)
+	l.surveys = l.surveys[:0]
+}
+
+// tellNeed tells the broker what the readers of a channel need whose subscribers have
+// all been visited, if that is another thing than before or somebody waits for it.
+func (l *loop) tellNeed(g *group) {
+	if len(g.channel.subscribers) == 0 { // the last has left, which the broker knows
+		return
+	}
+	n := l.needs.m[g.channel]
+	if g.need == n.from && !n.awaited {
+		return
+	}
+	n.from = g.need
+	n.awaited = l.broker.Need(l.inbox, g.channel.shared, g.need)
+	l.setNeed(g.channel, n)
+}

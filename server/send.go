@@ -1,0 +1,63 @@
+package server
+
+import (
+	"slices"
+
+	"millrace/channels"
+)
+
+// send writes wire to a stream: lead bytes, and the wire forms of messages, before
+// which the stream has everything. It moves the stream's cursor. A stream whose socket
+// did not take all is behind.
+func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte) result {
+	n, did := l.write(c, wire)
+	if did == ended {
+		return ended
+	}
+	if len(messages) > 0 {
+		l.counters.writes.Add(1)
+	}
+	if did == sent {
+		if len(messages) > 0 {
+			l.counters.deliveries.Add(uint64(len(messages)))
+			c.cursor = messages[len(messages)-1].Seq
+		}
+		return sent
+	}
+	if n < lead {
+		l.fallBehind(c, slices.Clone(wire[n:lead]), false)
+		return cut
+	}
+	n -= lead
+	var rest []byte
+	for _, m := range messages {
+		if n == 0 {
+			break
+		}
+		c.cursor = m.Seq
+		if n < len(m.Wire) {
+			rest = m.Wire[n:]
+			break
+		}
+		n -= len(m.Wire)
+		l.counters.deliveries.Add(1)
+	}
+	l.fallBehind(c, rest, true)
+	return cut
+}
+
+// sendRest writes to a stream what is left of what send has cut.
+func (l *loop) sendRest(c *conn, r *slowReader) result {
+	if len(r.rest) == 0 {
+		return sent
+	}
+	n, did := l.write(c, r.rest)
+	if did == ended {
+		return ended
+	}
+	r.rest = r.rest[n:]
+	if did == sent && r.message {
+		l.counters.deliveries.Add(1)
+	}
+	return did
+}
