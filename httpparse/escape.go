@@ -17,8 +17,8 @@ var hexValue = func() (t [256]uint8) {
 	return t
 }()
 
-// AppendPathDecoded appends raw to dst with its percent-escapes decoded. What
-// comes out can be any bytes, "/" and NUL included. It returns dst as it was and
+// AppendPathDecoded appends raw to dst with its percent-escapes decoded. The
+// result can be any bytes, "/" and NUL included. It returns dst as it was and
 // ErrEscape if an escape is malformed, which the Path of a Request never is.
 func AppendPathDecoded(dst, raw []byte) ([]byte, error) {
 	return appendDecoded(dst, raw, '+')

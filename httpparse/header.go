@@ -81,8 +81,8 @@ func trimOWS(b []byte) []byte {
 	return b
 }
 
-// checkHead judges what only the whole head can tell: the number of headers,
-// Host and body framing.
+// checkHead judges the head as a whole: the number of headers, Host and body
+// framing.
 func (r *Request) checkHead(lim Limits) error {
 	if r.count > lim.MaxHeaders {
 		return ErrTooManyHeaders

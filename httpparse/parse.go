@@ -3,15 +3,15 @@
 //
 // [Parse] looks at the bytes received so far and says one of three things:
 // here is a complete head of n bytes, laid out in a [Request]; [ErrNeedMore];
-// or a final [*Error] that carries the status to answer with. Whatever two
-// implementations could read in two ways is refused, for that is what request
-// smuggling lives on. Nothing is accepted that net/http would refuse, but for an
+// or a final [*Error] that carries the status to answer with. A head that two
+// implementations could read in two ways is refused, since request smuggling
+// lives on that. Parse accepts nothing that net/http would refuse, except an
 // empty line before the request line, which RFC 9112, 2.2, has servers skip.
 //
 // The verdict is a function of the bytes alone, not of how they were cut into
 // reads. Lines are judged in order, each as soon as its LF is there, so that
-// garbage is refused at once and not at a deadline; what concerns the head as
-// a whole (Host, body framing, number of headers) is judged at the blank line.
+// garbage is refused at once and not at a deadline. The head as a whole (Host,
+// body framing, number of headers) is judged at the blank line.
 //
 // A body is announced ([Request.ContentLength], [Request.Chunked]) but never
 // read. Slices of a Request alias the buffer given to Parse and are valid as
@@ -79,7 +79,7 @@ func Parse(r *Request, buf []byte, seen int, lim Limits) (n int, err error) {
 // lineEnd ends every line, and is an empty one.
 var lineEnd = []byte("\r\n")
 
-// parseHead is Parse of what is within the limit and begins with a request line.
+// parseHead is Parse of bytes that are within the limit and begin with a request line.
 func (r *Request) parseHead(view []byte, seen int, lim Limits) (n int, err error) {
 	start := 0
 	if seen > 0 {

@@ -39,7 +39,7 @@ func (l *level) ahead(from int) int {
 	if rest := l.occupied[word] >> bit; rest != 0 {
 		return bits.TrailingZeros64(rest)
 	}
-	// The word of from comes last: what it holds now lies behind from.
+	// The word of from comes last: the slots it still holds lie after from.
 	skip := 1 + bits.TrailingZeros64(bits.RotateLeft64(l.summary, -(word+1)))
 	next := (word + skip) % len(l.occupied)
 	return skip*wordBits - bit + bits.TrailingZeros64(l.occupied[next])

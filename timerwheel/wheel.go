@@ -61,8 +61,8 @@ func New[T Table](table T, tick, now time.Duration) *Wheel[T] {
 
 // Schedule sets the timer of index i to at, rounded up to a tick, whether it was
 // set before or not. If Advance has already been given at or a later time, the
-// timer expires with the next tick instead. So what expire schedules never
-// expires within the same call of Advance.
+// timer expires with the next tick instead. So a timer that expire schedules
+// never expires within the same call of Advance.
 func (w *Wheel[T]) Schedule(i int32, at time.Duration) {
 	n := w.table.Node(i)
 	if n.place != 0 {

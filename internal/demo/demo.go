@@ -2,7 +2,7 @@
 // ticker and a chat, as an application would have it.
 //
 // A [Server] is that application and the proxy in front of it in one, ordinary
-// net/http: it answers the page, publishes what people say, and passes every other
+// net/http: it answers the page, publishes chat messages, and passes every other
 // request on to the event streams, so that all is of one origin. The event loops
 // know nothing of it.
 //
@@ -46,7 +46,7 @@ const (
 	idleTimeout                   = 2 * time.Minute
 	// maxConnections is how many there are at a time, half of them streams.
 	maxConnections = 512
-	// maxSaid bounds what one says at once, and maxName their name, in bytes.
+	// maxSaid bounds a chat message, and maxName the name of its author, in bytes.
 	maxSaid = 500
 	maxName = 40
 )
@@ -194,14 +194,14 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	page.Execute(w, s.cfg) // an error is the client's, which has gone
 }
 
-// said is what somebody says.
+// said is a chat message.
 type said struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
 
-// say publishes what somebody says, as an application would after it has checked
-// who that is.
+// say publishes a chat message, as an application would after it has checked its
+// author.
 func (s *Server) say(w http.ResponseWriter, r *http.Request) {
 	var what said
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4*(maxSaid+maxName))).Decode(&what); err != nil {

@@ -156,7 +156,7 @@ func TestSay(t *testing.T) {
 }
 
 // Ensure that every other path is a channel, with its slashes, and that a stream
-// ends when its client leaves; and that without a server behind, an EventSource is
+// ends when its client leaves; and that without a server, an EventSource is
 // told to come back.
 func TestStreamsBehind(t *testing.T) {
 	broker, streams, url := start(t)

@@ -6,13 +6,13 @@
 // copy of the process's table (unshare(2), CLONE_FILES), of which everything is
 // closed but standard input, output and error, and the pollers and eventfds that
 // were open when Go was called: a number by which one thread wakes another must
-// mean the same in all tables. What the goroutine opens, only it can use; what
-// the rest of the process opens later, it cannot.
+// mean the same in all tables. Only the goroutine can use the descriptors that it
+// opens, and it cannot use those that the rest of the process opens later.
 //
 // Why this is sound in Go. A goroutine that stays locked to its thread is the
 // only one to run on it, so no other meets the wrong table. New threads are
 // cloned from a thread that no goroutine has locked, so none inherits a table by
-// accident. What the runtime itself does on a locked thread is to look at its
+// accident. The runtime itself does one thing on a locked thread: it looks at its
 // poller while it collects garbage or looks for work, by a number that every
 // table therefore keeps.
 //

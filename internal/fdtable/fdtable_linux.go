@@ -23,7 +23,7 @@ var Supported = sync.OnceValue(func() error {
 })
 
 // Go starts f on a thread with a descriptor table of its own. The thread ends
-// when f returns, and with it what is left open in its table. f is told when the
+// when f returns, and with it everything left open in its table. f is told when the
 // table could not be made; then it runs with that of the process. Go itself fails
 // when it cannot tell which descriptors have to be kept.
 func Go(f func(err error)) error {
@@ -60,7 +60,7 @@ func lockedTo(kept []int, f func(error)) {
 	f(closeAllBut(kept))
 }
 
-// closeAllBut closes what is open but kept, which is sorted.
+// closeAllBut closes all open descriptors but kept, which is sorted.
 func closeAllBut(kept []int) error {
 	first := 0
 	for _, fd := range append(kept, -1) {

@@ -1,8 +1,8 @@
-// Package logs is the way of a process's log. Who logs never waits for who reads the
-// log: a pipe whose other end has stopped reading, say.
+// Package logs carries a process's log to its reader. Code that logs never waits for
+// the reader, which may be a pipe whose other end has stopped reading.
 //
-// A [Queue] takes lines and writes them on a goroutine of its own; what it has no room
-// for is dropped and counted. Lines that outsiders can cause as often as they like are
+// A [Queue] takes lines and writes them on a goroutine of its own. A line for which it has
+// no room is dropped and counted. Lines that outsiders can cause as often as they like are
 // the business of package throttle.
 package logs
 
@@ -19,7 +19,7 @@ import (
 // the middle of being written.
 const maxWaiting = 1 << 20
 
-// Queue is what a process logs to, all of it. Its methods are safe for concurrent use.
+// Queue takes everything that a process logs. Its methods are safe for concurrent use.
 type Queue struct {
 	w      io.Writer
 	logger *slog.Logger
@@ -44,15 +44,15 @@ func Open(w io.Writer, form func(io.Writer) slog.Handler) *Queue {
 	return q
 }
 
-// Logger returns what logs to the queue. It never waits.
+// Logger returns the logger of the queue. It never waits.
 func (q *Queue) Logger() *slog.Logger { return q.logger }
 
 // Dropped returns how many lines have been dropped: there was no room for them, or
 // they could not be written.
 func (q *Queue) Dropped() int64 { return q.dropped.Load() }
 
-// Close has what waits written, and waits for that, but not longer than patience.
-// What is logged from then on is dropped.
+// Close has the waiting lines written, and waits for that, but not longer than patience.
+// Lines that are logged from then on are dropped.
 func (q *Queue) Close(patience time.Duration) {
 	q.mu.Lock()
 	if !q.closed {
@@ -94,7 +94,7 @@ func (q *Queue) drop(lines int64) {
 	q.dropped.Add(lines)
 }
 
-// run writes what waits, until Close.
+// run writes the waiting lines, until Close.
 func (q *Queue) run() {
 	defer close(q.done)
 	var batch []byte
@@ -105,7 +105,7 @@ func (q *Queue) run() {
 	}
 }
 
-// take returns what waits, and leaves the buffer of what waited before in its place.
+// take returns the waiting lines, and leaves the buffer of the lines before in their place.
 func (q *Queue) take(written []byte) []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -117,8 +117,8 @@ func (q *Queue) take(written []byte) []byte {
 	return batch
 }
 
-// write writes a batch. Where that fails, what is left of the batch is dropped: the
-// next one tries again.
+// write writes a batch. If that fails, the rest of the batch is dropped: the next one
+// tries again.
 func (q *Queue) write(batch []byte) {
 	n, err := q.w.Write(batch)
 	q.mu.Lock()

@@ -60,8 +60,8 @@ func TestLinesInOrder(t *testing.T) {
 	}
 }
 
-// Ensure that a reader that is stuck costs no more than the queue, blocks neither who
-// logs nor Close, and is told of every line that it has not got.
+// Ensure that a reader that is stuck costs no more than the queue, blocks neither a
+// logger nor Close, and is told of every line that it has not got.
 func TestReaderIsStuck(t *testing.T) {
 	r := new(reader)
 	q := Open(r, text)
@@ -117,7 +117,7 @@ func TestWritesFail(t *testing.T) {
 	})
 }
 
-// BenchmarkLine is what a line costs who logs it.
+// BenchmarkLine is what a line costs its logger.
 func BenchmarkLine(b *testing.B) {
 	q := Open(io.Discard, func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) })
 	defer q.Close(time.Minute)

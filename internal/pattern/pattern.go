@@ -4,8 +4,8 @@
 // A [Pattern] is an exact name, a name that ends in * for any rest, or one with
 // {name} for a segment between slashes that is not empty. "/rooms/{id}/events" fits
 // /rooms/42/events and not /rooms//events nor /rooms/42/43/events; "/rooms/*" fits
-// both, and /rooms/ itself. Nothing else in a pattern has a meaning, and what could
-// be taken for one is refused: these are not Redis's globs, for which there is
+// both, and /rooms/ itself. Nothing else in a pattern has a meaning, and characters that
+// seem to have one are refused: these are not Redis's globs, for which there is
 // channels.Pattern.
 //
 // Matching takes time linear in the length of the name and allocates nothing. All
@@ -23,13 +23,13 @@ var ErrPattern = errors.New("bad pattern of channels")
 
 // Pattern stands for names. The zero value fits none; make one by Parse.
 type Pattern struct {
-	segments []segment // what stands between slashes
+	segments []segment // the texts between slashes
 	open     bool      // the last one is only the beginning of the rest
 	text     string
 }
 
-// segment is what stands between two slashes of a pattern: a text, or any that is
-// not empty.
+// segment is the part between two slashes of a pattern: a text, or any that is not
+// empty.
 type segment struct {
 	text string
 	any  bool

@@ -1,7 +1,7 @@
-// Package ports is what ports have in common: which addresses they take, how they go on
-// when accept(2) fails, and whom they turn away when they are full.
+// Package ports has what the ports share: which addresses they take, how they go on when
+// accept(2) fails, and which connection they end when they are full.
 //
-// [CheckAddress] tells an address that cannot be meant from one that cannot be found.
+// [CheckAddress] tells an invalid address from one that cannot be found.
 // [Pauses] say how long a listener waits before it tries again; the event loops keep
 // them by their timers, and a [Steady] listener is for everybody else. [Places] are the
 // connections of a port that net/http serves.

@@ -2,7 +2,7 @@ package ports
 
 import "sync/atomic"
 
-// Bound counts what there may be no more than so much of at a time, such as answers that
+// Bound counts things of which there may be only so many at a time, such as answers that
 // are Patient. Safe for concurrent use.
 type Bound struct {
 	most, open atomic.Int64

@@ -18,9 +18,9 @@ const (
 	// busyFor is how long an answer may take before its connection counts as idle: a
 	// body that does not come, or an answer that nobody takes.
 	busyFor = time.Second
-	// grace is what a connection has for its request to be read, from when that is first
-	// tried or its last answer on, before it counts as idle. Until it is tried, which is
-	// not the client's affair, it has busyFor.
+	// grace is the time a connection has for its request to be read, from the first try
+	// or its last answer on, before it counts as idle. Until that try, which does not
+	// depend on the client, it has busyFor.
 	grace = 50 * time.Millisecond
 	// look is the time between two looks for a place, while all are within that.
 	look = 2 * time.Millisecond
@@ -217,9 +217,9 @@ func placeOf(r *http.Request) *place {
 	return c
 }
 
-// Busy notes that a request is being answered, to somebody who may ask for it, until done
-// is called. For so long, but no longer than busyFor unless it is Patient, its connection
-// does not count as idle.
+// Busy notes that an authorized request is being answered, until done is called. For so
+// long, but no longer than busyFor unless it is Patient, its connection does not count as
+// idle.
 func Busy(r *http.Request) (done func()) {
 	c := placeOf(r)
 	if c == nil {

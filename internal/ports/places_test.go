@@ -21,7 +21,7 @@ func (n *nowhere) Close() error { n.closed = true; return nil }
 
 // Ensure that whatever connections do, there are never more than there may be, that one
 // that is not idle keeps its place, that of the others the first that is idle goes, and
-// that whoever comes gets a place, one for health if need be.
+// that every new connection gets a place, one for health if need be.
 func TestPlaces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(2, 20).Draw(t, "most")

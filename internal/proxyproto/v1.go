@@ -35,7 +35,7 @@ func parseV1(buf []byte) (client netip.AddrPort, n int, err error) {
 		client, err = parseEnds(rest, netip.Addr.Is4)
 	case "TCP6":
 		client, err = parseEnds(rest, netip.Addr.Is6)
-	case "UNKNOWN": // what follows is to be ignored
+	case "UNKNOWN": // the rest of the line is to be ignored
 	default:
 		err = ErrLine
 	}

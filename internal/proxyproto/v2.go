@@ -17,8 +17,8 @@ const (
 	endsUnix = 2 * 108
 )
 
-// parseV2 reads the binary form (section 2.2). What follows the addresses are
-// fields of type, length and value, which are for whoever wants them.
+// parseV2 reads the binary form (section 2.2). Fields of type, length and value
+// follow the addresses; they are skipped.
 func parseV2(buf []byte) (client netip.AddrPort, n int, err error) {
 	if err := begins(buf, v2Signature); err != nil {
 		return client, 0, err

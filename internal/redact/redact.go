@@ -1,5 +1,5 @@
 // Package redact shows URLs, and errors about them, without the secrets that they have:
-// the password before the host, and those among the options behind it.
+// the password before the host, and those among the options after it.
 package redact
 
 import (
@@ -11,7 +11,7 @@ import (
 // hidden stands for a secret, as in url.URL.Redacted.
 const hidden = "xxxxx"
 
-// parts are what the names of options that are secrets have in them: password,
+// parts are words that the names of secret options have in them: password,
 // sentinel_password, sslpassword, pwd, token, api_key and the like.
 var parts = []string{"pass", "pwd", "secret", "token", "api_key", "apikey", "jwt", "auth"}
 

@@ -11,8 +11,8 @@
 // of it. Nested requests, streamed strings and attributes are not understood.
 //
 // Source: https://redis.io/docs/latest/develop/reference/protocol-spec/. The
-// words of the protocol errors are those of Redis 7, so that whoever looks one
-// up finds it.
+// words of the protocol errors are those of Redis 7, so that a search for one
+// finds it.
 package resp
 
 // Version is the protocol that a connection speaks. It changes how nulls, maps

@@ -37,9 +37,9 @@ func crossProtocol(buf []byte) bool {
 }
 
 // CheckOpening judges the first byte of a connection. Requests begin with a letter or
-// as an array does, and an empty line before them does no harm; whoever begins
-// otherwise, as TLS does and STUN, speaks another protocol, and some line in that may
-// look like a request.
+// as an array does, and an empty line before them does no harm. A client that begins
+// otherwise, as with TLS or STUN, speaks another protocol, in which some line may look
+// like a request.
 func CheckOpening(b byte) error {
 	if isLetter(b) || b == '*' || b == '\r' || b == '\n' || strings.IndexByte(blanks, b) >= 0 {
 		return nil
@@ -99,8 +99,8 @@ func (p *Parser) split(line []byte) error {
 	}
 }
 
-// unquote returns what the argument at the head of line stands for, whose
-// quoted part begins at line[open], and the line behind it. By the rules of
+// unquote returns the value of the argument at the head of line, whose quoted
+// part begins at line[open], and the line after it. By the rules of
 // redis-cli "..." knows \n \r \t \b \a and \xHH, '...' knows \' alone, and the
 // closing quote ends the argument: not ok if there is none, or if something
 // follows it.

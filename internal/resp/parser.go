@@ -9,7 +9,7 @@ import (
 
 var (
 	// ErrProtocol is the head of every error that bad input causes. The stream
-	// behind it has no meaning any more: send the error and close.
+	// after it has no meaning any more: send the error and close.
 	//lint:ignore ST1005 it goes out on the wire, worded as Redis words it
 	ErrProtocol = errors.New("Protocol error")
 
@@ -60,14 +60,14 @@ type Parser struct {
 	spans    []span // the bulks that are complete, as offsets because the buffer may move between calls
 
 	args     [][]byte
-	unquoted []byte // what quoted inline arguments stand for
+	unquoted []byte // the values of quoted inline arguments
 }
 
 type span struct{ from, to int }
 
 // Next parses the request at the head of buf and returns its arguments and its
 // length in bytes. n == 0 without an error means that the request is
-// incomplete: call again with the same bytes and more behind them. Empty lines
+// incomplete: call again with the same bytes and more after them. Empty lines
 // and empty arrays are requests without arguments, to be skipped. After an
 // error the parser is of no more use.
 //
@@ -132,7 +132,7 @@ func (p *Parser) array(buf []byte) (n int, err error) {
 }
 
 // header reads the length that stands between the type byte at buf[at] and
-// CRLF. next is the offset behind the line, and 0 if the line is incomplete or
+// CRLF. next is the offset after the line, and 0 if the line is incomplete or
 // bad.
 func header(buf []byte, at, limit int, what string) (length, next int, err error) {
 	line := buf[at+1 : min(len(buf), at+1+maxHeader)]

@@ -23,8 +23,8 @@ type Guesses struct {
 
 // Wrong counts a wrong secret, and returns true after the delay, when it may be answered.
 // It returns false, at once, when MaxWaiting others wait, and when done is closed:
-// then whoever guessed gets no answer, and the connection is to be closed. A right
-// secret must not wait for any of this.
+// then the client gets no answer, and its connection is to be closed. A right secret
+// must not wait for any of this.
 func (g *Guesses) Wrong(done <-chan struct{}) (answer bool) {
 	g.wrong.Add(1)
 	defer g.waiting.Add(-1)

@@ -15,21 +15,21 @@ import (
 // ErrForm is wrapped by every refusal to decode a payload.
 var ErrForm = errors.New("not of the form that its channel has")
 
-// Form is how what is published on a channel becomes the data of an event.
+// Form is the way in which a payload on a channel becomes the data of an event.
 type Form string
 
 const (
-	// Raw data is what has been published.
+	// Raw data is the payload.
 	Raw Form = "raw"
-	// JSONString data is what a JSON string stands for: what Action Cable makes of
+	// JSONString data is the value of a JSON string: the one that Action Cable makes of
 	// a text that is broadcast.
 	JSONString Form = "json-string"
 	// Turbo data is that too, and has a <turbo-stream> in it.
 	Turbo Form = "turbo"
-	// Base64 data is the base64 of what has been published, which may be any bytes.
+	// Base64 data is the base64 of the payload, which may be any bytes.
 	Base64 Form = "base64"
-	// None is no data at all: what has been published, any bytes, is for subscribers
-	// of the admin port alone.
+	// None is no data at all: the payload, any bytes, is for subscribers of the admin
+	// port alone.
 	None Form = "none"
 )
 
@@ -52,7 +52,7 @@ func (f Form) Decode(payload []byte) ([]byte, error) {
 	return data, nil
 }
 
-// decodeString returns what a JSON string stands for.
+// decodeString returns the value of a JSON string.
 func decodeString(text []byte) ([]byte, error) {
 	if text = bytes.TrimLeft(text, " \t\r\n"); len(text) == 0 || text[0] != '"' {
 		return nil, fmt.Errorf("it begins %.16q", text)
@@ -104,7 +104,7 @@ func (f Forms) Decode(channel string, payload []byte) ([]byte, error) {
 	return f.of(channel).Decode(payload)
 }
 
-// Payload returns what a channel of that form takes.
+// Payload returns which payloads a channel of that form takes.
 func (f Forms) Payload(channel string) channels.Payload {
 	switch f.of(channel) {
 	case Base64:

@@ -41,7 +41,7 @@ func NewVerifier(key string) *Verifier { return &Verifier{[][]byte{[]byte(key)}}
 
 // NewDerivedVerifier returns the verifier of the key that Rails derives from
 // secret_key_base: with SHA-256 where the application loads the defaults of Rails 7.0
-// or later, else with SHA-1. What it has is not known, and either will do.
+// or later, else with SHA-1. A node cannot know which, so it accepts both.
 func NewDerivedVerifier(secretKeyBase string) (*Verifier, error) {
 	v := new(Verifier)
 	for _, digest := range []func() hash.Hash{sha256.New, sha1.New} {
@@ -55,7 +55,7 @@ func NewDerivedVerifier(secretKeyBase string) (*Verifier, error) {
 }
 
 // Verify returns the name that signed stands for, if it is one at the time now.
-// What it compares in secret takes the same time whatever is wrong.
+// It compares secrets in the same time, wherever they differ.
 func (v *Verifier) Verify(signed []byte, now time.Time) (string, error) {
 	encoded, signature, found := bytes.Cut(signed, []byte("--"))
 	var given [sha256.Size]byte
@@ -92,7 +92,7 @@ func (v *Verifier) signed(message, signature []byte) bool {
 	return found
 }
 
-// envelope is what Rails puts around a message that has an end or a purpose. Before
+// envelope is the form of a message that has an end or a purpose in Rails. Before
 // 7.1 the message in it was JSON in base64, and now it is the value itself.
 type envelope struct {
 	Message []byte          `json:"message"`
