@@ -5,9 +5,9 @@
 // Data by itself stands for itself, byte for byte. An event with a type or a
 // retry is put in an envelope: a record separator (U+001E), the word millrace, a
 // JSON object on the rest of the line, and the data from the next line on. Data
-// that begins as an envelope does is put in one too, so that nothing is taken for
-// what it is not. Where an engine takes text alone, a payload of other bytes travels as
-// base64 in an envelope of its own ([Text]).
+// that begins as an envelope does is put in one too, so that no data is taken for an
+// envelope. If an engine takes text alone, a payload of other bytes travels as base64 in
+// an envelope of its own ([Text]).
 package envelope
 
 import (
@@ -22,14 +22,13 @@ import (
 	"millrace/channels"
 )
 
-// mark is what every envelope begins with. It is not the beginning of JSON, nor
-// of HTML.
+// mark is the beginning of every envelope. It is not the beginning of JSON, nor of HTML.
 const mark = "\x1emillrace "
 
 // base64Mark is the head of an envelope with the base64 of a payload.
 var base64Mark = []byte(mark + `{"base64":true}` + "\n")
 
-// maxRetry is the longest retry, in milliseconds: what is longer would overflow.
+// maxRetry is the longest retry, in milliseconds: a longer one would overflow.
 const maxRetry = 1 << 40
 
 // ErrMalformed is wrapped by errors about payloads that begin as an envelope and

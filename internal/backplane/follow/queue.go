@@ -1,7 +1,7 @@
 package follow
 
 // queue is a list of channels, each of which is in one queue at most, so that it can
-// leave from the middle at once: nothing of who has left stays.
+// leave from the middle at once: nothing stays of a channel that has left.
 type queue struct{ first, last *entry }
 
 // push puts e at the end, out of where it was.

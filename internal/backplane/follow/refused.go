@@ -2,11 +2,11 @@ package follow
 
 import "time"
 
-// retryPeriod is how often the engine is asked again for what it has refused.
+// retryPeriod is the time after which the engine is asked again for a refused channel.
 const retryPeriod = time.Minute
 
-// refusals is what becomes of the channels that an engine refuses. It concerns them
-// alone, so of a batch that failed as a whole, each half is asked for by itself.
+// refusals keeps track of the channels that an engine refuses. A refusal concerns one
+// channel, so of a batch that failed as a whole, each half is asked for by itself.
 type refusals struct {
 	parts   [][]string // halves of refused batches, still asked for
 	drop    []string   // refused, but the engine may have taken up a part of it
@@ -47,8 +47,8 @@ func (s *Set) Refuse(batch ...string) bool {
 	return true
 }
 
-// nextPart returns the next part of a refused batch, without what has lost its
-// subscribers. Called with mu held.
+// nextPart returns the next part of a refused batch, without the channels that have lost
+// their subscribers. Called with mu held.
 func (s *Set) nextPart() (part []string) {
 	for r := &s.refusals; len(part) == 0 && len(r.parts) > 0; r.parts = r.parts[1:] {
 		for _, channel := range r.parts[0] {
@@ -66,8 +66,8 @@ func (s *Set) nextPart() (part []string) {
 	return part
 }
 
-// retry has what is refused asked for anew when it is time, and returns when that
-// will be, zero if nothing is refused. Called with mu held.
+// retry has refused channels asked for anew when it is time, and returns when that will
+// be, zero if nothing is refused. Called with mu held.
 func (s *Set) retry(now time.Time) (again time.Time) {
 	r := &s.refusals
 	if r.refused.first != nil && now.Before(r.again) {

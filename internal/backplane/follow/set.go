@@ -1,5 +1,5 @@
-// Package follow keeps the set of channels that a node wants from an engine, and
-// what is still to be asked of it.
+// Package follow keeps the set of channels that a node wants from an engine, and knows
+// which of them are still to be asked for.
 //
 // The broker adds and removes channels as subscribers come and go; the goroutine
 // of an engine that talks to it takes batches of them with [Set.Next] and reports
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// DefaultLinger is how long a channel stays that nobody listens to.
+// DefaultLinger is how long a channel stays without subscribers.
 const DefaultLinger = 5 * time.Second
 
 // maxAsked bounds the channels that are asked for and not confirmed, since an
@@ -22,8 +22,8 @@ const DefaultLinger = 5 * time.Second
 const maxAsked = 4096
 
 // Set is the channels that a node wants. Its methods are safe for concurrent use,
-// and do not wait. What it holds is bounded by the channels that have subscribers and
-// those that the engine has been asked for, whether a session takes batches or not.
+// and do not wait. Its size is bounded by the channels that have subscribers and those
+// that the engine has been asked for, whether a session takes batches or not.
 type Set struct {
 	linger time.Duration
 	clock  func() time.Time
@@ -107,9 +107,9 @@ func (s *Set) Unfollow(channel string) {
 func (s *Set) Wake() <-chan struct{} { return s.wake }
 
 // Next returns up to limit channels to ask the engine for, and some to give up
-// before: up to limit that are out of the set, and what was refused, of which the
-// engine may have nothing. When both are empty, there is nothing to do until Wake has
-// a token or the time again has come, if it is not zero.
+// before: up to limit that are out of the set, and the refused ones, of which the engine
+// may have nothing. If both are empty, there is nothing to do until Wake has a token or
+// the time again has come, if it is not zero.
 func (s *Set) Next(limit int) (ask, drop []string, again time.Time) {
 	now := s.clock()
 	s.mu.Lock()
@@ -130,8 +130,8 @@ func (s *Set) Next(limit int) (ask, drop []string, again time.Time) {
 	return ask, drop, again
 }
 
-// nextDrop returns what Next returns to be given up, and when there may be more.
-// Called with mu held.
+// nextDrop returns the channels to be given up, and when there may be more. Called with
+// mu held.
 func (s *Set) nextDrop(limit int, now time.Time) (drop []string, again time.Time) {
 	drop, s.refusals.drop = s.refusals.drop, nil
 	limit += len(drop)
@@ -140,7 +140,7 @@ func (s *Set) nextDrop(limit int, now time.Time) (drop []string, again time.Time
 			again = e.until
 			break
 		}
-		if e.state == stateAsked { // what it confirms must not be taken for a later answer
+		if e.state == stateAsked { // its confirmation must not be taken for a later answer
 			e.until = now.Add(s.linger)
 			s.place(e)
 			continue
@@ -165,16 +165,16 @@ func (s *Set) Confirm(channel string, since uint64) bool {
 	return true
 }
 
-// Reset tells that the engine delivers nothing any more: all has to be asked for
-// anew, except what lingers, which is gone. What is known of a channel is of no worth
-// from the first moment on; that all are wanted is noted in slices, between which others
-// go on.
+// Reset tells that the engine delivers nothing any more: all channels have to be asked
+// for anew, except the lingering ones, which are gone. The state of every channel counts
+// for nothing from the first moment on; the channels are marked as wanted in slices,
+// between which other callers go on.
 func (s *Set) Reset() {
 	s.beginSession()
 	s.each(func(e *entry) { s.renew(e) })
 }
 
-// beginSession makes what is known of all channels of no worth.
+// beginSession makes the state of every channel count for nothing.
 func (s *Set) beginSession() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,10 +231,10 @@ func (s *Set) each(f func(*entry)) {
 	}
 }
 
-// Held returns the channels that were ready before Reset and have had subscribers
-// ever since, who take it that nothing is missing: an engine that keeps history can
-// see to that. They count as asked for, to be confirmed by Regain. It looks at the
-// channels in slices, between which others go on.
+// Held returns the channels that were ready before Reset and have had subscribers ever
+// since. Those subscribers count on having everything, which an engine that keeps history
+// can see to. The channels count as asked for, to be confirmed by Regain. Held looks at
+// them in slices, between which other callers go on.
 func (s *Set) Held() (channels []string) {
 	s.each(func(e *entry) {
 		if s.renew(e) && e.held && e.state == stateWanted {
@@ -262,8 +262,8 @@ func (s *Set) Regain(channel string) bool {
 	return true
 }
 
-// Again has a channel that was asked for asked for anew, since what the engine has
-// said is of no use.
+// Again asks anew for a channel that was asked for already, since the engine's answer was
+// of no use.
 func (s *Set) Again(channel string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,8 +20,8 @@ type Asker interface {
 	Ping(context.Context) error
 }
 
-// Ask asks for what the set wants, in batches, and gives up what it no longer wants,
-// until ctx is done, or a call fails. It returns why.
+// Ask asks for the channels that the set wants, in batches, and gives up those that it no
+// longer wants, until ctx is done, or a call fails. It returns why.
 func (l *Link) Ask(ctx context.Context, a Asker) error {
 	ping := time.NewTicker(pingPeriod)
 	defer ping.Stop()

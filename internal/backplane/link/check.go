@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// maxNumber bounds what an engine may number a message by: twice the microseconds
-// since 1970, for some centuries.
+// maxNumber bounds the numbers of an engine's messages: twice the microseconds since
+// 1970, for some centuries.
 const maxNumber = 1 << 54
 
 // maxEpoch bounds an epoch, which stands in every event id.
@@ -15,9 +15,9 @@ const maxEpoch = 32
 
 var errNonsense = errors.New("the engine says what cannot be")
 
-// check returns why s cannot be handed on: whatever an engine or what stands before it
-// sends, a broker gets numbers in order, and an epoch of letters and digits. What is
-// lost and how old messages are is put right.
+// check returns why s cannot be handed on. Even if an engine or a proxy before it sends
+// nonsense, a broker gets numbers in order, and an epoch of letters and digits. check
+// corrects the number up to which messages are lost, and the ages of messages.
 func (s *Snapshot) check() error {
 	if len(s.Epoch) == 0 || len(s.Epoch) > maxEpoch {
 		return fmt.Errorf("%w: the epoch %.64q, want 1 to %d letters and digits", errNonsense, s.Epoch, maxEpoch)

@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	// maxCrowd bounds what waits in a crowd, in bytes, and maxCrowded the channels.
+	// maxCrowd bounds the messages that wait in a crowd, in bytes, and maxCrowded the
+	// channels.
 	maxCrowd, maxCrowded = 16 << 20, 1024
-	// itemOverhead is what an item takes beside its data.
+	// itemOverhead is the memory of an item beside its data, in bytes.
 	itemOverhead = 128
 )
 
-// crowd is what an engine has brought for channels that a loop has no room for. It
-// waits here, in order, so that the session goes on with the other channels. Each
+// crowd holds an engine's messages for channels that a loop has no room for. They
+// wait here, in order, so that the session goes on with the other channels. Each
 // channel has a goroutine, in the broker's line of publishers.
 type crowd struct {
 	mu       sync.Mutex
@@ -24,7 +25,7 @@ type crowd struct {
 	size     int // of all items, in bytes
 }
 
-// queue is what waits for one channel, oldest first.
+// queue has the waiting messages of one channel, oldest first.
 type queue struct{ items []item }
 
 // item is an event, or the reason that one is missing at its place.
@@ -108,7 +109,7 @@ func (c *crowd) take(channel string, q *queue) (it item, ok bool) {
 	return it, true
 }
 
-// forget drops what waits for a channel.
+// forget drops the waiting messages of a channel.
 func (c *crowd) forget(channel string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +127,7 @@ func (c *crowd) clear(q *queue) {
 }
 
 // drain delivers a queue's items, each when there is room. If there is none for as long
-// as publishers wait, what waits is given up.
+// as publishers wait, the rest of the queue is given up.
 func (l *Link) drain(channel string, q *queue) {
 	for {
 		it, ok := l.crowd.take(channel, q)
@@ -157,7 +158,7 @@ type patience struct {
 const (
 	// maxPatience is the most at once, and patiencePart how much of all time, a tenth.
 	maxPatience, patiencePart = 20 * time.Millisecond, 10
-	// recovery is how long it may in all while it makes up for what was missed.
+	// recovery is how long it may in all while it makes up for missed messages.
 	recovery = 2 * channels.DefaultPublishTimeout
 	// recheck is the time between two looks.
 	recheck = 500 * time.Microsecond

@@ -8,8 +8,8 @@ import (
 
 var errUnanswered = errors.New("it does not answer")
 
-// down is what is known of an engine that does not take what is published, so that
-// only the first publishers wait in vain.
+// down has the signs that an engine takes no messages, so that only the first publishers
+// wait in vain.
 type down struct {
 	failed     atomic.Pointer[error] // why the last attempt to connect has, nil if it has not
 	heard      atomic.Uint64         // signs of life
@@ -36,6 +36,6 @@ func (l *Link) Alive() { l.down.heard.Add(1) }
 // Sends notes that something is about to be published, for Unanswered.
 func (l *Link) Sends() (mark uint64) { return l.down.heard.Load() }
 
-// Unanswered tells that there was no answer to what Sends has noted, in a time in which
-// an engine that lives gives a sign of life.
+// Unanswered tells that there was no answer to the publish that Sends has noted, in a time
+// in which a living engine gives a sign of life.
 func (l *Link) Unanswered(mark uint64) { l.down.unanswered.Store(mark + 1) }

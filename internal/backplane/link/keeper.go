@@ -14,8 +14,8 @@ import (
 const (
 	// snapshotSize is how many channels one snapshot is of.
 	snapshotSize = 16
-	// maxMissed bounds what is held in memory while a node makes up for what it has
-	// missed, in bytes. Channels whose messages have no room are told of a gap.
+	// maxMissed bounds the missed messages that are held in memory while a node recovers,
+	// in bytes. Channels whose messages have no room are told of a gap.
 	maxMissed = 64 << 20
 )
 
@@ -28,14 +28,14 @@ var (
 // History is a session with an engine that keeps history, as a Keeper sees it. Its
 // methods are called by the session's one goroutine.
 type History interface {
-	// Snapshot returns what there is of channels after the number since. The engine
-	// has told that place in the order, or is about to, for Keeper.Fence: what it
-	// tells live before is in the snapshot, and what it tells behind is not. An error
-	// that wraps ErrRefused concerns one or more of the channels alone.
+	// Snapshot returns the messages of channels after the number since. The engine
+	// has told that place in the order, or is about to, for Keeper.Fence: messages
+	// that it tells live before the fence are in the snapshot, those after it are
+	// not. An error that wraps ErrRefused concerns one or more of the channels alone.
 	Snapshot(ctx context.Context, since uint64, names []string) (Snapshot, error)
-	// Subscribe asks for what is published on channels, live.
+	// Subscribe asks for the live messages of channels.
 	Subscribe(ctx context.Context, names []string) error
-	// Listen takes in one thing that the engine tells.
+	// Listen takes in one thing that the engine tells, such as a message.
 	Listen(context.Context) error
 }
 
@@ -47,40 +47,40 @@ type Snapshot struct {
 	Logs     []Log // of each
 }
 
-// Log is what there is of one channel.
+// Log has the messages of one channel that the engine keeps.
 type Log struct {
 	Kept    []channels.Kept // oldest first
 	Evicted uint64          // up to which something may be missing
 }
 
-// Message is what an engine tells live.
+// Message is one that an engine tells live.
 type Message struct {
 	Epoch   string
 	Channel string
 	Before  uint64 // the number of the message before on the channel; 0 for unknown
 	channels.Kept
-	lost bool // that is not one, but what is missing of the channel up to there
+	lost bool // not a message: some of the channel are missing up to that number
 }
 
-// Keeper delivers what an engine that keeps history tells, in the order of its
-// numbers, and makes up for what was missed between two sessions. Each session has
-// its own; its methods are for the session's goroutine.
+// Keeper delivers the messages of an engine that keeps history, in the order of its
+// numbers, and makes up for those that were missed between two sessions. Each session
+// has its own; its methods are for the session's goroutine.
 type Keeper struct {
 	*Link
-	engine    History
-	epoch     string
-	live      map[string]uint64 // channels whose messages are delivered as they come: the newest number of each
-	confirmed []string          // subscribed to, but not yet live
-	coming    []Snapshot        // whose fence is to come
-	since     uint64            // recovering: what has a higher number has been missed
-	behind    bool              // recovering: what comes goes to missed
-	missed    []Message         // recovering: to be delivered in one order
-	size      int               // of missed, in bytes
-	lost      map[string]uint64 // recovering: channels of which something is missing, up to which number
-	restarted bool              // recovering: the history is another, and that something is missing is told
-	awaited   int               // recovering: channels that were asked for and are neither live nor refused
-	parts     [][]string        // recovering: halves of refused batches, to be asked for again
-	patience  patience
+	engine     History
+	epoch      string
+	live       map[string]uint64 // channels whose messages are delivered as they come: the newest number of each
+	confirmed  []string          // subscribed to, but not yet live
+	coming     []Snapshot        // whose fence is to come
+	since      uint64            // recovering: messages with a higher number have been missed
+	recovering bool              // since Begin, until everything missed is delivered: messages go to missed
+	missed     []Message         // recovering: to be delivered in one order
+	size       int               // of missed, in bytes
+	lost       map[string]uint64 // recovering: channels of which something is missing, up to which number
+	restarted  bool              // recovering: the history is another, and that something is missing is told
+	awaited    int               // recovering: channels that were asked for and are neither live nor refused
+	parts      [][]string        // recovering: halves of refused batches, to be asked for again
+	patience   patience
 }
 
 // NewKeeper returns the keeper of a session, which is to call Begin first.
@@ -88,7 +88,7 @@ func NewKeeper(l *Link, engine History) *Keeper {
 	return &Keeper{Link: l, engine: engine, live: make(map[string]uint64)}
 }
 
-// Subscribed tells that what is published on channels comes live.
+// Subscribed tells that the messages of channels come live.
 func (k *Keeper) Subscribed(names ...string) { k.confirmed = append(k.confirmed, names...) }
 
 // Unsubscribed tells that a channel was given up.
@@ -96,7 +96,7 @@ func (k *Keeper) Unsubscribed(channel string) { delete(k.live, channel) }
 
 // Refused tells why a batch that was asked for is refused, as a whole.
 func (k *Keeper) Refused(why error, batch ...string) {
-	if k.behind {
+	if k.recovering {
 		k.awaited -= len(batch)
 		if half := len(batch) / 2; half > 0 {
 			k.parts = append(k.parts, batch[:half], batch[half:])
@@ -138,7 +138,7 @@ func (k *Keeper) Fence(seq uint64) {
 	}
 	s := k.coming[0]
 	k.coming = k.coming[1:]
-	if k.behind {
+	if k.recovering {
 		k.collect(s)
 	} else {
 		k.fill(s)
@@ -164,7 +164,7 @@ func (k *Keeper) Message(m Message, err error) error {
 		return errBack
 	}
 	k.live[m.Channel] = m.Seq
-	if k.behind {
+	if k.recovering {
 		k.miss(m)
 	} else {
 		k.deliver(m)
@@ -185,7 +185,7 @@ func (k *Keeper) fill(s Snapshot) {
 			return err != nil
 		})
 		if !k.Broker.Fill(channel, evicted, kept) {
-			k.Set.Again(channel) // or who comes just now would begin without it
+			k.Set.Again(channel) // or a stream that comes just now would begin without it
 			continue
 		}
 		k.live[channel] = s.Seq
@@ -193,7 +193,7 @@ func (k *Keeper) fill(s Snapshot) {
 	}
 }
 
-// deliver hands on a message. Nothing may overtake it, so everything behind it stands
+// deliver hands on a message. Nothing may overtake it, so everything after it stands
 // still while a loop has no room for it: for a moment, and then it is given up.
 func (k *Keeper) deliver(m Message) {
 	err := k.Broker.Check(m.Channel, m.Event)
@@ -211,9 +211,9 @@ func (k *Keeper) deliver(m Message) {
 	}
 }
 
-// Begin makes up for what was missed since the last session, on the channels whose
-// subscribers take it that nothing is missing. What has come of all of them is
-// delivered in one order.
+// Begin makes up for messages that were missed since the last session, on the channels
+// whose subscribers count on having all. The messages of all these channels are delivered
+// in one order.
 func (k *Keeper) Begin(ctx context.Context) error {
 	first, err := k.engine.Snapshot(ctx, 0, nil)
 	if err != nil {
@@ -222,13 +222,13 @@ func (k *Keeper) Begin(ctx context.Context) error {
 	if err := first.check(); err != nil {
 		return err
 	}
-	if first.Seq < k.Broker.Head() { // what has such numbers would not be delivered
+	if first.Seq < k.Broker.Head() { // messages with such numbers would not be delivered
 		return errBack
 	}
 	k.epoch = first.Epoch
 	k.restarted = k.Broker.SetEpoch(k.epoch, first.Seq)
 	held := k.Set.Held()
-	k.since, k.behind, k.lost = k.Broker.Head(), true, make(map[string]uint64)
+	k.since, k.recovering, k.lost = k.Broker.Head(), true, make(map[string]uint64)
 	for k.parts = slices.Collect(slices.Chunk(held, batch)); len(k.parts) > 0; {
 		part := k.parts[0]
 		k.parts, k.awaited = k.parts[1:], len(part)
@@ -264,7 +264,7 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		}
 	}
 	k.Broker.Advance(first.Seq)
-	k.since, k.behind, k.missed, k.lost, k.patience = 0, false, nil, nil, patience{}
+	k.since, k.recovering, k.missed, k.lost, k.patience = 0, false, nil, nil, patience{}
 	return nil
 }
 

@@ -1,10 +1,10 @@
-// Package link is what the backplanes have in common: a connection to an engine
-// that is made again whenever it is lost, the set of channels that the engine is
-// asked for, and the way of a message to the broker.
+// Package link has what the backplanes share: a connection to an engine that is made
+// again whenever it is lost, the set of channels that the engine is asked for, and the
+// way of a message to the broker.
 //
 // A [Link] runs sessions, one after the other. A session is a function of the
-// engine's package that connects, asks for what [follow.Set] wants, hands on what
-// comes, and returns when it is cut off.
+// engine's package that connects, asks for the channels that [follow.Set] wants, hands
+// on their messages, and returns when it is cut off.
 package link
 
 import (
@@ -44,7 +44,7 @@ type Link struct {
 	Set *follow.Set
 	// Broker is given by Start.
 	Broker *channels.Broker
-	// Log takes what there is to say, throttled: messages are constants.
+	// Log is throttled: messages are constants.
 	Log *slog.Logger
 	// Lossless tells that a session goes on where the one before it was cut off, so
 	// that nothing has to be asked for anew. Set before Start.
@@ -63,8 +63,8 @@ type Link struct {
 	running sync.WaitGroup
 }
 
-// New returns a link that has yet to be started. engine is for people: "NATS". u is
-// where it is, of which nobody is shown a secret. log may be nil.
+// New returns a link that has yet to be started. engine is the name for people: "NATS".
+// u is its address, which is shown without secrets. log may be nil.
 func New(engine string, u *url.URL, log *slog.Logger) *Link {
 	if log == nil {
 		log = slog.Default()
@@ -84,7 +84,7 @@ func (l *Link) Start(broker *channels.Broker, session func(context.Context) erro
 	l.running.Go(func() { l.remind(ctx) })
 }
 
-// Close ends what Start has begun, if it has.
+// Close ends the sessions, if Start was called.
 func (l *Link) Close() {
 	if l.stop != nil {
 		l.stop()
@@ -126,8 +126,8 @@ func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 	}
 }
 
-// attempt runs a session. That what an engine sends makes its client library panic is
-// an error like any other.
+// attempt runs a session. If bytes of an engine make its client library panic, that is an
+// error like any other.
 func attempt(ctx context.Context, session func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -163,8 +163,8 @@ func (l *Link) Health() error { return *l.health.Load() }
 func (l *Link) setHealth(err error) { l.health.Store(&err) }
 
 // Confirm tells that everything published on channels that were asked for is
-// handed on from here on. What waits in the crowd is of a subscription that has ended:
-// whoever had it is told of a gap, for they were confirmed before.
+// handed on from here on. Messages in the crowd are of a subscription that has ended:
+// its subscribers are told of a gap, since they were confirmed before.
 func (l *Link) Confirm(names ...string) {
 	for _, name := range names {
 		l.crowd.forget(name)
@@ -183,10 +183,10 @@ func (l *Link) DeliverPayload(channel string, payload []byte) {
 	l.Deliver(channel, ev)
 }
 
-// Deliver hands on an event, and keeps it until the channel has room. What cannot be
-// handed on is told to the subscribers as a gap. Confirm, Deliver and Lose are for the
-// session's goroutine, which does not wait in them: what they tell of a channel comes in
-// their order, whatever becomes of other channels.
+// Deliver hands on an event, and keeps it until the channel has room. If an event cannot
+// be handed on, the subscribers are told of a gap. Confirm, Deliver and Lose are for the
+// session's goroutine, which does not wait in them. Their effects on one channel come in
+// their order, and do not depend on other channels.
 func (l *Link) Deliver(channel string, ev channels.Event) {
 	l.hand(channel, item{ev, l.Broker.Check(channel, ev)})
 }

@@ -9,10 +9,9 @@ import (
 // one or more of them, and not the session.
 var ErrRefused = errors.New("the engine refuses")
 
-// Refuse tells why the engine has refused a batch of what was asked for, all of it in
-// one answer. [follow.Set.Next] returns the halves of it; a single channel's
-// subscribers begin with a gap, and it is asked for again once a minute. So what an
-// engine refuses concerns that channel only.
+// Refuse tells why the engine has refused a batch of channels, all of it in one answer.
+// [follow.Set.Next] returns the halves of it; a single channel's subscribers begin with a
+// gap, and it is asked for again once a minute. So a refusal concerns that channel only.
 func (l *Link) Refuse(why error, batch ...string) {
 	if !l.Set.Refuse(batch...) {
 		return

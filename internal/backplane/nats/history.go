@@ -17,8 +17,8 @@ import (
 )
 
 // history keeps the messages of all channels in one JetStream stream, which gives
-// them one order. A channel's subject is the one of the plain form. What is stored,
-// the server publishes again, in its order, on subjects of which nodes subscribe to
+// them one order. A channel's subject is the one of the plain form. The server publishes
+// stored messages again, in their order, on other subjects, of which nodes subscribe to
 // those that they need.
 //
 // Numbers are twice the sequences of the stream, since channels.Kept wants them even.
@@ -28,7 +28,7 @@ import (
 // up to such a sequence.
 //
 // Beside channels there are two kinds of subjects. A fence, one for each node, marks
-// the place of a snapshot among what is published again. Marks, one a minute, are
+// the place of a snapshot among the messages published again. Marks, one a minute, are
 // messages that no later one pushes out. So the first sequence of the stream tells
 // how far back nothing has been lost by age.
 type history struct {
@@ -60,7 +60,7 @@ func newHistory(token string, o Options, replicas int) *history {
 	}
 }
 
-// config returns c with what a node cares for; the rest is the operator's.
+// config returns c with the fields set that a node needs; the rest is the operator's.
 func (h *history) config(c jetstream.StreamConfig) jetstream.StreamConfig {
 	c.Subjects = []string{h.prefix + ">"}
 	c.RePublish = &jetstream.RePublish{Source: h.prefix + ">", Destination: h.live + ">"}
@@ -73,7 +73,7 @@ func (h *history) config(c jetstream.StreamConfig) jetstream.StreamConfig {
 	return c
 }
 
-// open returns the stream, after making it what it has to be.
+// open returns the stream, after it has created or changed it as a node needs it.
 func (h *history) open(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, h.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -156,7 +156,7 @@ func (h *history) snapshot(ctx context.Context, js jetstream.JetStream, stream j
 			return s, fmt.Errorf("reading the stream %s: %w", h.stream, err)
 		}
 	}
-	info, err := stream.Info(ctx) // of now: what it says is lost was perhaps not read
+	info, err := stream.Info(ctx) // of now: messages that it no longer has were perhaps not read
 	if err != nil {
 		return s, err
 	}
@@ -240,7 +240,7 @@ func (r *reader) take(m jetstream.Msg, number uint64, at time.Time) {
 	}
 }
 
-// log is what there is of one channel.
+// log has the kept messages of one channel.
 type log struct {
 	kept    []channels.Kept
 	times   []time.Time // of each

@@ -2,17 +2,17 @@
 //
 // A [Backplane] publishes the events of a channel on the channel's subject, and
 // subscribes to the subjects of the channels that its node has subscribers for.
-// What comes is delivered in the order in which it came, by one goroutine.
+// One goroutine delivers the messages in the order in which they arrive.
 //
 // With history=jetstream a stream of JetStream keeps the newest messages of each
-// channel (see history.go), and nobody misses anything that is still there,
-// whichever node it comes back to.
+// channel (see history.go), and a client that comes back to any node gets everything
+// that is still there.
 //
-// Caveats. In the plain form NATS keeps nothing: what is published while a node is
-// cut off, it misses, and its streams are told. NATS keeps the order of each publisher:
-// what two of them send to one channel within the same instant may come to two nodes
-// in different orders, through one server too, whose connections are served by
-// goroutines of their own. With history there is one order.
+// Caveats. In the plain form NATS keeps nothing: a node that is cut off misses the
+// messages of that time, and its streams are told. NATS keeps the order of each
+// publisher. If two of them send to one channel within the same instant, two nodes may
+// get the messages in different orders, even through one server, which serves each
+// connection by a goroutine of its own. With history there is one order.
 package nats
 
 import (
@@ -38,11 +38,11 @@ const (
 type Options struct {
 	// Prefix is the first token of every subject; empty is DefaultPrefix.
 	Prefix string
-	// History and HistoryTTL bound what is kept of a channel, where something is: the
-	// number of its messages and their age, 0 for any.
+	// History and HistoryTTL bound the kept messages of a channel, if any are kept: their
+	// number and their age, 0 for any.
 	History    int
 	HistoryTTL time.Duration
-	// Logger takes what the backplane has to say; nil is slog.Default().
+	// Logger is the backplane's; nil is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -80,7 +80,7 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 // backplane, until Close.
 func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.run) }
 
-// Close ends what Start has begun.
+// Close ends the session and closes the connection.
 func (b *Backplane) Close() error {
 	b.Link.Close()
 	return nil

@@ -34,8 +34,8 @@ func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt
 	return channels.PublishOne(b, channel, ev)
 }
 
-// PublishAll implements channels.Pipeline: what the server says is waited for when it has
-// all of batch.
+// PublishAll implements channels.Pipeline: it waits for the server's answers once the server
+// has all of batch.
 func (b *Backplane) PublishAll(batch []*channels.Publication) {
 	s, err := b.session.Load(), b.Down()
 	if err == nil && s == nil {
@@ -64,8 +64,8 @@ func (b *Backplane) PublishAll(batch []*channels.Publication) {
 	}
 }
 
-// publish publishes a batch, in order, waits until the server has it, and sets what has
-// become of each, but for the receivers.
+// publish publishes a batch, in order, waits until the server has it, and sets the result
+// of each, except the receivers.
 func (s *session) publish(ctx context.Context, batch []*channels.Publication) {
 	messages, under := make([]*nats.Msg, len(batch)), make([]*publishing, len(batch))
 	for i, p := range batch {
@@ -101,7 +101,7 @@ func (s *session) send(ctx context.Context, batch []*channels.Publication, messa
 // store publishes messages in the form with history.
 func (s *session) store(batch []*channels.Publication, messages []*nats.Msg, under []*publishing) {
 	var options []jetstream.PublishOpt
-	if len(batch) > 1 { // one that is sent again would come behind those after it
+	if len(batch) > 1 { // a message that is sent again would come after later ones
 		options = append(options, jetstream.WithRetryAttempts(0))
 	}
 	acks := make([]jetstream.PubAckFuture, len(batch))

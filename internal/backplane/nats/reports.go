@@ -12,13 +12,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// reports are the errors that the server reports beside the answers to what it is asked:
-// that a subject must not be published on, say, or subscribed to. The client hands them
+// reports are the errors that the server reports beside its answers: that a subject must
+// not be published on, for example, or subscribed to. The client hands them
 // over by a goroutine of its own, so one may still be under way when a flush that
 // came after it is answered: settle waits for it.
 type reports struct {
 	conn   *nats.Conn
-	astray func(error) // is given what belongs to nothing that is under way
+	astray func(error) // is given errors that belong to nothing under way
 
 	mu         sync.Mutex
 	recent     [16]error                // the newest that were handed over
@@ -40,14 +40,14 @@ type publishing struct {
 // should not be, or which is the same as one before.
 const settled = 50 * time.Millisecond
 
-// violation finds what the server does not allow, and on which subject.
+// violation finds the operation that the server does not allow, and its subject.
 var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "(\S+)"`)
 
 func newReports(astray func(error)) *reports {
 	return &reports{more: make(chan struct{}), publishing: make(map[*publishing]struct{}), astray: astray}
 }
 
-// take takes in what the client hands over.
+// take takes in an error that the client hands over.
 func (r *reports) take(err error) {
 	r.mu.Lock()
 	mine := r.assign(err)
@@ -61,7 +61,8 @@ func (r *reports) take(err error) {
 	}
 }
 
-// assign gives an error to what it belongs to, if that is under way. Called with mu held.
+// assign gives an error to the operation that it belongs to, if that is under way. Called
+// with mu held.
 func (r *reports) assign(err error) (found bool) {
 	if errors.Is(err, nats.ErrMaxSubscriptionsExceeded) && r.refused != nil {
 		r.full = true
@@ -177,8 +178,8 @@ func (s *session) failed(conn *nats.Conn, sub *nats.Subscription, err error) {
 	}
 }
 
-// astray takes in what the server has reported and belongs to nothing that is under way.
-// It ends the session, unless it was a channel's publisher, who has given up and was told.
+// astray takes in a report of the server that belongs to nothing under way. It ends the
+// session, unless the report is about a publish that was given up: its publisher was told.
 func (s *session) astray(end context.CancelCauseFunc, err error) {
 	what := violation.FindStringSubmatch(err.Error())
 	if what == nil || !strings.EqualFold(what[1], "publish") || !s.isChannel(what[2]) {

@@ -127,8 +127,8 @@ func (s *session) Listen(ctx context.Context) error {
 }
 
 // receive hands on a message. In the plain form, the first one of a channel may come
-// before the server has confirmed that it has the subscription; what was missed before
-// it must be told before it is delivered.
+// before the server has confirmed that it has the subscription; a gap before the message
+// must be told before the message is delivered.
 func (s *session) receive(m *nats.Msg) error {
 	subject, ok := strings.CutPrefix(m.Subject, s.subjects)
 	switch {
@@ -165,7 +165,7 @@ func (s *session) receive(m *nats.Msg) error {
 }
 
 // sequences returns the sequence of a message of a stream, and of the one before on its
-// subject, 0 for none. Any program can send what comes here.
+// subject, 0 for none. Any program can send such a message.
 func sequences(m *nats.Msg) (sequence, before uint64, err error) {
 	sequence, err = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
 	before, _ = strconv.ParseUint(m.Header.Get(jetstream.LastSequenceHeader), 10, 64)
@@ -183,7 +183,7 @@ func (s *session) confirm(channel string) {
 	}
 }
 
-// lose tells that a message of a channel found no room. What waits came before it.
+// lose tells that a message of a channel found no room. Waiting messages came before it.
 func (s *session) lose(channel string) error {
 	if s.keeper != nil {
 		return nats.ErrSlowConsumer // the next session makes up for it

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A channel name becomes a subject token by token: what stands between two
-// slashes is a token, with everything but letters, digits, "-" and "_" as "=XX",
+// A channel name becomes a subject token by token: the part between two slashes
+// is a token, with everything but letters, digits, "-" and "_" as "=XX",
 // its bytes in hexadecimal. The first token is dropped where it is empty, as it is
 // for a path: "/rooms/42" becomes "rooms.42".
 const (

@@ -6,7 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// news is what has become of channels.
+// news tells of channels whose state at the server has changed.
 type news struct {
 	asked   []string  // they are about to be subscribed to; plain form
 	taken   []string  // the server has their subscriptions
@@ -20,8 +20,8 @@ type refusal struct {
 	names []string
 }
 
-// Subscribe implements link.Asker and link.History. What the server refuses, it tells
-// of by subject, but for the limit of subscriptions, which concerns any of the batch.
+// Subscribe implements link.Asker and link.History. The server tells of refusals by
+// subject, except for the limit of subscriptions, which concerns any of the batch.
 func (s *session) Subscribe(ctx context.Context, names []string) error {
 	if s.keeper == nil {
 		if err := s.tell(ctx, news{asked: names}); err != nil {
@@ -70,7 +70,7 @@ func (s *session) Unsubscribe(ctx context.Context, names []string) error {
 	return s.giveUp(ctx, news{dropped: names})
 }
 
-// giveUp ends the subscriptions of what is dropped or refused, and tells the news.
+// giveUp ends the subscriptions of dropped and refused channels, and tells the news.
 func (s *session) giveUp(ctx context.Context, n news) error {
 	for _, r := range n.refused {
 		n.dropped = append(n.dropped, r.names...)
@@ -104,7 +104,7 @@ func (s *session) tell(ctx context.Context, n news) error {
 	}
 }
 
-// hear takes in what has become of channels.
+// hear takes in news of channels.
 func (s *session) hear(ctx context.Context, n news) error {
 	for _, channel := range n.asked {
 		s.expected[channel] = true

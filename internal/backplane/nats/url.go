@@ -21,7 +21,7 @@ var ErrURL = errors.New("bad NATS URL")
 // maxReplicas is the most that JetStream allows.
 const maxReplicas = 5
 
-// form is what a URL asks for.
+// form is a URL that has been read.
 type form struct {
 	options  nats.Options
 	history  bool
@@ -32,9 +32,9 @@ type form struct {
 //
 //	nats://user:password@host:port,host:port?credentials=FILE
 //
-// and the same with tls, which ca=, cert= and key= ask for too; history=jetstream has history kept, on as many servers as
-// replicas= says. A connection that is lost is not mended by the client: what was
-// published meanwhile would be missed without a word.
+// and the same with tls, which ca=, cert= and key= ask for too; history=jetstream has
+// history kept, on as many servers as replicas= says. The client must not mend a lost
+// connection: messages of that time would be missed in silence.
 func parseURL(u *url.URL) (form, error) {
 	f := form{options: nats.GetDefaultOptions(), replicas: 1}
 	o := &f.options
