@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"millrace/internal/netpoll"
 )
 
 // stream is what a client knows of one connection. It has no pointers, so that
@@ -46,7 +48,7 @@ const (
 // the goroutine in run.
 type client struct {
 	cfg    *Config
-	poller poller
+	poller netpoll.Poller
 	zero   time.Duration
 	now    time.Duration
 
@@ -85,13 +87,13 @@ func newClient(cfg *Config, number int, since time.Duration) (*client, error) {
 		report:  Report{PingsSince: since, Connects: NewHistogram(), Latency: NewHistogram(), PingsOff: NewHistogram()},
 	}
 	var err error
-	c.poller, err = openPoller()
+	c.poller, err = netpoll.OpenPoller()
 	return c, err
 }
 
 // run serves the streams until the poller is told to stop, and closes them.
 func (c *client) run() {
-	if err := c.poller.run(c.on); err != nil {
+	if err := c.poller.Run(c.on); err != nil {
 		panic(err) // the poller was misused
 	}
 	for fd := range c.table {
@@ -162,7 +164,7 @@ func (c *client) connect(number int) error {
 	if !c.cfg.loopback {
 		source = -1
 	}
-	fd, err := connect(c.cfg.Addr, source)
+	fd, err := netpoll.Connect(c.cfg.Addr, source)
 	if err != nil {
 		return err
 	}
@@ -172,7 +174,7 @@ func (c *client) connect(number int) error {
 	due := c.cfg.FirstEvent + uint64(len(c.report.Arrivals))
 	c.table[fd] = stream{checker: checker{due: due}, number: int32(number), since: c.millis(Now()), phase: phaseConnect}
 	c.connecting++
-	if err := c.poller.watchBoth(fd); err != nil {
+	if err := c.poller.WatchBoth(fd); err != nil {
 		c.end(fd, err)
 	}
 	return nil
@@ -180,7 +182,7 @@ func (c *client) connect(number int) error {
 
 // on serves one ready descriptor. The event may be stale, its descriptor closed
 // and taken anew since: a hint only, the calls tell.
-func (c *client) on(fd int32, readable, writable bool) {
+func (c *client) on(fd int32, readable, _ bool) (stop bool) {
 	last := c.now
 	c.now = Now()
 	if c.cfg.Gather > 0 && c.now-last > awake && c.connecting == 0 {
@@ -189,11 +191,12 @@ func (c *client) on(fd int32, readable, writable bool) {
 	}
 	s := &c.table[fd]
 	switch {
-	case s.phase == phaseConnect && writable:
+	case s.phase == phaseConnect: // open, or failed: the write tells
 		c.ask(fd, s)
 	case s.phase > phaseConnect && readable:
 		c.receive(fd, s)
 	}
+	return false
 }
 
 // ask sends the request of a stream that is connected.
@@ -205,7 +208,7 @@ func (c *client) ask(fd int32, s *stream) {
 	case err == nil && n < len(c.request): // a new socket takes a request whole
 		err = io.ErrShortWrite
 	case err == nil:
-		err = c.poller.unwatchWrites(fd)
+		err = c.poller.UnwatchWrites(fd)
 	}
 	if err != nil {
 		c.end(fd, fmt.Errorf("sending the request: %w", err))

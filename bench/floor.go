@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"millrace/internal/netpoll"
 )
 
 // floorHead answers every request, as a server of event streams would.
@@ -27,7 +29,7 @@ type Floor struct {
 
 // floorLoop is an event loop of a Floor.
 type floorLoop struct {
-	poller   poller
+	poller   netpoll.Poller
 	listener int32
 	addr     net.Addr    // of the listener
 	table    []floorConn // by descriptor
@@ -47,7 +49,7 @@ type floorConn struct {
 func NewFloor(loops int, ownTables bool) (*Floor, error) {
 	f := &Floor{}
 	for range loops { // every poller before the first table is copied, as in Streams
-		p, err := openPoller()
+		p, err := netpoll.OpenPoller()
 		if err != nil {
 			f.Close()
 			return nil, err
@@ -92,7 +94,7 @@ func (f *Floor) Broadcast(wire []byte) error {
 		return ErrClosed
 	}
 	for _, l := range f.loops {
-		if err := l.poller.do(func() { l.broadcast(wire) }); err != nil {
+		if err := l.poller.Do(func() { l.broadcast(wire) }); err != nil {
 			return err
 		}
 	}
@@ -109,11 +111,11 @@ func (f *Floor) Close() {
 		return
 	}
 	for _, l := range f.loops {
-		l.poller.stop()
+		l.poller.Stop()
 	}
 	f.running.Wait()
 	for _, l := range f.loops {
-		l.poller.close()
+		l.poller.Close()
 	}
 }
 
@@ -121,17 +123,17 @@ func (f *Floor) Close() {
 // stop, and closes everything.
 func (l *floorLoop) run(addr string, opened chan<- error) {
 	var err error
-	if l.listener, l.addr, err = listen(addr); err != nil {
+	if l.listener, l.addr, err = netpoll.Listen(addr, netpoll.SharedPort()); err != nil {
 		opened <- err
 		return
 	}
 	defer unix.Close(int(l.listener))
-	err = l.poller.watch(l.listener)
+	err = l.poller.Watch(l.listener)
 	opened <- err
 	if err != nil {
 		return
 	}
-	if err := l.poller.run(l.on); err != nil {
+	if err := l.poller.Run(l.on); err != nil {
 		panic(err) // the poller was misused
 	}
 	for _, fd := range l.fds {
@@ -147,7 +149,12 @@ func (l *floorLoop) broadcast(wire []byte) {
 	}
 }
 
-func (l *floorLoop) on(fd int32, _, _ bool) {
+func (l *floorLoop) on(fd int32, _, _ bool) (stop bool) {
+	l.serve(fd)
+	return false
+}
+
+func (l *floorLoop) serve(fd int32) {
 	if fd == l.listener {
 		l.accept()
 		return
@@ -183,7 +190,7 @@ func (l *floorLoop) on(fd int32, _, _ bool) {
 
 func (l *floorLoop) accept() {
 	for {
-		fd, err := accept(l.listener)
+		fd, _, err := netpoll.Accept(l.listener)
 		if err != nil {
 			return // no more, most likely; whatever it is, the poller comes back
 		}
@@ -191,7 +198,7 @@ func (l *floorLoop) accept() {
 			l.table = append(l.table, make([]floorConn, missing)...)
 		}
 		l.table[fd] = floorConn{place: -1}
-		if l.poller.watch(fd) != nil {
+		if l.poller.Watch(fd) != nil {
 			unix.Close(int(fd))
 		}
 	}

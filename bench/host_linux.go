@@ -13,18 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bindLoopback binds fd to 127.0.0.1 plus source. The port is chosen when the
-// socket connects: then two sockets may have the same one, if their peers
-// differ.
-func bindLoopback(fd, source int) error {
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
-		return os.NewSyscallError("setsockopt", err)
-	}
-	host := source + 1
-	addr := unix.SockaddrInet4{Addr: [4]byte{127, byte(host >> 16), byte(host >> 8), byte(host)}}
-	return os.NewSyscallError("bind", unix.Bind(fd, &addr))
-}
-
 // processCPU returns the processor time that a process has used, in user and
 // system mode, exact to the nanosecond: the clock that clock_getcpuclockid(3)
 // would name.

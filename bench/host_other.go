@@ -10,10 +10,6 @@ import (
 	"time"
 )
 
-// bindLoopback leaves the address to the system: only 127.0.0.1 is there
-// without setting up others.
-func bindLoopback(fd, source int) error { return nil }
-
 func processCPU(pid int) (time.Duration, error) {
 	return 0, fmt.Errorf("processor time of a process on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }

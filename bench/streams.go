@@ -249,7 +249,7 @@ func (s *Streams) do(c *client, task func()) error {
 	if s.closed {
 		return ErrClosed
 	}
-	return c.poller.do(task)
+	return c.poller.Do(task)
 }
 
 // Close closes the streams. Waiting calls return ErrClosed.
@@ -262,10 +262,10 @@ func (s *Streams) Close() {
 		return
 	}
 	for _, c := range s.loops {
-		c.poller.stop()
+		c.poller.Stop()
 	}
 	s.running.Wait()
 	for _, c := range s.loops {
-		c.poller.close()
+		c.poller.Close()
 	}
 }

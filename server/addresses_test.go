@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"millrace/internal/netpoll"
 )
 
 // naiveAddress is what addresses keeps of one, as it is explained in books: a
@@ -198,7 +200,7 @@ func TestAddressesShared(t *testing.T) {
 
 // Ensure that networks are what customers get, and never meet.
 func TestNetwork(t *testing.T) {
-	of := func(addr string) network { return namedPeer(netip.MustParseAddrPort(addr)).network() }
+	of := func(addr string) network { return networkOf(netpoll.PeerAt(netip.MustParseAddrPort(addr))) }
 	for _, tt := range []struct {
 		a, b string
 		same bool
@@ -217,11 +219,11 @@ func TestNetwork(t *testing.T) {
 		}
 	}
 	for _, addr := range []string{"192.0.2.1:65535", "[2001:db8::1]:0", "127.0.0.1:80"} {
-		if got := namedPeer(netip.MustParseAddrPort(addr)).String(); got != addr {
+		if got := netpoll.PeerAt(netip.MustParseAddrPort(addr)).String(); got != addr {
 			t.Errorf("%s is told as %s", addr, got)
 		}
 	}
-	if got := namedPeer(netip.MustParseAddrPort("[::ffff:192.0.2.1]:7")).String(); got != "192.0.2.1:7" {
+	if got := netpoll.PeerAt(netip.MustParseAddrPort("[::ffff:192.0.2.1]:7")).String(); got != "192.0.2.1:7" {
 		t.Errorf("a mapped address is told as %s", got)
 	}
 }

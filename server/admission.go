@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 
+	"millrace/internal/netpoll"
 	"millrace/internal/proxyproto"
 )
 
 // welcome takes in who has connected. It returns false when the connection has
 // been ended.
-func (l *loop) welcome(c *conn, from peer) bool {
+func (l *loop) welcome(c *conn, from netpoll.Peer) bool {
 	if l.cfg.keepsPeers() {
 		l.peers.set(c.id(), from)
 	}
@@ -40,7 +41,7 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 	c.state = stateHead
 	named := client.IsValid()
 	if named {
-		l.peers.set(c.id(), namedPeer(client))
+		l.peers.set(c.id(), netpoll.PeerAt(client))
 	}
 	if !l.admit(c, l.peers.m[c.id()], named) {
 		return 0, false
@@ -54,9 +55,9 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 // going on. A client that its proxy has not named counts at no address. admit
 // returns false when the connection has been ended: too many of that address
 // are being told already.
-func (l *loop) admit(c *conn, client peer, named bool) (alive bool) {
+func (l *loop) admit(c *conn, client netpoll.Peer, named bool) (alive bool) {
 	if named && l.server.addresses != nil {
-		c.address, c.why = l.server.addresses.arrive(client.network(), l.now)
+		c.address, c.why = l.server.addresses.arrive(networkOf(client), l.now)
 		c.flags.set(toldToReturn, c.why != reasonAnswered)
 		if c.why == reasonAddressFlood {
 			l.drop(c, client, c.why, "too many of this address are being told to come back")
@@ -72,7 +73,7 @@ func (l *loop) admit(c *conn, client peer, named bool) (alive bool) {
 }
 
 // drop ends a connection without an answer.
-func (l *loop) drop(c *conn, from peer, why reason, detail string) {
+func (l *loop) drop(c *conn, from netpoll.Peer, why reason, detail string) {
 	if l.mayNotice(why.String()) {
 		l.server.log(slog.LevelWarn, "a connection is closed without an answer", "reason", why.String(), "peer", from.String(), "detail", detail)
 	}
@@ -84,8 +85,8 @@ func (l *loop) drop(c *conn, from peer, why reason, detail string) {
 func (cfg *Config) keepsPeers() bool { return cfg.LogConnections || cfg.ProxyProtocol }
 
 // trusts tells whether p may name clients.
-func (cfg *Config) trusts(p peer) bool {
-	addr := p.addrPort().Addr()
+func (cfg *Config) trusts(p netpoll.Peer) bool {
+	addr := p.AddrPort().Addr()
 	for _, prefix := range cfg.TrustedProxies {
 		if prefix.Contains(addr) {
 			return true

@@ -28,18 +28,18 @@ func TestAlarmWhileWaking(t *testing.T) {
 			}
 			readable := func() bool {
 				synctest.Wait()
-				poll := []unix.PollFd{{Fd: h.waker.read, Events: unix.POLLIN}}
+				poll := []unix.PollFd{{Fd: h.waker.FD(), Events: unix.POLLIN}}
 				n, _ := unix.Poll(poll, 0)
 				return n > 0
 			}
 			_, silent := h.connect()
 			h.turnOver() // sets the alarm
 			time.Sleep(timeout + time.Duration(held)*tick - tick/2)
-			h.waker.signal() // as a publisher does
+			h.waker.Signal() // as a publisher does
 			hold = 2 * tick
 			for range 100 {
 				if readable() {
-					h.on(h.waker.read, true, false)
+					h.on(h.waker.FD(), true, false)
 				}
 				time.Sleep(tick)
 			}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/netpoll"
 )
 
 // BenchmarkFanOut is what a delivery costs beside its write(2): streams on
@@ -105,7 +106,7 @@ func BenchmarkSubscribe(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ours, theirs := socketPair(b)
-		if err := h.open(int32(ours), peer{}); err != nil {
+		if err := h.open(int32(ours), netpoll.Peer{}); err != nil {
 			b.Fatal(err)
 		}
 		unixWrite(b, theirs, request)

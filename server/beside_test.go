@@ -166,7 +166,7 @@ func TestManyLeaveAtOnce(t *testing.T) {
 	small := subscribe(t, s, "/small")
 	stopped, goOn := make(chan struct{}), make(chan struct{})
 	s.loops[0].mail <- func() { close(stopped); <-goOn }
-	s.loops[0].waker.signal()
+	s.loops[0].waker.Signal()
 	<-stopped
 	for _, conn := range leaving {
 		conn.Close()

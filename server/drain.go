@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"millrace/channels"
 )
 
@@ -45,7 +43,7 @@ func (s *Server) Drain() {
 func (s *Server) dismissAll() {
 	s.draining.Store(true)
 	for _, l := range s.loops {
-		l.waker.signal()
+		l.waker.Signal()
 	}
 	s.Start()
 	s.awaitDrain()
@@ -113,7 +111,7 @@ func (l *loop) drainOn(budget int) (more bool) {
 		l.drainOver()
 		return false
 	}
-	l.wheel.Schedule(l.waker.read, d.nextStep(l.now, l.cfg.Drain))
+	l.wheel.Schedule(l.waker.FD(), d.nextStep(l.now, l.cfg.Drain))
 	return false
 }
 
@@ -176,13 +174,4 @@ func (cfg *Config) drainDelay() time.Duration {
 	shortest := max(cfg.Drain/30, time.Millisecond)
 	longest := max(cfg.Drain/3, shortest)
 	return shortest + rand.N(longest-shortest+1)
-}
-
-// closeListener has the kernel refuse who comes from now on.
-func (l *loop) closeListener() {
-	fd := l.listener
-	l.wheel.Cancel(fd)
-	l.table.at(streamID(fd)).release()
-	unix.Close(int(fd))
-	l.listener, l.accepting, l.crowded = -1, false, false
 }

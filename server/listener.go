@@ -2,9 +2,12 @@ package server
 
 import (
 	"log/slog"
+	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"millrace/internal/netpoll"
 )
 
 const (
@@ -14,7 +17,19 @@ const (
 	// limitPause is how long accepting waits for room, unless a connection of the loop
 	// gives some before.
 	limitPause = 100 * time.Millisecond
+	// userTimeout bounds how long written bytes may go unacknowledged before the
+	// kernel gives the peer up. A silent stream's pings are such bytes.
+	userTimeout = 30 * time.Second
+	// unsentBytes is how much of what was written the kernel may hold beyond what is
+	// under way to the peer: enough to go on with until the loop hears that there is
+	// room. A slow reader's unread events belong into the broker's log, once for all.
+	unsentBytes = 16 << 10
 )
+
+// listen opens a listener of event streams.
+func listen(addr string, options ...netpoll.Option) (fd int32, _ net.Addr, err error) {
+	return netpoll.Listen(addr, append(options, netpoll.UserTimeout(userTimeout), netpoll.UnsentBytes(unsentBytes))...)
+}
 
 // openListener gives the loop a listener on the server's address. The first
 // loop settles which port that is.
@@ -23,12 +38,14 @@ func (l *loop) openListener() error {
 	var fd int32
 	var err error
 	switch {
+	case l.number == 0 && !netpoll.ListenerPerLoop:
+		fd, s.addr, err = listen(s.cfg.Listen)
 	case l.number == 0:
-		fd, s.addr, err = listen(s.cfg.Listen, listenerPerLoop)
-	case listenerPerLoop:
-		fd, _, err = listen(s.addr.String(), true)
+		fd, s.addr, err = listen(s.cfg.Listen, netpoll.SharedPort())
+	case netpoll.ListenerPerLoop:
+		fd, _, err = listen(s.addr.String(), netpoll.SharedPort())
 	default:
-		fd, err = duplicate(s.loops[0].listener)
+		fd, err = netpoll.Duplicate(s.loops[0].listener)
 	}
 	if err != nil {
 		return err
@@ -38,7 +55,7 @@ func (l *loop) openListener() error {
 		return unix.EMFILE
 	}
 	l.listener = fd
-	return l.poller.watchEdge(fd)
+	return l.poller.WatchEdge(fd)
 }
 
 // accept takes what waits in the accept queue, a slice of it. It returns true
@@ -55,7 +72,7 @@ func (l *loop) accept() (more bool) {
 			l.pauseAccepting(limitPause, "as many clients are being answered as there are descriptors for", "limit", l.occupancy.room.sockets)
 			return false
 		}
-		fd, from, err := accept(l.listener)
+		fd, from, err := netpoll.Accept(l.listener)
 		if err == unix.EAGAIN {
 			l.accepting = false
 			return false
@@ -91,7 +108,7 @@ func (l *loop) resumeAccepting() {
 }
 
 // open takes an accepted socket in, and gives it the time to send a request head.
-func (l *loop) open(fd int32, from peer) error {
+func (l *loop) open(fd int32, from netpoll.Peer) error {
 	c, err := l.adopt(fd)
 	if err != nil {
 		return err
@@ -104,4 +121,13 @@ func (l *loop) open(fd int32, from peer) error {
 		l.schedule(c, l.now+l.cfg.HeaderTimeout)
 	}
 	return nil
+}
+
+// closeListener has the kernel refuse who comes from now on.
+func (l *loop) closeListener() {
+	fd := l.listener
+	l.wheel.Cancel(fd)
+	l.table.at(streamID(fd)).release()
+	unix.Close(int(fd))
+	l.listener, l.accepting, l.crowded = -1, false, false
 }

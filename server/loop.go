@@ -9,6 +9,7 @@ import (
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/netpoll"
 	"millrace/internal/ports"
 	"millrace/timerwheel"
 )
@@ -34,8 +35,8 @@ type loop struct {
 	cfg    *Config
 	broker *channels.Broker
 
-	poller   poller
-	waker    *waker          // signal: safe for concurrent use
+	poller   netpoll.Poller
+	waker    *netpoll.Waker  // signal: safe for concurrent use
 	inbox    *channels.Inbox // posting: safe for concurrent use
 	mail     chan func()     // questions from outside, see ask: safe for concurrent use
 	stopping atomic.Bool     // safe for concurrent use
@@ -62,7 +63,7 @@ type connections struct {
 	table      *table
 	occupancy  *occupancy                        // safe for concurrent use
 	unfinished peaked[streamID, *unfinishedHead] // those whose request head has come in part
-	peers      peaked[streamID, peer]            // only if Config.keepsPeers
+	peers      peaked[streamID, netpoll.Peer]    // only if Config.keepsPeers
 	listener   int32                             // descriptor
 	accepting  bool                              // the accept queue may hold more
 	paused     bool                              // accepting waits for the listener's timer
@@ -111,7 +112,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 		connections: connections{
 			table: table, occupancy: taken,
 			unfinished: newPeaked[streamID, *unfinishedHead](),
-			peers:      newPeaked[streamID, peer](),
+			peers:      newPeaked[streamID, netpoll.Peer](),
 		},
 		subscriptions: subscriptions{
 			byChannel: newPeaked[*channels.Channel, int32](),
@@ -128,11 +129,11 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 	l.expired = l.expire
 	l.wheel = timerwheel.New(timers{table}, tick, 0)
 	var err error
-	if l.waker, err = openWaker(); err != nil {
+	if l.waker, err = netpoll.OpenWaker(); err != nil {
 		return nil, err
 	}
-	l.inbox = channels.NewInbox(l.waker.signal)
-	l.alarm = time.AfterFunc(math.MaxInt64, l.waker.signal)
+	l.inbox = channels.NewInbox(l.waker.Signal)
+	l.alarm = time.AfterFunc(math.MaxInt64, l.waker.Signal)
 	return l, nil
 }
 
@@ -141,16 +142,16 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 // cannot.
 func (l *loop) live(err error, opened chan<- error) {
 	if err == nil {
-		l.poller, err = openPoller()
+		l.poller, err = netpoll.OpenPoller()
 	}
 	if err != nil {
 		opened <- err
 		return
 	}
-	defer l.poller.close()
+	defer l.poller.Close()
 	defer l.hangUp()
-	l.table.claim(l.waker.read, l.number, slot{state: stateWake})
-	if err = l.poller.watch(l.waker.read); err == nil {
+	l.table.claim(l.waker.FD(), l.number, slot{state: stateWake})
+	if err = l.poller.Watch(l.waker.FD()); err == nil {
 		err = l.openListener()
 	}
 	opened <- err
@@ -158,7 +159,7 @@ func (l *loop) live(err error, opened chan<- error) {
 	if err != nil || l.stopping.Load() {
 		return
 	}
-	if err := l.poller.run(l.on); err != nil {
+	if err := l.poller.Run(l.on); err != nil {
 		l.server.failed <- fmt.Errorf("event loop %d: %w", l.number, err)
 	}
 }
@@ -212,7 +213,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 func (l *loop) wake() {
 	l.unwoken = 0
 	if !l.busy {
-		l.waker.drain()         // before looking: what is posted later signals again
+		l.waker.Drain()         // before looking: what is posted later signals again
 		l.armed = math.MaxInt64 // the alarm may have been among the signals, even one that l.now does not know of
 	}
 	l.readMail()
@@ -233,7 +234,7 @@ func (l *loop) wake() {
 func (l *loop) wakeAgain() {
 	if !l.busy {
 		l.busy = true
-		l.waker.signal()
+		l.waker.Signal()
 	}
 }
 

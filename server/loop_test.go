@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/netpoll"
 )
 
 // handLoop is a loop that the test turns by hand, on one end of socket pairs,
@@ -57,7 +58,7 @@ func (h handLoop) connect() (fd int32, client int) {
 	h.t.Helper()
 	ours, client := socketPair(h.t)
 	h.t.Cleanup(func() { unix.Close(client) })
-	if err := h.open(int32(ours), peer{}); err != nil {
+	if err := h.open(int32(ours), netpoll.Peer{}); err != nil {
 		h.t.Fatal(err)
 	}
 	return int32(ours), client
@@ -89,8 +90,8 @@ func (h handLoop) pass(d time.Duration) {
 
 // turnOver does everything that waits.
 func (h handLoop) turnOver() {
-	for h.on(h.waker.read, true, false); h.busy; {
-		h.on(h.waker.read, true, false)
+	for h.on(h.waker.FD(), true, false); h.busy; {
+		h.on(h.waker.FD(), true, false)
 	}
 }
 
@@ -226,7 +227,7 @@ func TestFanOutInSlices(t *testing.T) {
 	slices := 0
 	for range 150 {
 		say(1 + random.IntN(5))
-		for h.on(h.waker.read, true, false); h.busy && random.IntN(4) > 0; {
+		for h.on(h.waker.FD(), true, false); h.busy && random.IntN(4) > 0; {
 			for range random.IntN(40) {
 				leave()
 			}
@@ -236,7 +237,7 @@ func TestFanOutInSlices(t *testing.T) {
 			if random.IntN(3) == 0 {
 				say(1)
 			}
-			h.on(h.waker.read, true, false)
+			h.on(h.waker.FD(), true, false)
 			slices++
 		}
 		if h.busy && random.IntN(10) == 0 {

@@ -36,7 +36,7 @@ func ask[T any](ctx context.Context, l *loop, f func(*loop) T) (answer T, ok boo
 	case <-ctx.Done():
 		return answer, false
 	}
-	l.waker.signal()
+	l.waker.Signal()
 	select {
 	case answer = <-answered:
 		return answer, true

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/netpoll"
 )
 
 // logLines keeps what is logged, as lines of JSON.
@@ -85,7 +86,7 @@ func TestProxyHeaderInPieces(t *testing.T) {
 		for _, pieces := range cuts {
 			ours, client := socketPair(t)
 			fd := int32(ours)
-			if err := h.open(fd, socketPeer(&unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}})); err != nil {
+			if err := h.open(fd, netpoll.PeerAt(netip.MustParseAddrPort("127.0.0.1:9"))); err != nil {
 				t.Fatal(err)
 			}
 			c := h.conn(fd)

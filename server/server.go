@@ -12,6 +12,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/fdtable"
+	"millrace/internal/netpoll"
 )
 
 // Server accepts event streams on one address. Its methods are safe for
@@ -75,7 +76,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 
 // openLoops starts the goroutines of the loops, each with its listener open.
 func (s *Server) openLoops() error {
-	if listenerPerLoop {
+	if netpoll.ListenerPerLoop {
 		if err := probe(s.cfg.Listen); err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func probe(addr string) error {
 	if _, port, _ := net.SplitHostPort(addr); port == "0" {
 		return nil
 	}
-	fd, _, err := listen(addr, false)
+	fd, _, err := listen(addr)
 	if err != nil {
 		return err
 	}
@@ -173,13 +174,13 @@ func (s *Server) Close() {
 	s.stop.Do(func() {
 		for _, l := range s.loops {
 			l.stopping.Store(true)
-			l.waker.signal()
+			l.waker.Signal()
 		}
 		s.Start() // those who have not begun see that they need not
 		s.running.Wait()
 		for _, l := range s.loops {
 			l.alarm.Stop()
-			l.waker.close()
+			l.waker.Close()
 		}
 	})
 }

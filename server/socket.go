@@ -2,6 +2,8 @@ package server
 
 import (
 	"golang.org/x/sys/unix"
+
+	"millrace/internal/netpoll"
 )
 
 // The sockets of clients. This file alone knows their descriptors, and has the one place
@@ -30,7 +32,7 @@ func (l *loop) adopt(fd int32) (*conn, error) {
 		unix.Close(int(fd))
 		return nil, unix.EMFILE
 	}
-	if err := l.poller.watch(fd); err != nil {
+	if err := l.poller.Watch(fd); err != nil {
 		l.close(c)
 		return nil, err
 	}
@@ -77,23 +79,17 @@ func (l *loop) write(c *conn, p []byte) (n int, _ result) {
 }
 
 // watchWrites has loop.on called when the socket takes more.
-func (l *loop) watchWrites(c *conn) error { return l.poller.watchWrites(c.fd) }
+func (l *loop) watchWrites(c *conn) error { return l.poller.WatchWrites(c.fd) }
 
 // unwatchWrites takes watchWrites back.
-func (l *loop) unwatchWrites(c *conn) error { return l.poller.unwatchWrites(c.fd) }
+func (l *loop) unwatchWrites(c *conn) error { return l.poller.UnwatchWrites(c.fd) }
 
 // acknowledged returns how many bytes the client has ever taken, as far as the kernel
 // knows.
-func (c *conn) acknowledged() int { return acknowledged(c.fd) }
+func (c *conn) acknowledged() int { return netpoll.Acknowledged(c.fd) }
 
 // peer returns the address of the socket's other end, zero if it is reset.
-func (c *conn) peer() peer {
-	sa, err := unix.Getpeername(int(c.fd))
-	if err != nil {
-		return peer{}
-	}
-	return socketPeer(sa)
-}
+func (c *conn) peer() netpoll.Peer { return netpoll.PeerOf(c.fd) }
 
 // shut tells the client that nothing more will be written. What it sends is still read.
 func (l *loop) shut(c *conn) error { return unix.Shutdown(int(c.fd), unix.SHUT_WR) }

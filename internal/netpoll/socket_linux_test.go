@@ -1,4 +1,4 @@
-package server
+package netpoll
 
 import (
 	"net"
@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ensure that accept names the peer, of either family, and leaves no garbage.
+// Ensure that Accept names the peer, of either family, and leaves no garbage.
 func TestAcceptNamesPeer(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
-		listener, bound, err := listen(addr, false)
+		listener, bound, err := Listen(addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -25,11 +25,11 @@ func TestAcceptNamesPeer(t *testing.T) {
 			defer c.Close()
 			want[c.LocalAddr().String()] = true
 		}
-		peers := make([]peer, 0, runs+1)
+		peers := make([]Peer, 0, runs+1)
 		allocs := testing.AllocsPerRun(runs, func() {
-			fd, from, err := accept(listener)
+			fd, from, err := Accept(listener)
 			for err == unix.EAGAIN || err == unix.EINTR {
-				fd, from, err = accept(listener)
+				fd, from, err = Accept(listener)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -46,7 +46,7 @@ func TestAcceptNamesPeer(t *testing.T) {
 			}
 			delete(want, p.String())
 		}
-		if _, _, err := accept(listener); err != unix.EAGAIN {
+		if _, _, err := Accept(listener); err != unix.EAGAIN {
 			t.Errorf("%s: with nobody there: %v, want %v", addr, err, unix.EAGAIN)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || netbsd || openbsd
 
-package server
+package netpoll
 
 import (
 	"os"
@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listenerPerLoop: here SO_REUSEPORT does not spread connections, so one
+// ListenerPerLoop: here SO_REUSEPORT does not spread connections, so one
 // listener is polled by all loops, by a duplicate of it each.
-const listenerPerLoop = false
+const ListenerPerLoop = false
 
-// openWake returns a pipe: signal writes to it, drain reads it empty.
+// openWake returns a pipe: Signal writes to it, Drain reads it empty.
 func openWake() (read, write int, err error) {
 	var p [2]int
 	if err := unix.Pipe(p[:]); err != nil {
@@ -30,19 +30,20 @@ func openWake() (read, write int, err error) {
 	return p[0], p[1], nil
 }
 
-// setUserTimeout has no portable equal here; the kernel's own retransmission
-// limit ends a vanished peer.
 func setUserTimeout(fd, ms int) error { return nil }
 
-// accept takes the next connection from a listener, non-blocking and closed on
+// Accept takes the next connection from a listener, non-blocking and closed on
 // exec.
-func accept(listener int32) (fd int32, from peer, err error) {
+func Accept(listener int32) (fd int32, from Peer, err error) {
 	n, sa, err := socket.Accept(int(listener))
-	return int32(n), socketPeer(sa), err
+	return int32(n), peerOf(sa), err
 }
 
-// setUnsentBytes has no portable equal here either: the send buffer is the bound.
 func setUnsentBytes(fd, n int) error { return nil }
 
-// acknowledged has no portable equal here: nothing is known of before.
-func acknowledged(fd int32) int { return 0 }
+// Acknowledged has no portable equal here: nothing is known of what a client has taken.
+func Acknowledged(fd int32) int { return 0 }
+
+// bindLoopback leaves the address to the system: only 127.0.0.1 is there without setting
+// up others.
+func bindLoopback(fd, source int) error { return nil }
