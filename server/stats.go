@@ -104,9 +104,9 @@ type Stats struct {
 	// RefusedBy counts requests that were refused by the status of the answer.
 	RefusedBy map[int]uint64
 	// Fanout is the time from the first write of a turn to its last, on one
-	// loop. Turn is the time that a loop takes for one ready descriptor, or for
+	// loop. Step is the time that a loop takes for one ready descriptor, or for
 	// one slice of its work.
-	Fanout, Turn Histogram
+	Fanout, Step Histogram
 }
 
 // Stats returns the present figures. Safe for concurrent use.
@@ -134,7 +134,7 @@ func (s *Server) Stats() Stats {
 			sum.Closed[r.String()] += n.closed[r].Load()
 		}
 		n.fanout.addTo(&sum.Fanout)
-		n.served.addTo(&sum.Turn)
+		n.served.addTo(&sum.Step)
 	}
 	return sum
 }

@@ -48,8 +48,8 @@ var infoSections = []struct {
 			{"fanouts", s.Fanout.Count()},
 			{"fanout_p50_usec", s.Fanout.Quantile(0.5).Microseconds()},
 			{"fanout_p99_usec", s.Fanout.Quantile(0.99).Microseconds()},
-			{"loop_turn_p50_usec", s.Turn.Quantile(0.5).Microseconds()},
-			{"loop_turn_p99_usec", s.Turn.Quantile(0.99).Microseconds()},
+			{"loop_turn_p50_usec", s.Step.Quantile(0.5).Microseconds()},
+			{"loop_turn_p99_usec", s.Step.Quantile(0.99).Microseconds()},
 		}
 	}},
 }

@@ -131,7 +131,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(bytesOut, float64(n.Bytes))
 	counter(keepalives, float64(n.Pings))
 	ch <- constHistogram(fanout, &n.Fanout)
-	ch <- constHistogram(loopTurn, &n.Turn)
+	ch <- constHistogram(loopTurn, &n.Step)
 	for i, l := range c.cfg.Streams.LoopStats() {
 		loop := strconv.Itoa(i)
 		counter(loopBusy, l.Busy.Seconds(), loop)
