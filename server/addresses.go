@@ -58,7 +58,7 @@ func newAddresses(most int, r Rate) *addresses {
 	return a
 }
 
-// arrive counts a new connection of n. why is reasonAnswered if it may become a
+// arrive counts a new connection of n. why is admitted if it may become a
 // stream, else why it may not. For every ref but 0 there must be one leave.
 func (a *addresses) arrive(n network, now time.Duration) (ref addressRef, why reason) {
 	i := maphash.Comparable(a.seed, n) % addressShards
@@ -82,7 +82,7 @@ func (a *addresses) arrive(n network, now time.Duration) (ref addressRef, why re
 		slot.full = full
 		slot.open++
 	}
-	if why != reasonAnswered {
+	if why != admitted {
 		if slot.away >= maxAway {
 			return 0, reasonAddressFlood
 		}

@@ -72,7 +72,7 @@ func TestAddressesAgainstModel(t *testing.T) {
 				t.Fatalf("network %x at %v: %v with ref %d, want %v", n, now, why, ref, want)
 			}
 			if ref != 0 {
-				inside = append(inside, visitor{n, ref, why != reasonAnswered})
+				inside = append(inside, visitor{n, ref, why != admitted})
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -109,7 +109,7 @@ func TestAddressesAgainstModel(t *testing.T) {
 		now += r.Period
 		for i := range network(10_000) {
 			ref, why := a.arrive(1<<40+i, now)
-			a.leave(ref, why != reasonAnswered, now+r.Period)
+			a.leave(ref, why != admitted, now+r.Period)
 		}
 		for i := range a.shards {
 			if s := &a.shards[i]; len(s.index) != 0 || s.idle != 0 {
@@ -149,7 +149,7 @@ func TestAddressesBounded(t *testing.T) {
 	a := newAddresses(0, Rate{1, time.Hour})
 	for n := range network(2 * maxIdleAddresses) {
 		ref, why := a.arrive(n, 0)
-		a.leave(ref, why != reasonAnswered, 0)
+		a.leave(ref, why != admitted, 0)
 	}
 	slots := 0
 	for i := range a.shards {
@@ -177,7 +177,7 @@ func TestAddressesShared(t *testing.T) {
 			loops.Go(func() {
 				for range each {
 					ref, why := tt.a.arrive(7, 0)
-					if why == reasonAnswered {
+					if why == admitted {
 						let.Add(1)
 						continue
 					}
@@ -237,7 +237,7 @@ func TestArriveDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		now += time.Millisecond
 		ref, why := a.arrive(1, now)
-		a.leave(ref, why != reasonAnswered, now)
+		a.leave(ref, why != admitted, now)
 	}); n != 0 {
 		t.Errorf("%v allocations, want none", n)
 	}
@@ -252,7 +252,7 @@ func BenchmarkArriveAndLeave(b *testing.B) {
 		for pb.Next() {
 			n, now = n+1, now+time.Microsecond
 			ref, why := a.arrive(n, now)
-			a.leave(ref, why != reasonAnswered, now)
+			a.leave(ref, why != admitted, now)
 		}
 	})
 }

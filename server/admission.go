@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"millrace/internal/netpoll"
@@ -58,7 +57,7 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 func (l *loop) admit(c *conn, client netpoll.Peer, named bool) (alive bool) {
 	if named && l.server.addresses != nil {
 		c.address, c.why = l.server.addresses.arrive(networkOf(client), l.now)
-		c.flags.set(toldToReturn, c.why != reasonAnswered)
+		c.flags.set(toldToReturn, c.why != admitted)
 		if c.why == reasonAddressFlood {
 			l.drop(c, client, c.why, "too many of this address are being told to come back")
 			return false
@@ -66,7 +65,7 @@ func (l *loop) admit(c *conn, client netpoll.Peer, named bool) (alive bool) {
 	}
 	// What is refused already takes nothing from the bucket of all, or one
 	// address could empty it.
-	if c.why == reasonAnswered && !l.server.arrivals.take(l.now) {
+	if c.why == admitted && !l.server.arrivals.take(l.now) {
 		c.why = reasonRate
 	}
 	return true
@@ -93,20 +92,4 @@ func (cfg *Config) trusts(p netpoll.Peer) bool {
 		}
 	}
 	return false
-}
-
-// checkProxies reports what cannot be meant about proxies.
-func (cfg *Config) checkProxies() error {
-	if cfg.ProxyProtocol && len(cfg.TrustedProxies) == 0 {
-		return fmt.Errorf("%w: the PROXY protocol without trusted proxies: name them, or anybody could claim any address", ErrConfig)
-	}
-	if !cfg.ProxyProtocol && len(cfg.TrustedProxies) > 0 {
-		return fmt.Errorf("%w: trusted proxies without the PROXY protocol: want both or neither", ErrConfig)
-	}
-	for _, prefix := range cfg.TrustedProxies {
-		if !prefix.IsValid() || prefix.Addr().Is4In6() {
-			return fmt.Errorf("%w: trusted proxy %v, want a network such as 10.0.0.0/8 or 2001:db8::/32", ErrConfig, prefix)
-		}
-	}
-	return nil
 }

@@ -160,5 +160,21 @@ func (cfg *Config) check() error {
 	return nil
 }
 
+// checkProxies reports what cannot be meant about proxies.
+func (cfg *Config) checkProxies() error {
+	if cfg.ProxyProtocol && len(cfg.TrustedProxies) == 0 {
+		return fmt.Errorf("%w: the PROXY protocol without trusted proxies: name them, or anybody could claim any address", ErrConfig)
+	}
+	if !cfg.ProxyProtocol && len(cfg.TrustedProxies) > 0 {
+		return fmt.Errorf("%w: trusted proxies without the PROXY protocol: want both or neither", ErrConfig)
+	}
+	for _, prefix := range cfg.TrustedProxies {
+		if !prefix.IsValid() || prefix.Addr().Is4In6() {
+			return fmt.Errorf("%w: trusted proxy %v, want a network such as 10.0.0.0/8 or 2001:db8::/32", ErrConfig, prefix)
+		}
+	}
+	return nil
+}
+
 // maxDuration is the longest that a duration of Config may be.
 const maxDuration = 365 * 24 * time.Hour

@@ -38,7 +38,7 @@ type slot struct {
 	heard   uint16          // bytes that came behind the request head: see loop.hear
 	flags   flags
 	state   state
-	why     reason // head: why it may not become a stream, if not reasonAnswered; lingering: why it will end
+	why     reason // head: why it may not become a stream, if not admitted; lingering: why it will end
 }
 
 // multiChannel, in slot.channel, says that the stream is on several channels, which

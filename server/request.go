@@ -110,7 +110,7 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		l.refuse(c, to, 404, fmt.Sprintf("%s is not a channel", path))
 		return
 	}
-	if !acceptsEventStream(r) {
+	if !r.Accepts("text/event-stream") {
 		l.refuse(c, to, 406, "only text/event-stream is served here, and the Accept header excludes it")
 		return
 	}
@@ -126,7 +126,7 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 	switch {
 	case to.onlyHead:
 		l.finish(c, l.server.heads.streamHead(nil, origin), reasonAnswered)
-	case c.why != reasonAnswered:
+	case c.why != admitted:
 		l.turnAway(c, origin, c.why)
 	case l.drain.begun:
 		l.turnAway(c, origin, reasonDrained)

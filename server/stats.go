@@ -6,56 +6,6 @@ import (
 	"time"
 )
 
-// reason says why a connection ended.
-type reason uint8
-
-const (
-	reasonAnswered     reason = iota // a request that was no stream, answered
-	reasonClient                     // the client closed or reset the connection
-	reasonHeadLate                   // no complete request head in time
-	reasonCrowded                    // no request head yet, and its place was needed
-	reasonWrite                      // a write failed
-	reasonLapped                     // behind by more than is kept
-	reasonSlow                       // behind for too long
-	reasonTalks                      // sent too much behind its request head
-	reasonLifetime                   // reached its maximum lifetime
-	reasonOverload                   // above the connection limit
-	reasonChannels                   // above the limit of channels
-	reasonRate                       // above the accept rate
-	reasonAddressLimit               // above the connection limit of the client's address
-	reasonAddressRate                // above the accept rate of the client's address
-	reasonAddressFlood               // too many of one address are being told that already
-	reasonNoProxy                    // with the PROXY protocol: the peer is no trusted proxy
-	reasonProxyHeader                // a trusted proxy sent no right PROXY header
-	reasonDrained                    // told to come back, because the server was about to stop
-	reasonShutdown                   // the server stopped
-	reasonCount
-)
-
-var reasonNames = [reasonCount]string{
-	reasonAnswered:     "answered",
-	reasonClient:       "client closed",
-	reasonHeadLate:     "header timeout",
-	reasonCrowded:      "place needed",
-	reasonWrite:        "write failed",
-	reasonLapped:       "too far behind",
-	reasonSlow:         "slow timeout",
-	reasonTalks:        "client kept sending",
-	reasonLifetime:     "maximum lifetime",
-	reasonOverload:     "connection limit",
-	reasonChannels:     "channel limit",
-	reasonRate:         "accept rate",
-	reasonAddressLimit: "connection limit per address",
-	reasonAddressRate:  "accept rate per address",
-	reasonAddressFlood: "address flood",
-	reasonNoProxy:      "not a trusted proxy",
-	reasonProxyHeader:  "bad proxy header",
-	reasonDrained:      "drained",
-	reasonShutdown:     "server stopped",
-}
-
-func (r reason) String() string { return reasonNames[r] }
-
 // statuses are those that requests are refused with. The last is for others.
 var statuses = [...]int{400, 401, 403, 404, 405, 406, 408, 413, 414, 421, 429, 431, 501, 503, 505, 500}
 
@@ -111,7 +61,7 @@ type Stats struct {
 
 // Stats returns the present figures. Safe for concurrent use.
 func (s *Server) Stats() Stats {
-	sum := Stats{Closed: make(map[string]uint64, reasonCount), RefusedBy: make(map[int]uint64, len(statuses))}
+	sum := Stats{Closed: make(map[string]uint64, reasonCount-1), RefusedBy: make(map[int]uint64, len(statuses))}
 	for _, l := range s.loops {
 		n := &l.counters
 		sum.Connections += n.connections.Load()
@@ -130,7 +80,7 @@ func (s *Server) Stats() Stats {
 			sum.Refused += refused
 			sum.RefusedBy[status] += refused
 		}
-		for r := range reasonCount {
+		for r := admitted + 1; r < reasonCount; r++ {
 			sum.Closed[r.String()] += n.closed[r].Load()
 		}
 		n.fanout.addTo(&sum.Fanout)
