@@ -2,9 +2,7 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,58 +10,8 @@ import (
 	"millrace/httpparse"
 )
 
-const (
-	// lingerTimeout is how long an answered client may take to close.
-	lingerTimeout = 2 * time.Second
-	// turnAwayDelay is the least that a client is told to wait that is not let
-	// in. The most is three times as long where nothing is known of how many
-	// wait, and longestDelay where it is.
-	turnAwayDelay = 5 * time.Second
-	longestDelay  = time.Minute
-)
-
-// heads holds the parts of a stream's response head that never change.
-type heads struct {
-	cors cors
-	// fixed is the status line and the headers of every stream. The response
-	// ends with the connection: no client needs chunks, and without them the
-	// bytes of an event are the same for all. X-Accel-Buffering keeps nginx
-	// from holding them back, no-transform middleware from compressing them:
-	// most compressors wait for more before they pass an event on.
-	fixed string
-	// greeting is a comment that is written at once, so that intermediaries pass
-	// the head on, and the first fields.
-	greeting string
-}
-
-func newHeads(cfg *Config) heads {
-	h := heads{
-		cors: newCORS(cfg.AllowOrigins),
-		fixed: "HTTP/1.1 200 OK\r\n" +
-			"Content-Type: text/event-stream\r\n" +
-			"Cache-Control: no-cache, no-transform\r\n" +
-			"X-Accel-Buffering: no\r\n" +
-			"Connection: close\r\n",
-		greeting: ":\n",
-	}
-	if cfg.Retry > 0 {
-		h.greeting = fmt.Sprintf(":\nretry: %d\n", cfg.Retry.Milliseconds())
-	}
-	return h
-}
-
-// streamHead appends the response head of an event stream.
-func (h *heads) streamHead(dst, origin []byte) []byte {
-	dst = append(dst, h.fixed...)
-	dst, _ = h.cors.append(dst, origin)
-	return append(dst, "\r\n"...)
-}
-
-// opening appends the response head of an event stream and its first fields,
-// without the blank line behind them.
-func (h *heads) opening(dst, origin []byte) []byte {
-	return append(h.streamHead(dst, origin), h.greeting...)
-}
+// lingerTimeout is how long an answered client may take to close.
+const lingerTimeout = 2 * time.Second
 
 // allowedMethods is what the server answers; anything else is a 405.
 const allowedMethods = "GET, HEAD, OPTIONS"
@@ -117,33 +65,17 @@ func (l *loop) refuseError(c *conn, to asker, err error) {
 	l.refuse(c, to, status, err.Error())
 }
 
-// turnAway answers a stream request that comes when there is no room, too soon,
-// or too late. An EventSource takes any status but 200 as final, so it gets a
-// stream that says when to come back, each client a time of its own, and ends.
-func (l *loop) turnAway(c *conn, origin []byte, why reason) {
-	if l.mayNotice(why.String()) {
-		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(c).String())
+// refuseStream refuses a stream. That it is forbidden is logged, once a second at most.
+func (l *loop) refuseStream(c *conn, to asker, err error) {
+	if !errors.Is(err, errForbidden) {
+		l.refuseError(c, to, err)
+		return
 	}
-	b := l.server.heads.streamHead(l.out[:0], origin)
-	b = append(b, "retry: "...)
-	b = strconv.AppendInt(b, l.retryDelay(why).Milliseconds(), 10)
-	b = append(b, "\n\n"...)
-	l.out = b
-	l.finish(c, b, why)
-}
-
-// retryDelay draws the time after which a client that is turned away is to come
-// back. A crowd above the accept rate returns at that rate, one after the other;
-// were it told a time out of a fixed span, a large one would come again and
-// again, and in vain.
-func (l *loop) retryDelay(why reason) time.Duration {
-	if why != reasonRate {
-		return turnAwayDelay + rand.N(2*turnAwayDelay)
+	const msg = "a stream was refused"
+	if l.mayNotice(msg) {
+		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(c).String(), "reason", err.Error())
 	}
-	if wait, ok := l.server.arrivals.book(l.now, turnAwayDelay, longestDelay); ok {
-		return wait
-	}
-	return turnAwayDelay + rand.N(longestDelay-turnAwayDelay)
+	l.refuse(c, to, http.StatusForbidden, err.Error())
 }
 
 // finish writes the last bytes of a connection and waits for the client to

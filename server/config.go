@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/auth"
+	"millrace/internal/dialect"
 	"millrace/internal/pattern"
 	"millrace/internal/ports"
 )
@@ -73,11 +76,11 @@ type Config struct {
 	// Channels are those that clients may have, none for all. What engines and
 	// frameworks keep for themselves is never to be had.
 	Channels pattern.List
-	// Signed, if set, returns the channel that a signed name stands for, or why it
-	// stands for none. Then /turbo?signed_stream_name= is a stream on that channel,
-	// and channels that do not begin with / are to be had in this way only. It
-	// must not wait, and is safe for concurrent use.
-	Signed func(name []byte) (channel string, err error)
+	// Dialects are the ways to ask for a stream beside the plain one, by which a path is
+	// a channel.
+	Dialects []dialect.Dialect
+	// Authorizer decides which streams may be opened; nil for all.
+	Authorizer auth.Authorizer
 	// Head bounds a request head.
 	Head httpparse.Limits
 	// LogConnections logs every stream's begin and end.
@@ -147,7 +150,7 @@ func (cfg *Config) check() error {
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("%w: alias %q=%q, want a path that begins with /", ErrConfig, path, channel)
 		}
-		if path == healthPath || path == signedPath && cfg.Signed != nil {
+		if path == healthPath || slices.ContainsFunc(cfg.Dialects, func(d dialect.Dialect) bool { return d.Speaks(path) }) {
 			return fmt.Errorf("%w: alias %q=%q: the path is reserved", ErrConfig, path, channel)
 		}
 		if err := channels.CheckName([]byte(channel)); err != nil {

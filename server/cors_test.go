@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"millrace/channels"
-	"millrace/httpparse"
 )
 
 // Ensure that only origins are taken that a browser can send.
@@ -94,38 +93,6 @@ func TestOriginWildcard(t *testing.T) {
 	} {
 		if got := c.allows([]byte(tt.origin)); got != tt.want {
 			t.Errorf("pages of %q may read: %v, want %v", tt.origin, got, tt.want)
-		}
-	}
-}
-
-// Ensure that the last event id is found however a client spells it.
-func TestLastEventID(t *testing.T) {
-	for _, c := range []struct{ target, header, want string }{
-		{"/x", "", ""},
-		{"/x?last_event_id=e-1", "", "e-1"},
-		{"/x?lastEventID=e-1", "", "e-1"},
-		{"/x?lastEventId=e-1", "", "e-1"},
-		{"/x?Last-Event-ID=e-1", "", "e-1"},
-		{"/x?last-event-id=e-1", "", "e-1"},
-		{"/x?LASTEVENTID=e-1", "", "e-1"},
-		{"/x?lastEventId=a%20b", "", "a b"},
-		{"/x?lastEventId=%zz", "", "%zz"},
-		{"/x?last_event_id=e-1&channel=/y&lastEventId=e-2", "", "e-2"},
-		{"/x?last_event_id=e-1&lastEventId=", "", "e-1"},
-		{"/x?last_event_id=e-1", "e-3", "e-3"},
-		{"/x?last_event_id=e-1", " ", "e-1"},
-		{"/x?lastEvent=e-1&eventid=e-1&lastEventIds=e-1&xlastEventId=e-1&l=e-1&=e-1&_-=e-1", "", ""},
-	} {
-		head := "GET " + c.target + " HTTP/1.1\r\nHost: h\r\n"
-		if c.header != "" {
-			head += "Last-Event-ID: " + c.header + "\r\n"
-		}
-		var r httpparse.Request
-		if _, err := httpparse.Parse(&r, []byte(head+"\r\n"), 0, httpparse.Limits{}); err != nil {
-			t.Fatalf("%q: %v", head, err)
-		}
-		if got := new(loop).lastEventID(&r); string(got) != c.want {
-			t.Errorf("%q: the last event id is %q, want %q", head, got, c.want)
 		}
 	}
 }

@@ -12,4 +12,16 @@
 // Caveats. One request a connection: an answer that is no stream closes it. A
 // client that shuts down its sending side has left. Linux gives every loop a
 // listener of its own (SO_REUSEPORT); on macOS and BSD the loops share one.
+//
+// # Files
+//
+// A connection, from its socket to its answer: listener, conn, table, socket (the one place
+// that reads and writes), admission, peer, addresses, request, authorize, permitted,
+// answer, turnaway (who is told to come back), head, cors, hosts.
+//
+// A stream, from its start to its end: streams, loopchannel (lists of subscribers),
+// waiting, fanout, early, batch, send, slowreader, slowreport, pace, need, pings.
+//
+// A node: server, config, capacity, loop (where everything is called from), timers,
+// moment, mail, drain, reason, stats, histogram, notices, rate, shrink.
 package server

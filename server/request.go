@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"millrace/httpparse"
+	"millrace/internal/dialect"
 )
 
 // healthPath is answered by the loop itself; it is no channel.
@@ -114,65 +115,10 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		l.refuse(c, to, 406, "only text/event-stream is served here, and the Accept header excludes it")
 		return
 	}
-	if err := l.channelsAsked(path, r.Query); err != nil {
-		status := 400
-		if errors.Is(err, errForbidden) {
-			status = 403
-			l.noticeForbidden(c, err)
-		}
-		l.refuse(c, to, status, err.Error())
+	asked, err := dialect.Read(l.server.dialects, r, string(path), l.cfg.MaxChannelsPerStream)
+	if err != nil {
+		l.refuseError(c, to, err)
 		return
 	}
-	switch {
-	case to.onlyHead:
-		l.finish(c, l.server.heads.streamHead(nil, origin), reasonAnswered)
-	case c.why != admitted:
-		l.turnAway(c, origin, c.why)
-	case l.drain.begun:
-		l.turnAway(c, origin, reasonDrained)
-	case !l.broker.HasRoom(l.server.capacity.channels, l.names...):
-		l.turnAway(c, origin, reasonChannels)
-	case !l.takeStream():
-		l.turnAway(c, origin, reasonOverload)
-	default:
-		l.startStream(c, origin, l.names, l.lastEventID(r))
-	}
-}
-
-// lastEventID is what the client says it has seen last: the header of an
-// EventSource that reconnects, or else the parameter of one that begins with
-// what a page or another client has seen. Polyfills that cannot set a header
-// append theirs, so the last one counts. Empty if it says nothing.
-func (l *loop) lastEventID(r *httpparse.Request) []byte {
-	if id, _ := r.Get("Last-Event-ID"); len(id) > 0 {
-		return id
-	}
-	var last []byte
-	for key, value := range httpparse.Params(r.Query) {
-		if len(value) > 0 && isLastEventID(key) {
-			last = value
-		}
-	}
-	id, err := httpparse.AppendQueryDecoded(nil, last)
-	if err != nil {
-		return last // which is no id of ours
-	}
-	return id
-}
-
-// isLastEventID tells whether a parameter is the last event id, which clients
-// spell in a dozen ways: lastEventId, last_event_id, Last-Event-ID.
-func isLastEventID(key []byte) bool {
-	const name = "lasteventid"
-	n := 0
-	for _, b := range key {
-		switch {
-		case b == '-' || b == '_':
-		case n < len(name) && b|0x20 == name[n]:
-			n++
-		default:
-			return false
-		}
-	}
-	return n == len(name)
+	l.authorize(c, to, r, asked)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/dialect"
 	"millrace/internal/fdtable"
 	"millrace/internal/netpoll"
 )
@@ -23,6 +25,7 @@ type Server struct {
 	broker   *channels.Broker
 	addr     net.Addr
 	heads    heads
+	dialects []dialect.Dialect    // the plain one is the last
 	clock    func() time.Duration // loop time: since the server began
 	loops    []*loop
 
@@ -63,6 +66,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 		failed:  make(chan error, capacity.loops),
 	}
 	s.heads = newHeads(&s.cfg)
+	s.dialects = append(slices.Clone(cfg.Dialects), dialect.Plain{Aliases: cfg.Aliases})
 	s.arrivals.bucket = newBucket(cfg.AcceptRate)
 	if cfg.MaxConnectionsPerIP > 0 || cfg.AcceptRatePerIP != (Rate{}) {
 		s.addresses = newAddresses(cfg.MaxConnectionsPerIP, cfg.AcceptRatePerIP)

@@ -67,7 +67,7 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		return nil, err
 	}
 	n := &node{logs: queue, backplane: link}
-	signed, err := c.signedNames(n)
+	dialects, authorizer, err := c.signedNames(n)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,8 @@ func (c *serveCommand) open(queue *logs.Queue) (*node, error) {
 		Hosts:                c.Host,
 		Aliases:              aliases,
 		Channels:             allowed,
-		Signed:               signed,
+		Dialects:             dialects,
+		Authorizer:           authorizer,
 		Head:                 httpparse.Limits{MaxBytes: int(c.MaxHeadBytes), MaxHeaders: c.MaxHeaders},
 		LogConnections:       c.LogConnections,
 		Logger:               log,

@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"time"
 
 	"millrace/channels"
+	"millrace/internal/auth"
+	"millrace/internal/dialect"
 	"millrace/internal/throttle"
 	"millrace/internal/turbo"
 )
@@ -27,15 +28,15 @@ func (c *serveCommand) decoding(opts *channels.Options, log *slog.Logger) error 
 	return nil
 }
 
-// signed makes n find the channels of signed names, if there is a key for that, and
-// returns how, nil if there is none.
-func (c *serveCommand) signedNames(n *node) (func(name []byte) (string, error), error) {
+// signedNames returns how signed names are asked for and decided on: nothing, if there is no
+// key for them.
+func (c *serveCommand) signedNames(n *node) ([]dialect.Dialect, auth.Authorizer, error) {
 	verifier, err := c.verifier()
 	if err != nil || verifier == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	n.verifier.Store(verifier)
-	return func(name []byte) (string, error) { return n.verifier.Load().Verify(name, time.Now()) }, nil
+	return []dialect.Dialect{dialect.Turbo{}}, auth.Turbo{Verifier: n.verifier.Load}, nil
 }
 
 // verifier returns what tells which names the application has signed, nil if there is no

@@ -9,11 +9,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"millrace/channels"
+	"millrace/internal/auth"
+	"millrace/internal/dialect"
 	"millrace/internal/testenv"
 	"millrace/internal/turbo"
 	"millrace/server"
@@ -41,7 +42,8 @@ func TestTurboStreams(t *testing.T) {
 	f := startRun(t, server.Config{
 		Listen:       "127.0.0.1:0",
 		AllowOrigins: []string{"*"},
-		Signed:       func(signed []byte) (string, error) { return verifier.Verify(signed, time.Now()) },
+		Dialects:     []dialect.Dialect{dialect.Turbo{}},
+		Authorizer:   auth.Turbo{Verifier: func() *turbo.Verifier { return verifier }},
 	}, channels.Options{Decode: forms.Decode})
 	page := testenv.Browser(t) // it takes long to start, so it comes before what is bounded
 	cmd := ruby(t, []string{"actioncable", "redis"}, "turbo.rb", "redis://"+f.admin+"/1", secret, name)

@@ -3,44 +3,57 @@ package server
 import (
 	"bufio"
 	"bytes"
-	"errors"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
 	"millrace/channels"
+	"millrace/internal/auth"
+	"millrace/internal/dialect"
+	"millrace/internal/turbo"
 )
+
+// signed returns a name as Rails signs it with "key", escaped for a query.
+func signed(name string) string {
+	message := base64.StdEncoding.EncodeToString(strconv.AppendQuote(nil, name))
+	mac := hmac.New(sha256.New, []byte("key"))
+	mac.Write([]byte(message))
+	return url.QueryEscape(message + "--" + hex.EncodeToString(mac.Sum(nil)))
+}
 
 // Ensure that signed names, and they only, open the channels that do not begin with
 // /, and that a refusal says why.
 func TestSignedNames(t *testing.T) {
 	var log bytes.Buffer
+	verifier := turbo.NewVerifier("key")
 	cfg := Config{
-		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
-		Aliases: map[string]string{"/alias": "by alias"},
-		Signed: func(name []byte) (string, error) {
-			channel, ok := strings.CutPrefix(string(name), "signed ")
-			if !ok {
-				return "", errors.New("bad signature")
-			}
-			return channel, nil
-		},
+		Logger:     slog.New(slog.NewTextHandler(&log, nil)),
+		Aliases:    map[string]string{"/alias": "by alias"},
+		Dialects:   []dialect.Dialect{dialect.Turbo{}},
+		Authorizer: auth.Turbo{Verifier: func() *turbo.Verifier { return verifier }},
 	}
 	s, b := start(t, cfg, channels.Options{})
+	const malformed = "forbidden: signed_stream_name: not of the form base64--hex"
 	for _, tt := range []struct{ target, status, names string }{
-		{"/turbo?signed_stream_name=signed%20room", "200", "room"},
-		{"/turbo?signed_stream_name=signed+a&channel=/c&signed_stream_name=signed%20b&signed_stream_name=signed+a", "200", "a /c b"},
-		{"/turbo?signed_stream_name=room", "403", "forbidden: signed_stream_name: bad signature"},
-		{"/turbo?signed_stream_name=signed+a&signed_stream_name=b", "403", "forbidden: signed_stream_name: bad signature"},
-		{"/turbo?signed_stream_name=signed+a&channel=b", "403", `forbidden: the channel "b" does not begin with /, so it takes a signed name: /turbo?signed_stream_name=`},
+		{"/turbo?signed_stream_name=" + signed("room"), "200", "room"},
+		{"/turbo?signed_stream_name=" + signed("a") + "&channel=/c&signed_stream_name=" + signed("b") + "&signed_stream_name=" + signed("a"), "200", "a /c b"},
+		{"/turbo?signed_stream_name=room", "403", malformed},
+		{"/turbo?signed_stream_name=" + signed("a") + "&signed_stream_name=b", "403", malformed},
+		{"/turbo?signed_stream_name=" + signed("a") + "&channel=b", "403", `forbidden: the channel "b" does not begin with /, so it takes a signed name: /turbo?signed_stream_name=`},
 		{"/x?channel=room", "403", `forbidden: the channel "room" does not begin with /, so it takes a signed name: /turbo?signed_stream_name=`},
 		{"/x?signed_stream_name=room&channel=/y", "200", "/x /y"},
 		{"/alias", "200", "by alias"},
 		{"/turbo", "400", "/turbo without the parameter signed_stream_name"},
-		{"/turbo?signed_stream_name=signed+", "400", "bad channel name: it is empty, want 1 to 255 bytes"},
+		{"/turbo?signed_stream_name=" + signed(""), "400", "bad channel name: it is empty, want 1 to 255 bytes"},
 		{"/turbo?signed_stream_name=%zz", "400", ""},
 	} {
 		c := dial(t, s)
@@ -71,12 +84,12 @@ func TestSignedNames(t *testing.T) {
 		t.Errorf("%d refused with 403, want 4", n)
 	}
 	if !strings.Contains(log.String(), `msg="a stream was refused" peer=127.0.0.1:`) ||
-		!strings.Contains(log.String(), `reason="forbidden: signed_stream_name: bad signature"`) {
+		!strings.Contains(log.String(), `reason="`+malformed+`"`) {
 		t.Errorf("logged %s", log.String())
 	}
 }
 
-// Ensure that without Config.Signed the path of signed names is a channel like any.
+// Ensure that without Turbo's dialect its path is a channel like any.
 func TestTurboIsAChannel(t *testing.T) {
 	s, b := start(t, Config{}, channels.Options{})
 	subscribe(t, s, "/turbo?channel=room&signed_stream_name=x")
