@@ -13,6 +13,17 @@ import (
 // each. "Words" in docs/design.md is the law.
 var oldWords = []struct{ old, right string }{
 	{"link.Keeper.behind", "recovering: behind is only a slow reader"},
+	{"server.local", "loopChannel"},
+	{"server.loop.comeBack", "wakeAgain: clients come back"},
+	{"server.loop.comeBackIn", "retryDelay"},
+	{"server.loop.begin", "sendStart"},
+	{"server.loop.replay", "sendStart"},
+	{"server.loop.deliver", "visit: the broker delivers"},
+	{"server.loop.keepUp", "finishCatchUp"},
+	{"server.loop.keepPartial", "unfinishedHead: a write may be partial, too"},
+	{"server.loop.dropPartial", "unfinishedHead: a write may be partial, too"},
+	{"server.severalChannels", "multi"},
+	{"server.places", "occupancy: a place is one in a list"},
 }
 
 // Ensure that no package declares a name that was given up for a better one.
