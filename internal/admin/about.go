@@ -7,7 +7,7 @@ import (
 	"millrace/internal/resp"
 )
 
-// about is what other connections may know of one.
+// about has the facts that other connections may know of one.
 type about struct {
 	authenticated             bool
 	version                   resp.Version
@@ -17,8 +17,7 @@ type about struct {
 	queued                    int // commands of a transaction, -1 without one
 }
 
-// show makes known what has changed. It is called before a reply leaves that tells of
-// a change.
+// show makes changes known. It is called before a reply leaves that tells of one.
 func (c *conn) show() {
 	now := about{
 		authenticated: c.authenticated,

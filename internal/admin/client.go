@@ -98,7 +98,7 @@ func (c *conn) clientList(args [][]byte) {
 }
 
 // clientKill answers CLIENT KILL addr:port, and CLIENT KILL with options: ID, TYPE,
-// ADDR, LADDR, USER, and SKIPME yes|no. What fits all of them is ended.
+// ADDR, LADDR, USER, and SKIPME yes|no. It ends the connections that fit all of them.
 func (c *conn) clientKill(args [][]byte) {
 	if len(args) == 3 {
 		addr := string(args[2])

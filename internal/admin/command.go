@@ -14,12 +14,12 @@ type command struct {
 	open        bool                         // to clients that have not authenticated
 	pubsub      bool                         // to subscribers that speak RESP2
 	batched     bool                         // replies by publishBatch
-	within      within                       // what becomes of it within a transaction
+	within      within                       // its fate within a transaction
 	run         func(c *conn, args [][]byte) // replies
 	subcommands map[string]command           // whose arity counts both names
 }
 
-// within is what becomes of a command between MULTI and EXEC.
+// within is the fate of a command between MULTI and EXEC.
 type within int
 
 const (
@@ -78,15 +78,15 @@ var commands = map[string]command{
 	"info":            {arity: -1, run: (*conn).info},
 	"sse.connections": {arity: -1, run: (*conn).sseConnections},
 
-	// What frameworks ask a server with keys.
+	// Questions of frameworks to a server with keys.
 	"config": {arity: -2, subcommands: map[string]command{"get": {arity: -3, run: (*conn).configGet}}},
 	"dbsize": {arity: 1, run: (*conn).zero},
 	"exists": {arity: -2, run: (*conn).zero},
 	"role":   {arity: 1, run: (*conn).role},
 	"time":   {arity: 1, run: (*conn).time},
 
-	// Clients ask what the server knows, to complete what people type. To be
-	// told nothing suits them all.
+	// Clients ask for the commands, to complete the words that people type. An empty
+	// answer suits them all.
 	"command": {arity: -1, run: (*conn).emptyArray, subcommands: map[string]command{
 		"count": {arity: 2, run: (*conn).zero},
 		"docs":  {arity: -2, run: (*conn).emptyMap},
@@ -109,7 +109,7 @@ func (c *conn) run(args [][]byte) {
 	}
 }
 
-// perform runs a command, behind what waits to be published if it replies by itself.
+// perform runs a command, after the waiting publishes if it replies by itself.
 func (c *conn) perform(cmd command, args [][]byte) {
 	if !cmd.batched {
 		c.publishBatch()
@@ -150,7 +150,7 @@ func (c *conn) find(args [][]byte) (cmd command, ok bool) {
 	return cmd, false
 }
 
-// lookUp finds a command by its name in whatever case.
+// lookUp finds a command by its name, in upper or lower case.
 func lookUp(table map[string]command, name []byte) (cmd command, known bool) {
 	var space [maxCommandName]byte
 	cmd, known = table[string(appendLower(space[:0], name))]

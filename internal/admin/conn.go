@@ -17,7 +17,7 @@ const (
 	// be written before it is.
 	bufferSize = 64 << 10
 
-	// writeTimeout is how long a client may take nothing of what it is sent.
+	// writeTimeout is how long a client may take none of the bytes sent to it.
 	writeTimeout = time.Minute
 
 	// authTimeout is how long a client may take to give the password.
@@ -45,7 +45,7 @@ type conn struct {
 	from, to int
 	out      []byte // replies that have not been written
 	socket   socket
-	outbox   *outbox // takes what is written, from the first time on that it has to wait; nil before
+	outbox   *outbox // takes all bytes, from the first time on that some have to wait; nil before
 
 	version       resp.Version
 	authenticated bool
@@ -64,7 +64,7 @@ type conn struct {
 	subscriptions subscriptions
 	transaction   transaction
 
-	known atomic.Pointer[about] // what others may know, see show
+	known atomic.Pointer[about] // for other connections, see show
 	used  atomic.Int64          // when something came last, in nanoseconds since the server started
 }
 
@@ -147,8 +147,8 @@ func (c *conn) converse() {
 	}
 }
 
-// stopOutbox ends the outbox, and the subscriptions with it, once the client has got
-// what it was sent before.
+// stopOutbox ends the outbox, and the subscriptions with it, once the client has got the
+// bytes that it was sent before.
 func (c *conn) stopOutbox() {
 	if c.outbox == nil {
 		return
@@ -201,8 +201,8 @@ func (c *conn) execute() error {
 }
 
 // open judges the first request of the connection. A line of another protocol that
-// happens to be one of this, PUBLISH /rooms/42 HTTP/1.1, must not run, nor may what
-// comes behind a line that means nothing here.
+// happens to be one of this, PUBLISH /rooms/42 HTTP/1.1, must not run, nor may anything
+// after a line that means nothing here.
 func (c *conn) open(request []byte, args [][]byte) error {
 	c.opened = true
 	if err := resp.CheckFirst(request); err != nil {
@@ -214,8 +214,8 @@ func (c *conn) open(request []byte, args [][]byte) error {
 	return nil
 }
 
-// flush writes the replies. What the client does not take now waits in the outbox;
-// when that is full, so does the connection.
+// flush writes the replies. Bytes that the client does not take now wait in the outbox;
+// if that is full, the connection waits.
 func (c *conn) flush() error {
 	c.sent = false
 	c.show()

@@ -13,11 +13,11 @@ import (
 	"millrace/internal/resp"
 )
 
-// Bounds of what waits to be written, in bytes.
+// Bounds of the bytes that wait to be written.
 const (
-	// maxUnsent is how much may wait for a subscriber: what is published above it
-	// ends the connection. One message more may wait, so that a subscriber which
-	// reads gets a message of any size.
+	// maxUnsent is how much may wait for a subscriber: a message above it ends the
+	// connection. One message more may wait, so that a subscriber which reads gets a
+	// message of any size.
 	maxUnsent = 8 << 20
 
 	// maxUnread is how much may wait for a client that has not subscribed: above
@@ -25,16 +25,16 @@ const (
 	maxUnread = 32 << 20
 
 	// maxUnreadAll is how much may wait for all clients. Above it, each is read
-	// from only when it has been sent what waits for it.
+	// from only after its waiting bytes have been sent.
 	maxUnreadAll = 256 << 20
 )
 
-// errSlow ends a client that does not read what it is sent.
+// errSlow ends a client that does not read.
 var errSlow = errors.New("does not read what it is sent")
 
-// outbox is what waits to be written to a client that does not take it at once:
-// replies, and the messages that publishers put in, who never wait. A goroutine of
-// its own writes it. Safe for concurrent use.
+// outbox has the bytes that wait for a client which does not take them at once: replies,
+// and messages, which publishers put in without waiting. A goroutine of its own writes
+// them. Safe for concurrent use.
 type outbox struct {
 	nc      net.Conn
 	all     *atomic.Int64 // the sum of unsent over all outboxes of the server
@@ -43,9 +43,9 @@ type outbox struct {
 	mu      sync.Mutex
 	changed sync.Cond    // broadcast when something below has
 	version resp.Version // in which messages are written
-	waiting [][]byte     // what has not been taken to be written, in blocks of some bufferSize
+	waiting [][]byte     // bytes that have not been taken to be written, in blocks of some bufferSize
 	spare   []byte       // a block that has been written
-	unsent  int          // what has not been written, taken or not, in bytes; changed by count
+	unsent  int          // bytes that have not been written, taken or not; changed by count
 	held    bool         // nothing is taken for the time being
 	ended   error        // why nothing will be written any more; nil while it is
 }
@@ -93,9 +93,8 @@ func (o *outbox) put(replies []byte) {
 	}
 }
 
-// append has f append some bytes to what waits, about size of them. A large slice would
-// hold what has been written of it, and be copied as it grows; blocks do neither.
-// Called with mu held.
+// append has f append about size bytes to those that wait. A large slice would hold its
+// written part, and be copied as it grows; blocks do neither. Called with mu held.
 func (o *outbox) append(size int, f func(block []byte) []byte) {
 	last := len(o.waiting) - 1
 	if last < 0 || len(o.waiting[last])+size > bufferSize {
@@ -130,7 +129,7 @@ func (o *outbox) awaitUnsent(bytes int) error {
 	return o.ended
 }
 
-// hold keeps what is put in from being written, until it is called with false.
+// hold keeps new bytes from being written, until it is called with false.
 func (o *outbox) hold(held bool) {
 	o.mu.Lock()
 	o.held = held
@@ -166,8 +165,8 @@ func (o *outbox) end(why error) {
 	}
 }
 
-// write writes what is put in until the outbox ends. If that is not the owner's
-// doing, it closes the connection, so that the owner does not go on reading.
+// write writes the waiting bytes until the outbox ends. If the owner has not ended it,
+// write closes the connection, so that the owner does not go on reading.
 func (o *outbox) write() {
 	defer close(o.stopped)
 	for block := o.take(nil); block != nil; block = o.take(block) {
@@ -209,8 +208,8 @@ func (o *outbox) take(written []byte) (block []byte) {
 	return block
 }
 
-// wrote notes that n bytes have been written, and tells whether to write more. Who
-// has taken some of them in writeTimeout is slow, but does read.
+// wrote notes that n bytes have been written, and tells whether to write more. A client
+// that has taken some of them in writeTimeout is slow, but does read.
 func (o *outbox) wrote(n int, err error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -82,8 +82,8 @@ func (c *conn) publishTo(channel string, ev channels.Event) {
 // together, too, while the next are on their way.
 const maxBatch = 128
 
-// publishBatch publishes what publishEvent has gathered, and replies to all of it.
-// Whatever else replies has to call it first.
+// publishBatch publishes the events that publishEvent has gathered, and replies to all of
+// them. Every other command that replies has to call it first.
 func (c *conn) publishBatch() {
 	if len(c.batch) == 0 {
 		return

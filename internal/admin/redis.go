@@ -26,7 +26,7 @@ func (c *conn) time([][]byte) {
 	c.out = resp.AppendBulk(c.out, strconv.FormatInt(now%1e6, 10))
 }
 
-// settings are what CONFIG GET knows: what clients look into, as it is here.
+// settings are those that CONFIG GET knows: clients look into them, and they are true here.
 func (s *Server) settings() map[string]string {
 	host, port, _ := net.SplitHostPort(s.ln.Addr().String())
 	return map[string]string{

@@ -1,11 +1,11 @@
 // Package admin is the port through which events are published and a running
-// server is looked at. It speaks the Redis protocol, so that redis-cli, any
-// Redis client and what is built on one can broadcast to millrace unchanged.
+// server is looked at. It speaks the Redis protocol, so that redis-cli, any Redis
+// client and the programs built on one can broadcast to millrace unchanged.
 //
 // A [Server] accepts connections, each served by a goroutine of its own:
-// publishers are few, it is subscribers that are many. What a connection sent
-// together is executed together and answered with one write, so a pipeline of a
-// thousand PUBLISH reaches the event loops as one burst. A connection that
+// publishers are few, subscribers are many. Commands that a connection sent together
+// are executed together and answered with one write, so a pipeline of a thousand
+// PUBLISH reaches the event loops as one burst. A connection that
 // subscribes, or does not take its replies at once, gets an [outbox] and a second
 // goroutine that writes it, so that publishers never wait for a subscriber, and a
 // client may send all of its commands before it reads.
@@ -142,10 +142,10 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.Logger = throttle.Logger(cfg.Logger) // clients cause what there is to say
-	// The broker is the one to refuse an event, and the connection outlives
-	// that. Only what is far too large, or no event at all, is refused before
-	// it has been read.
+	cfg.Logger = throttle.Logger(cfg.Logger) // clients cause its lines
+	// The broker is the one to refuse an event, and the connection outlives that.
+	// Only a request that is far too large, or no event at all, is refused before it
+	// has been read.
 	const slack = 64 << 10
 	s := &Server{
 		cfg: cfg,
@@ -236,8 +236,8 @@ func (s *Server) admit(nc net.Conn) {
 
 // makeRoom tells whether there is a place for one client more. Those that have not
 // given the password share a part of the places: the one that has been there for
-// longest goes if need be, since who knows the password gives it at once. Of the
-// others none is ended, however idle: clients have pools. Called with mu held.
+// longest goes if need be, since a client that knows the password gives it at once. None
+// of the others is ended, however idle: clients have pools. Called with mu held.
 func (s *Server) makeRoom() bool {
 	strangers, oldest := 0, (*conn)(nil)
 	for c := range s.conns {

@@ -113,8 +113,8 @@ func (c *conn) resetState([][]byte) {
 	c.out = resp.AppendSimple(c.out, "RESET")
 }
 
-// selectDatabase answers SELECT index. There are no databases, and what a
-// client would do in one is the same in all.
+// selectDatabase answers SELECT index. There are no databases, and the same command
+// does the same in all of them.
 func (c *conn) selectDatabase(args [][]byte) {
 	if _, err := strconv.ParseUint(string(args[1]), 10, 31); err != nil {
 		c.fail("ERR invalid DB index %.64q", args[1])

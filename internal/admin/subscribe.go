@@ -25,7 +25,8 @@ type subscriptions struct {
 	ever                       bool // there has been one
 }
 
-// count is what SUBSCRIBE and PSUBSCRIBE tell; shard channels are told by themselves.
+// count is the number that SUBSCRIBE and PSUBSCRIBE tell; shard channels are told by
+// themselves.
 func (s *subscriptions) count() int { return len(s.channels) + len(s.patterns) }
 
 // any tells whether there are some.
@@ -68,8 +69,8 @@ func (c *conn) psubscribe(args [][]byte) {
 	})
 }
 
-// follow adds what args name to a set of subscriptions, has listen listen to what
-// is new in it, and confirms each.
+// follow adds the names of args to a set of subscriptions, has listen listen to the new
+// ones, and confirms each.
 func (c *conn) follow(args [][]byte, set *map[string]bool, most int, listen func(names []string)) {
 	fresh := 0
 	for _, arg := range args[1:] {
@@ -81,7 +82,7 @@ func (c *conn) follow(args [][]byte, set *map[string]bool, most int, listen func
 		c.fail("ERR %s to more than %d in one connection", strings.ToUpper(string(args[0])), most)
 		return
 	}
-	if c.outbox != nil && c.outbox.awaitUnsent(maxUnsent) != nil { // what is above ends subscribers
+	if c.outbox != nil && c.outbox.awaitUnsent(maxUnsent) != nil { // more than that ends a subscriber
 		c.hangup = true
 		return
 	}
@@ -104,8 +105,8 @@ func (c *conn) follow(args [][]byte, set *map[string]bool, most int, listen func
 		}
 		c.confirm(kind, arg)
 	}
-	// A message must come behind the confirmation, and who reads that must miss
-	// none from then on.
+	// A message must come after the confirmation, and a client that has read the
+	// confirmation must miss no message from then on.
 	c.outbox.hold(true)
 	c.outbox.put(c.out)
 	c.out = c.out[:0]
@@ -128,7 +129,7 @@ func (c *conn) unsubscribeShards(args [][]byte) {
 	c.leave(args, c.subscriptions.shards, func(names []string) { c.unlisten(shards(names)) })
 }
 
-// leave takes what args name out of a set of subscriptions, or all of it, and
+// leave takes the names of args out of a set of subscriptions, or all of them, and
 // confirms each.
 func (c *conn) leave(args [][]byte, set map[string]bool, unlisten func(names []string)) {
 	kind := strings.ToLower(string(args[0]))
@@ -150,8 +151,8 @@ func (c *conn) leave(args [][]byte, set map[string]bool, unlisten func(names []s
 	}
 }
 
-// confirm appends what a change of subscriptions is answered with; name is nil if
-// there was none to end.
+// confirm appends the answer to a change of subscriptions; name is nil if there was none
+// to end.
 func (c *conn) confirm(kind string, name []byte) {
 	c.out = resp.AppendBulk(resp.AppendPush(c.out, 3, c.version), kind)
 	if name == nil {

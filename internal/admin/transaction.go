@@ -10,9 +10,9 @@ import (
 // in the largest events.
 const maxQueued, maxQueuedEvents = 1024, 16
 
-// transaction is what has come between MULTI and EXEC, owned by the connection's
-// goroutine. EXEC runs it in order, with a reply a command. Others may publish between
-// its commands: it is a queue, and no more.
+// transaction has the commands between MULTI and EXEC, owned by the connection's
+// goroutine. EXEC runs them in order, with a reply each. Other clients may publish
+// between them: it is a queue, and no more.
 type transaction struct {
 	open    bool
 	spoiled bool // something in it was refused, so none of it will run

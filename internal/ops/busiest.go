@@ -108,7 +108,7 @@ type published struct {
 	messages uint64
 }
 
-// ranking is what a survey tells.
+// ranking is the result of a survey.
 type ranking struct {
 	Channels []busyChannel `json:"channels"`
 	Matching int           `json:"matching"` // channels whose names contain the filter

@@ -30,8 +30,8 @@ func (s *Server) describe(i channels.Info) channelInfo {
 }
 
 // listChannels answers GET /channels?prefix=&cursor=&limit= with one page, in
-// the order of names. The cursor of a page is the name that the next one begins
-// behind; the last page has none. Channels that come and go meanwhile do not
+// the order of names. The cursor of a page is the name after which the next one
+// begins; the last page has none. Channels that come and go meanwhile do not
 // make others appear twice or be missed.
 func (s *Server) listChannels(w http.ResponseWriter, r *http.Request) {
 	q, err := parameters(r, "prefix", "cursor", "limit")
@@ -58,7 +58,7 @@ func (s *Server) listChannels(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, page)
 }
 
-// namePrefix is what stands before a channel's name in a path.
+// namePrefix is the part of a path before a channel's name.
 const namePrefix = "/channels/"
 
 // showChannel answers GET /channels/{name}. The name is the rest of the path,

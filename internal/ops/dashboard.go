@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// web is the dashboard: a page and what it consists of. uPlot draws the plots
+// web is the dashboard: a page with its styles and scripts. uPlot draws the plots
 // (MIT licensed, see web/dashboard/uplot.LICENSE).
 //
 //go:embed web
@@ -44,7 +44,7 @@ func page() http.Handler {
 // slowShown is how many slow readers the dashboard shows.
 const slowShown = 20
 
-// about is what the dashboard is told first.
+// about has the facts that the dashboard is told first.
 type about struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
@@ -92,7 +92,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		Public: s.cfg.Streams.Addr().String(), Samples: samples,
 	})
 	stream.send("state", s.state())
-	shown := true // what is shown of the last connection is old
+	shown := true // the page may show figures of its last connection
 	for at := newestTime(samples); stream.err == nil; {
 		select {
 		case <-r.Context().Done():

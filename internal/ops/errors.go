@@ -81,13 +81,13 @@ func (w *errorWriter) finish(text string) {
 	fail(w.ResponseWriter, status, "%s", text)
 }
 
-// lingerTimeout is how long what is left of a body may take, once it is known that
-// nobody wants it.
+// lingerTimeout is how long the rest of a body may take, once it is known not to be
+// needed.
 const lingerTimeout = time.Second
 
-// plain serves requests with what all answers have in common: errors are JSON, and an
-// answer does not wait for a body that it does not need. What has not been read of a body
-// ends the connection, or it would be taken for the next request.
+// plain gives all answers the same habits: errors are JSON, and an answer does not wait
+// for a body that it does not need. An unread rest of a body ends the connection, or it
+// would be taken for the next request.
 func plain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {

@@ -9,8 +9,8 @@ import (
 	"millrace/channels"
 )
 
-// maxUnread is how much may wait for who follows a channel, in bytes. It is for
-// people: what is above is dropped, and they are told how much.
+// maxUnread is how much may wait for a follower of a channel, in bytes. Followers are
+// people: messages above it are dropped, and the follower is told how many.
 const maxUnread = 256 << 10
 
 // follow answers GET /follow?channel= with the events of a channel, as its
@@ -48,8 +48,8 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// follower takes messages out of an inbox as soon as they come, so that whoever
-// publishes has no part in how fast they are read.
+// follower takes messages out of an inbox as soon as they come, so that publishers do not
+// wait for its reader.
 type follower struct {
 	broker *channels.Broker
 	woken  chan struct{} // has an element when the inbox is not empty
@@ -84,8 +84,8 @@ func (f *follower) run(ctx context.Context, channel string) {
 	}
 }
 
-// put adds an event to what is unread, or counts it as skipped. One alone may be
-// as large as events are.
+// put adds an event to the unread ones, or counts it as skipped. One alone may be as
+// large as events are.
 func (f *follower) put(event []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,7 +97,7 @@ func (f *follower) put(event []byte) {
 	notify(f.filled)
 }
 
-// take returns what is unread, and how much is missing behind it.
+// take returns the unread events, and how many are missing after them.
 func (f *follower) take() []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()

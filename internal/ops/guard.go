@@ -13,7 +13,7 @@ import (
 	"millrace/internal/throttle"
 )
 
-// guard says who may ask.
+// guard decides which requests are answered.
 type guard struct {
 	open    bool                              // there is no token
 	digest  atomic.Pointer[[sha256.Size]byte] // of the token: comparing takes the same time whatever its length
@@ -56,7 +56,7 @@ func (g *guard) token(next http.Handler) http.Handler {
 	})
 }
 
-// refuse answers somebody who may not ask.
+// refuse answers a request that is not allowed.
 func (g *guard) refuse(w http.ResponseWriter, status int, format string, args ...any) {
 	g.refused.Add(1)
 	w.Header().Set("Connection", "close")
@@ -69,7 +69,7 @@ func (g *guard) bears(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(digest[:], g.digest.Load()[:]) == 1 && strings.EqualFold(scheme, "Bearer")
 }
 
-// hosts refuses what pages of other sites send through a browser on this host.
+// hosts refuses requests that pages of other sites send through a browser on this host.
 // They can post a form to any address, and have it loaded, as an image say: that begins
 // profiles and streams, and how long it takes tells which channels there are. Where there
 // is no token, they could read answers too, by having their own name resolve to a loopback

@@ -13,7 +13,7 @@ const maxProfiles = 8
 type Stats struct {
 	ports.PlaceStats
 	WrongTokens int64
-	Refused     int64 // requests of those who may not ask
+	Refused     int64 // requests that are not allowed
 	Streams     int   // event streams that are open
 }
 

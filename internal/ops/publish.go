@@ -52,7 +52,7 @@ func isRefusal(err error) bool {
 		func(refusal error) bool { return errors.Is(err, refusal) })
 }
 
-// eventAsked returns what the query of a request to publish says.
+// eventAsked reads the query of a request to publish.
 func eventAsked(r *http.Request) (channel string, ev channels.Event, err error) {
 	q, err := parameters(r, "channel", "event", "retry")
 	if err != nil {

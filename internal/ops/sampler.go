@@ -49,7 +49,7 @@ type sample struct {
 // known.
 type limits struct {
 	Streams  int `json:"streams"`
-	Resident int `json:"resident"` // what the process has, and what the host has left
+	Resident int `json:"resident"` // the memory of the process and that which the host has left
 	History  int `json:"history"`
 	TCP      int `json:"tcp"`
 }
@@ -118,8 +118,7 @@ func (s *sampler) since(at int64) ([]sample, <-chan struct{}) {
 	return slices.Clone(s.samples[i:]), s.next
 }
 
-// sample is what has happened between two readings, and how things are at the
-// second.
+// sample has the events between two readings, and the state at the second.
 func (cfg *Config) sample(before, now *reading) sample {
 	seconds := max(now.at.Sub(before.at).Seconds(), 1e-3)
 	rate := func(now, before uint64) float64 { return float64(now-before) / seconds }
@@ -154,7 +153,7 @@ func (cfg *Config) sample(before, now *reading) sample {
 // ms is d in ms, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / 1e6 }
 
-// readMemory sets what the runtime and, on Linux, the kernel tell of memory.
+// readMemory sets the figures of memory, of the runtime and, on Linux, of the kernel.
 func (one *sample) readMemory() {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)

@@ -1,10 +1,10 @@
-// Package ops is the port for those who run a server: health, metrics, figures of
-// channels and connections, publishing by HTTP, profiles, and a page that shows
-// it all. It is ordinary net/http; nobody subscribes here in numbers.
+// Package ops is the port for operators: health, metrics, figures of channels and
+// connections, publishing by HTTP, profiles, and a page that shows it all. It is
+// ordinary net/http, since its clients are few.
 //
 // A [Server] looks at a node from outside. It reads counters without locks, asks
 // the broker under its lock for short lists only, and asks event loops by their
-// mail, never touching what is theirs.
+// mail, never touching their state.
 //
 // Caveats. There is no encryption. Without a token only a loopback address is
 // served, to requests that name it as such: pages in a browser on the same host
@@ -82,8 +82,7 @@ type Server struct {
 	running  sync.WaitGroup // the sampler
 }
 
-// Listen opens the TCP address addr, unless Check refuses it. What it has opened is
-// closed by Close.
+// Listen opens the TCP address addr, unless Check refuses it. Close closes it.
 func Listen(addr string, cfg Config) (*Server, error) {
 	if err := Check(addr, cfg.Token); err != nil {
 		return nil, err
@@ -149,8 +148,8 @@ func newServer(ln net.Listener, cfg Config) *Server {
 	return s
 }
 
-// routes are all that there is. What tells nothing of the node is open; the rest
-// needs the token.
+// routes are all requests. Those that tell nothing of the node are open; the rest needs
+// the token.
 func (s *Server) routes() http.Handler {
 	secret := http.NewServeMux()
 	secret.HandleFunc("POST /publish", s.publish)
@@ -208,8 +207,8 @@ func (s *Server) Serve() error {
 	return nil
 }
 
-// Close stops accepting, ends the streams, and returns once all is quiet. What
-// is being answered has a moment to end.
+// Close stops accepting, ends the streams, and returns once all is quiet. Answers under
+// way have a moment to end.
 func (s *Server) Close() error {
 	s.end()
 	defer s.running.Wait()

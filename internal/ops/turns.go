@@ -12,14 +12,14 @@ const maxCostly = 2
 // once would leave questions about health no processor.
 type turns chan struct{}
 
-// take has h answer in its turn. What it answers is written afterwards, for a client may
-// take its time.
+// take has h answer in its turn. The answer is written afterwards, since a client may take
+// its time.
 func (t turns) take(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		made := &answer{header: w.Header(), status: http.StatusOK}
 		select {
 		case t <- struct{}{}:
-		case <-r.Context().Done(): // nobody waits for it any more
+		case <-r.Context().Done(): // the client has left
 			return
 		}
 		func() {

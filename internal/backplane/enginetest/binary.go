@@ -14,8 +14,8 @@ import (
 // binaries are payloads that are no text, or that an engine might change.
 var binaries = []string{"\xff\x00\r\n\xfe", "\x00", "", "\x1emillrace \xff", strings.Repeat("\x80", 3000)}
 
-// Binary holds an engine to payloads of any bytes: what one node publishes, listeners
-// of another get as it was, on channels of each kind that takes them.
+// Binary holds an engine to payloads of any bytes: listeners of another node get them as
+// they were published, on channels of each kind that takes them.
 func Binary(t *testing.T, address string, history int, open func(*url.URL, *slog.Logger) (Backplane, error)) {
 	t.Helper()
 	const binary, none, shard = "/binary", "/none", channels.ShardPrefix + "s"

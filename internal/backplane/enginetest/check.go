@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// check reports what a stream has got that it should not have, or the other way
-// round: a message for the second time, out of the order in which its publisher
+// check reports a message that a stream should not have got, or should have and has
+// not: one for the second time, out of the order in which its publisher
 // published, or missing although it was accepted, unless gaps are allowed and there
 // was one in its place. Every message was published after the stream had opened.
 func (s *stream) check(publishers []*publisher, gaps bool) error {
@@ -44,8 +44,8 @@ func (s *stream) check(publishers []*publisher, gaps bool) error {
 	return nil
 }
 
-// on returns what a stream has got on one channel, without gaps, since it last began
-// anew.
+// on returns the messages that a stream has got on one channel, without gaps, since it
+// last began anew.
 func (s *stream) on(channel int) (got []message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +60,8 @@ func (s *stream) on(channel int) (got []message) {
 	return got
 }
 
-// checkOrder reports two streams that do not agree on the order of what both have
-// got on a channel, if there has to be one. With complete, both must have got the same.
+// checkOrder reports two streams that do not agree on the order of the messages that both
+// have got on a channel, if there has to be one. With complete, both must have got the same.
 func checkOrder(channel int, streams []*stream, complete, ordered bool) error {
 	var reference []message
 	for _, s := range streams {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// earlier is the commit before what is being changed: nodes of it and of this one are on
-// one engine while a service is upgraded, with the same keys, scripts and event ids. It
-// may be moved forward, one release behind.
+// earlier is an older commit: its nodes and those of the present one share an engine while
+// a service is upgraded, with the same keys, scripts and event ids. It may be moved
+// forward, to the commit of the last release.
 const earlier = "4e59db28dcd4"
 
 // buildEarlier returns the path of the program of that commit, "" where the repository's

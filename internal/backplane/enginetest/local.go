@@ -16,7 +16,7 @@ import (
 // localPatience bounds every wait for a Local.
 const localPatience = 30 * time.Second
 
-// Backplane is what every engine's package has.
+// Backplane is the type that every engine's package has.
 type Backplane interface {
 	channels.Backplane
 	Start(*channels.Broker)
@@ -30,7 +30,7 @@ type Local struct {
 }
 
 // StartLocal runs a node until the test ends, over the engine at address, which open
-// is given with a log that nobody reads. The options need no backplane, and the engine
+// is given with a log that is thrown away. The options need no backplane, and the engine
 // keeps the history if the address says so.
 func StartLocal(t testing.TB, address string, o channels.Options, open func(*url.URL, *slog.Logger) (Backplane, error)) *Local {
 	t.Helper()
@@ -108,11 +108,11 @@ type Client struct {
 	cursor uint64
 	events []string // that have come and are not yet wanted
 	last   string   // of all events
-	LastID string   // of what has come
+	LastID string   // of the newest event
 }
 
 // Open has a client listen to channels, with a last event id unless that is "", and
-// waits until it begins. What it gets first is like any other event.
+// waits until it begins. Its first event is like any other.
 func (l *Local) Open(lastID string, names ...string) *Client {
 	l.t.Helper()
 	c := &Client{t: l.t, broker: l.Broker, woken: make(chan struct{}, 1)}
@@ -154,8 +154,8 @@ func (c *Client) Want(want ...string) {
 	}
 }
 
-// WantNothing reports what has come, which for a client that was just opened is all that
-// it begins with.
+// WantNothing reports the events that have come; for a client that was just opened, those
+// include its greeting.
 func (c *Client) WantNothing() {
 	c.t.Helper()
 	if len(c.events) > 0 {

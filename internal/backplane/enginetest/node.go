@@ -17,7 +17,7 @@ import (
 const patience = 60 * time.Second
 
 // Build returns the path of the millrace program, built for this test: with the race
-// detector if the test has it. What it finds then ends the node.
+// detector if the test has it. A race then ends the node.
 func Build(t testing.TB) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "millrace")

@@ -8,7 +8,7 @@ import (
 
 // pipeline publishes over an engine that is far away, has stopped answering, or is
 // gone: a pipeline is one for the engine too, its replies leave as they come, and
-// who publishes when the engine is known to be gone is told so at once.
+// a publisher is told at once if the engine is known to be gone.
 func (s *Suite) pipeline(t *testing.T, program string) {
 	const messages = 1000
 	s.Engine.Start(t)

@@ -23,7 +23,8 @@ type Proxy struct {
 	running sync.WaitGroup
 }
 
-// StartProxy forwards connections to what dial connects with, until the test ends.
+// StartProxy forwards connections to the engine that dial connects with, until the test
+// ends.
 func StartProxy(t testing.TB, dial func() (net.Conn, error)) *Proxy {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +60,7 @@ func (p *Proxy) cut() {
 	}
 }
 
-// stall holds back whatever is sent, in both directions, or lets it flow again.
+// stall holds back all bytes, in both directions, or lets them flow again.
 func (p *Proxy) stall(stalled bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,7 +68,7 @@ func (p *Proxy) stall(stalled bool) {
 	p.flowing.Broadcast()
 }
 
-// slow has whatever is sent arrive later, in both directions.
+// slow delays all bytes, in both directions.
 func (p *Proxy) slow(delay time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +113,7 @@ func (p *Proxy) forward(c net.Conn) {
 	p.mu.Unlock()
 }
 
-// copy copies what comes, while nothing is stalled.
+// copy copies bytes, while nothing is stalled.
 func (p *Proxy) copy(to io.Writer, from io.Reader) {
 	buf := make([]byte, 32<<10)
 	for {

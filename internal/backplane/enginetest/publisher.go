@@ -19,17 +19,17 @@ type message struct {
 	number             int32
 }
 
-// What the number of a gap says.
+// Numbers that stand for a gap.
 const (
 	gap  = 0  // something may be missing here
-	anew = -1 // and what comes is all that a node has, from the oldest message on
+	anew = -1 // and the stream begins anew, with the oldest message that the node has
 )
 
 func (m message) String() string {
 	return fmt.Sprintf("%d/%d/%d", m.channel, m.publisher, m.number)
 }
 
-// parseMessage reads what String writes.
+// parseMessage reads the form that String writes.
 func parseMessage(data string) (m message, err error) {
 	_, err = fmt.Sscanf(data, "%d/%d/%d", &m.channel, &m.publisher, &m.number)
 	return m, err
@@ -49,8 +49,8 @@ type publisher struct {
 
 var errRefused = errors.New("refused")
 
-// publish publishes the next message on a channel. That it returns an error need
-// not mean that nobody gets the message.
+// publish publishes the next message on a channel. Streams may get the message even if
+// publish returns an error.
 func (p *publisher) publish(ctx context.Context, channel int) (receivers int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

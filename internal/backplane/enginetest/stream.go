@@ -26,7 +26,7 @@ type stream struct {
 	got    []message          // in the order of their arrival
 	newest map[[2]int16]int32 // number by channel and publisher
 	pings  int
-	failed error // what came that cannot be
+	failed error // the first bytes that no server may send
 }
 
 func newStream(nodes []*Node, at int, names []string, channels ...int) *stream {

@@ -1,6 +1,6 @@
-// Package enginetest is what every backplane has to pass: it runs millrace
-// processes over a real engine, with publishers and streams on all of them, while
-// the engine, the nodes and their connections come and go, and counts.
+// Package enginetest has the tests that every backplane must pass. It runs millrace
+// processes over a real engine, with publishers and streams on all of them, while the
+// engine, the nodes and their connections come and go, and counts.
 //
 // It is called by the tests of each engine's package with [Run].
 package enginetest
@@ -22,29 +22,29 @@ type Engine interface {
 	Stop(t testing.TB)
 	// Dial connects to it.
 	Dial() (net.Conn, error)
-	// URL returns what --backplane is to be for an engine at an address.
+	// URL returns the --backplane of an engine at an address.
 	URL(address string) string
 }
 
-// Suite says what is to be tested.
+// Suite describes the engine to be tested.
 type Suite struct {
 	Engine Engine
-	// Complete tells that the engine keeps the history: nobody misses anything, and
+	// Complete tells that the engine keeps the history: no stream misses a message, and
 	// there are no gaps.
 	Complete bool
 	// Lossless tells that a lost connection to the engine loses nothing, although a
 	// killed node does.
 	Lossless bool
-	// Unordered tells that two nodes may get what two publishers send in different
+	// Unordered tells that two nodes may get the messages of two publishers in different
 	// orders: the engine keeps that of each publisher, which is always checked.
 	Unordered bool
 	// Pipelined tells that a pipeline of publishes is one for the engine, too.
 	Pipelined bool
-	// Refused is what the names of channels begin with that the engine refuses, "" if
-	// it refuses none: a stranger asks for them all the time.
+	// Refused is the prefix of channel names that the engine refuses, "" if it refuses
+	// none: a stranger asks for them all the time.
 	Refused string
-	// MaxAdded is what the engine may add at the median to the time from a publish to
-	// its last stream; 0 for 3 ms.
+	// MaxAdded is the time that the engine may add at the median, from a publish to its
+	// last stream; 0 for 3 ms.
 	MaxAdded time.Duration
 	// Args are further arguments of every node.
 	Args []string
@@ -188,8 +188,8 @@ func (s *Suite) start(t *testing.T, program string, streams int) *fleet {
 	return f
 }
 
-// finish ends the publishing, waits until every stream has got what is published
-// afterwards, and checks everything.
+// finish ends the publishing, has every publisher publish once more on each channel until
+// every stream has got such a message, and checks everything.
 func (f *fleet) finish(complete bool) {
 	f.t.Helper()
 	f.stopPublishing()

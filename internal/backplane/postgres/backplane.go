@@ -31,7 +31,7 @@ type Options struct {
 	// Prefix stands before every channel's name in the database, with a colon,
 	// unless it is empty.
 	Prefix string
-	// Logger takes what the backplane has to say; nil is slog.Default().
+	// Logger is the backplane's; nil is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -49,13 +49,13 @@ type Backplane struct {
 // follower is the form in which messages cross the database. It has a connection
 // of its own for following.
 type follower interface {
-	// statement returns what hands over a message, by the channel's name in the
-	// database. Safe for concurrent use.
+	// statement returns the statement that hands over a message, by the channel's name
+	// in the database. Safe for concurrent use.
 	statement(name string, payload []byte) (statement, error)
 	// published is called when some have been handed over. Safe for concurrent use.
 	published()
-	// follow delivers what is published on the channels of the set, until the
-	// connection fails or ctx is done.
+	// follow delivers the messages of the set's channels, until the connection fails or
+	// ctx is done.
 	follow(ctx context.Context, conn *pgx.Conn) error
 }
 
@@ -63,7 +63,7 @@ type follower interface {
 // backplane, until Close.
 func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.session) }
 
-// Close ends what Start has begun, if it has, and closes all connections.
+// Close ends the session, if Start was called, and closes all connections.
 func (b *Backplane) Close() error {
 	b.stop()
 	b.Link.Close()

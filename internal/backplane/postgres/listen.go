@@ -27,8 +27,8 @@ const (
 
 var errPayload = errors.New("payload too long for a notification")
 
-// listener is the follower of notifications. What is notified while it is not
-// connected is lost, which its channels are told.
+// listener is the follower of notifications. Notifications are lost while it is not
+// connected, and its channels are told so.
 type listener struct {
 	*Backplane
 	channels map[string]string // that are listened to, by identifier

@@ -64,8 +64,8 @@ func (b *Backplane) PublishAll(batch []*channels.Publication) {
 	b.follower.published()
 }
 
-// execute executes statements, in order, each in a transaction of its own, and sets what
-// has become of each. It returns the error that was the end of all, if there was one.
+// execute executes statements, in order, each in a transaction of its own, and sets the
+// result of each. It returns the error that ended all of them, if there was one.
 func (b *Backplane) execute(ctx context.Context, statements []statement, results []error) error {
 	for i := range results {
 		results[i] = errCutOff
@@ -96,7 +96,7 @@ func (b *Backplane) execute(ctx context.Context, statements []statement, results
 	return err
 }
 
-// collect sets what has become of each statement of a pipeline.
+// collect sets the result of each statement of a pipeline.
 func collect(pipeline *pgconn.Pipeline, results []error) error {
 	for i := 0; i < len(results); {
 		result, err := pipeline.GetResults()

@@ -19,7 +19,7 @@ import (
 const (
 	// A table is read every soonest while there are messages and every latest
 	// when there have been none for a while, or when a trigger tells of them.
-	// Nobody reads it twice within tight.
+	// It is not read twice within tight.
 	latest, soonest, tight = time.Second, 100 * time.Millisecond, 5 * time.Millisecond
 	// maxRows is how many rows one reading asks for.
 	maxRows = 10_000
@@ -36,7 +36,7 @@ const (
 	maxMissing = 10_000
 	// triggerPeriod is how often is looked for a trigger.
 	triggerPeriod = time.Minute
-	// wakeName is the name of the trigger of docs/scaling.md, and what it
+	// wakeName is the name of the trigger of docs/scaling.md, and of the channel that it
 	// notifies.
 	wakeName = "millrace_wake"
 )
@@ -45,8 +45,8 @@ var errNoReading = errors.New("the database has answered a reading of the table 
 
 // table is the follower of a table in the form of Solid Cable. It reads which ids
 // are new, and fetches those of channels that are wanted. As transactions commit
-// out of order, ids that were missing are asked for again. Nothing is lost while
-// it is not connected: it goes on behind what it has.
+// out of order, ids that were missing are asked for again. Nothing is lost while it is
+// not connected: it goes on after the last row that it has read.
 type table struct {
 	*Backplane
 	name  string        // quoted
@@ -63,7 +63,7 @@ type table struct {
 	asked    time.Time // when it was looked for
 }
 
-// row is what is read of each message at first.
+// row has the columns of a message that are read at first.
 type row struct {
 	id, hash int64
 	size     int
@@ -73,8 +73,7 @@ func newTable(b *Backplane, name string) *table {
 	return &table{Backplane: b, name: name, poke: make(chan struct{}, 1), names: make(map[int64][]string)}
 }
 
-// hash returns what Solid Cable has in channel_hash for a channel's name in the
-// database.
+// hash returns the channel_hash that Solid Cable has for a channel's name in the database.
 func hash(name string) int64 {
 	sum := sha256.Sum256([]byte(name))
 	return int64(binary.BigEndian.Uint64(sum[:]))
@@ -185,7 +184,7 @@ func (t *table) start(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// look returns what can be seen for the first time, by id.
+// look returns the rows that can be seen for the first time, by id.
 func (t *table) look(ctx context.Context, conn *pgx.Conn) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

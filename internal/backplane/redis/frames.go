@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// Bounds of what a server sends. What it may send in earnest is far below them, but for
-// events of others: these are cut at maxText, which is more than any event may have, so
-// that their channel gets a gap.
+// Bounds of a server's replies. Real replies are far below them, except events of other
+// programs: these are cut at maxText, which is more than any event may have, so that
+// their channel gets a gap.
 const (
 	maxLine     = 16 << 10  // bytes
 	maxText     = 24 << 20  // bytes of a string: base64 of the largest event, and more
@@ -26,7 +26,7 @@ const (
 // subscriptions to have their form, in goroutines of its own.
 type frames struct {
 	net.Conn
-	buf        []byte // of what has come, that from read to filled is to be handed on
+	buf        []byte // bytes that have come; those from read to filled are to be handed on
 	read       int
 	filled     int
 	line       []byte // to be handed on first
@@ -39,7 +39,7 @@ type frames struct {
 	shape      shape // of the reply
 	err        error
 
-	// What was asked for, by whoever writes, while another may read.
+	// The questions that were asked: the writer sets these while another goroutine reads.
 	subscriber atomic.Bool // subscriptions
 	master     atomic.Bool // where the master is
 }
@@ -61,8 +61,8 @@ type rawFrames struct {
 
 func (f *rawFrames) SyscallConn() (syscall.RawConn, error) { return f.raw.SyscallConn() }
 
-// Write notes what is asked for. That a part of what somebody publishes looks like a
-// question does no harm, for answers to publishers have another form.
+// Write notes the questions. A published payload that looks like one does no harm, since
+// answers to publishers have another form.
 func (f *frames) Write(p []byte) (int, error) {
 	if len(p) > 0 && p[0] == '*' {
 		command := p[:min(len(p), 64)]
@@ -114,8 +114,8 @@ func (f *frames) Read(p []byte) (n int, err error) {
 	return n, f.err
 }
 
-// fill reads more behind what has yet to be handed on, which is a part of a line. What
-// it has handed on, it overwrites.
+// fill reads more bytes after those that have yet to be handed on, which are a part of a
+// line. It overwrites bytes that were handed on.
 func (f *frames) fill() error {
 	f.filled = copy(f.buf, f.buf[f.read:f.filled])
 	f.read = 0

@@ -29,21 +29,21 @@ import (
 // Each channel has a stream, where a message is the entry <number>-0, and is
 // announced on a pub/sub channel of the stream's name.
 type history struct {
-	clock, streams string // names; that of a stream is behind the second
+	clock, streams string // names; the channel follows the second
 	fence          string // of this node, see snapshot
 	count          int    // messages of a channel
 	ttl            time.Duration
 	logger         *slog.Logger
 	// Of the session's goroutine:
 	epoch         string // of the newest snapshot
-	policy, fixed string // what it said of the server
+	policy, fixed string // what that snapshot said of the server
 }
 
 const (
 	// spare is how much longer than its messages a stream lives: a client whose last
 	// event id is that old can be told that it has missed nothing.
 	spare = time.Hour
-	// fillBytes bounds what is read of one stream at once.
+	// fillBytes bounds the messages of one stream that are read at once.
 	fillBytes = 4 << 20
 )
 
@@ -82,7 +82,7 @@ func parseAdded(answer *redis.Cmd) (epoch string, seq uint64, err error) {
 var errReply = errors.New("unexpected reply")
 
 // snapshot is link.History's, for a node that has got messages up to head. The server
-// announces its place on the fence, among what it announces live.
+// announces its place on the fence, among the live messages.
 func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, since uint64, names []string) (link.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -125,7 +125,8 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, sin
 	return s, nil
 }
 
-// warn says, once, that the server may evict what it is to keep, or takes no writes.
+// warn says, once, that the server may evict messages that it should keep, or that it takes
+// no writes.
 func (h *history) warn(policy, fixed string) {
 	if policy != "" && policy != h.policy {
 		h.logger.Warn("Redis may evict history, and whoever resumes then is told of a gap: give it memory, and maxmemory-policy noeviction", "maxmemory_policy", policy)
@@ -169,8 +170,8 @@ func (h *history) log(now uint64, part any) (l link.Log, err error) {
 	return l, nil
 }
 
-// parseAnnouncement takes apart what addScript publishes: all but the channel, and the
-// event as it travels.
+// parseAnnouncement takes an announcement of addScript apart: everything but the channel,
+// and the event as it travels.
 func parseAnnouncement(text string) (m link.Message, payload string, err error) {
 	fields := strings.SplitN(text, " ", 4)
 	if len(fields) < 4 {

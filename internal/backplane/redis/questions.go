@@ -63,8 +63,8 @@ func fromServer(err error) bool {
 	return errors.As(err, &said) && said != redis.Nil
 }
 
-// refusesNames tells whether the server, by err, refuses what a command names, and
-// not the command, nor everything at this time.
+// refusesNames tells whether the server, by err, refuses the names in a command, and not
+// the command itself, nor everything at this time.
 func refusesNames(err error) bool {
 	if !fromServer(err) {
 		return false
@@ -74,8 +74,8 @@ func refusesNames(err error) bool {
 		(strings.HasPrefix(text, "NOPERM ") || strings.HasPrefix(text, "ERR "))
 }
 
-// readsOnly tells whether the server, by err, refuses what writes at this time: it has
-// no memory, is a replica, or cannot save what it has. PING is refused then, too.
+// readsOnly tells whether the server, by err, refuses writes at this time: it has no
+// memory, is a replica, or cannot save its data. It refuses PING then, too.
 func readsOnly(err error) bool {
 	if !fromServer(err) {
 		return false

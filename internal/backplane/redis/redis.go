@@ -5,8 +5,8 @@
 // the connection was lost, streams are told that they may have missed something.
 //
 // With history=streams a Redis Stream for each channel keeps its newest messages
-// (see history.go), and nobody misses anything that is still there, whichever node
-// it comes back to.
+// (see history.go), and a client that comes back to any node gets everything that is
+// still there.
 //
 // In both, a [Backplane] holds one connection for its subscriptions, and a pool for
 // everything else.
@@ -30,11 +30,11 @@ const timeout = 3 * time.Second
 type Options struct {
 	// Prefix stands before every channel's name, with a colon, unless it is empty.
 	Prefix string
-	// History and HistoryTTL bound what a channel's stream keeps: the number of its
-	// messages and their age, 0 for any.
+	// History and HistoryTTL bound the messages that a channel's stream keeps: their
+	// number and their age, 0 for any.
 	History    int
 	HistoryTTL time.Duration
-	// Logger takes what the backplane has to say; nil is slog.Default().
+	// Logger is the backplane's; nil is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -42,7 +42,7 @@ type Options struct {
 type Backplane struct {
 	*link.Link
 	client  redis.UniversalClient
-	prefix  string   // of what is subscribed to
+	prefix  string   // of the names that it subscribes to
 	history *history // nil in the plain form
 }
 
@@ -68,7 +68,7 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 // backplane, until Close.
 func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.session) }
 
-// Close ends what Start has begun, if it has, and closes all connections.
+// Close ends the session, if Start was called, and closes all connections.
 func (b *Backplane) Close() error {
 	b.Link.Close()
 	return b.client.Close()

@@ -2,8 +2,8 @@ package redis
 
 import "github.com/redis/go-redis/v9"
 
-// What happens in the server, in one step each. A script runs there as a whole, so what
-// it publishes has one place in the order of all messages.
+// Scripts that run in the server, each in one step as a whole: so the message that one
+// publishes has one place in the order of all messages.
 
 // epochLua sets epoch, seq and count, how many messages a stream keeps, from the clock in
 // KEYS[1]; a new epoch is ARGV[1], and a new count ARGV[2].
@@ -17,7 +17,8 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 // addScript appends the message ARGV[4] to the stream KEYS[2], of which it keeps
 // about count messages for ARGV[3] milliseconds (0 for ever), and announces it with the
 // number of the one before in the stream: when a cluster moves the slot, its servers pass
-// announcements on, and one may be lost. What may not be announced is not kept either.
+// announcements on, and one may be lost. A message that must not be announced is not kept
+// either.
 var addScript = redis.NewScript(epochLua + `
 seq = math.max(seq + 2, now - now % 2)
 local id = string.format('%.0f', seq)
@@ -56,7 +57,7 @@ end
 
 // lostLua sets lost to the number up to which messages that there were may be missing, and
 // policy to how the server evicts, ” if it does not. Messages are missing when the server
-// was a replica, which is sent them behind the publisher's reply; when it has read an old
+// was a replica, which gets them after the publisher has its reply; when it has read an old
 // snapshot of its data, and not its append-only file; when a node has got higher numbers
 // than the server knows of; when a node begins that wants more kept than was, in ARGV[2];
 // and when the server has evicted keys since a node has looked, whichever these were.

@@ -20,9 +20,9 @@ import (
 // pings.
 const silence = 7 * time.Second
 
-// sealed is the key of a session's seal in its context, an atomic.Bool. The client
-// would replace a connection that is lost without a word, and what was published
-// meanwhile would be missed: once the seal is set, it cannot open another.
+// sealed is the key of a session's seal in its context, an atomic.Bool. The client would
+// replace a lost connection in silence, and the messages of that time would be missed:
+// once the seal is set, it cannot open another connection.
 type sealed struct{}
 
 var errSecondConnection = errors.New("the connection is lost")
@@ -57,7 +57,7 @@ func (b *Backplane) session(ctx context.Context) error {
 	defer end(nil)
 	others.Go(func() {
 		<-ctx.Done()
-		s.sub.Close() // which ends what waits for the server
+		s.sub.Close() // which ends a wait for the server
 	})
 	if err := s.open(ctx); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (s *session) answered(ctx context.Context, kind, name string) error {
 	return nil
 }
 
-// message takes in what was published, or the fence of a snapshot.
+// message takes in a message, or the fence of a snapshot.
 func (s *session) message(name, payload string) error {
 	channel, ok := strings.CutPrefix(name, s.prefix)
 	switch {

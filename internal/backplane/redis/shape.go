@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// shape is what there is of a reply: whether it has the form that the client library
-// takes for given.
+// shape is the form of a reply, as far as it has come: it tells whether the client library
+// can take it.
 type shape struct {
 	whole byte             // its kind
 	kinds [4]byte          // of its first elements
 	count int              // of its elements
 	depth int              // of the newest text or array: 1 for an element
-	texts [2][maxWord]byte // what the first two elements begin with
+	texts [2][maxWord]byte // the beginnings of the first two elements
 	sizes [2]int           // of these
 	words int              // of the third element, but one
 }

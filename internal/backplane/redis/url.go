@@ -28,7 +28,7 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 func init() { redis.SetLogger(quiet{}) }
 
-// server is what a URL asks for.
+// server is a URL that has been read.
 type server struct {
 	client   redis.UniversalClient // which has not connected yet
 	database int
