@@ -157,6 +157,9 @@ func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
 
 // accepts returns why Publish refuses ev before it is handed to the backplane.
 func (b *Broker) accepts(channel string, ev Event) error {
+	if channel == ControlChannel {
+		return errControl
+	}
 	undecoded, err := b.check(channel, ev, b.payload(channel))
 	if err != nil {
 		return err

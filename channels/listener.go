@@ -3,7 +3,6 @@ package channels
 import (
 	"math"
 	"slices"
-	"strings"
 	"sync/atomic"
 )
 
@@ -47,7 +46,7 @@ type matches struct {
 
 // match goes through all patterns. Safe for concurrent use.
 func (p *patterns) match(name string) (m matches) {
-	if strings.HasPrefix(name, ShardPrefix) { // which no pattern fits
+	if byNameAlone(name) {
 		return matches{upTo: math.MaxUint64}
 	}
 	all := p.all()

@@ -3,6 +3,7 @@ package channels
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,6 +14,12 @@ const MaxName = 255
 // ShardPrefix begins the names of shard channels, which are for listeners by name
 // alone: no pattern fits them, whatever it is, and no stream is on them.
 const ShardPrefix = "__shard:"
+
+// byNameAlone tells whether a channel is for those who listen to it by name: no pattern
+// fits it, and no stream can have it.
+func byNameAlone(channel string) bool {
+	return strings.HasPrefix(channel, ShardPrefix) || channel == ControlChannel
+}
 
 // ErrName is wrapped by every refusal of a channel name.
 var ErrName = errors.New("bad channel name")

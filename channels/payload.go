@@ -3,7 +3,6 @@ package channels
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Payload is what is published on a channel.
@@ -34,7 +33,7 @@ func (b *Broker) CheckStream(channel []byte) error {
 // payload returns what is published on a channel.
 func (b *Broker) payload(channel string) Payload {
 	switch {
-	case strings.HasPrefix(channel, ShardPrefix):
+	case byNameAlone(channel):
 		return Unstreamed
 	case b.opts.Payload == nil:
 		return Text

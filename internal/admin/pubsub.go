@@ -10,7 +10,9 @@ import (
 // pubsubChannels answers PUBSUB CHANNELS [pattern]: the channels with subscribers. With
 // a great many it is no snapshot, see channels.Broker.Channels.
 func (c *conn) pubsubChannels(args [][]byte) {
-	c.appendChannels(args, func(name string) (string, bool) { return name, !isShard(name) })
+	c.appendChannels(args, func(name string) (string, bool) {
+		return name, !isShard(name) && name != channels.ControlChannel
+	})
 }
 
 // pubsubShardChannels answers PUBSUB SHARDCHANNELS [pattern].

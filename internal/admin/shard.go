@@ -37,5 +37,8 @@ func checkChannel(name []byte) error {
 		return fmt.Errorf("%w: %.64q is a shard channel, want SPUBLISH or SSUBSCRIBE and the name without %s",
 			channels.ErrName, name, channels.ShardPrefix)
 	}
+	if string(name) == channels.ControlChannel {
+		return fmt.Errorf("%w: nodes talk to each other on %q", channels.ErrName, name)
+	}
 	return channels.CheckName(name)
 }

@@ -1,0 +1,39 @@
+package channels
+
+import "fmt"
+
+// ControlChannel is what the nodes of a backplane tell each other on beside events. It is
+// for the process itself: no stream can have it, no pattern fits it, and Publish refuses
+// it. Whoever can write to the engine can write there, as they can to every channel.
+const ControlChannel = "__millrace:control"
+
+var errControl = fmt.Errorf("%w: nodes talk to each other on %q", ErrName, ControlChannel)
+
+// Tell has every node of the backplane hear data, this one too (see HearControl): at most
+// 4 KiB of text. It waits for the engine as Publish does. Safe for concurrent use.
+func (b *Broker) Tell(data []byte) error {
+	ev := Event{Data: data}
+	if err := ev.check(maxControl, 0, true); err != nil {
+		return err
+	}
+	_, err := b.publish(ControlChannel, ev)
+	return err
+}
+
+// maxControl is the largest message of Tell: engines take no less.
+const maxControl = 4 << 10
+
+// HearControl has hear called with what is told, until the returned function has
+// returned. It is called by one goroutine at a time, must not keep data, and must neither
+// block nor call the broker. Safe for concurrent use.
+func (b *Broker) HearControl(hear func(data []byte)) (stop func()) {
+	l := &control{hear}
+	b.Listen(l, ControlChannel)
+	return func() { b.Unlisten(l, ControlChannel) }
+}
+
+// control is the Listener of HearControl.
+type control struct{ hear func(data []byte) }
+
+// Hear implements Listener.
+func (c *control) Hear(_ Pattern, _ string, data []byte) { c.hear(data) }

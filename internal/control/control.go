@@ -1,0 +1,308 @@
+// Package control ends streams and issues tickets, on all nodes of a backplane: what the
+// admin and the ops port offer, and what nodes tell each other about it.
+//
+// A kick takes effect in an order in which nobody slips through: first it is known
+// (auth.Kicks), so that no verdict counts any more that was given before, then the streams
+// end, then the other nodes are told. What they are told is idempotent. Who can write to
+// the engine can tell it; nobody else can (channels.ControlChannel).
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"millrace/channels"
+	"millrace/internal/auth"
+	"millrace/internal/auth/ticket"
+	"millrace/internal/throttle"
+)
+
+const (
+	// endTimeout is how long event loops may take to begin to end streams.
+	endTimeout = 5 * time.Second
+	// maxPending is how many orders of other nodes to end streams wait, and how many
+	// tickets that were opened wait to be told of.
+	maxPending = 4096
+	// skew is how far ahead the clock of another node may be: what is later counts as that.
+	skew = time.Minute
+	// maxOpened is how many of those are told together: engines take 4 KiB.
+	maxOpened = 32
+)
+
+// ErrNoTickets is returned where anybody may listen without one.
+var ErrNoTickets = errors.New("no ticket is needed here: anybody may listen to every channel, until one of --ticket-key, --jwt-key, --auth-url and --signing-key is set")
+
+// ErrOtherNodes is wrapped where streams were ended on this node, and other nodes may not
+// have been told.
+var ErrOtherNodes = errors.New("other nodes may not know")
+
+// Broker carries what nodes tell each other. *channels.Broker is one.
+type Broker interface {
+	Linked() bool
+	Tell(data []byte) error
+	HearControl(hear func(data []byte)) (stop func())
+}
+
+// Streams are those of this node. *server.Server is one.
+type Streams interface {
+	// EndStreams ends those of a user on a channel, of which an empty one is any, in
+	// an order that clients are told to come back in. It returns how many.
+	EndStreams(ctx context.Context, channel, user string) (ended int, err error)
+}
+
+// Config of a Control. Broker, Streams and Kicks are required.
+type Config struct {
+	Broker  Broker
+	Streams Streams
+	Kicks   *auth.Kicks
+	Tickets *ticket.Tickets // nil: none are issued
+	Logger  *slog.Logger    // nil: nothing is logged
+}
+
+// Control is safe for concurrent use.
+type Control struct {
+	cfg     Config
+	log     *slog.Logger
+	node    string // this one, for what comes back from the engine
+	ends    chan end
+	opened  chan ticket.Opened
+	stop    func()
+	done    chan struct{}
+	running sync.WaitGroup
+
+	kicks, ended, dropped atomic.Int64
+}
+
+// Start returns a Control, which is to be closed.
+func Start(cfg Config) *Control {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Control{cfg: cfg, log: throttle.Logger(cfg.Logger), node: strconv.FormatUint(rand.Uint64(), 36), stop: func() {}, done: make(chan struct{})}
+	if !cfg.Broker.Linked() {
+		return c
+	}
+	c.ends, c.opened = make(chan end, maxPending), make(chan ticket.Opened, maxPending)
+	if cfg.Tickets != nil {
+		cfg.Tickets.Announce(c.noteOpened)
+		c.running.Go(c.tellOpened)
+	}
+	c.running.Go(c.endForOthers)
+	c.stop = cfg.Broker.HearControl(c.hear)
+	return c
+}
+
+// Close ends what Start has begun.
+func (c *Control) Close() {
+	c.stop()
+	close(c.done)
+	c.running.Wait()
+}
+
+// IssueTicket returns a ticket.
+func (c *Control) IssueTicket(g ticket.Grant) (string, error) {
+	if c.cfg.Tickets == nil {
+		return "", ErrNoTickets
+	}
+	return c.cfg.Tickets.Issue(g, time.Now())
+}
+
+// KickUser ends the streams of a user, and has nothing count for hold that was issued
+// before now; nothing at all if it is final. It returns how many it has ended on this
+// node. A hold of 0 ends none and lifts what was said of the user before.
+func (c *Control) KickUser(user string, hold time.Duration, final bool) (ended int, err error) {
+	now := time.Now()
+	if hold < 0 || hold > auth.MaxKick {
+		return 0, fmt.Errorf("for %v, want 0 to %v", hold, auth.MaxKick)
+	}
+	kick := auth.Kick{User: user, At: now, Until: now.Add(hold), Final: final}
+	full := c.cfg.Kicks.Add(kick, now)
+	switch {
+	case errors.Is(full, auth.ErrCrowded):
+		c.log.Error("a kick holds for everybody", "reason", full)
+		full = nil
+	case full != nil && !errors.Is(full, auth.ErrNotFinal):
+		return 0, full
+	}
+	told := message{Kick: &toldKick{user, now.UnixMicro(), kick.Until.UnixMicro(), final}}
+	if hold == 0 {
+		return 0, c.tell(told)
+	}
+	c.kicks.Add(1)
+	ended, err = c.end(end{User: user})
+	return ended, errors.Join(full, err, c.tell(told))
+}
+
+// KickChannel ends the streams on a channel, or those of a user on it. Their clients may
+// come back. It returns how many it has ended on this node.
+func (c *Control) KickChannel(channel, user string) (ended int, err error) {
+	if err := channels.CheckName([]byte(channel)); err != nil {
+		return 0, err
+	}
+	if user != "" {
+		if err := auth.CheckUser(user); err != nil {
+			return 0, err
+		}
+	}
+	c.kicks.Add(1)
+	order := end{Channel: channel, User: user}
+	ended, err = c.end(order)
+	return ended, errors.Join(err, c.tell(message{End: &order}))
+}
+
+// end ends streams of this node.
+func (c *Control) end(e end) (ended int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	ended, err = c.cfg.Streams.EndStreams(ctx, e.Channel, e.User)
+	c.ended.Add(int64(ended))
+	if err != nil {
+		err = fmt.Errorf("%d streams are ended, others may not be: %w", ended, err)
+	}
+	return ended, err
+}
+
+// message is what nodes tell each other, as JSON: one of its fields beside the first.
+type message struct {
+	From   string          `json:"from"` // node
+	Kick   *toldKick       `json:"kick,omitempty"`
+	End    *end            `json:"end,omitempty"`
+	Opened []ticket.Opened `json:"opened,omitempty"`
+}
+
+// toldKick is an auth.Kick, with times in microseconds since 1970.
+type toldKick struct {
+	User  string `json:"user"`
+	At    int64  `json:"at"`
+	Until int64  `json:"until"`
+	Final bool   `json:"final,omitempty"`
+}
+
+// end is an order to end streams. An empty field is any.
+type end struct {
+	Channel string `json:"channel,omitempty"`
+	User    string `json:"user,omitempty"`
+}
+
+// tell has the other nodes hear a message, if there may be some.
+func (c *Control) tell(m message) error {
+	if !c.cfg.Broker.Linked() {
+		return nil
+	}
+	m.From = c.node
+	data, err := json.Marshal(m)
+	if err == nil {
+		err = c.cfg.Broker.Tell(data)
+	}
+	if err != nil {
+		return fmt.Errorf("done on this node, but %w: %w", ErrOtherNodes, err)
+	}
+	return nil
+}
+
+// hear does what another node says, or has it done: it is called by what reads from the
+// engine, and does not wait.
+func (c *Control) hear(data []byte) {
+	var m message
+	if err := json.Unmarshal(data, &m); err != nil {
+		c.log.Error("what another node says cannot be understood", "error", err)
+		return
+	}
+	if m.From == c.node {
+		return
+	}
+	now := time.Now()
+	if k := m.Kick; k != nil {
+		until := min(k.Until, now.Add(auth.MaxKick).UnixMicro())
+		kick := auth.Kick{User: k.User, At: time.UnixMicro(min(k.At, now.Add(skew).UnixMicro())), Until: time.UnixMicro(until), Final: k.Final}
+		if err := c.cfg.Kicks.Add(kick, now); err != nil {
+			c.log.Error("a kick of another node holds otherwise than it says", "reason", err)
+		}
+		if kick.Until.After(kick.At) && k.User != "" {
+			c.endLater(end{User: k.User})
+		}
+	}
+	if m.End != nil && *m.End != (end{}) { // all streams of all users is nothing that a node says
+		c.endLater(*m.End)
+	}
+	for _, o := range m.Opened {
+		if c.cfg.Tickets != nil {
+			c.cfg.Tickets.Hear(o, now)
+		}
+	}
+}
+
+// endLater has streams of this node ended for another node.
+func (c *Control) endLater(e end) {
+	select {
+	case c.ends <- e:
+	default:
+		c.dropped.Add(1)
+		c.log.Error("too many kicks come from other nodes: streams of some go on here until they end by themselves")
+	}
+}
+
+// endForOthers does what endLater has left to do.
+func (c *Control) endForOthers() {
+	for {
+		select {
+		case e := <-c.ends:
+			c.kicks.Add(1)
+			if _, err := c.end(e); err != nil {
+				c.log.Error("a kick of another node", "error", err)
+			}
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// noteOpened has the other nodes told of a ticket that was opened here, if there is room.
+func (c *Control) noteOpened(o ticket.Opened) {
+	select {
+	case c.opened <- o:
+	default:
+		c.dropped.Add(1)
+		c.log.Warn("too many tickets are opened to tell other nodes of all")
+	}
+}
+
+// tellOpened tells what noteOpened has left to tell.
+func (c *Control) tellOpened() {
+	for {
+		var m message
+		select {
+		case o := <-c.opened:
+			m.Opened = append(m.Opened, o)
+		case <-c.done:
+			return
+		}
+		for len(m.Opened) < maxOpened && len(c.opened) > 0 {
+			m.Opened = append(m.Opened, <-c.opened)
+		}
+		if err := c.tell(m); err != nil {
+			c.dropped.Add(int64(len(m.Opened)))
+			c.log.Warn("other nodes were not told of tickets that were opened here", "error", err)
+		}
+	}
+}
+
+// Stats are figures since the process began.
+type Stats struct {
+	Kicks   int64 // of this node and of others, that ended streams here
+	Ended   int64 // streams
+	Dropped int64 // orders and tickets that were not passed on
+}
+
+// Stats returns the figures as they are now.
+func (c *Control) Stats() Stats {
+	return Stats{Kicks: c.kicks.Load(), Ended: c.ended.Load(), Dropped: c.dropped.Load()}
+}
