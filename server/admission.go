@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"millrace/internal/limits"
 	"millrace/internal/netpoll"
 	"millrace/internal/proxyproto"
 )
@@ -56,7 +57,9 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 // are being told already.
 func (l *loop) admit(c *conn, client netpoll.Peer, named bool) (alive bool) {
 	if named && l.server.addresses != nil {
-		c.address, c.why = l.server.addresses.arrive(networkOf(client), l.now)
+		var decision limits.Decision
+		c.address, decision = l.server.addresses.Arrive(limits.NetworkOf(client.IP), l.now)
+		c.why = whyNot[decision]
 		c.flags.set(toldToReturn, c.why != admitted)
 		if c.why == reasonAddressFlood {
 			l.drop(c, client, c.why, "too many of this address are being told to come back")
@@ -65,10 +68,18 @@ func (l *loop) admit(c *conn, client netpoll.Peer, named bool) (alive bool) {
 	}
 	// What is refused already takes nothing from the bucket of all, or one
 	// address could empty it.
-	if c.why == admitted && !l.server.arrivals.take(l.now) {
+	if c.why == admitted && !l.server.arrivals.Take(l.now) {
 		c.why = reasonRate
 	}
 	return true
+}
+
+// whyNot has the reason for which an address's connection may not become a stream.
+var whyNot = [...]reason{
+	limits.Admitted:   admitted,
+	limits.AboveLimit: reasonAddressLimit,
+	limits.AboveRate:  reasonAddressRate,
+	limits.Flood:      reasonAddressFlood,
 }
 
 // drop ends a connection without an answer.

@@ -14,12 +14,19 @@ import (
 	"millrace/httpparse"
 	"millrace/internal/auth"
 	"millrace/internal/dialect"
+	"millrace/internal/limits"
 	"millrace/internal/pattern"
 	"millrace/internal/ports"
 )
 
 // ErrConfig is wrapped by every refusal of a Config.
 var ErrConfig = errors.New("bad configuration")
+
+// Rate is a number of events in a period; the zero Rate is no limit.
+type Rate = limits.Rate
+
+// ParseRate reads "100" or "100/s", "30/m", "500/h", "100/10s", or "0".
+func ParseRate(text string) (Rate, error) { return limits.ParseRate(text) }
 
 // Config says what a Server does. Zero durations switch their feature off,
 // other zero fields mean the defaults.
@@ -114,8 +121,8 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("%w: at most %d channels in one stream, want 1 to %d", ErrConfig, cfg.MaxChannelsPerStream, mostChannelsPerStream)
 	}
 	for _, r := range []Rate{cfg.AcceptRate, cfg.AcceptRatePerIP} {
-		if err := r.check(); err != nil {
-			return err
+		if err := r.Check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
 	if err := cfg.checkProxies(); err != nil {

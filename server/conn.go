@@ -3,6 +3,7 @@ package server
 import (
 	"sync/atomic"
 
+	"millrace/internal/limits"
 	"millrace/timerwheel"
 )
 
@@ -34,7 +35,7 @@ type slot struct {
 	due     moment          // stream: its next ping; at most a period ahead
 	wrote   moment          // when something was last written
 	place   int32           // stream: its index in the channel's list of subscribers
-	address addressRef      // the client's entry in Server.addresses, if it is counted there
+	address limits.Ref      // the client's entry in Server.addresses, if it is counted there
 	heard   uint16          // bytes that came behind the request head: see loop.hear
 	flags   flags
 	state   state

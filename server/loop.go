@@ -271,7 +271,7 @@ func (l *loop) end(c *conn, why reason) {
 		l.peers.remove(c.id())
 	}
 	if c.address != 0 {
-		l.server.addresses.leave(c.address, c.flags.is(toldToReturn), l.now)
+		l.server.addresses.Leave(c.address, c.flags.is(toldToReturn), l.now)
 	}
 	l.cancel(c)
 	l.counters.closed[why].Add(1)

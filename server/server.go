@@ -14,6 +14,7 @@ import (
 	"millrace/channels"
 	"millrace/internal/dialect"
 	"millrace/internal/fdtable"
+	"millrace/internal/limits"
 	"millrace/internal/netpoll"
 )
 
@@ -29,8 +30,8 @@ type Server struct {
 	clock    func() time.Duration // loop time: since the server began
 	loops    []*loop
 
-	arrivals  sharedBucket // new connections of all loops
-	addresses *addresses   // nil when nothing is bounded by address
+	arrivals  limits.Bucket     // new connections of all loops
+	addresses *limits.Addresses // nil when nothing is bounded by address
 
 	open    atomic.Int64 // accepted sockets of all loops
 	streams atomic.Int64 // event streams of all loops
@@ -67,9 +68,9 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	}
 	s.heads = newHeads(&s.cfg)
 	s.dialects = append(slices.Clone(cfg.Dialects), dialect.Plain{Aliases: cfg.Aliases})
-	s.arrivals.bucket = newBucket(cfg.AcceptRate)
+	s.arrivals.Set(cfg.AcceptRate)
 	if cfg.MaxConnectionsPerIP > 0 || cfg.AcceptRatePerIP != (Rate{}) {
-		s.addresses = newAddresses(cfg.MaxConnectionsPerIP, cfg.AcceptRatePerIP)
+		s.addresses = limits.NewAddresses(cfg.MaxConnectionsPerIP, cfg.AcceptRatePerIP)
 	}
 	if err := s.openLoops(); err != nil {
 		s.Close()

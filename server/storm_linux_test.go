@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/limits"
 )
 
 // Linux answers at all of 127.0.0.0/8, so that tests can come from many
@@ -74,7 +75,7 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 		}
 		streams = append(streams, c)
 	}
-	for range 3 * maxAway { // one after the other, however often
+	for range 3 * limits.MaxTold { // one after the other, however often
 		if dialFrom(t, s, here).askStream() {
 			t.Fatalf("more than %d streams from one address", most)
 		}
@@ -94,8 +95,8 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 	})
 	streams[2].Close()
 	eventually(t, "there is room again", func() bool { return dialFrom(t, s, here).askStream() })
-	if got := s.Stats().Closed[reasonAddressLimit.String()]; got < 3*maxAway {
-		t.Errorf("%d connections counted as above the limit of their address, want at least %d", got, 3*maxAway)
+	if got := s.Stats().Closed[reasonAddressLimit.String()]; got < 3*limits.MaxTold {
+		t.Errorf("%d connections counted as above the limit of their address, want at least %d", got, 3*limits.MaxTold)
 	}
 }
 
@@ -108,9 +109,9 @@ func TestAddressFlood(t *testing.T) {
 	for range size {
 		dialFrom(t, s, here)
 	}
-	eventually(t, "the rest is closed", func() bool { return s.Stats().Closed[reasonAddressFlood.String()] == size-most-maxAway })
-	if got := s.Stats(); got.Accepted != size || got.Connections != most+maxAway {
-		t.Errorf("%d accepted and %d open, want %d and %d", got.Accepted, got.Connections, size, most+maxAway)
+	eventually(t, "the rest is closed", func() bool { return s.Stats().Closed[reasonAddressFlood.String()] == size-most-limits.MaxTold })
+	if got := s.Stats(); got.Accepted != size || got.Connections != most+limits.MaxTold {
+		t.Errorf("%d accepted and %d open, want %d and %d", got.Accepted, got.Connections, size, most+limits.MaxTold)
 	}
 	if !dialFrom(t, s, net.IPv4(127, 1, 0, 4)).askStream() {
 		t.Error("another address is turned away")
@@ -127,7 +128,7 @@ func TestAcceptStorm(t *testing.T) {
 	const perIP = 3
 	all := addresses * 2
 	s, _ := start(t, Config{
-		Loops: 3, AcceptRate: Rate{all, maxRatePeriod}, AcceptRatePerIP: Rate{perIP, maxRatePeriod},
+		Loops: 3, AcceptRate: Rate{Events: all, Period: limits.MaxPeriod}, AcceptRatePerIP: Rate{Events: perIP, Period: limits.MaxPeriod},
 	}, channels.Options{})
 	var open, away atomic.Int64
 	var clients sync.WaitGroup
@@ -178,7 +179,7 @@ func TestAcceptStorm(t *testing.T) {
 // Ensure that what an address has too much of takes nothing from the others.
 func TestOneAddressAboveItsRate(t *testing.T) {
 	const perIP, all = 3, 10
-	s, _ := start(t, Config{Loops: 2, AcceptRate: Rate{all, maxRatePeriod}, AcceptRatePerIP: Rate{perIP, maxRatePeriod}}, channels.Options{})
+	s, _ := start(t, Config{Loops: 2, AcceptRate: Rate{Events: all, Period: limits.MaxPeriod}, AcceptRatePerIP: Rate{Events: perIP, Period: limits.MaxPeriod}}, channels.Options{})
 	for i := range 5 * all {
 		if open := dialFrom(t, s, net.IPv4(127, 1, 0, 5)).askStream(); open != (i < perIP) {
 			t.Fatalf("connection %d is a stream: %v, want %v", i, open, i < perIP)
@@ -202,7 +203,7 @@ func TestStormStarvesNobody(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		comers = 2_000
 	}
-	s, b := start(t, Config{Loops: 2, AcceptRate: Rate{100, maxRatePeriod}, Keepalive: time.Second}, channels.Options{})
+	s, b := start(t, Config{Loops: 2, AcceptRate: Rate{Events: 100, Period: limits.MaxPeriod}, Keepalive: time.Second}, channels.Options{})
 	var inside []*client
 	for range 20 {
 		inside = append(inside, subscribe(t, s, "/inside"))

@@ -8,14 +8,17 @@ import (
 	"pgregory.net/rapid"
 
 	"millrace/bench/storm"
+	"millrace/internal/limits"
 )
 
 // Ensure that the simulation of reconnect storms lets in whom a server lets in,
 // and has the others wait as long.
 func TestSimulatedAcceptRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		rate := Rate{rapid.IntRange(1, 300).Draw(t, "rate"), time.Duration(rapid.IntRange(1, 20).Draw(t, "period")) * time.Second}
-		bucket, door := sharedBucket{bucket: newBucket(rate)}, storm.NewDoor(storm.Rate(rate))
+		rate := Rate{Events: rapid.IntRange(1, 300).Draw(t, "rate"), Period: time.Duration(rapid.IntRange(1, 20).Draw(t, "period")) * time.Second}
+		var bucket limits.Bucket
+		bucket.Set(rate)
+		door := storm.NewDoor(storm.Rate(rate))
 		random := rand.New(rand.NewPCG(1, 1))
 		now := time.Duration(0)
 		for range rapid.IntRange(1, 2000).Draw(t, "arrivals") {
@@ -23,13 +26,13 @@ func TestSimulatedAcceptRate(t *testing.T) {
 				now += time.Duration(random.Int64N(int64(rate.Period)))
 			}
 			wait, in := door.Ask(now, random)
-			if want := bucket.take(now); in != want {
+			if want := bucket.Take(now); in != want {
 				t.Fatalf("%v, at %v: let in is %v, want %v", rate, now, in, want)
 			}
 			if in {
 				continue
 			}
-			want, booked := bucket.book(now, turnAwayDelay, longestDelay)
+			want, booked := bucket.Book(now, turnAwayDelay, longestDelay)
 			if booked && wait != want || !booked && (wait < turnAwayDelay || wait >= longestDelay) {
 				t.Fatalf("%v, at %v: is to wait %v, want %v (booked: %v)", rate, now, wait, want, booked)
 			}

@@ -93,7 +93,7 @@ func TestStormAsSimulated(t *testing.T) {
 		rate  Rate
 	}{
 		{"killed", 0, Rate{}},
-		{"killed, accept rate", 0, Rate{200, time.Second}},
+		{"killed, accept rate", 0, Rate{Events: 200, Period: time.Second}},
 		{"drained", 3 * time.Second, Rate{}},
 	} {
 		first, _ := start(t, Config{Loops: 1, Drain: tt.drain}, channels.Options{})

@@ -38,7 +38,7 @@ func (l *loop) retryDelay(why reason) time.Duration {
 	if why != reasonRate {
 		return turnAwayDelay + rand.N(2*turnAwayDelay)
 	}
-	if wait, ok := l.server.arrivals.book(l.now, turnAwayDelay, longestDelay); ok {
+	if wait, ok := l.server.arrivals.Book(l.now, turnAwayDelay, longestDelay); ok {
 		return wait
 	}
 	return turnAwayDelay + rand.N(longestDelay-turnAwayDelay)

@@ -13,7 +13,7 @@ const (
 
 // Door decides who gets into a node, by its accept rate: a token bucket that is
 // as large as a period's worth, and a book of those who found it empty. It is
-// what server/rate.go does, for one thread.
+// what internal/limits/bucket.go does, for one thread.
 type Door struct {
 	token  time.Duration // in which a token flows in; 0 where there is no limit
 	whole  time.Duration // in which an empty bucket fills

@@ -4,7 +4,7 @@
 // is without a stream. It opens no socket and reads no clock: the same plan has
 // the same course.
 //
-// Nodes decide as millrace does (server/rate.go, server/answer.go, server/drain.go),
+// Nodes decide as millrace does (internal/limits/bucket.go, server/answer.go, server/drain.go),
 // and a test of package server holds both side by side. Clients are browsers'
 // EventSources, which wait as long as they were told last. Everything happens in
 // steps of 10 ms.

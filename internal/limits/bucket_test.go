@@ -1,4 +1,4 @@
-package server
+package limits
 
 import (
 	"math/rand/v2"
@@ -7,36 +7,6 @@ import (
 	"testing"
 	"time"
 )
-
-func TestRateText(t *testing.T) {
-	for _, tt := range []struct {
-		text string
-		want Rate
-		as   string
-	}{
-		{"0", Rate{}, "0"},
-		{"0/m", Rate{}, "0"},
-		{"1", Rate{1, time.Second}, "1/s"},
-		{"1000/s", Rate{1000, time.Second}, "1000/s"},
-		{"30/m", Rate{30, time.Minute}, "30/m"},
-		{"500/h", Rate{500, time.Hour}, "500/h"},
-		{"100/10s", Rate{100, 10 * time.Second}, "100/10s"},
-		{"1000000/24h", Rate{1_000_000, 24 * time.Hour}, "1000000/24h0m0s"},
-	} {
-		got, err := ParseRate(tt.text)
-		if err != nil || got != tt.want || got.String() != tt.as {
-			t.Errorf("%q is read as %v, %v; want %v", tt.text, got, err, tt.as)
-		}
-		if again, err := ParseRate(got.String()); err != nil || again != got {
-			t.Errorf("%v is read as %v, %v", got, again, err)
-		}
-	}
-	for _, text := range []string{"", "/", "/s", "1/", "-1", "1.5", "1/d", "1/0s", "1/500ms", "1/25h", "1000001", "1/s/s", " 1", "0x10", "1e3"} {
-		if r, err := ParseRate(text); err == nil {
-			t.Errorf("%q is read as %v, want an error", text, r)
-		}
-	}
-}
 
 // Ensure that a bucket holds a period's worth, and fills evenly.
 func TestBucket(t *testing.T) {
@@ -68,13 +38,13 @@ func TestBucket(t *testing.T) {
 
 // Ensure that loops together take what is in the bucket and no more.
 func TestSharedBucket(t *testing.T) {
-	b := sharedBucket{bucket: newBucket(Rate{1000, time.Hour})}
+	b := Bucket{bucket: newBucket(Rate{1000, time.Hour})}
 	var taken atomic.Int64
 	var loops sync.WaitGroup
 	for range 8 {
 		loops.Go(func() {
 			for range 500 {
-				if b.take(0) {
+				if b.Take(0) {
 					taken.Add(1)
 				}
 			}
@@ -84,9 +54,9 @@ func TestSharedBucket(t *testing.T) {
 	if taken.Load() != 1000 {
 		t.Errorf("%d tokens taken, want 1000", taken.Load())
 	}
-	var off sharedBucket
+	var off Bucket
 	for range 1000 {
-		if !off.take(0) {
+		if !off.Take(0) {
 			t.Fatal("the zero bucket is empty")
 		}
 	}
@@ -96,22 +66,25 @@ func TestSharedBucket(t *testing.T) {
 // that all are in when there have been tokens for all, having asked a few times
 // at most.
 func TestCrowdComesBackInOrder(t *testing.T) {
-	const rate = 100
+	const (
+		rate            = 100
+		soonest, latest = 5 * time.Second, time.Minute
+	)
 	for _, crowd := range []int{50, 1000, 4000, 20_000} {
-		b := sharedBucket{bucket: newBucket(Rate{rate, time.Second})}
+		b := Bucket{bucket: newBucket(Rate{rate, time.Second})}
 		due := make(map[time.Duration]int) // by the millisecond: how many come
 		due[0] = crowd
 		in, asked, last := 0, 0, time.Duration(0)
 		for now := time.Duration(0); in < crowd; now += time.Millisecond {
 			for range due[now] {
 				asked++
-				if b.take(now) {
+				if b.Take(now) {
 					in, last = in+1, now
 					continue
 				}
-				wait, ok := b.book(now, turnAwayDelay, longestDelay)
+				wait, ok := b.Book(now, soonest, latest)
 				if !ok {
-					wait = turnAwayDelay + rand.N(longestDelay-turnAwayDelay)
+					wait = soonest + rand.N(latest-soonest)
 				}
 				due[(now+wait).Truncate(time.Millisecond)]++
 			}
@@ -122,10 +95,10 @@ func TestCrowdComesBackInOrder(t *testing.T) {
 		}
 		best := max(time.Duration(crowd-rate)*time.Second/rate, 0) // were every token taken when it is there
 		t.Logf("%d at %d a second: in after %v, at best %v; each asked %.2f times", crowd, rate, last, best, float64(asked)/float64(crowd))
-		if most := best + best/4 + 2*longestDelay; last > most {
+		if most := best + best/4 + 2*latest; last > most {
 			t.Errorf("%d at %d a second: in after %v, want at most %v", crowd, rate, last, most)
 		}
-		if most := 2 + float64(best)/float64(longestDelay/2); float64(asked) > most*float64(crowd) {
+		if most := 2 + float64(best)/float64(latest/2); float64(asked) > most*float64(crowd) {
 			t.Errorf("%d at %d a second: each asked %.2f times, want at most %.2f", crowd, rate, float64(asked)/float64(crowd), most)
 		}
 	}

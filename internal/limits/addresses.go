@@ -1,7 +1,9 @@
-package server
+package limits
 
 import (
+	"encoding/binary"
 	"hash/maphash"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -10,18 +12,41 @@ const (
 	// addressShards is the number of locks that addresses are spread over, so
 	// that loops rarely meet at one.
 	addressShards = 64
-	// maxAway is how many connections of one address may be held, at most, just
+	// MaxTold is how many connections of one address may be held, at most, just
 	// to be told to come back. More of them are closed at once.
-	maxAway = 64
+	MaxTold = 64
 	// maxIdleAddresses bounds the addresses that are remembered without a
 	// connection, because of what they lately made. What is above is forgotten.
 	maxIdleAddresses = 1 << 18
 )
 
-// addresses holds what each client address has: its connections, and its token
+// Network is what counts as one client: an IPv4 address, or the first 64 bits of
+// an IPv6 address, which is what one customer gets at least (RFC 6177). IPv4 has
+// a prefix of its own, out of what is reserved of IPv6.
+type Network uint64
+
+// NetworkOf returns the network of an address, IPv4 in its mapped form.
+func NetworkOf(ip [16]byte) Network {
+	if netip.AddrFrom16(ip).Is4In6() {
+		return 0xffff<<32 | Network(binary.BigEndian.Uint32(ip[12:]))
+	}
+	return Network(binary.BigEndian.Uint64(ip[:8]))
+}
+
+// Decision says whether a connection may become a stream, by what its address has.
+type Decision uint8
+
+const (
+	Admitted   Decision = iota
+	AboveLimit          // the address has as many connections as it may
+	AboveRate           // it makes them too fast
+	Flood               // so many of it are being told to come back that this one has to be closed
+)
+
+// Addresses holds what each client address has: its connections, and its token
 // bucket for new ones. All loops share it: a connection touches it when its
 // client is known and when it ends. Safe for concurrent use.
-type addresses struct {
+type Addresses struct {
 	most   int32 // connections of one address; 0 for any number
 	bucket bucket
 	seed   maphash.Seed
@@ -31,7 +56,7 @@ type addresses struct {
 // addressShard holds a part of the addresses, in slots without pointers.
 type addressShard struct {
 	mu     sync.Mutex
-	index  map[network]int32 // in slots
+	index  map[Network]int32 // in slots
 	slots  []addressSlot
 	unused []int32 // indexes in slots
 	idle   int     // addresses without connections
@@ -39,28 +64,29 @@ type addressShard struct {
 }
 
 type addressSlot struct {
-	network network
+	network Network
 	full    time.Duration // when its bucket will be full
 	open    int32         // connections that were let in
 	away    int32         // connections that are to be told to come back
 	used    bool
 }
 
-// addressRef is an address in the table for as long as it has a connection; 0 is
+// Ref is an address in the table for as long as it has a connection; 0 is
 // none.
-type addressRef int32
+type Ref int32
 
-func newAddresses(most int, r Rate) *addresses {
-	a := &addresses{most: int32(most), bucket: newBucket(r), seed: maphash.MakeSeed()}
+// NewAddresses returns a table for at most so many connections of one address, 0 for any
+// number, and a rate of new ones.
+func NewAddresses(most int, r Rate) *Addresses {
+	a := &Addresses{most: int32(most), bucket: newBucket(r), seed: maphash.MakeSeed()}
 	for i := range a.shards {
-		a.shards[i].index = make(map[network]int32)
+		a.shards[i].index = make(map[Network]int32)
 	}
 	return a
 }
 
-// arrive counts a new connection of n. why is admitted if it may become a
-// stream, else why it may not. For every ref but 0 there must be one leave.
-func (a *addresses) arrive(n network, now time.Duration) (ref addressRef, why reason) {
+// Arrive counts a new connection of n. For every ref but 0 there must be one Leave.
+func (a *Addresses) Arrive(n Network, now time.Duration) (ref Ref, d Decision) {
 	i := maphash.Comparable(a.seed, n) % addressShards
 	s := &a.shards[i]
 	s.mu.Lock()
@@ -75,27 +101,27 @@ func (a *addresses) arrive(n network, now time.Duration) (ref addressRef, why re
 	full, ok := a.bucket.take(slot.full, now)
 	switch {
 	case a.most > 0 && slot.open >= a.most:
-		why = reasonAddressLimit
+		d = AboveLimit
 	case !ok:
-		why = reasonAddressRate
+		d = AboveRate
 	default:
 		slot.full = full
 		slot.open++
 	}
-	if why != admitted {
-		if slot.away >= maxAway {
-			return 0, reasonAddressFlood
+	if d != Admitted {
+		if slot.away >= MaxTold {
+			return 0, Flood
 		}
 		slot.away++
 	}
 	if wasIdle {
 		s.idle--
 	}
-	return addressRef(at*addressShards + int32(i) + 1), why
+	return Ref(at*addressShards + int32(i) + 1), d
 }
 
-// leave takes back what arrive has counted; away is whether it gave a why.
-func (a *addresses) leave(ref addressRef, away bool, now time.Duration) {
+// Leave takes back what Arrive has counted; away is whether that did not admit it.
+func (a *Addresses) Leave(ref Ref, away bool, now time.Duration) {
 	i, at := int32(ref-1)%addressShards, int32(ref-1)/addressShards
 	s := &a.shards[i]
 	s.mu.Lock()
@@ -118,7 +144,7 @@ func (a *addresses) leave(ref addressRef, away bool, now time.Duration) {
 func (slot *addressSlot) isIdle() bool { return slot.open == 0 && slot.away == 0 }
 
 // add gives n a slot.
-func (s *addressShard) add(n network) (at int32) {
+func (s *addressShard) add(n Network) (at int32) {
 	if last := len(s.unused) - 1; last >= 0 {
 		at, s.unused = s.unused[last], s.unused[:last]
 	} else {
