@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,25 @@ func (a Turbo) Authorize(r *Request, now time.Time, _ func(Verdict)) (Verdict, b
 		if !strings.HasPrefix(channel, "/") && !(i == 0 && r.Aliased) {
 			return Verdict{Status: Forbidden, Means: MeansTurbo, Reason: "not_signed", Text: fmt.Sprintf(
 				"the channel %.64q does not begin with /, so it takes a signed name: /turbo?signed_stream_name=", channel)}, true
+		}
+	}
+	return v, true
+}
+
+// Find implements Means: the signed names are the credential.
+func (a Turbo) Find(r *Request) (string, bool) { return "", len(r.Signed) > 0 }
+
+// Judge implements Means: beside other means, signed names grant their channels and nothing
+// else.
+func (a Turbo) Judge(r *Request, _ string, need []string, now time.Time, done func(Verdict)) (Verdict, bool) {
+	v, _ := a.Authorize(&Request{Signed: r.Signed}, now, done)
+	if v.Status != Granted {
+		v.Status = Unauthorized
+		return v, true
+	}
+	for _, channel := range need {
+		if !slices.Contains(v.Channels, channel) {
+			return NotGranted(MeansTurbo, channel), true
 		}
 	}
 	return v, true
