@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"sync/atomic"
 
 	"millrace/internal/limits"
@@ -80,3 +81,58 @@ const (
 	stateWaiting        // a stream that cannot begin yet; timer: its head, or as that of a stream
 	stateLinger         // answered, waiting for the peer's end; timer: no longer
 )
+
+// end closes a connection and forgets all that was known of it. Its slot may
+// belong to another loop from then on: nothing may touch c afterwards.
+func (l *loop) end(c *conn, why reason) {
+	l.forget(c, why)
+	if l.cfg.keepsPeers() {
+		l.peers.remove(c.id())
+	}
+	if c.address != 0 {
+		l.server.addresses.Leave(c.address, c.flags.is(toldToReturn), l.now)
+	}
+	l.cancel(c)
+	l.counters.closed[why].Add(1)
+	l.counters.connections.Add(-1)
+	l.server.open.Add(-1)
+	l.occupancy.sockets.Add(-1)
+	l.close(c)
+	l.giveRoom()
+}
+
+// forget gives up what a connection was for.
+func (l *loop) forget(c *conn, why reason) {
+	switch c.state {
+	case stateProxy, stateHead:
+		l.dropHead(c)
+	case stateStream, stateWaiting:
+		l.endStream(c, why)
+	case stateLinger:
+		l.counters.lingering.Add(-1)
+	}
+}
+
+// maxHeard is how much a client may send behind its request head, in bytes.
+const maxHeard = math.MaxUint16
+
+// hear reads to see the client leave: it has nothing more to say. One that keeps
+// sending would be read for as long as it likes, so it is ended.
+func (l *loop) hear(c *conn) {
+	n, did := l.read(c)
+	switch {
+	case did == ended || c.count(n):
+	case c.state == stateLinger:
+		l.end(c, c.why)
+	default:
+		l.end(c, reasonTalks)
+	}
+}
+
+// count adds n bytes to what came behind the request head. It returns false when
+// that is too much.
+func (c *conn) count(n int) (bearable bool) {
+	n += int(c.heard)
+	c.heard = uint16(min(n, maxHeard))
+	return n <= maxHeard
+}
