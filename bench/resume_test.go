@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/node"
 	"millrace/internal/ssetest"
 	"millrace/server"
 )
@@ -119,13 +119,14 @@ func TestResumeOfManyCutClients(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		args.Clients = 1000
 	}
-	broker := channels.NewBroker(channels.Options{History: args.Events})
-	s, err := server.New(server.Config{Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, broker)
+	n, err := node.Start(node.Options{
+		Public: server.Config{Listen: "127.0.0.1:0"}, Broker: channels.Options{History: args.Events},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
-	s.Start()
+	t.Cleanup(n.Close)
+	s, broker := n.Streams(), n.Broker()
 	args.Addr = s.Addr().String()
 
 	clients := startPart(t, "resumers")

@@ -10,8 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"millrace/channels"
-	"millrace/internal/admin"
+	"millrace/internal/node"
 	"millrace/server"
 )
 
@@ -155,8 +154,7 @@ func (r *rig) spread(events int) time.Duration {
 	return median(all).Round(time.Microsecond)
 }
 
-// MillracePart is millrace as a part for ServeParts: its server and its admin
-// port, as cmd/millrace wires them.
+// MillracePart is millrace as a part for ServeParts: a node with an admin port.
 type MillracePart struct{ server *server.Server }
 
 // MillraceAddrs are the addresses of a MillracePart.
@@ -168,28 +166,24 @@ type MillraceArgs struct {
 	Keepalive time.Duration
 }
 
-// Listen starts a server.
+// Listen starts a node.
 func (p *MillracePart) Listen(args MillraceArgs, addrs *MillraceAddrs) error {
-	broker := channels.NewBroker(channels.Options{})
-	s, err := server.New(server.Config{
-		Listen:        "127.0.0.1:0",
-		Loops:         args.Loops,
-		Keepalive:     args.Keepalive,
-		HeaderTimeout: 10 * time.Second,
-		SlowTimeout:   30 * time.Second,
-		Logger:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	}, broker)
+	n, err := node.Start(node.Options{
+		Public: server.Config{
+			Listen:        "127.0.0.1:0",
+			Loops:         args.Loops,
+			Keepalive:     args.Keepalive,
+			HeaderTimeout: 10 * time.Second,
+			SlowTimeout:   30 * time.Second,
+		},
+		Admin:  node.AdminPort{Listen: "127.0.0.1:0"},
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
 	if err != nil {
 		return err
 	}
-	port, err := admin.Listen("127.0.0.1:0", admin.Config{Broker: broker})
-	if err != nil {
-		return err
-	}
-	p.server = s
-	s.Start()
-	go port.Serve()
-	*addrs = MillraceAddrs{s.Addr().String(), port.Addr().String()}
+	p.server = n.Streams()
+	*addrs = MillraceAddrs{n.PublicAddr(), n.AdminAddr()}
 	return nil
 }
 

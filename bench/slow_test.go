@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"runtime"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/node"
 	"millrace/server"
 )
 
@@ -56,13 +56,12 @@ func TestSlowReadersHarmNobody(t *testing.T) {
 		t.Run(fmt.Sprintf("%d %%", percent), func(t *testing.T) {
 			slow := streams * percent / 100
 			healthy := streams - slow
-			broker := channels.NewBroker(channels.Options{})
-			s, err := server.New(server.Config{Listen: "127.0.0.1:0", SlowTimeout: 8 * time.Second, Logger: slog.New(slog.DiscardHandler)}, broker)
+			n, err := node.Start(node.Options{Public: server.Config{Listen: "127.0.0.1:0", SlowTimeout: 8 * time.Second}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(s.Close)
-			s.Start()
+			t.Cleanup(n.Close)
+			s, broker := n.Streams(), n.Broker()
 			clients, sleepers := startPart(t, "streams"), startPart(t, "sleepers")
 			var report Report
 			call(t, clients, "Open", Config{Addr: s.Addr().String(), Target: rigTarget, Streams: healthy, PayloadSize: size}, &report)

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/big"
 	mathrand "math/rand/v2"
 	"net"
@@ -28,6 +27,7 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
+	"millrace/internal/node"
 	"millrace/internal/testenv"
 	"millrace/server"
 )
@@ -266,15 +266,12 @@ func startConfigured(t *testing.T, cfg server.Config) *millrace {
 func startWith(t *testing.T, cfg server.Config, opts channels.Options) *millrace {
 	t.Helper()
 	cfg.HeaderTimeout = patience
-	cfg.Logger = slog.New(slog.DiscardHandler)
-	broker := channels.NewBroker(opts)
-	s, err := server.New(cfg, broker)
+	n, err := node.Start(node.Options{Public: cfg, Broker: opts})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
-	t.Cleanup(s.Close)
-	return &millrace{t, broker, s, s.Addr().String()}
+	t.Cleanup(n.Close)
+	return &millrace{t, n.Broker(), n.Streams(), n.PublicAddr()}
 }
 
 // publish publishes data and wants that many receivers.

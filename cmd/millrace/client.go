@@ -24,7 +24,7 @@ const (
 type adminFlags struct {
 	Admin             address    `default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address of the server's admin port. [${default}]"`
 	AdminPassword     secret     `placeholder:"TEXT" help:"Password of the admin port. Others see a command line: set the variable. [none]"`
-	AdminPasswordFile secretFile `placeholder:"FILE" help:"File that has it. [none]"`
+	AdminPasswordFile secretFile `placeholder:"FILE" help:"File with the password. [none]"`
 }
 
 // client is a connection to an admin port. One goroutine may send while another
@@ -39,7 +39,7 @@ type client struct {
 // dial connects and gives the password. The connection breaks when ctx is done.
 func (f *adminFlags) dial(ctx context.Context) (*client, error) {
 	password := f.AdminPassword
-	if err := resolve([]secretSource{{"admin-password", &password, f.AdminPasswordFile}}); err != nil {
+	if err := resolve([]secretSource{{flag: "admin-password", value: &password, file: f.AdminPasswordFile}}); err != nil {
 		return nil, err
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}

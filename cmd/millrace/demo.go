@@ -10,31 +10,46 @@ import (
 	"time"
 
 	"millrace/internal/demo"
+	"millrace/internal/node"
 )
 
 // demoCommand is a server with an example page on its public port.
 type demoCommand struct{ serveCommand }
 
+// front is what stands before the public port.
+type front interface {
+	Addr() net.Addr
+	Close() error
+}
+
 // Run serves until ctx is done or the server fails. The page and its application
 // take the public port, and the event streams stand behind them as behind a proxy.
 func (c *demoCommand) Run(ctx context.Context, w warnings) error {
-	public := c.Listen
+	public := string(c.Listen)
 	c.Listen = "127.0.0.1:0"
 	c.Drain = min(c.Drain, time.Second) // nobody else needs time
-	return c.serve(ctx, os.Stderr, w, func(n *node, log *slog.Logger) (frontPort, error) {
-		front, err := demo.Listen(string(public), demo.Config{
-			Broker:  n.broker,
-			Streams: n.public.Addr().String(),
-			Admin:   n.adminAddr(),
-			Ops:     n.opsAddr(),
-			Logger:  log,
-		})
-		if err != nil {
-			return nil, err
-		}
-		log.Info("open this in a browser", "demo", demoURL(front.Addr().(*net.TCPAddr)))
-		return front, nil
+	return c.serve(ctx, os.Stderr, w, func(n *node.Node, log *slog.Logger) (front, error) { return openDemo(public, n, log) })
+}
+
+// openDemo opens the demo at an address.
+func openDemo(public string, n *node.Node, log *slog.Logger) (front, error) {
+	d, err := demo.Listen(public, demo.Config{
+		Broker:  n.Broker(),
+		Streams: n.PublicAddr(),
+		Admin:   n.AdminAddr(),
+		Ops:     n.OpsAddr(),
+		Logger:  log,
 	})
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		if err := d.Serve(); err != nil {
+			log.Error("the demo cannot go on", "error", err)
+		}
+	}()
+	log.Info("open this in a browser", "demo", demoURL(d.Addr().(*net.TCPAddr)))
+	return d, nil
 }
 
 // demoURL is where a browser of this host finds the demo.

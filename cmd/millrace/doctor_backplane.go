@@ -11,6 +11,7 @@ import (
 	"millrace/channels"
 	"millrace/internal/backplane/link"
 	"millrace/internal/doctor"
+	"millrace/internal/node"
 )
 
 // enginePatience bounds each step of the doctor with an engine.
@@ -20,12 +21,15 @@ const enginePatience = 5 * time.Second
 // it, as between two nodes: so an address, a password, a permission and a pooler that
 // passes nothing on all show in what becomes of it. ok tells that the event came.
 func (c *doctorCommand) examineEngine() (settings []doctor.Setting, ok bool, err error) {
-	serve := serveCommand{Backplane: c.Backplane, ChannelPrefix: c.ChannelPrefix, History: 128}
-	b, err := serve.openBackplane(slog.New(slog.DiscardHandler))
+	o := node.Options{
+		Backplane: string(c.Backplane), ChannelPrefix: c.ChannelPrefix,
+		Broker: channels.Options{History: 128}, Logger: slog.New(slog.DiscardHandler),
+	}
+	b, err := node.OpenBackplane(&o)
 	if err != nil {
 		return nil, false, err
 	}
-	broker := channels.NewBroker(channels.Options{History: serve.History, Backplane: b, Numbered: serve.engineHistory()})
+	broker := channels.NewBroker(o.Broker)
 	b.Start(broker)
 	defer b.Close()
 	tell := func(name, value, note string) {

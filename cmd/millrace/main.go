@@ -17,10 +17,12 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"millrace/internal/node"
 )
 
 // errUsage is wrapped by errors that a different command line would avoid.
-var errUsage = errors.New("usage")
+var errUsage = node.ErrOptions
 
 // errReported is what a command returns that has told of its failure itself.
 var errReported = errors.New("reported")

@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"millrace/internal/node"
 )
 
 // onHangup calls reload on each SIGHUP, until the returned function is called. With a
@@ -31,11 +33,14 @@ func onHangup(reload func()) (stop func()) {
 	}
 }
 
-// reload reads the secrets from their files again, those that changed of given against
-// current, and returns what is current from then on. Where one cannot be read, all stay
-// as they are.
-func (n *node) reload(given, current *serveCommand, log *slog.Logger) *serveCommand {
-	next, err := given.resolved()
+// reload reads the secrets from their files again and has n go on with those that have
+// changed against current. It returns what is current from then on. Where one cannot be
+// read, all stay as they are.
+func (c *serveCommand) reload(n *node.Node, current *serverFlags, log *slog.Logger) *serverFlags {
+	next, err := c.resolved()
+	if err == nil {
+		err = next.renew(n)
+	}
 	if err != nil {
 		log.Error("SIGHUP: secrets cannot be read again, all stay as they are", "error", err)
 		return current
@@ -45,10 +50,10 @@ func (n *node) reload(given, current *serveCommand, log *slog.Logger) *serveComm
 	for i, s := range next.secretSources() {
 		switch {
 		case *s.value == *was[i].value:
-		case n.take(s.flag, next):
-			taken = append(taken, s.flag)
-		default:
+		case s.fixed:
 			later = append(later, s.flag)
+		default:
+			taken = append(taken, s.flag)
 		}
 	}
 	switch {
@@ -62,22 +67,11 @@ func (n *node) reload(given, current *serveCommand, log *slog.Logger) *serveComm
 	return next
 }
 
-// take has the node go on with the secret of a flag. It returns false where that takes
-// a start.
-func (n *node) take(flag string, next *serveCommand) bool {
-	switch flag {
-	case "admin-password":
-		n.admin.SetPassword(string(next.AdminPassword))
-	case "ops-token":
-		n.ops.SetToken(string(next.OpsToken))
-	case "turbo-key", "turbo-secret-key-base":
-		verifier, err := next.verifier()
-		if err != nil {
-			return false
-		}
-		n.verifier.Store(verifier)
-	default:
-		return false
+// renew has n go on with the secrets of f.
+func (f *serverFlags) renew(n *node.Node) error {
+	options, err := f.options()
+	if err != nil {
+		return err
 	}
-	return true
+	return n.Renew(options)
 }

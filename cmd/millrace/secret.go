@@ -61,11 +61,12 @@ func (f secretFile) read() (secret, error) {
 }
 
 // secretSource is where the secret of a flag comes from: the flag, or the file of the
-// flag with -file behind its name.
+// flag with -file after its name.
 type secretSource struct {
 	flag  string
 	value *secret // as it was given; set by resolve if a file has it
 	file  secretFile
+	fixed bool // until the next start
 }
 
 // resolve reads the files of secrets that are in one. That takes an error which says
@@ -89,25 +90,4 @@ func resolve(sources []secretSource) error {
 // variable returns the variable of a flag.
 func variable(flag string) string {
 	return "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// secretSources are all of a server.
-func (c *serveCommand) secretSources() []secretSource {
-	return []secretSource{
-		{"admin-password", &c.AdminPassword, c.AdminPasswordFile},
-		{"ops-token", &c.OpsToken, c.OpsTokenFile},
-		{"backplane", &c.Backplane, c.BackplaneFile},
-		{"turbo-key", &c.TurboKey, c.TurboKeyFile},
-		{"turbo-secret-key-base", &c.TurboSecretKeyBase, c.TurboSecretKeyBaseFile},
-	}
-}
-
-// resolved returns c with the secrets that are in files. It can be asked again: files
-// may have changed.
-func (c *serveCommand) resolved() (*serveCommand, error) {
-	r := *c
-	if err := resolve(r.secretSources()); err != nil {
-		return nil, err
-	}
-	return &r, nil
 }

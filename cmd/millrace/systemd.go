@@ -14,11 +14,11 @@ import (
 // kills.
 const stopMargin = 13 * time.Second
 
-// tellSystemd tells systemd that the node is ready and then, as often as its
+// tellSystemd tells systemd that millrace is ready and then, as often as its
 // unit asks, that it is alive, until stopping is called, which tells that too,
 // and how long that may take (sd_notify(3)). Where systemd is not the parent,
-// it does nothing.
-func (n *node) tellSystemd(log *slog.Logger) (stopping func(stopTime time.Duration)) {
+// it does nothing. An error of probe names event loops that do not turn.
+func tellSystemd(probe func(context.Context) error, log *slog.Logger) (stopping func(stopTime time.Duration)) {
 	tell := func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
 			log.Warn("systemd cannot be told", "state", state, "error", err)
@@ -32,7 +32,7 @@ func (n *node) tellSystemd(log *slog.Logger) (stopping func(stopTime time.Durati
 	ctx, cancel := context.WithCancel(context.Background())
 	var feeding sync.WaitGroup
 	if timeout > 0 {
-		feeding.Go(func() { n.feedWatchdog(ctx, timeout, log, func() { tell(daemon.SdNotifyWatchdog) }) })
+		feeding.Go(func() { feedWatchdog(ctx, timeout, probe, log, func() { tell(daemon.SdNotifyWatchdog) }) })
 	}
 	return func(stopTime time.Duration) {
 		tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (stopTime + stopMargin).Microseconds()))
@@ -43,12 +43,12 @@ func (n *node) tellSystemd(log *slog.Logger) (stopping func(stopTime time.Durati
 
 // feedWatchdog calls ping, while the loops turn, twice in the time after
 // which the watchdog bites.
-func (n *node) feedWatchdog(ctx context.Context, timeout time.Duration, log *slog.Logger, ping func()) {
+func feedWatchdog(ctx context.Context, timeout time.Duration, probe func(context.Context) error, log *slog.Logger, ping func()) {
 	ticker := time.NewTicker(timeout / 2)
 	defer ticker.Stop()
 	for {
 		probing, cancel := context.WithTimeout(ctx, timeout/4)
-		err := n.public.Probe(probing)
+		err := probe(probing)
 		cancel()
 		switch {
 		case ctx.Err() != nil:

@@ -55,8 +55,7 @@ func TestWatchdogIsFed(t *testing.T) {
 	pings := make(chan struct{}, 100)
 	var feeding sync.WaitGroup
 	feeding.Go(func() {
-		n := &node{public: s}
-		n.feedWatchdog(ctx, 100*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil)), func() { pings <- struct{}{} })
+		feedWatchdog(ctx, 100*time.Millisecond, s.Probe, slog.New(slog.NewTextHandler(&log, nil)), func() { pings <- struct{}{} })
 	})
 	for !strings.Contains(log.String(), "event loops [0 1] do not turn") {
 		select {

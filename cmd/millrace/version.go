@@ -27,24 +27,24 @@ func (versionFlag) BeforeReset(parser *kong.Kong) error {
 	return err
 }
 
-// version returns the version of the module. For a build from a checkout it has
-// the commit, and +dirty when files differ from it.
+// release is the newest release, as CHANGELOG.md has it.
+const release = "0.1.0"
+
+// version returns the release that this binary is of or comes after, and where it is
+// known the commit, with .dirty if files differ from it: 0.1.0+f14d6b5d1c2e.dirty.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return release
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	revision, dirty := "devel", ""
+	commit, dirty := "", ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
-			revision = s.Value
+			commit = "+" + s.Value[:min(12, len(s.Value))]
 		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "+dirty"
+			dirty = ".dirty"
 		}
 	}
-	return revision + dirty
+	return release + commit + dirty
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/resp"
+	"millrace/server"
 )
 
 // push is a message of bulk strings, with what stands behind them, in RESP2.
@@ -205,10 +207,10 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"COMMAND INFO get", "*0\r\n", ""},
 	{"COMMAND LIST", "*0\r\n", ""},
 	{"COMMAND GETKEYS", "-ERR unknown subcommand 'GETKEYS' of 'command'\r\n", ""},
-	{"INFO persistence REPLICATION millrace",
-		"$95\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n# Millrace\r\nx:1\r\n\r\n", ""},
-	{"SSE.CONNECTIONS", "$53\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=20\n\r\n", ""},
-	{"sse.connections slow 3", "$52\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=3\n\r\n", ""},
+	{"INFO persistence REPLICATION ops",
+		"$94\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n# Ops\r\nops:off\r\n\r\n", ""},
+	{"SSE.CONNECTIONS", "$76\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=20 lapped=1 seconds=1.500\n\r\n", ""},
+	{"sse.connections slow 3", "$75\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=3 lapped=1 seconds=1.500\n\r\n", ""},
 	{"SSE.CONNECTIONS SLOW 1001", "-ERR SSE.CONNECTIONS [\"SLOW\" \"1001\"]: want SLOW and a number, 0 to 1000\r\n", ""},
 	{"SSE.CONNECTIONS all", "-ERR SSE.CONNECTIONS [\"all\"]: want SLOW and a number, 0 to 1000\r\n", ""},
 	{"SSE.CONNECTIONS SLOW 0", "-ERR event loop 1 does not turn\r\n", ""},
@@ -262,18 +264,20 @@ func converse(t testing.TB, cfg Config, input string, chunk int) string {
 	return nc.output.String()
 }
 
+// slowStreams have a slow reader, or with none asked for a loop that hangs.
+type slowStreams struct{}
+
+func (slowStreams) Stats() server.Stats { return server.Stats{} }
+
+func (slowStreams) SlowReaders(_ context.Context, n int) ([]server.SlowReader, error) {
+	if n == 0 {
+		return nil, errors.New("event loop 1 does not turn")
+	}
+	return []server.SlowReader{{Address: "192.0.2.9:1", Channels: []string{"/a", "/b c"}, Missing: n, Lapped: true, Behind: 1500 * time.Millisecond}}, nil
+}
+
 func TestReplies(t *testing.T) {
-	cfg := Config{Broker: testBroker(), Info: func(dst []byte, section string) []byte {
-		if section == "" || section == "millrace" {
-			dst = append(dst, "# Millrace\r\nx:1\r\n"...)
-		}
-		return dst
-	}, SlowReaders: func(dst []byte, n int) ([]byte, error) {
-		if n == 0 {
-			return dst, errors.New("event loop 1 does not turn")
-		}
-		return fmt.Appendf(dst, "addr=192.0.2.9:1 channels=/a,/b%%20c loop=0 behind=%d\n", n), nil
-	}}
+	cfg := Config{Broker: testBroker(), Streams: slowStreams{}}
 	for _, tt := range replyTable {
 		for _, chunk := range []int{bufferSize, 1} {
 			if got := converse(t, cfg, tt.request+"\r\n", chunk); got != tt.want {
@@ -329,14 +333,12 @@ func TestPublished(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
-	s := serve(t, Config{Broker: &recorder{}, Version: "1.2.3", MaxClients: 5, Info: func(dst []byte, section string) []byte {
-		return fmt.Appendf(dst, "# Millrace\r\nasked:%s\r\n", section)
-	}})
+	s := serve(t, Config{Broker: testBroker(), Streams: slowStreams{}, Version: "1.2.3", MaxClients: 5})
 	got := ask(t, s, "INFO\nINFO all\ninfo server Everything\n")
 	for _, want := range []string{"# Server\r\nredis_version:7.2.0\r\n", "redis_mode:standalone\r\n", "role:master\r\n",
 		"millrace_version:1.2.3\r\n", "connected_clients:1\r\n", "maxclients:5\r\n", "loading:0\r\n",
 		"tcp_port:" + fmt.Sprint(s.Addr())[len("127.0.0.1:"):] + "\r\n",
-		"total_connections_received:1\r\n", "\r\n\r\n# Millrace\r\nasked:\r\n"} {
+		"total_connections_received:1\r\n", "\r\n\r\n# Millrace\r\nconnections:0\r\n"} {
 		if n := strings.Count(got, want); n != 3 {
 			t.Errorf("%q is %d times in three answers, %q", want, n, got)
 		}

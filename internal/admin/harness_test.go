@@ -65,6 +65,10 @@ func (r *recorder) Channels() (names []string) {
 
 func (r *recorder) Patterns() int { return 0 }
 
+func (r *recorder) Figures() channels.Figures { return channels.Figures{} }
+
+func (r *recorder) Publishing() channels.PublishingFigures { return channels.PublishingFigures{} }
+
 func (r *recorder) take() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

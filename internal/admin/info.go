@@ -2,13 +2,14 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"millrace/channels"
 	"millrace/internal/resp"
 )
 
@@ -31,41 +32,33 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// infoSections are the sections of INFO, in order, that clients of Redis look
-// into.
+// figure is a line of INFO.
+type figure struct {
+	name  string
+	value any
+}
+
+// infoSections are the sections of INFO, in order: first those that clients of Redis look
+// into, then the figures of the node, which /metrics of the ops port has too. A section
+// without figures is left out.
 var infoSections = []struct {
-	name   string
-	append func(dst []byte, s *Server) []byte
+	name    string
+	figures func(*Server) []figure
 }{
-	{"Server", func(dst []byte, s *Server) []byte {
-		port := 0
-		if tcp, ok := s.ln.Addr().(*net.TCPAddr); ok {
-			port = tcp.Port
-		}
-		return fmt.Appendf(dst, "redis_version:%s\r\nredis_mode:standalone\r\nmillrace_version:%s\r\nprocess_id:%d\r\n"+
-			"tcp_port:%d\r\nuptime_in_seconds:%d\r\n",
-			redisVersion, s.cfg.Version, os.Getpid(), port, int(time.Since(s.started).Seconds()))
-	}},
-	{"Clients", func(dst []byte, s *Server) []byte {
-		return fmt.Appendf(dst, "connected_clients:%d\r\nmaxclients:%d\r\npubsub_clients:%d\r\nclients_idle_for_a_minute:%d\r\nclients_unread_bytes:%d\r\n",
-			s.clients(), s.cfg.MaxClients, s.subscribers.Load(), s.idle(time.Minute), s.unsent.Load())
-	}},
-	{"Persistence", func(dst []byte, s *Server) []byte {
-		return append(dst, "loading:0\r\n"...)
-	}},
-	{"Stats", func(dst []byte, s *Server) []byte {
-		return fmt.Appendf(dst, "total_connections_received:%d\r\nrejected_connections:%d\r\ndisplaced_connections:%d\r\nwrong_passwords:%d\r\n"+
-			"total_commands_processed:%d\r\npubsub_patterns:%d\r\nclient_output_buffer_limit_disconnections:%d\r\n",
-			s.accepted.Load(), s.rejected.Load(), s.displaced.Load(), s.guesses.Count(), s.commands.Load(), s.cfg.Broker.Patterns(), s.dropped.Load())
-	}},
-	{"Replication", func(dst []byte, s *Server) []byte {
-		return append(dst, "role:master\r\nconnected_slaves:0\r\n"...)
-	}},
+	{"Server", serverFigures},
+	{"Clients", clientFigures},
+	{"Persistence", func(*Server) []figure { return []figure{{"loading", 0}} }},
+	{"Stats", portFigures},
+	{"Replication", func(*Server) []figure { return []figure{{"role", "master"}, {"connected_slaves", 0}} }},
+	{"Millrace", streamFigures},
+	{"Channels", channelFigures},
+	{"Engine", engineFigures},
+	{"Ops", opsFigures},
+	{"Latency", latencyFigures},
 }
 
 // info answers INFO [section ...].
 func (c *conn) info(args [][]byte) {
-	s := c.server
 	var asked []string
 	for _, arg := range args[1:] {
 		asked = append(asked, strings.ToLower(string(arg)))
@@ -73,61 +66,159 @@ func (c *conn) info(args [][]byte) {
 	whole := len(asked) == 0 || slices.ContainsFunc(asked, func(name string) bool {
 		return name == "default" || name == "all" || name == "everything"
 	})
-	if whole {
-		asked = []string{""}
-	}
-
 	var text []byte
-	add := func(section func(dst []byte) []byte) {
-		from := len(text)
-		if from > 0 {
+	for _, section := range infoSections {
+		if !whole && !slices.Contains(asked, strings.ToLower(section.name)) {
+			continue
+		}
+		figures := section.figures(c.server)
+		if len(figures) == 0 {
+			continue
+		}
+		if len(text) > 0 {
 			text = append(text, "\r\n"...)
 		}
-		head := len(text)
-		if text = section(text); len(text) == head {
-			text = text[:from]
-		}
-	}
-	for _, section := range infoSections {
-		if whole || slices.Contains(asked, strings.ToLower(section.name)) {
-			add(func(dst []byte) []byte {
-				return section.append(fmt.Appendf(dst, "# %s\r\n", section.name), s)
-			})
-		}
-	}
-	if s.cfg.Info != nil {
-		for _, name := range asked {
-			add(func(dst []byte) []byte { return s.cfg.Info(dst, name) })
+		text = fmt.Appendf(text, "# %s\r\n", section.name)
+		for _, f := range figures {
+			text = fmt.Appendf(text, "%s:%v\r\n", f.name, f.value)
 		}
 	}
 	c.out = resp.AppendBulk(c.out, text)
 }
 
-// maxSlow is the most event streams that SSE.CONNECTIONS lists, and defaultSlow how
-// many unless it is told.
-const maxSlow, defaultSlow = 1000, 20
+func serverFigures(s *Server) []figure {
+	port := 0
+	if tcp, ok := s.ln.Addr().(*net.TCPAddr); ok {
+		port = tcp.Port
+	}
+	return []figure{
+		{"redis_version", redisVersion},
+		{"redis_mode", "standalone"},
+		{"millrace_version", s.cfg.Version},
+		{"process_id", os.Getpid()},
+		{"tcp_port", port},
+		{"uptime_in_seconds", int(time.Since(s.started).Seconds())},
+	}
+}
 
-// sseConnections answers SSE.CONNECTIONS [SLOW n] in the style of CLIENT LIST.
-func (c *conn) sseConnections(args [][]byte) {
-	n := defaultSlow
-	if options := args[1:]; len(options) > 0 {
-		asked, err := 0, error(strconv.ErrSyntax)
-		if len(options) == 2 && strings.EqualFold(string(options[0]), "slow") {
-			asked, err = strconv.Atoi(string(options[1]))
-		}
-		if err != nil || asked < 0 || asked > maxSlow {
-			c.fail("ERR SSE.CONNECTIONS %.64q: want SLOW and a number, 0 to %d", options, maxSlow)
-			return
-		}
-		n = asked
+func clientFigures(s *Server) []figure {
+	return []figure{
+		{"connected_clients", s.clients()},
+		{"maxclients", s.cfg.MaxClients},
+		{"pubsub_clients", s.subscribers.Load()},
+		{"clients_idle_for_a_minute", s.idle(time.Minute)},
+		{"clients_unread_bytes", s.unsent.Load()},
 	}
-	var text []byte
-	if list := c.server.cfg.SlowReaders; list != nil {
-		var err error
-		if text, err = list(nil, n); err != nil {
-			c.fail("ERR %.512v", err)
-			return
-		}
+}
+
+// portFigures are those of the admin port by Redis' names, where it has one.
+func portFigures(s *Server) []figure {
+	return []figure{
+		{"total_connections_received", s.accepted.Load()},
+		{"rejected_connections", s.rejected.Load()},
+		{"displaced_connections", s.displaced.Load()},
+		{"wrong_passwords", s.guesses.Count()},
+		{"total_commands_processed", s.commands.Load()},
+		{"pubsub_patterns", s.cfg.Broker.Patterns()},
+		{"client_output_buffer_limit_disconnections", s.dropped.Load()},
 	}
-	c.out = resp.AppendBulk(c.out, text)
+}
+
+func streamFigures(s *Server) []figure {
+	if s.cfg.Streams == nil {
+		return nil
+	}
+	n := s.cfg.Streams.Stats()
+	eventsPerWrite := 0.0
+	if n.Writes > 0 {
+		eventsPerWrite = float64(n.Deliveries) / float64(n.Writes)
+	}
+	figures := []figure{
+		{"connections", n.Connections},
+		{"connections_closing", n.Lingering},
+		{"streams", n.Streams},
+		{"streams_behind", n.Behind},
+		{"streams_opened", n.Opened},
+		{"connections_accepted", n.Accepted},
+		{"accept_pauses", n.AcceptPauses},
+		{"requests_refused", n.Refused},
+		{"deliveries", n.Deliveries},
+		{"writes", n.Writes},
+		{"events_per_write", fmt.Sprintf("%.2f", eventsPerWrite)},
+		{"bytes_written", n.Bytes},
+		{"keepalives", n.Pings},
+		{"log_lines_dropped", s.cfg.LogDropped()},
+	}
+	for _, reason := range slices.Sorted(maps.Keys(n.Closed)) {
+		figures = append(figures, figure{"closed_" + strings.ReplaceAll(reason, " ", "_"), n.Closed[reason]})
+	}
+	return figures
+}
+
+func channelFigures(s *Server) []figure {
+	b := s.cfg.Broker.Figures()
+	figures := []figure{
+		{"channels", b.Channels},
+		{"channels_refused", b.Refused},
+		{"events_published", s.cfg.Broker.Publishing().Published},
+		{"messages", b.Messages},
+		{"events_undecoded", b.Undecoded},
+		{"history_bytes", b.Kept},
+		{"history_bytes_max", b.MaxKept},
+	}
+	for reason, count := range b.Gaps[1:] {
+		figures = append(figures, figure{"gaps_" + channels.Gap(reason+1).String(), count})
+	}
+	return figures
+}
+
+// engineFigures are those of the engine between nodes, if there is one.
+func engineFigures(s *Server) []figure {
+	if s.cfg.Engine == nil {
+		return []figure{{"engine", "none"}}
+	}
+	state, p := s.cfg.Engine(), s.cfg.Broker.Publishing()
+	up := 0
+	if state.Up {
+		up = 1
+	}
+	return []figure{
+		{"engine", state.Engine},
+		{"engine_up", up},
+		{"engine_since", state.Since.Unix()},
+		{"engine_reconnects", max(0, state.Connects-1)},
+		{"engine_publish_failures", p.Failed},
+		{"engine_publish_usec", p.Times.Sum.Microseconds()},
+	}
+}
+
+// opsFigures are those of the ops port, if there is one.
+func opsFigures(s *Server) []figure {
+	if s.cfg.Ops == nil {
+		return []figure{{"ops", "off"}}
+	}
+	n := s.cfg.Ops()
+	return []figure{
+		{"ops_connections", n.Open},
+		{"ops_connections_max", n.Most},
+		{"ops_connections_displaced", n.Displaced},
+		{"ops_requests_rejected", n.Rejected},
+		{"ops_requests_refused", n.Refused},
+		{"ops_wrong_tokens", n.WrongTokens},
+		{"ops_streams", n.Streams},
+	}
+}
+
+func latencyFigures(s *Server) []figure {
+	if s.cfg.Streams == nil {
+		return nil
+	}
+	n := s.cfg.Streams.Stats()
+	return []figure{
+		{"fanouts", n.Fanout.Count()},
+		{"fanout_p50_usec", n.Fanout.Quantile(0.5).Microseconds()},
+		{"fanout_p99_usec", n.Fanout.Quantile(0.99).Microseconds()},
+		{"loop_turn_p50_usec", n.Step.Quantile(0.5).Microseconds()},
+		{"loop_turn_p99_usec", n.Step.Quantile(0.99).Microseconds()},
+	}
 }

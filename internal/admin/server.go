@@ -16,6 +16,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -26,9 +27,11 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/backplane/link"
 	"millrace/internal/ports"
 	"millrace/internal/resp"
 	"millrace/internal/throttle"
+	"millrace/server"
 )
 
 // ErrNoPassword is returned for an address that other hosts can reach while
@@ -54,6 +57,8 @@ type Broker interface {
 	PublishAll(batch []channels.Publication)
 	Subscribers(channel string) int
 	Channels() []string
+	Figures() channels.Figures
+	Publishing() channels.PublishingFigures
 
 	Listen(l channels.Listener, names ...string)
 	Unlisten(l channels.Listener, names ...string)
@@ -62,26 +67,25 @@ type Broker interface {
 	Patterns() int
 }
 
+// Streams are the event streams that INFO and SSE.CONNECTIONS tell of. *server.Server is
+// one. Safe for concurrent use.
+type Streams interface {
+	Stats() server.Stats
+	SlowReaders(ctx context.Context, n int) ([]server.SlowReader, error)
+}
+
 // Config of a Server. Only Broker is required.
 type Config struct {
 	Broker        Broker
-	Password      string // of the user "default"; empty: every client is let in
-	MaxEventBytes int    // largest event of the broker; 0: channels.DefaultMaxEventBytes
-	MaxClients    int    // connections at a time; 0: DefaultMaxClients
-	Version       string // of millrace, for INFO
-
-	// Info, if set, appends the section of INFO that is asked for, in lower
-	// case, as "# Name\r\nkey:value\r\n", and nothing if it has none by that
-	// name. Asked for "" it appends all, with "\r\n" between them. Safe for
-	// concurrent use.
-	Info func(dst []byte, section string) []byte
-
-	// SlowReaders, if set, appends those n event streams that have been behind for
-	// longest, a line of "name=value" fields each. An error says that some are
-	// missing. Safe for concurrent use.
-	SlowReaders func(dst []byte, n int) ([]byte, error)
-
-	Logger *slog.Logger // nil: nothing is logged
+	Streams       Streams               // nil: nothing is told of them
+	Password      string                // of the user "default"; empty: every client is let in
+	MaxEventBytes int                   // largest event of the broker; 0: channels.DefaultMaxEventBytes
+	MaxClients    int                   // connections at a time; 0: DefaultMaxClients
+	Version       string                // of millrace, for INFO
+	Engine        func() link.State     // of the engine between nodes; nil: there is none
+	Ops           func() ports.OpsStats // of the ops port; nil: there is none
+	LogDropped    func() int64          // lines that the log has dropped; nil: none
+	Logger        *slog.Logger          // nil: nothing is logged
 }
 
 // Server is the admin port. Its methods are safe for concurrent use.
@@ -138,6 +142,9 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 	}
 	if cfg.MaxClients == 0 {
 		cfg.MaxClients = DefaultMaxClients
+	}
+	if cfg.LogDropped == nil {
+		cfg.LogDropped = func() int64 { return 0 }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

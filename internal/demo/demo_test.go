@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
+	"millrace/internal/node"
 	"millrace/internal/testenv"
 	"millrace/server"
 )
@@ -31,17 +32,18 @@ func startDemo(t *testing.T) (*channels.Broker, *server.Server, *Server, string)
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	log := slog.New(slog.DiscardHandler)
-	broker := channels.NewBroker(channels.Options{History: 128})
-	streams, err := server.New(server.Config{Listen: "127.0.0.1:0", Loops: 1, Logger: log}, broker)
+	n, err := node.Start(node.Options{
+		Public: server.Config{Listen: "127.0.0.1:0", Loops: 1}, Broker: channels.Options{History: 128},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	streams.Start()
+	broker, streams := n.Broker(), n.Streams()
 	d, err := Listen("127.0.0.1:0", Config{
 		Broker: broker, Streams: streams.Addr().String(), Admin: "127.0.0.1:7379", Ops: "off", Logger: log,
 	})
 	if err != nil {
-		streams.Close()
+		n.Close()
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
@@ -53,7 +55,7 @@ func startDemo(t *testing.T) (*channels.Broker, *server.Server, *Server, string)
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		streams.Close()
+		n.Close()
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		// net/http lets a connection linger for half a second.
 		awaitTrue(t, "every goroutine has ended", func() bool { return goleak.Find(leaks) == nil })

@@ -7,7 +7,6 @@ package interop
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
-	"millrace/internal/admin"
+	"millrace/internal/node"
 	"millrace/internal/testenv"
 	"millrace/server"
 )
@@ -67,27 +66,15 @@ func start(t *testing.T, cfg server.Config, history int) *fixture {
 func startRun(t *testing.T, cfg server.Config, opts channels.Options) *fixture {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
-	quiet := slog.New(slog.DiscardHandler)
-	broker := channels.NewBroker(opts)
-	cfg.Logger = quiet
-	public, err := server.New(cfg, broker)
+	n, err := node.Start(node.Options{Public: cfg, Broker: opts, Admin: node.AdminPort{Listen: "127.0.0.1:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := admin.Listen("127.0.0.1:0", admin.Config{Broker: broker, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	public.Start()
-	go port.Serve()
 	t.Cleanup(func() {
-		if err := port.Close(); err != nil {
-			t.Error(err)
-		}
-		public.Close()
+		n.Close()
 		goleak.VerifyNone(t, leaks)
 	})
-	return &fixture{t, public, broker, public.Addr().String(), port.Addr().String()}
+	return &fixture{t, n.Streams(), n.Broker(), n.PublicAddr(), n.AdminAddr()}
 }
 
 // awaitSubscribers waits until the channel has n.

@@ -26,10 +26,10 @@ var publishers = []struct {
 	{"redis-cli RESP2", redisCLI()},
 	{"redis-cli RESP3", redisCLI("-3")},
 	{"nc", netcat},
-	{"ioredis RESP2", node("publish-ioredis.mjs", "2")},
-	{"ioredis RESP3", node("publish-ioredis.mjs", "3")},
-	{"node-redis RESP2", node("publish-redis.mjs", "2")},
-	{"node-redis RESP3", node("publish-redis.mjs", "3")},
+	{"ioredis RESP2", nodeJS("publish-ioredis.mjs", "2")},
+	{"ioredis RESP3", nodeJS("publish-ioredis.mjs", "3")},
+	{"node-redis RESP2", nodeJS("publish-redis.mjs", "2")},
+	{"node-redis RESP3", nodeJS("publish-redis.mjs", "3")},
 }
 
 func TestPublish(t *testing.T) {
@@ -148,9 +148,9 @@ func netcat(t *testing.T, addr string, commands [][]string) (replies []string) {
 	return replies
 }
 
-// node runs a script that reads the commands as JSON and prints the replies
+// nodeJS runs a script that reads the commands as JSON and prints the replies
 // likewise.
-func node(name string, protocol string) func(*testing.T, string, [][]string) []string {
+func nodeJS(name string, protocol string) func(*testing.T, string, [][]string) []string {
 	return func(t *testing.T, addr string, commands [][]string) (replies []string) {
 		host, port, _ := net.SplitHostPort(addr)
 		cmd := script(t, name, host, port, protocol)

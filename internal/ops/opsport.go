@@ -9,17 +9,14 @@ import (
 // maxProfiles bounds the profiles and traces that are made at a time.
 const maxProfiles = 8
 
-// Stats are the figures of the port. Those that count do so since it was opened.
-type Stats struct {
-	ports.PlaceStats
-	WrongTokens int64
-	Refused     int64 // requests that are not allowed
-	Streams     int   // event streams that are open
-}
-
 // Stats returns the figures as they are now.
-func (s *Server) Stats() Stats {
-	return Stats{s.places.Stats(), s.guard.guesses.Count(), s.guard.refused.Load(), s.streams.Open()}
+func (s *Server) Stats() ports.OpsStats {
+	return ports.OpsStats{
+		PlaceStats:  s.places.Stats(),
+		WrongTokens: s.guard.guesses.Count(),
+		Refused:     s.guard.refused.Load(),
+		Streams:     s.streams.Open(),
+	}
 }
 
 // The metrics of this port itself.
@@ -33,7 +30,7 @@ var (
 	opsStreams        = desc("ops_streams", "Open event streams of the ops port.")
 )
 
-func collectOps(n Stats, gauge, counter collect) {
+func collectOps(n ports.OpsStats, gauge, counter collect) {
 	gauge(opsConnections, float64(n.Open))
 	gauge(maxOpsConnections, float64(n.Most))
 	counter(opsDisplaced, float64(n.Displaced))

@@ -68,6 +68,15 @@ type PlaceStats struct {
 	Rejected   int64 // newcomers for which only places for health were left
 }
 
+// OpsStats are the figures of the ops port, which the admin port tells too. Those that
+// count do so since it was opened.
+type OpsStats struct {
+	PlaceStats
+	WrongTokens int64
+	Refused     int64 // requests that are not allowed
+	Streams     int   // event streams that are open
+}
+
 // NewPlaces returns the connections that ln accepts, most at a time, which is at least
 // 2. It logs to log when they are all taken.
 func NewPlaces(ln net.Listener, name string, most int, log *slog.Logger) *Places {

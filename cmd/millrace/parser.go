@@ -2,19 +2,14 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"log/slog"
-	"math"
 	"reflect"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
-	"millrace/internal/ports"
 	"millrace/server"
 )
 
@@ -87,57 +82,4 @@ func readerBy[T any](want string, parse func(string) (T, error), compare func(a,
 		target.Set(reflect.ValueOf(v))
 		return nil
 	}))
-}
-
-// address is one to listen on.
-type address string
-
-func parseAddress(text string) (address, error) { return address(text), ports.CheckAddress(text) }
-
-// portAddress is one to listen on, or off.
-type portAddress string
-
-func parsePortAddress(text string) (portAddress, error) {
-	if text == off {
-		return portAddress(text), nil
-	}
-	return portAddress(text), ports.CheckAddress(text)
-}
-
-func parseLevel(text string) (level slog.Level, err error) {
-	return level, level.UnmarshalText([]byte(text))
-}
-
-// size is a number of bytes.
-type size int
-
-// sizeUnits are the units of a size, largest first.
-var sizeUnits = []struct {
-	name  string
-	bytes size
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}}
-
-func parseSize(text string) (size, error) {
-	for _, unit := range sizeUnits {
-		digits, ok := strings.CutSuffix(text, unit.name)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseUint(digits, 10, 63)
-		if err != nil || n > uint64(math.MaxInt/unit.bytes) {
-			break
-		}
-		return size(n) * unit.bytes, nil
-	}
-	return 0, errors.New("not a size")
-}
-
-// String returns s in the largest unit that it is a multiple of.
-func (s size) String() string {
-	for _, unit := range sizeUnits {
-		if s >= unit.bytes && s%unit.bytes == 0 {
-			return fmt.Sprintf("%d%s", s/unit.bytes, unit.name)
-		}
-	}
-	return "0B"
 }

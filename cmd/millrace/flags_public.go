@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"millrace/internal/node"
+	"millrace/internal/pattern"
+)
+
+// publicFlags are about the public port and whom it serves.
+type publicFlags struct {
+	Listen         address  `default:"${listen}" placeholder:"HOST:PORT" help:"Address for event streams; port 0 picks a free one. [${default}]"`
+	Alias          []string `placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
+	ProxyProtocol  bool     `help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
+	TrustedProxies []string `placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
+	Host           []string `placeholder:"NAME" help:"Host name that requests may be addressed to, such as events.example.org or *.example.org; repeatable. Others get 421, but for /healthz. [any name]"`
+	Channel        []string `placeholder:"PATTERN" help:"Channels that clients may open: a name, a beginning with * after it, or {name} for one segment, as in /rooms/{id}; repeatable. [all]"`
+	AllowOrigin    []string `placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
+}
+
+func (f *publicFlags) set(o *node.Options) (err error) {
+	p := &o.Public
+	p.Listen = string(f.Listen)
+	p.ProxyProtocol = f.ProxyProtocol
+	p.Hosts = f.Host
+	p.AllowOrigins = f.AllowOrigin
+	if p.Aliases, err = f.aliases(); err != nil {
+		return err
+	}
+	if p.TrustedProxies, err = f.trustedProxies(); err != nil {
+		return err
+	}
+	if p.Channels, err = pattern.ParseList(f.Channel); err != nil {
+		return fmt.Errorf("%w: --channel: %w", errUsage, err)
+	}
+	if f.ProxyProtocol != (len(f.TrustedProxies) > 0) {
+		return fmt.Errorf("%w: --proxy-protocol and --trusted-proxies go together: the proxies that may name clients, and that they do", errUsage)
+	}
+	return nil
+}
+
+// aliases returns the channel that each path of --alias stands for.
+func (f *publicFlags) aliases() (map[string]string, error) {
+	channelOf := make(map[string]string, len(f.Alias))
+	for _, alias := range f.Alias {
+		path, channel, ok := strings.Cut(alias, "=")
+		if !ok {
+			return nil, fmt.Errorf("%w: --alias: %q, want PATH=CHANNEL", errUsage, alias)
+		}
+		if other, twice := channelOf[path]; twice && other != channel {
+			return nil, fmt.Errorf("%w: --alias: the path %q stands for %q and for %q, want one channel", errUsage, path, other, channel)
+		}
+		channelOf[path] = channel
+	}
+	return channelOf, nil
+}
+
+// trustedProxies returns the networks of --trusted-proxies. An address is a
+// network of one.
+func (f *publicFlags) trustedProxies() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range f.TrustedProxies {
+		network, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+			network, err = netip.PrefixFrom(addr.WithZone(""), addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: --trusted-proxies: %q, want a network such as 10.0.0.0/8 or an address", errUsage, text)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}

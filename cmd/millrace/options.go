@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+
+	"millrace/internal/node"
+)
+
+// serverFlags are the flags of a server. Each is a field of its group, which is a struct
+// in a file of its own: the field's tags are the flag's default, bounds and help, its
+// variable follows from its name, and the group's method set hands it to a node. What
+// there is to say about flags elsewhere, docs/configuration.md and --help, is made of
+// the tags.
+type serverFlags struct {
+	publicFlags    `group:"Public port"`
+	adminPortFlags `group:"Admin port"`
+	opsPortFlags   `group:"Ops port"`
+	nodesFlags     `group:"Several nodes"`
+	railsFlags     `group:"Rails"`
+	streamFlags    `group:"Streams"`
+	limitFlags     `group:"Limits"`
+	logFlags       `group:"Logging"`
+}
+
+// options returns the options of a node. The flags are as resolved returns them.
+func (f *serverFlags) options() (o node.Options, err error) {
+	for _, set := range []func(*node.Options) error{
+		f.publicFlags.set, f.adminPortFlags.set, f.opsPortFlags.set, f.nodesFlags.set,
+		f.railsFlags.set, f.streamFlags.set, f.limitFlags.set, f.logFlags.set,
+	} {
+		if err := set(&o); err != nil {
+			return o, err
+		}
+	}
+	if f.History > 0 && f.HistoryBytes < f.MaxEventBytes { // of two groups
+		return o, fmt.Errorf("%w: --history-bytes: %v is less than one event may have, want at least the %v of --max-event-bytes",
+			errUsage, f.HistoryBytes, f.MaxEventBytes)
+	}
+	o.Version = version()
+	return o, nil
+}
+
+// secretSources are those of all secrets of a server.
+func (f *serverFlags) secretSources() []secretSource {
+	return []secretSource{
+		{flag: "admin-password", value: &f.AdminPassword, file: f.AdminPasswordFile},
+		{flag: "ops-token", value: &f.OpsToken, file: f.OpsTokenFile},
+		{flag: "backplane", value: &f.Backplane, file: f.BackplaneFile, fixed: true},
+		{flag: "turbo-key", value: &f.TurboKey, file: f.TurboKeyFile},
+		{flag: "turbo-secret-key-base", value: &f.TurboSecretKeyBase, file: f.TurboSecretKeyBaseFile},
+	}
+}
+
+// resolved returns f with the secrets that are in files. It can be asked again: files
+// may have changed.
+func (f *serverFlags) resolved() (*serverFlags, error) {
+	r := *f
+	if err := resolve(r.secretSources()); err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
