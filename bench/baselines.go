@@ -99,7 +99,7 @@ type External struct {
 	Target  string // path and query
 	Admin   string // address that takes PUBLISH of the Redis protocol, and
 	Channel string // the channel; or
-	Command string // a shell command that publishes what it reads from stdin
+	Command string // a shell command that publishes its stdin
 	PID     int    // of its first process; 0 for unknown
 }
 

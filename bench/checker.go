@@ -6,14 +6,14 @@ import (
 	"fmt"
 )
 
-// What can be wrong with the bytes of a stream.
+// Errors in the bytes of a stream.
 var (
 	ErrLost      = errors.New("events lost")
 	ErrDuplicate = errors.New("event repeated")
 	ErrGarbled   = errors.New("garbled stream")
 )
 
-// checker checks the body of one event stream, in whatever pieces it comes:
+// checker checks the body of one event stream, in pieces of any size:
 // that it is events with the payloads of AppendPayload, in order and without a
 // gap, and otherwise only comments, the events of millrace itself (greetings and
 // gaps) and the other fields of the format (WHATWG HTML, 9.2.5), each on a line that
@@ -24,7 +24,7 @@ type checker struct {
 	pos    int32  // bytes of the present part of the line that were seen
 	part   part
 	field  field
-	has    parts // what the event under way has
+	has    parts // the parts that the event under way has had
 }
 
 // parts are what an event has had, in one byte: a million streams have one each.
@@ -49,7 +49,7 @@ const (
 	partComment
 )
 
-// token is what the checker found complete.
+// token is a kind of line that the checker found complete.
 type token uint8
 
 const (
@@ -68,7 +68,7 @@ const (
 // fields are told apart by their first byte.
 var fields = [...]string{fieldData: "data: ", fieldType: "event: ", 2: "id: ", 3: "retry: "}
 
-// ownTypes is how the types of events begin that nobody has published.
+// ownTypes is the beginning of the types of millrace's own events.
 const ownTypes = "millrace."
 
 // next looks at p until something is complete, and returns how far it looked
@@ -165,7 +165,7 @@ func (c *checker) start(b byte) (token, error) {
 	return tokenNone, fmt.Errorf("%w: a line that begins with %q", ErrGarbled, b)
 }
 
-// digit takes the next byte of the number of an event, or the one behind it.
+// digit takes the next byte of the number of an event, or the one after it.
 func (c *checker) digit(b byte, size int) error {
 	switch {
 	case '0' <= b && b <= '9' && c.pos < 19 && !(c.pos > 0 && c.number == 0):
@@ -193,7 +193,7 @@ func (c *checker) digit(b byte, size int) error {
 	return nil
 }
 
-// fill takes the next bytes of the filling of an event, or the one behind it,
+// fill takes the next bytes of the filling of an event, or the one after it,
 // and returns how many.
 func (c *checker) fill(p []byte, size int) (int, error) {
 	pos := int(c.pos)

@@ -3,13 +3,13 @@ package bench
 import "fmt"
 
 // chunks takes the chunked transfer coding (RFC 9112, 7.1) off the body of one
-// stream, in whatever pieces it comes. It has no pointers.
+// stream, in pieces of any size. It has no pointers.
 type chunks struct {
 	left int32 // bytes of the chunk's data that are to come, or its size so far
 	part chunkPart
 }
 
-// chunkPart is what the next byte belongs to.
+// chunkPart is the part that the next byte belongs to.
 type chunkPart uint8
 
 const (
@@ -17,13 +17,13 @@ const (
 	chunkSize                  // hexadecimal digits
 	chunkLine                  // the rest of the line that has the size
 	chunkData
-	chunkEnd // CR and LF behind the data
+	chunkEnd // CR and LF after the data
 )
 
 // maxChunk bounds the size of a chunk, in bytes.
 const maxChunk = 1 << 26
 
-// next returns the first run of p that is of the body, and what is behind it.
+// next returns the first run of p that is of the body, and the rest after it.
 func (c *chunks) next(p []byte) (body, rest []byte, err error) {
 	if c.part == chunkNone {
 		return p, nil, nil

@@ -12,7 +12,7 @@ import (
 	"millrace/internal/netpoll"
 )
 
-// stream is what a client knows of one connection. It has no pointers, so that
+// stream is the client's state of one connection. It has no pointers, so that
 // a million of them cost the garbage collector nothing.
 type stream struct {
 	checker
@@ -22,7 +22,7 @@ type stream struct {
 	phase  phase
 }
 
-// phase is what a stream is waiting for.
+// phase tells what a stream is waiting for.
 type phase uint8
 
 const (
@@ -217,7 +217,7 @@ func (c *client) ask(fd int32, s *stream) {
 	s.phase = phaseHead
 }
 
-// receive takes in what has come.
+// receive takes in the bytes that have come.
 func (c *client) receive(fd int32, s *stream) {
 	n, err := unix.Read(int(fd), c.buf)
 	switch {
@@ -258,7 +258,7 @@ func (c *client) receive(fd int32, s *stream) {
 	}
 }
 
-// check takes in what has come of a stream's body.
+// check takes in a piece of a stream's body.
 func (c *client) check(s *stream, p []byte) error {
 	for len(p) > 0 {
 		n, got, err := s.checker.next(p, c.cfg.PayloadSize)
@@ -300,7 +300,7 @@ func (c *client) millis(now time.Duration) uint32 {
 	return uint32((now-c.zero)/time.Millisecond) + 1
 }
 
-// expect says when what will arrive was published.
+// expect sets the time at which the next event was published.
 func (c *client) expect(published time.Duration) {
 	c.published = published
 	c.report.Latency.Reset()
@@ -411,7 +411,7 @@ func (c *client) ended(number int, err error) {
 	c.settle(nil)
 }
 
-// snapshot returns a copy of what the client has seen.
+// snapshot returns a copy of the client's report.
 func (c *client) snapshot() Report {
 	r := c.report
 	r.Open = c.live

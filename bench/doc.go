@@ -1,12 +1,12 @@
-// Package bench loads a server of event streams, checks what it delivers, and
-// measures what that costs.
+// Package bench loads a server of event streams, checks the events that it delivers,
+// and measures their costs.
 //
 // [Streams] is the client: it opens any number of streams on a few event loops
 // and checks every byte of each, so that a lost, repeated or damaged event is
-// found on the stream that has it. [Floor] is a server that only writes: what
-// it needs for a delivery is the least that any server can need on the host,
-// and what others are compared with. A [Process] is one of them, or a server
-// under test, in a process of its own, with its processor time and memory.
+// found on the stream that has it. [Floor] is a server that only writes: no server
+// can deliver for less on the host, so others are compared with it. A [Process] is
+// one of them, or a server under test, in a process of its own, with its processor
+// time and memory.
 //
 // Caveats. Times are of the host's monotonic clock ([Now]), so that those of
 // several processes compare; processor time and memory of a process are known

@@ -14,7 +14,7 @@ import (
 // floorHead answers every request, as a server of event streams would.
 const floorHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n:\n\n"
 
-// Floor is a server that does nothing but what no server of event streams can
+// Floor is a server that does only the work that no server of event streams can
 // leave out: it accepts, waits for the blank line of the request, and writes
 // each event to every socket with one system call. It has no timers, no
 // history and no channels, and believes what clients send. The methods are

@@ -14,14 +14,14 @@ const maxHead = 16 << 10
 
 // heads takes in the response heads of streams.
 type heads struct {
-	partial map[int32][]byte // what has come of the unfinished ones, by descriptor
+	partial map[int32][]byte // the beginnings of unfinished ones, by descriptor
 	good    []byte           // one that was found good: most are equal to it
-	chunked bool             // what follows that one is chunked
+	chunked bool             // the body after that one is chunked
 }
 
-// take takes the response head from what has come of a stream, and returns
-// what is behind it. whole is false while the head is not complete. chunked
-// tells whether what follows has the chunked transfer coding.
+// take takes the response head from the first bytes of a stream, and returns the
+// rest after it. whole is false while the head is not complete. chunked tells
+// whether the body has the chunked transfer coding.
 func (h *heads) take(fd int32, p []byte) (rest []byte, whole, chunked bool, err error) {
 	if rest, ok := bytes.CutPrefix(p, h.good); ok && h.good != nil && h.partial[fd] == nil {
 		return rest, true, h.chunked, nil
@@ -46,10 +46,10 @@ func (h *heads) take(fd int32, p []byte) (rest []byte, whole, chunked bool, err 
 	return rest, true, chunked, nil
 }
 
-// forget drops what has come of a response head.
+// forget drops the beginning of a response head.
 func (h *heads) forget(fd int32) { delete(h.partial, fd) }
 
-// checkHead tells whether what follows a response head is chunked, or why it is
+// checkHead tells whether the body after a response head is chunked, or why it is
 // not the head of an event stream.
 func checkHead(head []byte) (chunked bool, err error) {
 	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)

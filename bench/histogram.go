@@ -30,7 +30,7 @@ func (h *Histogram) Reset() { h.h.Reset() }
 // Clone returns a copy.
 func (h *Histogram) Clone() *Histogram { return &Histogram{h.h.Clone()} }
 
-// Merge adds what o has counted.
+// Merge adds the counts of o.
 func (h *Histogram) Merge(o *Histogram) { h.h.Merge(o.h) }
 
 // Count returns how many durations were counted.
@@ -39,7 +39,7 @@ func (h *Histogram) Count() int64 { return h.h.TotalCount() }
 // Max returns the longest.
 func (h *Histogram) Max() time.Duration { return time.Duration(h.h.Max()) * time.Microsecond }
 
-// Percentile returns what p percent do not exceed.
+// Percentile returns the duration that p percent do not exceed.
 func (h *Histogram) Percentile(p float64) time.Duration {
 	return time.Duration(h.h.ValueAtPercentile(p)) * time.Microsecond
 }

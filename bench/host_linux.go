@@ -57,7 +57,7 @@ func children(pid int) (pids []int) {
 	return pids
 }
 
-// kernelMemory returns what the kernel holds for itself on the whole host, in
+// kernelMemory returns the memory that the kernel holds for itself on the whole host, in
 // bytes: slabs, stacks, page tables and the buffers of TCP sockets.
 func kernelMemory() (int, error) {
 	m, err := kilobytes("/proc/meminfo")

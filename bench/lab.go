@@ -8,7 +8,7 @@ import (
 	"millrace/bench/report"
 )
 
-// Lab is what all scenarios have in common: how servers are started and loaded,
+// Lab has what all scenarios share: how servers are started and loaded,
 // and the document that figures go into.
 type Lab struct {
 	Millrace MillraceOptions

@@ -8,7 +8,7 @@ import (
 	"millrace/internal/fdtable"
 )
 
-// tableReserve is how many descriptors of a table are not for streams: what
+// tableReserve is how many descriptors of a table are not for streams: those that
 // the process has open anyway, and two for each loop that there may be.
 const tableReserve = 300
 

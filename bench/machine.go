@@ -50,7 +50,7 @@ func NewDocument(title string, args []string) *report.Document {
 	return d
 }
 
-// commit is what millbench was built from, or else what it is run in.
+// commit is the one that millbench was built from, or else that of its directory.
 func commit() string {
 	revision, dirty := "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

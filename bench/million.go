@@ -66,7 +66,7 @@ func (l *Lab) Million(streams, events int, idle time.Duration, floors Floors) er
 	return nil
 }
 
-// few is what the figures of many streams are compared with.
+// few takes the figures of few streams, to compare those of many with.
 func (l *Lab) few(events int) error {
 	return l.together([]string{NameMillrace, NameFloor}, fewStreams, 2*events, (*Session).Broadcast)
 }

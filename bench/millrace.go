@@ -95,7 +95,7 @@ func StartMillrace(o MillraceOptions) (*Server, error) {
 	return s, nil
 }
 
-// readyLine is what millrace logs when it can be reached.
+// readyLine is the line that millrace logs when it can be reached.
 type readyLine struct {
 	Msg, Public, Admin, Version string
 	Loops                       int

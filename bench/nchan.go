@@ -121,7 +121,7 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// awaitHTTP returns when url is answered, whatever the answer is.
+// awaitHTTP returns when url is answered, with any status.
 func awaitHTTP(url string, ended <-chan struct{}) error {
 	deadline := time.Now().Add(startTimeout)
 	for {

@@ -11,7 +11,7 @@ import (
 // NetHTTP is the server of event streams that most people write in Go: package
 // net/http, a goroutine and a channel for every connection, and a lock around
 // the list of them. GET / is a stream, POST / publishes the body. It is a
-// baseline, not more careful than what it stands for.
+// baseline, no more careful than the servers that it stands for.
 type NetHTTP struct {
 	server      http.Server
 	addr        net.Addr
@@ -19,8 +19,8 @@ type NetHTTP struct {
 	subscribers map[chan []byte]<-chan struct{} // closed when the client is gone
 }
 
-// subscriberBuffer is how many events a connection of NetHTTP may be behind
-// before it holds up the publisher.
+// subscriberBuffer is how many events may wait for a connection of NetHTTP before
+// it holds up the publisher.
 const subscriberBuffer = 16
 
 // NewNetHTTP listens on a free port of 127.0.0.1.

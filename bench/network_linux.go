@@ -52,8 +52,8 @@ func EnterNetwork(sockets int) (inside bool, status int, err error) {
 	return false, 0, err
 }
 
-// outerNamespace is a new network, and without privileges a new user who has
-// them there.
+// outerNamespace is a new network, and without privileges a new user namespace that
+// grants them there.
 func outerNamespace() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
 	if os.Geteuid() != 0 {

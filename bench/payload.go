@@ -4,7 +4,7 @@ import "strconv"
 
 // AppendPayload appends the data of event number n: its decimal, and if that
 // is shorter than size bytes, a space and a filling up to size. All of it
-// follows from n and size, so that whoever receives it can check every byte.
+// follows from n and size, so that a receiver can check every byte.
 func AppendPayload(dst []byte, n uint64, size int) []byte {
 	from := len(dst)
 	dst = strconv.AppendUint(dst, n, 10)
@@ -26,7 +26,7 @@ func AppendEvent(dst []byte, n uint64, size int) []byte {
 	return append(dst, "\n\n"...)
 }
 
-// filling returns what stands at position pos of the payload of event n, at
+// filling returns the filling of event n from position pos of the payload on, at
 // most max bytes of it, and one at least. Neighbouring events and neighbouring
 // bytes differ.
 func filling(n uint64, pos, max int) string {

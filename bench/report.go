@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Report is what streams have seen.
+// Report has the events and ends that streams have seen.
 type Report struct {
 	Open     int           // streams open now
-	Ended    int           // streams that have ended, by the server or because of what it sent
+	Ended    int           // streams that have ended, by the server or for bytes that it sent
 	Errors   []string      // why, the first few
 	Began    time.Duration // when the first stream began to connect, and
 	Answered time.Duration // when the last one had its response head; as Now tells the time

@@ -72,7 +72,7 @@ func (report *ResumersReport) follow(number int, args ResumersArgs, dialing chan
 	room := fmt.Sprint("/room", number%rooms)
 	c := ssetest.Client{
 		Target: room + "?channel=/all",
-		LastID: channels.Earliest, // so that who is late for the first has it too
+		LastID: channels.Earliest, // so that a client that is late for the first has it too
 		Source: net.IPv4(127, 0, 1, byte(1+number%8)),
 	}
 	defer c.Close()

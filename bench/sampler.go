@@ -53,7 +53,7 @@ func (p *sampler) run() {
 	}
 }
 
-// now takes a sample. What cannot be known is 0. Safe for concurrent use.
+// now takes a sample. Figures that cannot be known are 0. Safe for concurrent use.
 func (p *sampler) now() report.Sample {
 	sample := report.Sample{Second: (Now() - p.began).Seconds()}
 	p.session.clients.Call(time.Second, "Opened", None{}, &sample.Streams)

@@ -40,7 +40,7 @@ func (s *Server) Publish(first uint64, events, size int) error {
 	return nil
 }
 
-// Usage returns what the server's processes use.
+// Usage returns the use of the server's processes.
 func (s *Server) Usage() (Usage, error) { return usageOf(s.pids) }
 
 // Pauses returns the pauses of the server's garbage collector so far; ok is
@@ -58,7 +58,7 @@ func (s *Server) Close() {
 	s.close()
 }
 
-// Usage is what processes have used of the processors and hold of memory.
+// Usage is the processor time that processes have used and the memory that they hold.
 type Usage struct {
 	CPU time.Duration // in user and system mode
 	RSS int           // resident bytes

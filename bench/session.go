@@ -11,7 +11,7 @@ import (
 )
 
 // Session is a server and the streams that load it, each in a process of its
-// own, and what they have shown so far. Its methods are for one goroutine.
+// own, and their results so far. Its methods are for one goroutine.
 type Session struct {
 	Result *report.Result
 
@@ -239,8 +239,8 @@ func (s *Session) Churn(d time.Duration) error {
 }
 
 // floodBatch is how many events are handed in together, and floodAhead how many the
-// slowest stream may lack: as many as every server keeps for it, whatever it does with
-// one that is further behind.
+// slowest stream may lack: as many as every server keeps for it, even if it ends one that
+// lacks more.
 const floodBatch, floodAhead = 64, 128
 
 // Flood publishes as fast as the server accepts events and the streams get them, for so
@@ -308,7 +308,7 @@ func (s *Session) await(event uint64) error {
 	return nil
 }
 
-// figures are what the server says of itself, if it does.
+// figures are those of the server's own metrics, if it has any.
 func (s *Session) figures() map[string]float64 {
 	if p, ok := s.server.publisher.(*RESP); ok {
 		figures, err := p.Figures("millrace")
@@ -319,7 +319,7 @@ func (s *Session) figures() map[string]float64 {
 	return nil
 }
 
-// intact returns what the streams have seen, all of which must be open still.
+// intact returns the report of the streams, all of which must be open still.
 func (s *Session) intact() (r Report, err error) {
 	if err := s.call("Report", None{}, &r); err != nil {
 		return r, err
@@ -330,7 +330,7 @@ func (s *Session) intact() (r Report, err error) {
 	return r, nil
 }
 
-// CloseStreams closes all streams and measures what that gives back.
+// CloseStreams closes all streams and measures the memory that comes back.
 func (s *Session) CloseStreams() error {
 	s.say("%s: closing", s.server.Name)
 	full, began := s.sampler.now(), Now()

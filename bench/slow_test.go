@@ -128,10 +128,10 @@ func TestSlowReadersHarmNobody(t *testing.T) {
 }
 
 const (
-	// slowReaderBytes is what the server has of a stream that is behind: the
+	// slowReaderBytes is the server's memory of a stream that is behind: the
 	// struct, and its place in a map that may be half empty.
 	slowReaderBytes = 256
-	// backlogBytes is what a channel keeps for those who are behind.
+	// backlogBytes is the memory of a channel's backlog.
 	backlogBytes = 4 << 20
 	// messageBytes is what a message costs beside its data.
 	messageBytes = 256

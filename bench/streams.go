@@ -156,7 +156,7 @@ func (s *Streams) start(since time.Duration) error {
 }
 
 // Await returns when every stream has received the event of that number and
-// those before it. Errors wrap ErrTimeout, or what ended a stream.
+// those before it. Errors wrap ErrTimeout, or the error that ended a stream.
 func (s *Streams) Await(event uint64, timeout time.Duration) error {
 	err := s.await(timeout, len(s.loops), func(c *client, done chan<- error) { c.awaitEvent(event, done) })
 	if err != nil {
@@ -165,8 +165,8 @@ func (s *Streams) Await(event uint64, timeout time.Duration) error {
 	return nil
 }
 
-// Expect has the latencies of what arrives from now on counted from a moment of
-// Now: when it was published. What was counted before is forgotten.
+// Expect has the latencies of events that arrive from now on counted from published, a
+// moment of Now. Earlier counts are forgotten.
 func (s *Streams) Expect(published time.Duration) error {
 	return s.await(time.Minute, len(s.loops), func(c *client, done chan<- error) {
 		c.expect(published)
@@ -227,7 +227,7 @@ func (s *Streams) await(timeout time.Duration, atOnce int, begin func(c *client,
 	return nil
 }
 
-// Report returns what the streams have seen so far. After Close it is empty.
+// Report returns the report of the streams so far. After Close it is empty.
 func (s *Streams) Report() Report {
 	reports := make(chan Report, len(s.loops))
 	sum := Report{Began: math.MaxInt64, Connects: NewHistogram(), Latency: NewHistogram(), PingsOff: NewHistogram()}

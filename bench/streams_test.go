@@ -66,7 +66,7 @@ func TestStreamsOfFloor(t *testing.T) {
 	}
 }
 
-// A stream that gets something else ends with the reason, and whoever waits
+// A stream that gets something else ends with the reason, and a goroutine that waits
 // for it is told.
 func TestStreamsSeeWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {

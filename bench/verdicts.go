@@ -38,8 +38,8 @@ func serverCPU(b report.Broadcast) float64  { return b.ServerMicros }
 func toLastByte(b report.Broadcast) float64 { return b.Seconds }
 
 const (
-	// rssPerStream is what a stream may take of a full million's process, all
-	// included, in bytes.
+	// rssPerStream is the resident memory that a stream may take of a full million's
+	// process, all included, in bytes.
 	rssPerStream = 100
 	// With fewer streams, the process itself counts: rssBase, and for each
 	// stream rssPerStreamOfFew.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Document is what one run of a bench has measured. Numbers have their unit in
+// Document has the figures of one run of a bench. Numbers have their unit in
 // their name.
 type Document struct {
 	Title    string    `json:"title"`
@@ -42,7 +42,7 @@ type Verdict struct {
 	Passed bool   `json:"passed"`
 }
 
-// Result is what one server did with so many streams.
+// Result has the figures of one server with so many streams.
 type Result struct {
 	Server  string `json:"server"`
 	Version string `json:"version,omitempty"`
@@ -73,7 +73,7 @@ type Connect struct {
 	LatencyMS      Summary `json:"latency_ms"`
 	RSSBytes       float64 `json:"rss_bytes_per_stream"`        // of the whole server, by streams
 	AnonBytes      float64 `json:"anon_bytes_per_stream"`       // the same, of its anonymous memory
-	GrownRSSBytes  float64 `json:"grown_rss_bytes_per_stream"`  // what the streams have brought
+	GrownRSSBytes  float64 `json:"grown_rss_bytes_per_stream"`  // the memory that the streams have brought
 	GrownAnonBytes float64 `json:"grown_anon_bytes_per_stream"` // the same, of anonymous memory
 	KernelBytes    float64 `json:"kernel_bytes_per_stream"`     // both ends, on the whole host
 	RSSMB          float64 `json:"rss_mb"`
@@ -134,7 +134,7 @@ type Close struct {
 	SocketsLeft   int     `json:"sockets_left"`
 }
 
-// GC is what a garbage collector did.
+// GC has the figures of a garbage collector.
 type GC struct {
 	Pauses     int     `json:"pauses"`
 	MaxMS      float64 `json:"max_ms"`

@@ -82,7 +82,7 @@ func ink(i int) color.RGBA { return palette[i%len(palette)] }
 // css writes a colour as style sheets have it.
 func css(c color.RGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
 
-// What style sheets know parts of a plot by, to draw them on dark paper.
+// Marks by which style sheets find parts of a plot, to draw them on dark paper.
 var (
 	textInk = color.RGBA{0x33, 0x40, 0x4d, 0xff}
 	gridInk = color.RGBA{0xe3, 0xe8, 0xed, 0xff}
@@ -106,8 +106,8 @@ func newPlot(title string) *figures {
 	return &figures{Plot: p, title: title, tall: height}
 }
 
-// over sets what is along an axis, up to the next tick, so that the last label is not
-// at the edge.
+// over sets the range of an axis, up to the next tick, so that the last label is not at
+// the edge.
 func over(a *plot.Axis, along axis) {
 	a.Tick.Marker = along
 	if ticks := along.Ticks(0, a.Max); a.Min == 0 && len(ticks) > 1 {

@@ -45,7 +45,7 @@ type Moment struct {
 	Without    int     `json:"without_a_stream"`
 }
 
-// Rolling is what a rolling restart leaves behind, where the balancer chooses
+// Rolling has the shares after a rolling restart, if the balancer chooses
 // nodes in some way. The unit is a node's fair share of the streams.
 type Rolling struct {
 	Peak     float64 `json:"peak"` // of any node, at any time

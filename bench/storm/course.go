@@ -2,7 +2,7 @@ package storm
 
 import "time"
 
-// Course is what became of a plan.
+// Course is the outcome of a plan.
 type Course struct {
 	Plan    Plan
 	Clients int
@@ -20,7 +20,7 @@ type Course struct {
 	outages []int32 // clients by how long they had no stream, in steps
 }
 
-// Moment is what came about in a second, or in what was left of the last.
+// Moment has the figures of one second, or of the rest of the last one.
 type Moment struct {
 	Arrivals   int // attempts that came to a node, repeated SYNs too
 	Accepted   int // of them those that got a stream
@@ -65,7 +65,7 @@ func (c *Course) note(nodes []node, now time.Duration, gone int) {
 	c.Moments = append(c.Moments, sum)
 }
 
-// finish adds what is known at the end.
+// finish adds the figures of the end.
 func (c *Course) finish() { c.Peak.Without = c.Without }
 
 // BackAfter is when so many percent of the clients had their streams back.

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// What millrace tells clients whom it does not let in, see server/answer.go.
+// The delays that millrace tells clients which it does not let in, see server/answer.go.
 const (
 	turnAwayDelay = 5 * time.Second
 	longestDelay  = time.Minute
 )
 
 // Door decides who gets into a node, by its accept rate: a token bucket that is
-// as large as a period's worth, and a book of those who found it empty. It is
+// as large as a period's worth, and a book of the clients that found it empty. It does
 // what internal/limits/bucket.go does, for one thread.
 type Door struct {
 	token  time.Duration // in which a token flows in; 0 where there is no limit

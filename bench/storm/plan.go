@@ -26,7 +26,7 @@ type Plan struct {
 	Drain      time.Duration `json:"drain_ns"`       // over which their streams are closed; 0 for all at once, as when they are killed
 	Retry      time.Duration `json:"retry_ns"`       // after which a client comes back that is told nothing
 	Jitter     time.Duration `json:"jitter_ns"`      // by which a client comes later than told, at most
-	Notice     time.Duration `json:"notice_ns"`      // until the balancer sends nobody to a lost node any more
+	Notice     time.Duration `json:"notice_ns"`      // until the balancer no longer sends clients to a lost node
 	AcceptRate Rate          `json:"accept_rate"`    // of each node
 	Capacity   int           `json:"capacity"`       // connections that a node answers in a second; 0 for any number
 	Backlog    int           `json:"accept_backlog"` // connections that may wait for it to; net.core.somaxconn
@@ -39,13 +39,13 @@ type Rate struct {
 	Period time.Duration `json:"period_ns"`
 }
 
-// ErrPlan is what the error of a plan that cannot be meant wraps.
+// ErrPlan is wrapped by the error of an invalid plan.
 var ErrPlan = errors.New("cannot simulate")
 
 // MaxClients is how many clients may have to come back.
 const MaxClients = 20_000_000
 
-// Check reports what cannot be meant.
+// Check reports the first invalid field.
 func (p *Plan) Check() error {
 	for _, bound := range []struct {
 		name             string

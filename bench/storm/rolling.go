@@ -18,7 +18,7 @@ func (b Balance) String() string {
 	return [...]string{"at random", "least connections"}[b]
 }
 
-// Rolling is what a rolling restart leaves behind. The unit is the streams that
+// Rolling has the shares after a rolling restart. The unit is the streams that
 // each node had before.
 type Rolling struct {
 	Peak     float64 // the most that a node had at any time

@@ -52,7 +52,7 @@ type client struct {
 type node struct {
 	door   Door
 	queue  []arrival // the accept queue
-	credit int64     // what it can answer at once, in connections times nanoseconds
+	credit int64     // the connections that it can answer at once, times nanoseconds
 	counts Moment    // of this second
 }
 
@@ -85,7 +85,7 @@ func newSimulation(p Plan) *simulation {
 	return s
 }
 
-// step has happen what does in the step that begins now.
+// step simulates the step that begins now.
 func (s *simulation) step(now time.Duration) {
 	for s.gone < s.Streams && s.leaves(s.gone) <= now {
 		s.gone++
@@ -140,7 +140,7 @@ func (s *simulation) choose(now time.Duration) int32 {
 	return s.random.Int32N(int32(len(s.nodes)))
 }
 
-// serve has a node answer those who wait, as far as it comes in a step.
+// serve has a node answer waiting clients, as many as it can in a step.
 func (s *simulation) serve(n *node, now time.Duration) {
 	answered := len(n.queue)
 	if s.Capacity > 0 {

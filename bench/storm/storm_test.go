@@ -185,7 +185,7 @@ func TestConservation(t *testing.T) {
 	})
 }
 
-// Ensure that what cannot be meant is named.
+// Ensure that the error of an invalid plan names the value.
 func TestPlans(t *testing.T) {
 	for name, change := range map[string]func(*Plan){
 		"one node":      func(p *Plan) { p.Nodes = 1 },

@@ -44,7 +44,7 @@ type output struct {
 	HTML string `name:"html" group:"Report" placeholder:"FILE" help:"Write a page with plots. [none]"`
 }
 
-// errVerdict says that something does not hold. What, the report tells.
+// errVerdict says that a verdict does not hold; the report tells which.
 var errVerdict = errors.New("a verdict does not hold")
 
 // exitStatus is that of the process that has done the work, and told of it.
@@ -52,7 +52,7 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// servers are those to load: what the command line says, or else usual.
+// servers are those to load: those of the command line, or else usual.
 func (c *common) servers(usual ...string) []string {
 	switch {
 	case c.URL != "":

@@ -1,10 +1,9 @@
 // Command millbench loads servers of event streams on this host, checks every
-// byte of every stream, and reports what it has measured. By default it starts
-// the servers itself: millrace, as its users start it, and what it is compared
-// with.
+// byte of every stream, and reports its measurements. By default it starts the servers
+// itself: millrace, as its users start it, and the servers that it is compared with.
 //
 // The exit status is 0 when everything was delivered and every verdict holds,
-// 2 for a command line that cannot be meant, and 1 otherwise.
+// 2 for an invalid command line, and 1 otherwise.
 package main
 
 import (

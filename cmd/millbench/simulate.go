@@ -28,7 +28,7 @@ type simulateCommand struct {
 	output
 }
 
-// Validate reports what cannot be meant. The parser calls it.
+// Validate reports an invalid plan. The parser calls it.
 func (c *simulateCommand) Validate() error {
 	scenarios, err := c.scenarios()
 	if err != nil {

@@ -106,7 +106,7 @@ func TestSimulatedFiles(t *testing.T) {
 	}
 }
 
-// Ensure that what cannot be meant is the fault of the command line.
+// Ensure that an invalid plan is an error of the command line.
 func TestSimulateWhatCannotBe(t *testing.T) {
 	for _, args := range [][]string{
 		{"--nodes", "1"}, {"--lost", "10"}, {"--streams", "0"}, {"--accept-rate", "fast"}, {"--accept-rate", "1/ms"},

@@ -85,7 +85,7 @@ func (s *source) tightest(h hierarchy, file string, used func(dir string) (int64
 // PAGE_COUNTER_MAX).
 const noLimitV1 = Unlimited &^ (64<<10 - 1)
 
-// workingSet returns what a group uses, without the file cache that the kernel
+// workingSet returns the memory that a group uses, without the file cache that the kernel
 // drops before it refuses memory: the working set as kubelet counts it.
 func (s *source) workingSet(dir, usage, inactive string) (int64, error) {
 	used, err := s.number(path.Join(dir, usage))

@@ -1,13 +1,13 @@
 // Package doctor tells how many idle event streams this host can hold, which of
-// its limits binds first, and what line raises it.
+// its limits binds first, and which line raises it.
 //
-// A [Host] is what was read, by [Local] from this host or by [Read] from a tree
+// A [Host] has the limits that were read, by [Local] from this host or by [Read] from a tree
 // of files. [Examine] turns it and a [Plan] into a [Report], which prints as a
 // table, as JSON, or as one line.
 //
-// A limit allows what it leaves beside its use at this moment, as far as that
-// can be read. The figures per stream are measured ones, see limits.go. What
-// bounds events under way, bursts and mass closes, but no number of idle
+// A limit allows as much as it leaves beside its use at this moment, as far as
+// that can be read. The figures per stream are measured ones, see limits.go. A limit
+// that bounds events under way, bursts and mass closes, but no number of idle
 // streams, is a [Setting]. Limits are those of this process: run it as the user,
 // and in the service or container, that will run the server.
 package doctor
@@ -21,7 +21,7 @@ import (
 	"strconv"
 )
 
-// Plan is what the host is to do. The zero value is a server with one descriptor
+// Plan describes the server that the host is to run. The zero value has one descriptor
 // table, its clients elsewhere, and no number of streams in mind.
 type Plan struct {
 	Target   int  // streams to hold, 0 to MaxTarget; 0 for none in mind
@@ -85,11 +85,11 @@ type Report struct {
 	Descriptors Descriptors `json:"descriptors"`
 	Tables      Tables      `json:"tables"`
 	Limits      []Limit     `json:"limits"`   // the one that allows least first
-	Settings    []Setting   `json:"settings"` // what bounds no number of streams
-	Unread      []Unread    `json:"unread"`   // what could not be read, and so is not counted
+	Settings    []Setting   `json:"settings"` // they bound no number of streams
+	Unread      []Unread    `json:"unread"`   // they could not be read, and so are not counted
 }
 
-// Tables is what a descriptor table per loop would change.
+// Tables tells the effect of a descriptor table per loop.
 type Tables struct {
 	Possible bool   `json:"possible"`
 	Reason   string `json:"reason,omitempty"` // why it is not
@@ -101,7 +101,7 @@ type Tables struct {
 // Limit is one thing that bounds the number of streams.
 type Limit struct {
 	Name    string  `json:"name"`    // e.g. "descriptors"
-	Setting string  `json:"setting"` // what it is called where it is set, e.g. "ulimit -n"
+	Setting string  `json:"setting"` // its name where it is set, e.g. "ulimit -n"
 	Value   string  `json:"value"`   // as read; memory in binary units
 	Allows  Count   `json:"allows"`  // streams
 	Verdict Verdict `json:"verdict"`
@@ -110,18 +110,18 @@ type Limit struct {
 	fix func(streams int64) []Fix
 }
 
-// Verdict is what a limit means for the plan.
+// Verdict tells whether a limit suffices for the plan.
 type Verdict string
 
 const (
 	NoBound Verdict = "no bound"    // it does not bound the number of streams here
 	First   Verdict = "binds first" // no other allows less, and nothing was asked for
 	Later   Verdict = "binds later" // another allows less, and nothing was asked for
-	TooLow  Verdict = "too low"     // it allows less than was asked for
-	Enough  Verdict = "enough"      // it allows what was asked for
+	TooLow  Verdict = "too low"     // it allows fewer streams than the plan has
+	Enough  Verdict = "enough"      // it allows the plan's streams
 )
 
-// Fix is one line that raises a limit to what is needed.
+// Fix is one line that raises a limit as far as is needed.
 type Fix struct {
 	Where string `json:"where"` // "shell", "systemd" (section Service), "container" (option of run), "serve" (option) or "host"
 	Line  string `json:"line"`
@@ -133,7 +133,7 @@ type Unread struct {
 	Reason string `json:"reason"`
 }
 
-// Examine finds what h can hold under p.
+// Examine finds how many streams h can hold under p.
 func Examine(h Host, p Plan) Report {
 	p.PerLoop = p.PerLoop && h.Tables == nil
 	r := Report{
@@ -160,7 +160,7 @@ func Examine(h Host, p Plan) Report {
 	return r
 }
 
-// first returns what the first of limits allows, and its name.
+// first returns the streams that the first of limits allows, and its name.
 func first(limits []Limit) (Count, string) {
 	if len(limits) == 0 || limits[0].Allows == Unlimited {
 		return Unlimited, ""
@@ -192,8 +192,8 @@ func (r Report) Verdict() string {
 	return fmt.Sprintf("this host holds %s streams; first limit: %s (%s %s)", r.Holds, l.Name, l.Setting, l.Value)
 }
 
-// byAllowance sorts limits so that the one which allows least comes first. What
-// allows the same stays in order: a limit before that of the limit.
+// byAllowance sorts limits so that the one which allows least comes first. Limits that
+// allow the same stay in order: a limit before the limit of it.
 func byAllowance(limits []Limit) []Limit {
 	slices.SortStableFunc(limits, func(a, b Limit) int { return cmp.Compare(a.Allows, b.Allows) })
 	return limits

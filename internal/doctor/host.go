@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Host is what was read of a host. A number is Unknown if it could not be read,
+// Host has the limits of a host, and their use. A number is Unknown if it could not be read,
 // and Unlimited if there is no limit.
 type Host struct {
 	Machine     Machine
 	Descriptors Descriptors
 	Tables      error // nil where loops can have descriptor tables of their own
 
-	NrOpen                   int64    // what the descriptor limit can be raised to
+	NrOpen                   int64    // the most that the descriptor limit can be raised to
 	FileMax, Files           int64    // open files of the whole host
 	TCPMem                   [3]int64 // pages: enough, pressure, most
 	MemAvailable             int64    // bytes
@@ -38,7 +38,7 @@ type Descriptors struct {
 	MayRaise bool  `json:"may_raise"` // CAP_SYS_RESOURCE: may raise the hard limit
 }
 
-// Machine says what is examined.
+// Machine describes the examined host.
 type Machine struct {
 	System     string `json:"system"` // GOOS
 	Kernel     string `json:"kernel,omitempty"`

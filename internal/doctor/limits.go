@@ -2,7 +2,7 @@ package doctor
 
 import "fmt"
 
-// What one event stream costs. All figures are measured, on Linux 6.18 (amd64).
+// The costs of one event stream. All figures are measured, on Linux 6.18 (amd64).
 const (
 	// A socket that the server holds, idle, in the kernel: TCP 2,368 bytes,
 	// sock_inode 832, dentry 192, filp 192, epitem 128, eppoll_entry 64, security
@@ -10,7 +10,7 @@ const (
 	socketBytes = 4050
 
 	// Both ends on this host: 9.2 GB of slab at 1.0 million streams, which is more
-	// than two sockets' worth, for what binds and hashes the client's port.
+	// than two sockets' worth, for the structures that bind and hash the client's port.
 	loopbackBytes = 9200
 
 	// The server's own memory: 97.8 MB resident with 1,001,700 streams, all
@@ -78,8 +78,8 @@ func (h *Host) perTable() int64 {
 	return room - room/unevenShare
 }
 
-// limits returns what bounds the number of streams under p, the one that allows
-// least first. What could not be read is left out.
+// limits returns the limits of the number of streams under p, the one that allows least
+// first. Limits that could not be read are left out.
 func (h *Host) limits(p Plan) []Limit {
 	ends := int64(1) // of a stream, on this host
 	bytes := int64(socketBytes + processBytes)
@@ -148,7 +148,7 @@ func (h *Host) descriptorFixes(need int64) (fixes []Fix) {
 	return fixes
 }
 
-// nrOpen is what a descriptor limit can be raised to, and a limit itself should
+// nrOpen is the most that a descriptor limit can be raised to, and a limit itself should
 // it have been lowered since (fs/file.c, expand_files).
 func (h *Host) nrOpen(p Plan) Limit {
 	l := Limit{Name: "table size", Setting: "fs.nr_open", Value: number(h.NrOpen), Allows: Unlimited}
@@ -210,8 +210,7 @@ func groupMemory(name, key, option string, c ceiling, each int64) Limit {
 	return l
 }
 
-// loops bounds streams when each loop has a descriptor table. Larger tables are
-// what raises it.
+// loops bounds streams when each loop has a descriptor table. Larger tables raise it.
 func (h *Host) loops() Limit {
 	return Limit{
 		Name: "loops", Setting: "--loops", Value: number(maxLoops), Allows: Count(maxLoops * h.perTable()),

@@ -14,7 +14,7 @@ type Setting struct {
 	Fix   string `json:"fix,omitempty"` // the line for a shell, where another value is better
 }
 
-// better is what a setting's last number is compared with.
+// better is the number to which a setting's last number is compared.
 type better int
 
 const (
@@ -23,7 +23,7 @@ const (
 	atMost                // at most
 )
 
-// settings are what is read and shown. The best values are those of
+// settings are those that are read and shown. The best values are those of
 // deploy/sysctl.conf, which a test there compares; bursts and closes have no
 // better number than "more than there are".
 var settings = []struct {
@@ -64,7 +64,7 @@ const (
 	hugePages = "sys/kernel/mm/transparent_hugepage/enabled"
 )
 
-// settings returns what was read for the settings, with lines that better them.
+// settings returns the settings that were read, with lines that better them.
 func (h *Host) settings(p Plan) []Setting {
 	found := make([]Setting, 0, len(h.values)+1)
 	if h.TCPMem[1] != Unknown {

@@ -10,7 +10,7 @@ import (
 )
 
 // source reads the small text files in which Linux shows its limits, below the
-// root of files. What it could not read it keeps.
+// root of files. It keeps the names of those that it could not read.
 type source struct {
 	files  fs.FS
 	unread []Unread
@@ -19,7 +19,7 @@ type source struct {
 // Unknown is a number that could not be read.
 const Unknown = -1
 
-// ErrFormat is wrapped by errors that say what a file should have held.
+// ErrFormat is wrapped by errors about the content of a file, which say what it should be.
 var ErrFormat = errors.New("unexpected content")
 
 // text returns the file called name, as /proc has it, with one space between

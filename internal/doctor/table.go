@@ -32,7 +32,7 @@ func (r Report) writeLimits(b *strings.Builder) {
 	}
 }
 
-// writeTables tells what a descriptor table per loop does, or would do.
+// writeTables tells the effect of a descriptor table per loop.
 func (r Report) writeTables(b *strings.Builder) {
 	t := r.Tables
 	switch {

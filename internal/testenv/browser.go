@@ -106,8 +106,8 @@ func (p *Page) Prepare(script string) {
 	}))
 }
 
-// Await waits until a JavaScript expression is true in the page. What fails on the
-// way is asked again, so that it may begin before the page is there. (A poll
+// Await waits until a JavaScript expression is true in the page. It asks again after an
+// error, so that it may begin before the page is there. (A poll
 // within the page would end with the page that it was sent to.)
 func (p *Page) Await(what, expression string) {
 	p.t.Helper()
@@ -150,7 +150,7 @@ func complains(kind chromedp.ConsoleType) bool {
 	return kind == chromedp.ConsoleError || kind == chromedp.ConsoleWarning || kind == chromedp.ConsoleException
 }
 
-// Keep writes what a test has made for people to look at, and logs where: in a
+// Keep writes a file that a test has made for people to look at, and logs where: in a
 // directory of the user's among the temporary files.
 func Keep(t testing.TB, name string, data []byte) {
 	t.Helper()

@@ -26,8 +26,8 @@ user_pref("services.settings.server", "http://127.0.0.1:9/");
 user_pref("toolkit.telemetry.enabled", false);
 `
 
-// Firefox opens a page in Firefox until the test ends. Nobody drives it: the page has
-// to tell by itself what it sees. Without Firefox the test ends.
+// Firefox opens a page in Firefox until the test ends. The test does not drive it: the
+// page has to report by itself. Without Firefox the test ends.
 func Firefox(t testing.TB, url string) {
 	t.Helper()
 	var path string

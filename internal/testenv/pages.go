@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Pages serves pages to browsers, and takes what these tell the test.
+// Pages serves pages to browsers, and takes their reports to the test.
 type Pages struct {
 	URL     string // of the pages, without a slash at the end
 	Reports <-chan Report

@@ -1,4 +1,4 @@
-// Package testenv finds what tests use and this repository does not contain:
+// Package testenv finds the tools of tests that this repository does not contain:
 // programs such as redis-cli, and packages from npm.
 //
 // A test whose tool is missing is skipped, so that `go test ./...` passes on a
@@ -35,7 +35,7 @@ func NeedFile(t testing.TB, path, remedy string) {
 	}
 }
 
-// Lack ends the test because of what is missing: as skipped, or as failed where
+// Lack ends the test because something is missing: as skipped, or as failed where
 // every tool is required.
 func Lack(t testing.TB, missing string) {
 	t.Helper()
