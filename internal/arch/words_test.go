@@ -111,13 +111,15 @@ var (
 	code = regexp.MustCompile("`([^`\n]+)`")
 	// sourceFile is the path of a Go file below root.
 	sourceFile = regexp.MustCompile(`^[a-z]+(/[a-zA-Z_]+)+\.go$`)
+	// sourceInText is one within a comment.
+	sourceInText = regexp.MustCompile(`\b(server|channels|bench|cmd|internal|httpparse|timerwheel|deploy)(/[a-zA-Z_]+)+\.go\b`)
 	// memberName is a method or field of a type, with its package or without.
 	memberName = regexp.MustCompile(`^(?:[a-z]+\.)?([A-Za-z]+)\.([A-Za-z]+)$`)
 	// noMember is an event type, or a file within the page's own subject.
 	noMember = regexp.MustCompile(`^millrace\.|\.go$`)
 )
 
-// Ensure that the files that pages name are there, and that so are the methods and fields
+// Ensure that the Go files that pages and comments name are there, and that so are the methods and fields
 // that the design names, as `loop.wake` or `follow.Set.Held`.
 func TestNamesInPages(t *testing.T) {
 	types := make(map[string]map[string]bool) // the members of all types of a name
@@ -130,6 +132,15 @@ func TestNamesInPages(t *testing.T) {
 				types[owner] = make(map[string]bool)
 			}
 			types[owner][member] = true
+		}
+	}
+	for _, f := range parse(t) {
+		for _, group := range f.syntax.Comments {
+			for _, name := range sourceInText.FindAllString(group.Text(), -1) {
+				if !files[name] {
+					t.Errorf("%s: the comment names %s, and there is no such file", f.at(group), name)
+				}
+			}
 		}
 	}
 	named := 0
