@@ -33,7 +33,12 @@ var commands = map[string]command{
 	"publish":     {arity: 3, run: (*conn).publish, batched: true},
 	"spublish":    {arity: 3, run: (*conn).publishShard, batched: true},
 	"sse.publish": {arity: -3, run: (*conn).ssePublish, batched: true},
-	"eval":        {arity: -3, run: (*conn).eval},
+	"sse.ticket":  {arity: -2, run: (*conn).sseTicket},
+	"sse.kick": {arity: -2, subcommands: map[string]command{
+		"user":    {arity: -3, run: (*conn).sseKickUser},
+		"channel": {arity: -3, run: (*conn).sseKickChannel},
+	}},
+	"eval": {arity: -3, run: (*conn).eval},
 	"pubsub": {arity: -2, subcommands: map[string]command{
 		"channels":      {arity: -2, run: (*conn).pubsubChannels},
 		"numsub":        {arity: -2, run: (*conn).pubsubNumsub},

@@ -224,9 +224,41 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"PING\n''", "+PONG\r\n-ERR unknown command '', with args beginning with: \r\n", ""},
 	{strings.Repeat("x", 200) + " " + strings.Repeat("y", 100) + strings.Repeat(" "+strings.Repeat("z", 100), 3),
 		"-ERR unknown command '" + strings.Repeat("x", 128) + "', with args beginning with: '" + strings.Repeat("y", 100) + "' '" + strings.Repeat("z", 25) + "' \r\n", ""},
+	{"SSE.TICKET /a", "$35\r\nticket of [/a] for \"\", 0s, until 0s\r\n", ""},
+	{"sse.ticket ex 30 user u until 3600 /a chat:1", "$48\r\nticket of [/a chat:1] for \"u\", 30s, until 1h0m0s\r\n", ""},
+	{"SSE.TICKET USER ex EX 1 user", "$39\r\nticket of [user] for \"ex\", 1s, until 0s\r\n", ""},
+	{"SSE.TICKET", "-ERR wrong number of arguments for 'sse.ticket' command\r\n", ""},
+	{"SSE.TICKET EX 30", "-ERR bad ticket: for 0 channels, want 1 to 64: " + ticketUsage, ""},
+	{"SSE.TICKET EX 0 /a", "-ERR EX \"0\" is not seconds, 1 to 3600: " + ticketUsage, ""},
+	{"SSE.TICKET EX soon /a", "-ERR EX \"soon\" is not seconds, 1 to 3600: " + ticketUsage, ""},
+	{"SSE.TICKET UNTIL 2592001 /a", "-ERR UNTIL \"2592001\" is not seconds, 1 to 2592000: " + ticketUsage, ""},
+	{"SSE.TICKET USER '' /a", "-ERR bad name of a user: it is empty, want 1 to 255 bytes: " + ticketUsage, ""},
+	{"SSE.KICK USER u", ":86400\r\n", ""},
+	{"sse.kick user u for 60 final", ":-60\r\n", ""},
+	{"SSE.KICK USER u FINAL FOR 0", ":0\r\n", ""},
+	{"SSE.KICK CHANNEL /a", ":3\r\n", ""},
+	{"SSE.KICK CHANNEL /a USER u", ":4\r\n", ""},
+	{"SSE.KICK USER nobody", "-ERR other nodes may not know\r\n", ""},
+	{"SSE.KICK", "-ERR wrong number of arguments for 'sse.kick' command\r\n", ""},
+	{"SSE.KICK USER", "-ERR wrong number of arguments for 'sse.kick|user' command\r\n", ""},
+	{"SSE.KICK u", "-ERR unknown subcommand 'u' of 'sse.kick'\r\n", ""},
+	{"SSE.KICK ALL x", "-ERR unknown subcommand 'ALL' of 'sse.kick'\r\n", ""},
+	{"SSE.KICK USER u FOR", "-ERR option \"FOR\": want SSE.KICK USER name [FOR seconds] [FINAL]\r\n", ""},
+	{"SSE.KICK USER u FOR 31536001", "-ERR FOR \"31536001\" is not seconds, 1 to 31536000: want SSE.KICK USER name [FOR seconds] [FINAL]\r\n", ""},
+	{"SSE.KICK USER u NOW", "-ERR option \"NOW\": want SSE.KICK USER name [FOR seconds] [FINAL]\r\n", ""},
+	{"SSE.KICK CHANNEL /a USER", "-ERR options [\"USER\"]: want SSE.KICK CHANNEL channel [USER name]\r\n", ""},
+	{"SSE.KICK CHANNEL /a USER ''", "-ERR options [\"USER\" \"\"]: want SSE.KICK CHANNEL channel [USER name]\r\n", ""},
+	{"MULTI\nSSE.KICK USER u\nEXEC", "+OK\r\n+QUEUED\r\n*1\r\n:86400\r\n", ""},
+	{"PUBLISH __millrace:control x", controlRefused, ""},
+	{"SUBSCRIBE __millrace:control", controlRefused, ""},
 	{"\r\n\n\nPING", "+PONG\r\n", ""},
 	{"*1\r\n$-5\r\nPING", "-ERR Protocol error: invalid bulk length \"-5\": want 0 to 126976\r\n", ""},
 }
+
+const (
+	ticketUsage    = "want SSE.TICKET [EX seconds] [USER name] [UNTIL seconds] channel [channel ...]\r\n"
+	controlRefused = "-ERR bad channel name: nodes talk to each other on \"__millrace:control\"\r\n"
+)
 
 func hello(v resp.Version) string {
 	head := "*14\r\n"
@@ -277,7 +309,7 @@ func (slowStreams) SlowReaders(_ context.Context, n int) ([]server.SlowReader, e
 }
 
 func TestReplies(t *testing.T) {
-	cfg := Config{Broker: testBroker(), Streams: slowStreams{}}
+	cfg := Config{Broker: testBroker(), Streams: slowStreams{}, Control: controlled{}}
 	for _, tt := range replyTable {
 		for _, chunk := range []int{bufferSize, 1} {
 			if got := converse(t, cfg, tt.request+"\r\n", chunk); got != tt.want {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
+	"millrace/internal/auth/ticket"
 )
 
 func TestMain(m *testing.M) {
@@ -83,6 +85,32 @@ func (r *recorder) takeBatches() []int {
 	batches := r.batches
 	r.batches = nil
 	return batches
+}
+
+// controlled is a Control whose answers tell what it was asked: seconds, negated if they
+// are final, and lengths of names.
+type controlled struct{}
+
+func (controlled) IssueTicket(g ticket.Grant) (string, error) {
+	if g.Channels == nil {
+		_, err := ticket.New(ticket.RandomKeys()).Issue(g, time.Now())
+		return "", err
+	}
+	return fmt.Sprintf("ticket of %v for %q, %v, until %v", g.Channels, g.User, g.OpenFor, g.Until), nil
+}
+
+func (controlled) KickUser(user string, hold time.Duration, final bool) (int, error) {
+	if user == "nobody" {
+		return 7, errors.New("other nodes may not know")
+	}
+	if final {
+		hold = -hold
+	}
+	return int(hold.Seconds()), nil
+}
+
+func (controlled) KickChannel(channel, user string) (int, error) {
+	return len(channel + ":" + user), nil
 }
 
 // serve runs a server on a loopback port until the test ends.

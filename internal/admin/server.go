@@ -82,6 +82,7 @@ type Config struct {
 	MaxEventBytes int                   // largest event of the broker; 0: channels.DefaultMaxEventBytes
 	MaxClients    int                   // connections at a time; 0: DefaultMaxClients
 	Version       string                // of millrace, for INFO
+	Control       Control               // what SSE.TICKET and SSE.KICK ask; nil: they are not available
 	Engine        func() link.State     // of the engine between nodes; nil: there is none
 	Ops           func() ports.OpsStats // of the ops port; nil: there is none
 	LogDropped    func() int64          // lines that the log has dropped; nil: none

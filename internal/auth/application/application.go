@@ -29,7 +29,7 @@ const (
 	DefaultConcurrency = 32
 	// timeout is how long the application may take to answer, patience how long a
 	// question waits to be asked.
-	timeout, patience = 2 * time.Second, 10 * time.Second
+	timeout, patience = 2 * time.Second, 6 * time.Second
 	// maxChannels is how many channels of one stream are asked about.
 	maxChannels = 8
 	// maxHead bounds the head of an answer. Of its body, which says nothing, maxBody
