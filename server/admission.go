@@ -9,9 +9,8 @@ import (
 	"millrace/internal/proxyproto"
 )
 
-// welcome takes in who has connected. It returns false when the connection has
-// been ended.
-func (l *loop) welcome(c *conn, from netpoll.Peer) bool {
+// welcome takes in a client that has connected.
+func (l *loop) welcome(c *conn, from netpoll.Peer) result {
 	if l.cfg.keepsPeers() {
 		l.peers.set(c.id(), from)
 	}
@@ -19,11 +18,10 @@ func (l *loop) welcome(c *conn, from netpoll.Peer) bool {
 	case !l.cfg.ProxyProtocol:
 		return l.admit(c, from, true)
 	case !l.cfg.trusts(from):
-		l.drop(c, from, reasonNoProxy, "want a proxy of the trusted ones")
-		return false
+		return l.drop(c, from, reasonNoProxy, "want a proxy of the trusted ones")
 	}
 	c.state = stateProxy
-	return true
+	return sent
 }
 
 // readProxy takes in the header in which a proxy names the client. It returns
@@ -43,7 +41,7 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 	if named {
 		l.peers.set(c.id(), netpoll.PeerAt(client))
 	}
-	if !l.admit(c, l.peers.m[c.id()], named) {
+	if l.admit(c, l.peers.m[c.id()], named) == ended {
 		return 0, false
 	}
 	return length, false
@@ -52,18 +50,16 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 // admit decides whether a stream may come of a connection. If none may, the
 // request is still awaited, to tell an EventSource to come back; and other
 // requests are answered as ever, which a health check needs most when much is
-// going on. A client that its proxy has not named counts at no address. admit
-// returns false when the connection has been ended: too many of that address
-// are being told already.
-func (l *loop) admit(c *conn, client netpoll.Peer, named bool) (alive bool) {
+// going on. A client that its proxy has not named counts at no address. The connection
+// is ended if too many of that address are being told already.
+func (l *loop) admit(c *conn, client netpoll.Peer, named bool) result {
 	if named && l.server.addresses != nil {
 		var decision limits.Decision
 		c.address, decision = l.server.addresses.Arrive(limits.NetworkOf(client.IP), l.now)
 		c.why = whyNot[decision]
 		c.flags.set(toldToReturn, c.why != admitted)
 		if c.why == reasonAddressFlood {
-			l.drop(c, client, c.why, "too many of this address are being told to come back")
-			return false
+			return l.drop(c, client, c.why, "too many of this address are being told to come back")
 		}
 	}
 	// What is refused already takes nothing from the bucket of all, or one
@@ -71,7 +67,7 @@ func (l *loop) admit(c *conn, client netpoll.Peer, named bool) (alive bool) {
 	if c.why == admitted && !l.server.arrivals.Take(l.now) {
 		c.why = reasonRate
 	}
-	return true
+	return sent
 }
 
 // whyNot has the reason for which an address's connection may not become a stream.
@@ -83,11 +79,12 @@ var whyNot = [...]reason{
 }
 
 // drop ends a connection without an answer.
-func (l *loop) drop(c *conn, from netpoll.Peer, why reason, detail string) {
+func (l *loop) drop(c *conn, from netpoll.Peer, why reason, detail string) result {
 	if l.mayNotice(why.String()) {
 		l.server.log(slog.LevelWarn, "a connection is closed without an answer", "reason", why.String(), "peer", from.String(), "detail", detail)
 	}
 	l.end(c, why)
+	return ended
 }
 
 // keepsPeers tells whether loops keep the addresses of their clients: for the

@@ -117,7 +117,7 @@ func (l *loop) open(fd int32, from netpoll.Peer) error {
 	l.occupancy.sockets.Add(1)
 	l.counters.accepted.Add(1)
 	l.counters.connections.Add(1)
-	if l.welcome(c, from) && l.cfg.HeaderTimeout > 0 {
+	if l.welcome(c, from) != ended && l.cfg.HeaderTimeout > 0 {
 		l.schedule(c, l.now+l.cfg.HeaderTimeout)
 	}
 	return nil

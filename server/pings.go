@@ -50,8 +50,18 @@ const longestHush = 250 * time.Millisecond
 
 var pingBytes = []byte(":keepalive\n\n")
 
-// ping writes a keepalive comment.
-func (l *loop) ping(c *conn) result {
-	l.counters.keepalives.Add(1)
-	return l.send(c, len(pingBytes), nil, pingBytes)
+// pingWhenDue writes a keepalive comment to a stream whose ping is due, if it is silent.
+func (l *loop) pingWhenDue(c *conn) result {
+	if l.cfg.Keepalive == 0 || l.now < l.nextPing(c) {
+		return sent
+	}
+	did := sent
+	if l.isSilent(c) {
+		l.counters.keepalives.Add(1)
+		did = l.send(c, len(pingBytes), nil, pingBytes)
+	}
+	if did != ended {
+		l.passPing(c)
+	}
+	return did
 }

@@ -48,11 +48,8 @@ func (l *loop) streamDue(c *conn) {
 		if l.judge(c) != cut {
 			return
 		}
-	} else if l.cfg.Keepalive > 0 && l.now >= l.nextPing(c) {
-		if l.isSilent(c) && l.ping(c) == ended {
-			return
-		}
-		l.passPing(c)
+	} else if l.pingWhenDue(c) == ended {
+		return
 	}
 	l.scheduleStream(c)
 }

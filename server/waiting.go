@@ -92,28 +92,22 @@ func (l *loop) waitingDue(c *conn) {
 		l.end(c, reasonLifetime)
 		return
 	}
-	var text []byte
-	switch {
-	case !w.greeted:
+	var did result
+	if w.greeted {
+		did = l.pingWhenDue(c)
+	} else {
 		w.greeted = true
 		l.out = l.server.heads.opening(l.out[:0], w.origin)
-		if !l.broker.HasIDs() { // else the event that begins the stream is to follow
+		if !l.broker.HasIDs() { // else the event that starts the stream is to follow
 			l.out = append(l.out, '\n')
 		}
-		text = l.out
-	case l.cfg.Keepalive > 0 && l.now >= l.nextPing(c) && l.isSilent(c):
-		l.counters.keepalives.Add(1)
-		text = pingBytes
+		did = l.send(c, len(l.out), nil, l.out)
 	}
-	if len(text) > 0 {
-		switch l.send(c, len(text), nil, text) {
-		case ended:
-			return
-		case cut: // so little, and nobody reads it
-			l.end(c, reasonSlow)
-			return
-		}
+	switch did {
+	case cut: // so little, and nobody reads it
+		l.end(c, reasonSlow)
+	case sent:
+		l.passPing(c)
+		l.scheduleStream(c)
 	}
-	l.passPing(c)
-	l.scheduleStream(c)
 }
