@@ -63,6 +63,7 @@ type Config struct {
 	Engine         func() link.State  // of the engine between nodes; nil: there is none
 	LogDropped     func() int64       // lines that the log has dropped; nil: none
 	Ready          func() error       // why the node should get no new clients, nil if it should; nil: always
+	Control        admin.Control      // what POST /tickets and POST /kick ask; nil: they are not available
 	Logger         *slog.Logger       // nil: nothing is logged
 }
 
@@ -153,6 +154,8 @@ func newServer(ln net.Listener, cfg Config) *Server {
 func (s *Server) routes() http.Handler {
 	secret := http.NewServeMux()
 	secret.HandleFunc("POST /publish", s.publish)
+	secret.HandleFunc("POST /tickets", s.tickets)
+	secret.HandleFunc("POST /kick", s.kick)
 	costly := make(turns, maxCostly)
 	secret.Handle("GET /channels", costly.take(http.HandlerFunc(s.listChannels)))
 	secret.Handle("GET /connections", costly.take(http.HandlerFunc(s.listConnections)))
