@@ -16,13 +16,13 @@ type streamID int32
 // conn is what the server knows of one connection: one cache line, no pointer,
 // so that a million of them cost the garbage collector nothing.
 //
-// owner says whose the slot is: 0 nobody's, else the number of a loop and one.
+// owner is the loop that has the slot: its number and one, or 0 for none.
 // It is set after the slot is filled and cleared before the descriptor is
 // closed, so a loop that finds its own number may touch the rest, and any other
 // loop, roused by a stale event, must not.
 type conn struct {
 	owner atomic.Int32
-	fd    int32 // for socket.go alone: the place of the slot, whoever owns it
+	fd    int32 // for socket.go alone: the descriptor, by which the slot is found
 	slot
 }
 
@@ -37,7 +37,7 @@ type slot struct {
 	wrote   moment          // when something was last written
 	place   int32           // stream: its index in the channel's list of subscribers
 	address limits.Ref      // the client's entry in Server.addresses, if it is counted there
-	heard   uint16          // bytes that came behind the request head: see loop.hear
+	heard   uint16          // bytes that came after the request head: see loop.hear
 	flags   flags
 	state   state
 	why     reason // head: why it may not become a stream, if not admitted; lingering: why it will end
@@ -50,7 +50,7 @@ const multiChannel = -1
 // id returns the id of the stream that the connection is, or may become.
 func (c *conn) id() streamID { return streamID(c.fd) }
 
-// flags are what is so, or not, of a connection.
+// flags are properties of a connection.
 type flags uint16
 
 const (
@@ -101,7 +101,7 @@ func (l *loop) end(c *conn, why reason) {
 	l.giveRoom()
 }
 
-// forget gives up what a connection was for.
+// forget takes a connection out of the lists and tables of its state.
 func (l *loop) forget(c *conn, why reason) {
 	switch c.state {
 	case stateProxy, stateHead:
@@ -113,7 +113,7 @@ func (l *loop) forget(c *conn, why reason) {
 	}
 }
 
-// maxHeard is how much a client may send behind its request head, in bytes.
+// maxHeard is how much a client may send after its request head, in bytes.
 const maxHeard = math.MaxUint16
 
 // hear reads to see the client leave: it has nothing more to say. One that keeps
@@ -129,7 +129,7 @@ func (l *loop) hear(c *conn) {
 	}
 }
 
-// count adds n bytes to what came behind the request head. It returns false when
+// count adds n to the bytes that came after the request head. It returns false when
 // that is too much.
 func (c *conn) count(n int) (bearable bool) {
 	n += int(c.heard)

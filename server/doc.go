@@ -4,10 +4,10 @@
 // A [Server] runs a few loops. A loop is one goroutine with one poller; it owns
 // its connections, their timers and its lists of subscribers, and nothing else
 // touches them, so there are no locks inside. Messages come in through a
-// [channels.Inbox]; everything else the loop learns from its poller. What a
-// connection needs while it is idle is one 64-byte slot without pointers, found
-// by descriptor; what only few connections need (an unfinished request head,
-// the unsent rest of a message, several channels) lives in side tables.
+// [channels.Inbox]; everything else the loop learns from its poller. An idle
+// connection takes one 64-byte slot without pointers, found by descriptor; what
+// only few connections need (an unfinished request head, the unsent rest of a
+// message, several channels) lives in side tables.
 //
 // Caveats. One request a connection: an answer that is no stream closes it. A
 // client that shuts down its sending side has left. Linux gives every loop a
@@ -17,7 +17,7 @@
 //
 // A connection, from its socket to its answer: listener, conn, table, socket (the one place
 // that reads and writes), admission, peer, addresses, request, authorize, permitted,
-// answer, turnaway (who is told to come back), head, cors, hosts.
+// answer, turnaway (clients that are told to come back), head, cors, hosts.
 //
 // A stream, from its start to its end: streams, loopchannel (lists of subscribers),
 // waiting, fanout, early, batch, send, slowreader, slowreport, pace, need, pings.

@@ -10,7 +10,7 @@ import (
 
 const (
 	// drainGrace is how long the accept queue may take to run empty before the
-	// listener is closed regardless: closing it resets who waits there.
+	// listener is closed regardless: closing it resets the connections in the queue.
 	drainGrace = time.Second
 	// drainCheck is how often a loop looks at least whether all have left.
 	drainCheck = 20 * time.Millisecond
@@ -21,7 +21,7 @@ const (
 type drain struct {
 	begun, over bool
 	at          time.Duration // when it began, in loop time
-	until       time.Duration // when what is left has had its time
+	until       time.Duration // when the streams that are left have had their time
 	streams     int64         // how many there were
 	visited     int64         // of them, to be dismissed or because they are behind
 	next        streamID      // the first slot that has not been visited
@@ -30,8 +30,7 @@ type drain struct {
 // Drain closes the listeners at once and the streams over Config.Drain: each
 // gets what has been published, a `retry:` of its own, and the end. Meanwhile
 // the others are served as ever. It returns when nothing is left, as Close does;
-// Close cuts it short. Safe for concurrent use: whoever calls it again waits for the same
-// drain.
+// Close cuts it short. Safe for concurrent use: a second call waits for the same drain.
 func (s *Server) Drain() {
 	if s.cfg.Drain > 0 {
 		s.drainAll.Do(s.dismissAll)
@@ -76,7 +75,7 @@ func (l *loop) drainOn(budget int) (more bool) {
 		return false
 	case !d.begun:
 		*d = drain{begun: true, at: l.now, until: l.now + l.cfg.Drain + lingerTimeout, streams: l.counters.streams.Load()}
-		l.accepting = true // whoever waits in the accept queue is told as well
+		l.accepting = true // those in the accept queue are told as well
 		return true
 	case l.listener >= 0:
 		if l.accepting && !l.paused && l.now-d.at < drainGrace {

@@ -5,11 +5,11 @@ import "millrace/channels"
 // A channel with few subscribers need not wait for the fan-out of one with many: its
 // messages are served early, between two slices of the turn under way.
 //
-// The cursor of a stream says that it has everything up to there, of all of its
-// channels. So only streams on one channel can be served early; a stream on others too
-// would be taken for having had what these have in the turn. And a stream has to have
-// the messages of its channel in order, so a channel that is part of the turn, or of
-// which something waits for one, waits as well; and all do while there is a gap to tell.
+// The cursor of a stream says that it has everything up to there, of all of its channels. So
+// only streams on one channel can be served early: a stream on several would be taken for
+// having had the messages of the turn on the others. Nor can a channel that is part of the
+// turn, or of which a message waits for one, since its messages have to stay in order; and
+// none can while there is a gap to tell.
 
 // few bounds the writes that serve messages early between two slices, and so the
 // subscribers of a channel that can be served so: to a quarter of a slice.
@@ -23,8 +23,8 @@ type early struct {
 	served  []*channels.Message // those of them that need no turn any more
 }
 
-// takeIn takes what has come to the inbox. What has no room in the turn to come, or comes
-// while one is under way, is served early if it can be, and else left to a later turn.
+// takeIn takes the messages from the inbox. A message that has no room in the turn to come,
+// or comes while one is under way, is served early if it can be, and else left to a later turn.
 func (l *loop) takeIn(underWay bool) {
 	e, t := &l.early, &l.turn
 	e.arrived = l.inbox.Take(e.arrived)
@@ -77,7 +77,7 @@ func (e *early) add(t *turn, ch *loopChannel, m *channels.Message) bool {
 	return true
 }
 
-// serveEarly writes what add has collected.
+// serveEarly writes the messages that add has collected.
 func (l *loop) serveEarly() {
 	e := &l.early
 	for i := range e.turn.groups {

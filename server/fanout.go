@@ -12,7 +12,7 @@ import (
 // wire forms: about what a socket takes at once from a sender in a hurry.
 const turnBytes = 128 << 10
 
-// turn is a run of messages on its way to all of their receivers. What is
+// turn is a run of messages on its way to all of their receivers. Any message that is
 // posted meanwhile waits for the next turn, and goes out together then.
 type turn struct {
 	taken    []*channels.Message // what came from the inbox and was not served early
@@ -32,9 +32,9 @@ type group struct {
 	channel *loopChannel
 	batch
 	// left is how many subscribers are to be visited, from the end of the list
-	// down: those who leave move others only into what is still to come, where
-	// the cursor keeps them from being served twice, and those who join stand
-	// behind, having a later cursor anyway.
+	// down. A subscriber that leaves moves another only to a place that is still to be
+	// visited, where the cursor keeps it from being served twice. A new one is appended,
+	// and has a later cursor anyway.
 	left int
 	// need is the sequence from which on those of the subscribers need messages that
 	// publishers are not to push out, 0 for none: see Broker.Need.
@@ -122,7 +122,7 @@ func (l *loop) beginTurn() bool {
 	for i := range t.groups {
 		t.groups[i].encode()
 	}
-	if len(t.groups) > 1 { // so that nobody waits for a channel with more subscribers than his
+	if len(t.groups) > 1 { // so that no channel waits for one with more subscribers
 		slices.SortFunc(t.groups, func(a, b group) int { return cmp.Compare(a.left, b.left) })
 		for i := range t.groups {
 			t.groups[i].channel.group = int32(i + 1)
@@ -136,11 +136,11 @@ func (l *loop) beginTurn() bool {
 // takes to make them.
 const gapsAtOnce = 128
 
-// addGaps puts the gaps into the turn that are to be told before what comes after it,
-// and takes out of it what comes after gaps for which it has no room.
+// addGaps puts the gaps into the turn that are to be told before the messages after it,
+// and takes the messages out of it that come after gaps for which it has no room.
 func (l *loop) addGaps(first int) {
 	t := &l.turn
-	var next uint64 // of the first message behind the turn
+	var next uint64 // of the first message after the turn
 	if t.next < len(t.taken) {
 		next = t.taken[t.next].Seq
 	}

@@ -59,8 +59,8 @@ func (l *loop) openListener() error {
 }
 
 // accept takes what waits in the accept queue, a slice of it. It returns true
-// when there may be more. The listener reports new arrivals only, so whoever
-// stops short of an empty queue has to come back: by the return value, or by
+// when there may be more. The listener reports new arrivals only, so a call
+// that stops short of an empty queue needs another: by the return value, or by
 // the listener's timer.
 func (l *loop) accept() (more bool) {
 	if !l.accepting || l.paused {
@@ -123,7 +123,7 @@ func (l *loop) open(fd int32, from netpoll.Peer) error {
 	return nil
 }
 
-// closeListener has the kernel refuse who comes from now on.
+// closeListener has the kernel refuse connections from now on.
 func (l *loop) closeListener() {
 	fd := l.listener
 	l.wheel.Cancel(fd)

@@ -21,7 +21,7 @@ const (
 	// is done between two looks at the poller.
 	slice = 512
 	// maxUnwoken is how many ready descriptors are served before a wake: when
-	// thousands of clients leave at once, nobody else waits for all of them.
+	// thousands of clients leave at once, the others do not wait for all of them.
 	maxUnwoken = 64
 	// readSize is how much is read from a socket at once, in bytes.
 	readSize = 16 << 10
@@ -72,7 +72,7 @@ type connections struct {
 	hand       streamID                          // the slot that makeRoom looks at next
 }
 
-// subscriptions are the streams of a loop, by channel, and what they are yet to get.
+// subscriptions are the streams of a loop, by channel, and the messages on their way to them.
 type subscriptions struct {
 	channels  []*loopChannel // by index; nil where unused
 	unused    []int32        // indexes of channels
@@ -84,12 +84,12 @@ type subscriptions struct {
 	turn      turn                             // the fan-out under way
 	early     early                            // what does not wait for it
 	needs     peaked[*loopChannel, need]       // of channels with readers that are behind
-	surveys   []*loopChannel                   // those of which has to be told what readers need
+	surveys   []*loopChannel                   // those whose needs have to be told anew
 	asked     []*channels.Channel              // the same, as they came from the inbox
 }
 
-// scratch is memory that is used over and over: what is in it is for one connection at a
-// time, and for the time that it is served.
+// scratch is memory that is used over and over: for one connection at a time, while it is
+// served.
 type scratch struct {
 	request httpparse.Request
 	buf     []byte                // what was read
@@ -196,7 +196,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	case stateWaiting, stateLinger:
 		l.hear(c)
 	}
-	if l.unwoken++; l.unwoken >= maxUnwoken { // the waker may stand behind all that is ready
+	if l.unwoken++; l.unwoken >= maxUnwoken { // the waker may come after all that is ready
 		l.now = l.server.clock()
 		l.wake()
 		if l.stopping.Load() { // which the wake may have been for

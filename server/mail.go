@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// mailSize is how many questions may wait for one loop. Who asks more waits for
+// mailSize is how many questions may wait for one loop. Any more wait for
 // room, so that they do not gather at a loop that hangs.
 const mailSize = 16
 
@@ -20,10 +20,10 @@ func (e *StuckError) Error() string {
 	return fmt.Sprintf("event loops %d do not turn", e.Loops)
 }
 
-// ask has a loop call f between two slices of its work, and returns the answer:
-// how those outside learn what belongs to the loop. f must not wait for
-// anything. It returns false when ctx is done before; then f is called no more,
-// or nobody sees what it returns. Safe for concurrent use.
+// ask has a loop call f between two slices of its work, and returns the answer: so other
+// goroutines learn the state of the loop. f must not wait for anything. If ctx is done
+// before, it returns false, and f is called no more, or its answer is dropped. Safe for
+// concurrent use.
 func ask[T any](ctx context.Context, l *loop, f func(*loop) T) (answer T, ok bool) {
 	answered := make(chan T, 1) // with room for an answer that comes too late
 	question := func() {

@@ -3,7 +3,7 @@ package server
 import "time"
 
 // moment is a time of the loop in ticks, counted round: what a slot keeps of a
-// time, in half the bytes. 497 days look the same as none, so who reads one has
+// time, in half the bytes. 497 days look the same as none, so the reader has
 // to know on which side of the present it lies.
 type moment uint32
 

@@ -8,13 +8,13 @@ const (
 	// fastBytes is what such a reader takes in that time at least: 1 MiB a second.
 	fastBytes = 1 << 20 / 4
 	// fastCredit is how much of what it took before counts in a window, in bytes: a client
-	// on a busy host may not get to read for a moment. So who stops reading holds up
+	// on a busy host may not get to read for a moment. So a reader that stops holds up
 	// publishers for 2 s at most, and once for 2 MiB that it has taken.
 	fastCredit = 7 * fastBytes
-	// fastLate is how late a loop may judge: later, the host is busy, and its clients had
-	// no time to read either, so another window begins.
+	// fastLate is how late a loop may judge. If it is later, the host is busy, and its clients
+	// had no time to read either, so another window begins.
 	fastLate = fastWindow / 4
-	// fastMost is how long after a reader has fallen behind that may be so.
+	// fastMost is how long after a reader has fallen behind another window may begin.
 	fastMost = 2 * time.Second
 	// floorRate is what a reader has to take to go on being behind for longer than
 	// Config.SlowTimeout, in bytes a second, over each such time.

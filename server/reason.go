@@ -12,7 +12,7 @@ const (
 	reasonWrite                      // a write failed
 	reasonLapped                     // behind by more than is kept
 	reasonSlow                       // behind for too long
-	reasonTalks                      // sent too much behind its request head
+	reasonTalks                      // sent too much after its request head
 	reasonLifetime                   // reached its maximum lifetime
 	reasonOverload                   // above the connection limit
 	reasonChannels                   // above the limit of channels

@@ -181,7 +181,7 @@ func (s *Server) Close() {
 			l.stopping.Store(true)
 			l.waker.Signal()
 		}
-		s.Start() // those who have not begun see that they need not
+		s.Start() // loops that have not begun see that they need not
 		s.running.Wait()
 		for _, l := range s.loops {
 			l.alarm.Stop()

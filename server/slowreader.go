@@ -97,7 +97,7 @@ func (l *loop) finishCatchUp(c *conn) result {
 	return sent
 }
 
-// floorOf returns what of a channel a stream that is behind is not lapped by.
+// floorOf returns the floor of a channel for a stream that is behind.
 func (l *loop) floorOf(c *conn, channel *channels.Channel) uint64 {
 	told := &l.readers.m[c.id()].told
 	if len(told.Floors) == 0 {
