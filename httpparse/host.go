@@ -10,6 +10,10 @@ const (
 	portRequired portRule = true // RFC 9110 section 9.3.6: CONNECT
 )
 
+// ValidHost reports whether b could be the value of a Host header: a name or an address,
+// perhaps with a port. It may not be empty.
+func ValidHost(b []byte) bool { return validHost(b, portOptional) }
+
 // validHost reports whether b is a host and port of RFC 3986 section 3.2.2:
 // a name without percent-encoding, an IPv4 address, or an IPv6 address without
 // a zone in brackets; then perhaps a colon and a port, which may be empty

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace/httpparse"
+	"millrace/internal/auth"
 )
 
 // lingerTimeout is how long an answered client may take to close.
@@ -50,8 +51,11 @@ func (l *loop) answer(c *conn, to asker, status int, headers []byte, body string
 func (l *loop) refuse(c *conn, to asker, status int, why string) {
 	l.counters.refuse(status)
 	var headers []byte
-	if status == http.StatusMethodNotAllowed {
+	switch status {
+	case http.StatusMethodNotAllowed:
 		headers = []byte("Allow: " + allowedMethods + "\r\n")
+	case http.StatusUnauthorized:
+		headers = []byte("WWW-Authenticate: Bearer\r\n")
 	}
 	l.answer(c, to, status, headers, why+"\n")
 }
@@ -63,6 +67,29 @@ func (l *loop) refuseError(c *conn, to asker, err error) {
 		status = e.Status
 	}
 	l.refuse(c, to, status, err.Error())
+}
+
+// refuseVerdict answers a verdict that is no grant, and logs it, once a second at most.
+func (l *loop) refuseVerdict(c *conn, to asker, v *auth.Verdict) {
+	msg := "a stream was refused"
+	if v.Status == auth.Later {
+		msg = "a stream could not be decided on"
+	}
+	text := errForbidden.Error() + ": " + v.Text
+	if v.Status == auth.Unauthorized {
+		text = "unauthorized: " + v.Text
+	}
+	if l.mayNotice(msg) {
+		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(c).String(), "reason", text, "means", v.Means)
+	}
+	switch v.Status {
+	case auth.Later:
+		l.turnAway(c, to, reasonVerdictLater)
+	case auth.Unauthorized:
+		l.refuse(c, to, http.StatusUnauthorized, text)
+	default:
+		l.refuse(c, to, http.StatusForbidden, text)
+	}
 }
 
 // refuseStream refuses a stream. That it is forbidden is logged, once a second at most.

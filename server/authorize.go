@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"millrace/channels"
 	"millrace/httpparse"
@@ -11,24 +10,47 @@ import (
 	"millrace/internal/dialect"
 )
 
-// authorize opens the stream that a request asks for, if it may be opened. Without an
-// authorizer everybody may have what is permitted.
+// authorize opens the stream that a request asks for, if it may be opened: at once, or when
+// its verdict comes. Without an authorizer everybody may have what is permitted.
 func (l *loop) authorize(c *conn, to asker, r *httpparse.Request, asked dialect.Asked) {
-	a := l.cfg.Authorizer
-	if a == nil {
+	if l.cfg.Authorizer == nil {
 		l.decide(c, to, &auth.Verdict{Channels: asked.Channels}, asked.LastEventID)
 		return
 	}
-	if err := l.permit(asked.Channels); err != nil { // before somebody is asked about them
+	// What will be refused anyway costs the authorizer nothing.
+	why := l.objection(c)
+	if why == admitted && !l.hasPlace() {
+		why = reasonOverload
+	}
+	if why != admitted && !to.onlyHead {
+		l.turnAway(c, to, why)
+		return
+	}
+	if err := l.permit(asked.Channels); err != nil {
 		l.refuseStream(c, to, err)
 		return
 	}
-	v, _ := a.Authorize(l.authRequest(c, r, &asked), time.Now(), nil)
-	l.decide(c, to, &v, asked.LastEventID)
+	request, err := l.authRequest(c, r, &asked)
+	if err != nil {
+		l.refuseError(c, to, err)
+		return
+	}
+	l.ask(c, undecided{request: request, to: to, lastID: asked.LastEventID, deadline: l.now + verdictTimeout})
+}
+
+// objection tells why a connection may not become a stream, whatever it asks for.
+func (l *loop) objection(c *conn) reason {
+	switch {
+	case c.why != admitted:
+		return c.why
+	case l.drain.begun:
+		return reasonDrained
+	}
+	return admitted
 }
 
 // authRequest returns what an authorizer gets to see of a request.
-func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) *auth.Request {
+func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) (*auth.Request, error) {
 	header := func(name string) string {
 		value, _ := r.Get(name)
 		return string(value)
@@ -36,8 +58,14 @@ func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) 
 	request := &auth.Request{
 		Channels: asked.Channels, Aliased: asked.Aliased, Signed: asked.Signed,
 		Method: string(r.Method), Path: string(r.Path), Query: string(r.Query), Host: string(r.Host),
-		Client:        l.peerOf(c).AddrPort().Addr(),
-		Authorization: header("Authorization"), Origin: header("Origin"), UserAgent: header("User-Agent"), FetchSite: header("Sec-Fetch-Site"),
+		Client: l.peerOf(c).AddrPort().Addr(),
+		Origin: header("Origin"), UserAgent: header("User-Agent"), FetchSite: header("Sec-Fetch-Site"),
+	}
+	for value := range r.Values("Authorization") {
+		if request.Authorization != "" { // of which two readers could take either
+			return nil, errManyAuthorizations
+		}
+		request.Authorization = string(value)
 	}
 	for value := range r.Values("Cookie") {
 		if request.Cookie != "" {
@@ -46,38 +74,52 @@ func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) 
 		request.Cookie += string(value)
 	}
 	request.OriginAllowed = l.server.heads.cors.allows([]byte(request.Origin))
-	return request
+	if l.cfg.ProxyProtocol { // so all connections come from trusted proxies
+		request.Secure = header("X-Forwarded-Proto") == "https"
+		if host, ok := r.Get("X-Forwarded-Host"); ok && httpparse.ValidHost(host) && hosts(l.cfg.Hosts).match(host) {
+			request.Host = string(host)
+		}
+	}
+	return request, nil
 }
+
+// errManyAuthorizations refuses a request before anybody is asked about it.
+var errManyAuthorizations = fmt.Errorf("more than one Authorization header")
 
 // decide opens the stream of a verdict, or answers why not.
 func (l *loop) decide(c *conn, to asker, v *auth.Verdict, lastID []byte) {
-	err := l.name(v.Channels)
-	if v.Status != auth.Granted {
-		err = fmt.Errorf("%w: %s", errForbidden, v.Text)
+	if l.cfg.Authorizer != nil {
+		l.counters.verdicts.count(v)
 	}
-	if err != nil {
+	if v.Status != auth.Granted {
+		l.refuseVerdict(c, to, v)
+		return
+	}
+	if err := l.takeNames(v.Channels); err != nil {
 		l.refuseStream(c, to, err)
 		return
 	}
-	switch {
-	case to.onlyHead:
+	if to.onlyHead {
 		l.finish(c, l.server.heads.streamHead(nil, to.origin), reasonAnswered)
-	case c.why != admitted:
-		l.turnAway(c, to.origin, c.why)
-	case l.drain.begun:
-		l.turnAway(c, to.origin, reasonDrained)
+		return
+	}
+	if why := l.objection(c); why != admitted {
+		l.turnAway(c, to, why)
+		return
+	}
+	switch {
 	case !l.broker.HasRoom(l.server.capacity.channels, l.names...):
-		l.turnAway(c, to.origin, reasonChannels)
+		l.turnAway(c, to, reasonChannels)
 	case !l.takeStream():
-		l.turnAway(c, to.origin, reasonOverload)
+		l.turnAway(c, to, reasonOverload)
 	default:
 		l.startStream(c, to.origin, l.names, lastID)
 	}
 }
 
-// name sets l.names to the channels of a verdict, each once. Those that the client has
-// not named itself have not been looked at before.
-func (l *loop) name(granted []string) error {
+// takeNames sets l.names to the channels of a grant, each once. A verdict may have named
+// channels that the client has not, so they are looked at here.
+func (l *loop) takeNames(granted []string) error {
 	l.names = l.names[:0]
 	for i, channel := range granted {
 		if slices.Contains(granted[:i], channel) {
@@ -88,6 +130,12 @@ func (l *loop) name(granted []string) error {
 			return err
 		}
 		l.names = append(l.names, name)
+	}
+	switch most := l.cfg.MaxChannelsPerStream; {
+	case len(l.names) == 0:
+		return fmt.Errorf("%w: the request names no channel, and neither does what it may have", errForbidden)
+	case len(l.names) > most:
+		return fmt.Errorf("%w: more than %d channels in one stream, ask for fewer or raise --max-channels-per-stream", errForbidden, most)
 	}
 	return l.permit(granted)
 }

@@ -147,6 +147,8 @@ type occupancy struct {
 	share   int64 // of each loop, for clients that are no streams
 	sockets atomic.Int64
 	streams atomic.Int64
+	// undecided are requests that wait for a verdict: each may become a stream.
+	undecided atomic.Int64
 }
 
 // newOccupancy returns those of a table that loops share. Half of what is kept for clients

@@ -72,14 +72,15 @@ func (f *flags) set(flag flags, on bool) {
 type state uint8
 
 const (
-	stateFree     state = iota
-	stateWake           // the loop's wake descriptor
-	stateListener       // timer: try to accept again
-	stateProxy          // a PROXY header is awaited, then a request head; timer: the deadline of both
-	stateHead           // a request head is awaited; timer: its deadline
-	stateStream         // timer: the next ping, the end of patience, or of life
-	stateWaiting        // a stream that cannot begin yet; timer: its head, or as that of a stream
-	stateLinger         // answered, waiting for the peer's end; timer: no longer
+	stateFree      state = iota
+	stateWake            // the loop's wake descriptor
+	stateListener        // timer: try to accept again
+	stateProxy           // a PROXY header is awaited, then a request head; timer: the deadline of both
+	stateHead            // a request head is awaited; timer: its deadline
+	stateUndecided       // a request waits for its verdict; timer: no longer
+	stateStream          // timer: the next ping, the end of patience, or of life
+	stateWaiting         // a stream that cannot begin yet; timer: its head, or as that of a stream
+	stateLinger          // answered, waiting for the peer's end; timer: no longer
 )
 
 // end closes a connection and forgets all that was known of it. Its slot may
@@ -106,6 +107,8 @@ func (l *loop) forget(c *conn, why reason) {
 	switch c.state {
 	case stateProxy, stateHead:
 		l.dropHead(c)
+	case stateUndecided:
+		l.dropUndecided(c)
 	case stateStream, stateWaiting:
 		l.endStream(c, why)
 	case stateLinger:

@@ -83,6 +83,9 @@ func (l *loop) drainOn(budget int) (more bool) {
 		}
 		l.closeListener()
 	}
+	if l.turnAwayUndecided(budget, reasonDrained) {
+		return true
+	}
 	share := min(float64(l.now-d.at)/float64(l.cfg.Drain), 1)
 	for due := min(int64(share*float64(d.streams))+1, d.streams); d.visited < due; budget-- {
 		if budget == 0 {

@@ -17,11 +17,15 @@ type heads struct {
 }
 
 func newHeads(cfg *Config) heads {
+	cacheControl := "no-cache, no-transform"
+	if cfg.Authorizer != nil { // what one client may have is nobody else's
+		cacheControl = "private, " + cacheControl
+	}
 	h := heads{
 		cors: newCORS(cfg.AllowOrigins),
 		fixed: "HTTP/1.1 200 OK\r\n" +
 			"Content-Type: text/event-stream\r\n" +
-			"Cache-Control: no-cache, no-transform\r\n" +
+			"Cache-Control: " + cacheControl + "\r\n" +
 			"X-Accel-Buffering: no\r\n" +
 			"Connection: close\r\n",
 		greeting: ":\n",

@@ -51,6 +51,7 @@ type loop struct {
 	unwoken int           // descriptors served since the last wake
 
 	connections
+	authorization
 	subscriptions
 	scratch
 	drain      drain                    // once Server.Drain has begun
@@ -70,6 +71,13 @@ type connections struct {
 	crowded    bool                              // that pause is for want of room
 	pauses     ports.Pauses                      // of failures to accept
 	hand       streamID                          // the slot that makeRoom looks at next
+}
+
+// authorization is what a loop has of requests that an authorizer decides on.
+type authorization struct {
+	serial    uint64                       // of the newest request
+	undecided peaked[streamID, *undecided] // those that wait
+	verdicts  verdicts                     // posting: safe for concurrent use
 }
 
 // subscriptions are the streams of a loop, by channel, and the messages on their way to them.
@@ -114,6 +122,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 			unfinished: newPeaked[streamID, *unfinishedHead](),
 			peers:      newPeaked[streamID, netpoll.Peer](),
 		},
+		authorization: authorization{undecided: newPeaked[streamID, *undecided]()},
 		subscriptions: subscriptions{
 			byChannel: newPeaked[*channels.Channel, int32](),
 			multi:     newPeaked[streamID, []subscription](),
@@ -193,7 +202,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		if readable {
 			l.hear(c)
 		}
-	case stateWaiting, stateLinger:
+	case stateUndecided, stateWaiting, stateLinger:
 		l.hear(c)
 	}
 	if l.unwoken++; l.unwoken >= maxUnwoken { // the waker may come after all that is ready
@@ -218,6 +227,7 @@ func (l *loop) wake() {
 	}
 	l.readMail()
 	more := l.wheel.Advance(l.now, slice, l.expired)
+	more = l.takeVerdicts(slice) || more
 	more = l.startFollowed(slice) || more
 	more = l.fanOut(slice) || more
 	more = l.accept() || more

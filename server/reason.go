@@ -14,6 +14,9 @@ const (
 	reasonSlow                       // behind for too long
 	reasonTalks                      // sent too much after its request head
 	reasonLifetime                   // reached its maximum lifetime
+	reasonVerdicts                   // too many requests wait for their verdicts
+	reasonVerdictLate                // the verdict took too long
+	reasonVerdictLater               // the verdict is that there can be none now
 	reasonOverload                   // above the connection limit
 	reasonChannels                   // above the limit of channels
 	reasonRate                       // above the accept rate
@@ -37,6 +40,9 @@ var reasonNames = [reasonCount]string{
 	reasonSlow:         "slow timeout",
 	reasonTalks:        "client kept sending",
 	reasonLifetime:     "maximum lifetime",
+	reasonVerdicts:     "verdict limit",
+	reasonVerdictLate:  "verdict timeout",
+	reasonVerdictLater: "no verdict",
 	reasonOverload:     "connection limit",
 	reasonChannels:     "channel limit",
 	reasonRate:         "accept rate",

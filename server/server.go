@@ -28,6 +28,7 @@ type Server struct {
 	heads    heads
 	dialects []dialect.Dialect    // the plain one is the last
 	clock    func() time.Duration // loop time: since the server began
+	wall     func() time.Time     // what authorizers go by
 	loops    []*loop
 
 	arrivals  limits.Bucket     // new connections of all loops
@@ -35,6 +36,9 @@ type Server struct {
 
 	open    atomic.Int64 // accepted sockets of all loops
 	streams atomic.Int64 // event streams of all loops
+	// undecided are requests of all loops that wait for a verdict, asked the bytes of what
+	// authorizers have not answered.
+	undecided, asked atomic.Int64
 
 	drainAll sync.Once     // by Drain
 	draining atomic.Bool   // set by Drain
@@ -62,6 +66,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	s := &Server{
 		cfg: cfg, capacity: capacity, broker: broker,
 		clock:   func() time.Duration { return time.Since(began) },
+		wall:    time.Now,
 		started: make(chan struct{}),
 		drained: make(chan struct{}, capacity.loops),
 		failed:  make(chan error, capacity.loops),

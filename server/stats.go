@@ -15,12 +15,15 @@ type counters struct {
 	streams     atomic.Int64 // open event streams
 	behind      atomic.Int64 // streams that are behind
 	lingering   atomic.Int64 // sockets that have had their last byte
+	undecided   atomic.Int64 // sockets whose request waits for its verdict
 
 	accepted     atomic.Uint64
 	acceptPauses atomic.Uint64                // times that accepting had to wait for descriptors or memory
 	refused      [len(statuses)]atomic.Uint64 // requests by the status of the answer
 	opened       atomic.Uint64                // event streams that have begun
 	closed       [reasonCount]atomic.Uint64
+	verdicts     verdictCounts
+	lateVerdicts atomic.Uint64 // of which nobody waited any more
 
 	deliveries atomic.Uint64 // messages written to a stream, whole
 	writes     atomic.Uint64 // writes that carried them
@@ -44,15 +47,19 @@ func (n *counters) refuse(status int) {
 // server is at rest.
 type Stats struct {
 	// Connections are the open sockets: Streams, of which some are Behind,
-	// Lingering ones that have had their last byte, and for the rest those
-	// whose request is awaited.
-	Connections, Streams, Behind, Lingering int64
-	Accepted, AcceptPauses, Refused, Opened uint64
-	Deliveries, Writes, Bytes, Pings        uint64
+	// Lingering ones that have had their last byte, Undecided ones whose request waits
+	// for its verdict, and for the rest those whose request is awaited.
+	Connections, Streams, Behind, Lingering, Undecided int64
+	Accepted, AcceptPauses, Refused, Opened            uint64
+	Deliveries, Writes, Bytes, Pings                   uint64
 	// Closed counts ended connections by reason; every reason is there.
 	Closed map[string]uint64
 	// RefusedBy counts requests that were refused by the status of the answer.
 	RefusedBy map[int]uint64
+	// Verdicts counts those of authorizers, LateVerdicts those that came when nobody
+	// waited for them any more.
+	Verdicts     map[VerdictKind]uint64
+	LateVerdicts uint64
 	// Fanout is the time from the first write of a turn to its last, on one
 	// loop. Step is the time that a loop takes for one ready descriptor, or for
 	// one slice of its work.
@@ -61,13 +68,16 @@ type Stats struct {
 
 // Stats returns the present figures. Safe for concurrent use.
 func (s *Server) Stats() Stats {
-	sum := Stats{Closed: make(map[string]uint64, reasonCount-1), RefusedBy: make(map[int]uint64, len(statuses))}
+	sum := Stats{Closed: make(map[string]uint64, reasonCount-1), RefusedBy: make(map[int]uint64, len(statuses)), Verdicts: make(map[VerdictKind]uint64)}
 	for _, l := range s.loops {
 		n := &l.counters
 		sum.Connections += n.connections.Load()
 		sum.Streams += n.streams.Load()
 		sum.Behind += n.behind.Load()
 		sum.Lingering += n.lingering.Load()
+		sum.Undecided += n.undecided.Load()
+		sum.LateVerdicts += n.lateVerdicts.Load()
+		n.verdicts.addTo(sum.Verdicts)
 		sum.Accepted += n.accepted.Load()
 		sum.AcceptPauses += n.acceptPauses.Load()
 		sum.Opened += n.opened.Load()

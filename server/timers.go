@@ -10,6 +10,8 @@ func (l *loop) expire(i int32) {
 		l.resumeAccepting()
 	case stateProxy, stateHead:
 		l.headDue(c)
+	case stateUndecided:
+		l.undecidedDue(c)
 	case stateStream:
 		l.streamDue(c)
 	case stateWaiting:

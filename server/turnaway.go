@@ -18,14 +18,16 @@ const (
 // turnAway answers a stream request that comes when there is no room, too soon,
 // or too late. An EventSource takes any status but 200 as final, so it gets a
 // stream that says when to come back, each client a time of its own, and ends.
-func (l *loop) turnAway(c *conn, origin []byte, why reason) {
+func (l *loop) turnAway(c *conn, to asker, why reason) {
 	if l.mayNotice(why.String()) {
 		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(c).String())
 	}
-	b := l.server.heads.streamHead(l.out[:0], origin)
-	b = append(b, "retry: "...)
-	b = strconv.AppendInt(b, l.retryDelay(why).Milliseconds(), 10)
-	b = append(b, "\n\n"...)
+	b := l.server.heads.streamHead(l.out[:0], to.origin)
+	if !to.onlyHead {
+		b = append(b, "retry: "...)
+		b = strconv.AppendInt(b, l.retryDelay(why).Milliseconds(), 10)
+		b = append(b, "\n\n"...)
+	}
 	l.out = b
 	l.finish(c, b, why)
 }

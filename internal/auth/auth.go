@@ -48,7 +48,11 @@ const (
 
 // String returns the label of metrics.
 func (s Status) String() string {
-	return [...]string{"granted", "unauthorized", "forbidden", "later"}[s]
+	names := [...]string{"granted", "unauthorized", "forbidden", "later"}
+	if int(s) >= len(names) {
+		return "unknown"
+	}
+	return names[s]
 }
 
 // Labels of metrics: the means that a verdict is by.

@@ -39,7 +39,7 @@ var (
 
 	ready        = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
 	logDropped   = desc("log_lines_dropped_total", "Lines that the log has dropped: nobody took them.")
-	connections  = desc("connections", "Open connections by state: head (its request is awaited), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
+	connections  = desc("connections", "Open connections by state: head (its request is awaited), undecided (it waits for its verdict), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
 	streamLimit  = desc("connections_max", "Streams that may be open at once.")
 	accepted     = desc("connections_accepted_total", "Connections accepted.")
 	closed       = desc("connections_closed_total", "Connections ended, by reason.", "reason")
@@ -83,7 +83,7 @@ type collect func(d *prometheus.Desc, v float64, labels ...string)
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, ready, engineUp, engineSince, engineReturns, engineFailures, enginePublishes, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses,
+		buildInfo, ready, engineUp, engineSince, engineReturns, engineFailures, enginePublishes, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses, verdicts, lateVerdicts,
 		eventsPublished, messages, gaps, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
@@ -112,7 +112,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectEngine(gauge, counter, ch)
 	counter(logDropped, float64(c.cfg.LogDropped()))
 	n := c.cfg.Streams.Stats()
-	gauge(connections, float64(n.Connections-n.Streams-n.Lingering), "head")
+	gauge(connections, float64(n.Connections-n.Streams-n.Undecided-n.Lingering), "head")
+	gauge(connections, float64(n.Undecided), "undecided")
 	gauge(connections, float64(n.Streams-n.Behind), "stream")
 	gauge(connections, float64(n.Behind), "behind")
 	gauge(connections, float64(n.Lingering), "closing")
@@ -126,6 +127,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(refused, float64(times), strconv.Itoa(status))
 	}
 	counter(acceptPauses, float64(n.AcceptPauses))
+	collectVerdicts(&n, counter)
 	counter(deliveries, float64(n.Deliveries))
 	counter(writes, float64(n.Writes))
 	counter(bytesOut, float64(n.Bytes))
