@@ -59,7 +59,7 @@ func (c *chunks) next(p []byte) (body, rest []byte, err error) {
 			case '\n':
 				c.part = chunkSize
 			default:
-				return nil, nil, fmt.Errorf("%w: %q behind a chunk", ErrGarbled, b)
+				return nil, nil, fmt.Errorf("%w: %q after a chunk", ErrGarbled, b)
 			}
 		}
 		if c.part == chunkData && c.left == 0 {

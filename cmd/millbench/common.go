@@ -27,7 +27,7 @@ type common struct {
 	Admin    string `group:"A server that is there" placeholder:"HOST:PORT" help:"Its port for PUBLISH of the Redis protocol. [none]"`
 	Channel  string `group:"A server that is there" placeholder:"NAME" help:"Channel to publish on. [the path of the URL]"`
 	Publish  string `group:"A server that is there" placeholder:"COMMAND" help:"Shell command that publishes what it reads. [none]"`
-	PID      int    `name:"pid" group:"A server that is there" placeholder:"N" help:"Its first process, to measure what it uses. [unknown]"`
+	PID      int    `name:"pid" group:"A server that is there" placeholder:"N" help:"Its first process, to measure its use of processor and memory. [unknown]"`
 	Anywhere bool   `group:"A server that is there" help:"Load it even though it is not on this host. [off]"`
 
 	Network string        `default:"auto" enum:"auto,own,host" group:"Load" placeholder:"KIND" help:"Where servers are started: in a network namespace of its own, whose table of connections has room for all, or in the host's; auto: its own if there can be one. [${default}]"`

@@ -22,7 +22,7 @@ type simulateCommand struct {
 	Backlog    int             `default:"65535" group:"Service" placeholder:"N" help:"Its net.core.somaxconn. [${default}]"`
 	Retry      time.Duration   `default:"3s" group:"Clients" placeholder:"TIME" help:"After which they come back if they are told nothing: --retry, or what browsers take. [${default}]"`
 	Jitter     time.Duration   `default:"2s" group:"Clients" placeholder:"TIME" help:"How much later than told they come at most. [${default}]"`
-	Notice     time.Duration   `default:"2s" group:"Balancer" placeholder:"TIME" help:"Until it sends nobody to a lost node. [${default}]"`
+	Notice     time.Duration   `default:"2s" group:"Balancer" placeholder:"TIME" help:"Until it sends no more clients to a lost node. [${default}]"`
 	Seed       uint64          `default:"1" placeholder:"N" help:"Of the random numbers. [${default}]"`
 	SVG        string          `name:"svg" group:"Report" placeholder:"FILE" help:"Write the plots. [none]"`
 	output

@@ -35,7 +35,7 @@ func strangers(parser *kong.Kong, environ []string) warnings {
 			strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://") { // Kubernetes, of a Service millrace-something
 			continue
 		}
-		found = append(found, fmt.Sprintf("the variable %.64q sets nothing, is %s meant?", name, nearest(name, known)))
+		found = append(found, fmt.Sprintf("the variable %.64q sets nothing: did you mean %s?", name, nearest(name, known)))
 	}
 	slices.Sort(found)
 	return found

@@ -10,7 +10,7 @@ import (
 
 // limitFlags bound what clients and publishers can make a node hold.
 type limitFlags struct {
-	MaxConnections       int             `default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for what the descriptor limit allows. [${default}]"`
+	MaxConnections       int             `default:"0" min:"0" placeholder:"N" help:"Open streams; 0 for as many as the descriptor limit allows. [${default}]"`
 	MaxConnectionsPerIP  int             `name:"max-connections-per-ip" default:"0" min:"0" max:"2147483647" placeholder:"N" help:"Open connections of one client address, an IPv6 /64 counting as one; 0 for any number. [${default}]"`
 	MaxChannels          int             `default:"0" min:"0" placeholder:"N" help:"Channels that streams may be on, all together; streams above it are told to come back; 0 for four times the connections. [${default}]"`
 	MaxChannelsPerStream int             `default:"64" min:"1" max:"1024" placeholder:"N" help:"Channels of one stream. [${default}]"`

@@ -15,7 +15,7 @@ type publicFlags struct {
 	Alias          []string `placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
 	TrustedProxies []string `placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
-	Host           []string `placeholder:"NAME" help:"Host name that requests may be addressed to, such as events.example.org or *.example.org; repeatable. Others get 421, but for /healthz. [any name]"`
+	Host           []string `placeholder:"NAME" help:"Host name that requests may be addressed to, such as events.example.org or *.example.org; repeatable. Others get 421, except for /healthz. [any name]"`
 	Channel        []string `placeholder:"PATTERN" help:"Channels that clients may open: a name, a beginning with * after it, or {name} for one segment, as in /rooms/{id}; repeatable. [all]"`
 	AllowOrigin    []string `placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
 }

@@ -34,11 +34,11 @@ type commands struct {
 	Demo      demoCommand      `cmd:"" set:"listen=127.0.0.1:8080" help:"Serve, with an example on the public port: open it in a browser."`
 	Publish   publishCommand   `cmd:"" help:"Publish events through the admin port, and print the number of receivers."`
 	Subscribe subscribeCommand `cmd:"" help:"Print the events of a stream, one a line."`
-	Doctor    doctorCommand    `cmd:"" help:"Tell how many event streams this host can hold, which limit binds first, and what raises it."`
+	Doctor    doctorCommand    `cmd:"" help:"Tell how many event streams this host can hold, which limit binds first, and which line raises it."`
 	Version   versionCommand   `cmd:"" help:"Print the version of millrace, of Go and of the platform."`
-	Help      helpCommand      `cmd:"" help:"Print what there is to say about a command."`
+	Help      helpCommand      `cmd:"" help:"Print the help of a command."`
 
-	ShowVersion versionFlag `name:"version" env:"-" help:"Print what the command version does."`
+	ShowVersion versionFlag `name:"version" env:"-" help:"Print the version, as the command version does."`
 }
 
 func main() { os.Exit(run(os.Args[1:])) }

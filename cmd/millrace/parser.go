@@ -23,7 +23,7 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 		kong.DefaultEnvars("MILLRACE"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		reader("text", func(text string) (string, error) { return text, nil }),
-		reader("a secret: is what should give it failing? For none, leave out the flag and the variable", parseSecret),
+		reader("a secret: has the command that should give it failed? For none, leave out the flag and the variable", parseSecret),
 		reader("the path of a file that has a secret", parseSecretFile),
 		reader("HOST:PORT or :PORT; port 0 picks a free one", parseAddress),
 		reader("HOST:PORT, :PORT, or off for no such port", parsePortAddress),

@@ -24,7 +24,7 @@ const (
 // publishCommand publishes through the admin port.
 type publishCommand struct {
 	Channel string  `arg:"" help:"Channel to publish on."`
-	Data    *string `arg:"" optional:"" help:"Data of the event. - or none: what stdin has, less one line break at its end."`
+	Data    *string `arg:"" optional:"" help:"Data of the event; - or none for stdin, without the line break at its end."`
 
 	Event string        `env:"-" placeholder:"TYPE" help:"Type of the event. [none]"`
 	Retry time.Duration `env:"-" min:"0s" placeholder:"TIME" help:"Reconnection delay that the event tells clients, in whole milliseconds. [none]"`
@@ -68,7 +68,7 @@ func (c *publishCommand) Run(ctx context.Context, w warnings) error {
 // hint says what may be meant when nobody has received anything.
 func (c *publishCommand) hint(w io.Writer, receivers int) {
 	if receivers == 0 && !strings.HasPrefix(c.Channel, "/") {
-		fmt.Fprintf(w, "millrace: nobody has received it; the path of a stream is its channel, with the slash: is %q meant?\n", "/"+c.Channel)
+		fmt.Fprintf(w, "millrace: no stream or subscriber has received it; the path of a stream is its channel, with the slash: did you mean %q?\n", "/"+c.Channel)
 	}
 }
 
@@ -76,7 +76,7 @@ func (c *publishCommand) hint(w io.Writer, receivers int) {
 func (c *publishCommand) check() error {
 	fromStdin := c.Data == nil || *c.Data == "-"
 	if c.Lines && !fromStdin {
-		return fmt.Errorf("%w: --lines publishes what stdin has, and DATA is %q: want one of them", errUsage, *c.Data)
+		return fmt.Errorf("%w: --lines publishes stdin, and DATA is %q: want one of them", errUsage, *c.Data)
 	}
 	if c.Retry%time.Millisecond != 0 {
 		return fmt.Errorf("%w: --retry: %v, want whole milliseconds", errUsage, c.Retry)

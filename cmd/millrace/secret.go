@@ -53,7 +53,7 @@ func (f secretFile) read() (secret, error) {
 	text, _ = bytes.CutSuffix(text, []byte("\r"))
 	switch {
 	case len(text) == 0:
-		return "", fmt.Errorf("%w: %s is empty, want a secret in it: has what writes it failed?", errUsage, f)
+		return "", fmt.Errorf("%w: %s is empty, want a secret in it: has the program that writes it failed?", errUsage, f)
 	case len(text) > maxSecret || bytes.ContainsAny(text, "\r\n\x00"):
 		return "", fmt.Errorf("%w: %s has more than one line or %v, want a secret and nothing else in it", errUsage, f, size(maxSecret))
 	}

@@ -160,7 +160,7 @@ func (c *conn) stopOutbox() {
 	}
 	if why := c.outbox.close(); why == errSlow {
 		c.server.dropped.Add(1)
-		c.server.cfg.Logger.Warn("an admin client is dropped: it does not read what it is sent",
+		c.server.cfg.Logger.Warn("an admin client is dropped: it does not read",
 			"client", c.nc.RemoteAddr(), "name", c.name, "subscribed", c.subscriptions.ever)
 	}
 }

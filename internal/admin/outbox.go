@@ -30,7 +30,7 @@ const (
 )
 
 // errSlow ends a client that does not read.
-var errSlow = errors.New("does not read what it is sent")
+var errSlow = errors.New("does not read")
 
 // outbox has the bytes that wait for a client which does not take them at once: replies,
 // and messages, which publishers put in without waiting. A goroutine of its own writes

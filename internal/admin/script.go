@@ -32,7 +32,7 @@ func (c *conn) eval(args [][]byte) {
 	}
 	sum := sha256.Sum256(bytes.Join(bytes.Fields(args[1]), []byte(" ")))
 	if hex.EncodeToString(sum[:]) != broadcastScript {
-		c.fail("ERR EVAL of an unknown script: the only one that runs here is that of Laravel's broadcaster")
+		c.fail("ERR EVAL runs one script only, that of Laravel's broadcaster")
 		return
 	}
 	var batch []channels.Publication

@@ -41,7 +41,7 @@ func TestTurbo(t *testing.T) {
 		{Request{Signed: []string{sign("key", `{"_rails":{"data":"room","exp":"2027-01-15T07:59:59Z"}}`)}}, "forbidden, expired: signed_stream_name: expired at 2027-01-15T07:59:59Z"},
 		{Request{Signed: []string{sign("key", `{"_rails":{"data":"room","exp":"2027-01-15T08:00:01Z"}}`)}}, "granted: [room]"},
 		{Request{Signed: []string{sign("key", `{"_rails":{"data":"room","pur":"login"}}`)}}, `forbidden, no_stream: signed_stream_name: signed for another purpose: "login"`},
-		{Request{Signed: []string{sign("key", `{}`)}}, "forbidden, no_stream: signed_stream_name: what is signed is not the name of a stream"},
+		{Request{Signed: []string{sign("key", `{}`)}}, "forbidden, no_stream: signed_stream_name: the signed text is not the name of a stream"},
 	} {
 		v, ok := a.Authorize(&tt.request, now, nil)
 		got := fmt.Sprintf("%v: %v", v.Status, v.Channels)

@@ -29,7 +29,7 @@ func tree(name string) Host {
 	h := Read(files(content))
 	h.Machine.Arch, h.Machine.Processors = "amd64", 2
 	if name == "container" {
-		h.Tables = errors.New("a descriptor table per event loop is not possible here: unshare: operation not permitted")
+		h.Tables = errors.New("this system has no descriptor table per event loop: unshare: operation not permitted")
 	}
 	return h
 }

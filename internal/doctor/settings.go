@@ -35,7 +35,7 @@ var settings = []struct {
 	{"net.core.somaxconn", "arrivals that wait for accept", atLeast, "65535"},
 	{"net.ipv4.tcp_max_syn_backlog", "arrivals in their handshake", atLeast, "65535"},
 	{"net.ipv4.tcp_rmem", "receive buffer: least, first, most", atMost, "4096 16384 262144"},
-	{"net.ipv4.tcp_wmem", "send buffer: what a reader may lag", atMost, "4096 16384 262144"},
+	{"net.ipv4.tcp_wmem", "send buffer: how far a reader may lag", atMost, "4096 16384 262144"},
 	{"net.core.rmem_max", "most that SO_RCVBUF may ask for", shown, ""},
 	{"net.core.wmem_max", "most that SO_SNDBUF may ask for", shown, ""},
 	{"net.ipv4.tcp_notsent_lowat", "unsent bytes that the kernel takes", atMost, "16384"},

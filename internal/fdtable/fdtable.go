@@ -26,4 +26,4 @@ import "errors"
 
 // ErrUnsupported is wrapped by errors that say why there can be no descriptor
 // table a thread here.
-var ErrUnsupported = errors.New("a descriptor table per event loop is not possible here")
+var ErrUnsupported = errors.New("this system has no descriptor table per event loop")

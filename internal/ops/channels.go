@@ -75,7 +75,7 @@ func (s *Server) showChannel(w http.ResponseWriter, r *http.Request) {
 	}
 	info, ok := s.cfg.Broker.Lookup(name)
 	if !ok {
-		fail(w, http.StatusNotFound, "no channel %q: nobody listens, and nothing is kept of it", name)
+		fail(w, http.StatusNotFound, "no channel %q: it has no subscribers, and keeps no messages", name)
 		return
 	}
 	reply(w, http.StatusOK, s.describe(info))

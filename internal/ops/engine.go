@@ -9,7 +9,7 @@ import (
 // The metrics of the engine between nodes. Those but engine_up are there if it is.
 var (
 	engineUp        = desc("engine_up", "1 while the engine between nodes is reached, or where there is none, else 0.")
-	engineSince     = desc("engine_since_timestamp_seconds", "Since when engine_up is what it is, in Unix time.")
+	engineSince     = desc("engine_since_timestamp_seconds", "When engine_up changed last, in Unix time.")
 	engineReturns   = desc("engine_reconnects_total", "Times that the engine has been reached again.")
 	engineFailures  = desc("engine_publish_failures_total", "Events that the engine did not take.")
 	enginePublishes = desc("engine_publish_seconds", "Time that the engine took for an event, or for the events of one pipeline.")

@@ -35,10 +35,10 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // The metrics, in the order of docs/operations.md.
 var (
-	buildInfo = desc("build_info", "1, with what was built.", "version", "goversion")
+	buildInfo = desc("build_info", "1, with the versions of millrace and of Go.", "version", "goversion")
 
 	ready        = desc("ready", "1 while new clients should come here (see /readyz), else 0.")
-	logDropped   = desc("log_lines_dropped_total", "Lines that the log has dropped: nobody took them.")
+	logDropped   = desc("log_lines_dropped_total", "Lines that the log has dropped: its reader has stopped, or is too slow.")
 	connections  = desc("connections", "Open connections by state: head (its request is awaited), undecided (it waits for its verdict), stream, behind (a stream whose socket is full), closing (has had its last byte).", "state")
 	streamLimit  = desc("connections_max", "Streams that may be open at once.")
 	accepted     = desc("connections_accepted_total", "Connections accepted.")
@@ -51,12 +51,12 @@ var (
 	messages        = desc("messages_total", "Messages of all channels, published at this node or at another one.")
 	gaps            = desc("gaps_total", "Gaps, by reason: one for a stream that came back and may have missed something, and one for a channel with streams.", "reason")
 	undecoded       = desc("events_undecoded_total", "Events of other nodes that were not of the form of their channel and were passed on as they were.")
-	refusedChannels = desc("channels_refused", "Channels with subscribers that the engine of the backplane refuses: what other nodes publish there does not come.")
+	refusedChannels = desc("channels_refused", "Channels with subscribers that the engine of the backplane refuses: messages of other nodes do not come.")
 	deliveries      = desc("deliveries_total", "Messages written to a stream, whole.")
 	writes          = desc("writes_total", "Writes that carried messages: deliveries by writes are the events per write.")
 	bytesOut        = desc("written_bytes_total", "Bytes written to clients.")
 	keepalives      = desc("keepalives_total", "Pings written to silent streams.")
-	fanout          = desc("fanout_seconds", "Time from the first write to the last when a loop sends out what waits for it.")
+	fanout          = desc("fanout_seconds", "Time from the first write to the last of a loop's turn.")
 
 	loopTurn    = desc("loop_turn_seconds", "Time that a loop takes for one ready connection or one slice of its work.")
 	loopBusy    = desc("loop_busy_seconds_total", "Time that a loop has worked: its rate is the part of a processor that the loop takes.", "loop")

@@ -25,7 +25,7 @@ var (
 	maxOpsConnections = desc("ops_connections_max", "The most that ops_connections may be, places for questions about health included.")
 	opsDisplaced      = desc("ops_connections_displaced_total", "Idle connections of the ops port ended for newer ones.")
 	opsRejected       = desc("ops_requests_rejected_total", "Requests told to come back because the ops port was full.")
-	opsRefused        = desc("ops_requests_refused_total", "Requests at the ops port of those who may not ask: without the token, of another site, under another host name.")
+	opsRefused        = desc("ops_requests_refused_total", "Requests that the ops port has refused: without the token, of another site, under another host name.")
 	wrongTokens       = desc("ops_wrong_tokens_total", "Wrong tokens given at the ops port.")
 	opsStreams        = desc("ops_streams", "Open event streams of the ops port.")
 )

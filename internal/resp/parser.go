@@ -145,7 +145,7 @@ func header(buf []byte, at, limit int, what string) (length, next int, err error
 	case i < 0:
 		return 0, 0, fmt.Errorf("%w: too big %s count string %q", ErrProtocol, what, line)
 	case !terminated:
-		return 0, 0, fmt.Errorf("%w: invalid %s length %q: want CRLF behind it", ErrProtocol, what, digits)
+		return 0, 0, fmt.Errorf("%w: invalid %s length %q: want CRLF after it", ErrProtocol, what, digits)
 	}
 	length, ok := decimal(digits, limit)
 	if !ok {

@@ -108,7 +108,7 @@ var parserTable = []struct {
 	{"leading zero", "*01\r\n", result{rest: 5, err: `Protocol error: invalid multibulk length "01": want 0 to 32`}},
 	{"plus", "*+1\r\n", result{rest: 5, err: `Protocol error: invalid multibulk length "+1": want 0 to 32`}},
 	{"letters", "*1\r\n$4a\r\nPING\r\n", result{rest: 15, err: `Protocol error: invalid bulk length "4a": want 0 to 1024`}},
-	{"header ends with LF", "*1\n$4\nPING\n", result{rest: 11, err: `Protocol error: invalid multibulk length "1": want CRLF behind it`}},
+	{"header ends with LF", "*1\n$4\nPING\n", result{rest: 11, err: `Protocol error: invalid multibulk length "1": want CRLF after it`}},
 	{"endless header", "*" + strings.Repeat("1", 40), result{rest: 41, err: `Protocol error: too big multibulk count string "1111111111111111111111"`}},
 	{"not a bulk", "*1\r\n:1\r\n", result{rest: 8, err: "Protocol error: expected '$', got ':'"}},
 	{"nested", strings.Repeat("*1\r\n", 8), result{rest: 32, err: "Protocol error: expected '$', got '*'"}},

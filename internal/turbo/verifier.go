@@ -21,7 +21,7 @@ var (
 	ErrSignature = errors.New("the signature is not of this key")
 	ErrExpired   = errors.New("expired")
 	ErrPurpose   = errors.New("signed for another purpose")
-	ErrName      = errors.New("what is signed is not the name of a stream")
+	ErrName      = errors.New("the signed text is not the name of a stream")
 )
 
 // How Rails derives the key of Turbo from secret_key_base.

@@ -252,7 +252,7 @@ func (s *keySource) read() (changed bool, err error) {
 	case len(text) > most:
 		return false, fmt.Errorf("%w: %s has more than %d bytes", ErrKeys, s.name, most)
 	case len(text) == 0:
-		return false, fmt.Errorf("%w: %s is empty, want a key in it: has what writes it failed?", ErrKeys, s.name)
+		return false, fmt.Errorf("%w: %s is empty, want a key in it: has the program that writes it failed?", ErrKeys, s.name)
 	}
 	return s.take(text)
 }

@@ -13,7 +13,7 @@ const maxNumber = 1 << 54
 // maxEpoch bounds an epoch, which stands in every event id.
 const maxEpoch = 32
 
-var errNonsense = errors.New("the engine says what cannot be")
+var errNonsense = errors.New("the engine sends an impossible value")
 
 // check returns why s cannot be handed on. Even if an engine or a proxy before it sends
 // nonsense, a broker gets numbers in order, and an epoch of letters and digits. check

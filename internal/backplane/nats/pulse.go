@@ -21,7 +21,7 @@ const (
 
 var (
 	errLeader = errors.New("the stream has a new leader, which may have left something out")
-	errSilent = fmt.Errorf("what is stored does not come back within %v", silence)
+	errSilent = fmt.Errorf("stored messages do not come back within %v", silence)
 	errOld    = errors.New("history=jetstream needs NATS 2.10 or newer: update it, or leave the option out")
 	errEpoch  = errors.New("the stream is another one")
 )
@@ -70,7 +70,7 @@ func (s *session) skipDelivered(ctx context.Context) error {
 	if err != nil || last > head {
 		return err
 	}
-	s.Log.Error("the stream has lost messages that were delivered: what it has is purged, since numbers must not come twice",
+	s.Log.Error("the stream has lost messages that were delivered: it is purged, since numbers must not come twice",
 		"stream", s.history.stream, "last", last, "delivered", head)
 	return s.stream.Purge(ctx, jetstream.WithPurgeSequence(firstSequence()))
 }

@@ -11,7 +11,7 @@ import (
 // in bytes.
 const maxIdentifier = 63
 
-var errAmbiguous = errors.New("nobody could tell this channel's notifications from those of a name of more than 63 bytes, which goes by its SHA-1")
+var errAmbiguous = errors.New("this channel's notifications would look like those of a name of more than 63 bytes, which goes by its SHA-1")
 
 // identifier returns the name under which Action Cable notifies of a channel,
 // which has its prefix already: the channel itself, or its SHA-1 in hexadecimal

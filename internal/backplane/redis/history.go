@@ -129,11 +129,11 @@ func (h *history) snapshot(ctx context.Context, client redis.Scripter, head, sin
 // no writes.
 func (h *history) warn(policy, fixed string) {
 	if policy != "" && policy != h.policy {
-		h.logger.Warn("Redis may evict history, and whoever resumes then is told of a gap: give it memory, and maxmemory-policy noeviction", "maxmemory_policy", policy)
+		h.logger.Warn("Redis may evict history, and clients that resume then are told of a gap: give it memory, and maxmemory-policy noeviction", "maxmemory_policy", policy)
 	}
 	switch {
 	case fixed != "" && h.fixed == "":
-		h.logger.Warn("Redis takes no writes: nothing can be published, and what there is can be read", "error", fixed)
+		h.logger.Warn("Redis takes no writes: nothing can be published, and nodes read on", "error", fixed)
 	case fixed == "" && h.fixed != "":
 		h.logger.Info("Redis takes writes again")
 	}

@@ -19,7 +19,7 @@ $payload = json_encode(['event' => 'E', 'data' => ['a' => 1], 'socket' => null])
 check('broadcast', $redis->eval(stream_get_contents(STDIN), [$payload, '/stream', '/none'], 0), false);
 check('error of broadcast', $redis->getLastError(), null);
 check('another script', $redis->eval('return 1', [], 0), false);
-check('refusal', strpos($redis->getLastError(), 'EVAL of an unknown script') !== false, true);
+check('refusal', strpos($redis->getLastError(), 'EVAL runs one script only') !== false, true);
 $redis->clearLastError();
 check('bytes', $redis->publish('/none', "\xff\x00\r\n"), 0);
 check('bytes as text', $redis->publish('/text', "\xff\x00\r\n"), false);
