@@ -38,7 +38,7 @@ const (
 )
 
 // ErrNoTickets is returned where anybody may listen without one.
-var ErrNoTickets = errors.New("no ticket is needed here: anybody may listen to every channel, until one of --ticket-key, --jwt-key, --auth-url and --signing-key is set")
+var ErrNoTickets = errors.New("no ticket is needed here: anybody may listen to every channel, until --ticket-key, --sign-key, --jwt-key, --jwt-jwks or --auth-url says otherwise")
 
 // ErrOtherNodes is wrapped where streams were ended on this node, and other nodes may not
 // have been told.
@@ -300,9 +300,10 @@ type Stats struct {
 	Kicks   int64 // of this node and of others, that ended streams here
 	Ended   int64 // streams
 	Dropped int64 // orders and tickets that were not passed on
+	Kicked  auth.KickStats
 }
 
 // Stats returns the figures as they are now.
 func (c *Control) Stats() Stats {
-	return Stats{Kicks: c.kicks.Load(), Ended: c.ended.Load(), Dropped: c.dropped.Load()}
+	return Stats{Kicks: c.kicks.Load(), Ended: c.ended.Load(), Dropped: c.dropped.Load(), Kicked: c.cfg.Kicks.Stats(time.Now())}
 }

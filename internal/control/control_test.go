@@ -135,7 +135,7 @@ func TestKickUser(t *testing.T) {
 		t.Errorf("a kick is not lifted: %d, %v", ended, err)
 	}
 	there.wantNothing(t)
-	if s := here.Stats(); s != (Stats{Kicks: 2, Ended: 6}) {
+	if s := here.Stats(); s != (Stats{Kicks: 2, Ended: 6, Kicked: auth.KickStats{}}) {
 		t.Errorf("%+v", s)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/auth"
+	"millrace/internal/auth/application"
 	"millrace/internal/auth/ticket"
 	"millrace/internal/control"
 	"millrace/server"
@@ -24,7 +25,12 @@ func TestTicketsAndKicks(t *testing.T) {
 	kicks, tickets := new(auth.Kicks), ticket.New(ticket.RandomKeys())
 	orders := control.Start(control.Config{Broker: channels.NewBroker(channels.Options{}), Streams: ender{}, Kicks: kicks, Tickets: tickets})
 	defer orders.Close()
-	n := start(t, Config{Token: "secret", Control: orders}, channels.Options{}, server.Config{Loops: 1})
+	app, err := application.New(application.Config{URL: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.Close()
+	n := start(t, Config{Token: "secret", Control: orders, Tickets: tickets, Application: app}, channels.Options{}, server.Config{Loops: 1})
 	n.ops.guard.guesses.Delay = 1
 	for _, tt := range []struct {
 		path, body string
@@ -58,6 +64,10 @@ func TestTicketsAndKicks(t *testing.T) {
 		n.want("POST", tt.path, tt.body, 401, "Authorization: Bearer TOKEN", "Authorization: Bearer wrong")
 	}
 	n.want("GET", "/kick", "", 405, "want POST", "Authorization: Bearer secret")
+	for _, line := range []string{"tickets_issued_total 2", "tickets_known 0", "kicks_total 5", "kicked_streams_total 20", "kicked_users 2",
+		"kicks_folded_total 0", "control_dropped_total 0", `application_requests_total{result="unreachable"} 0`, "application_asking 0"} {
+		n.want("GET", "/metrics", "", 200, "\nmillrace_"+line+"\n", "Authorization: Bearer secret")
+	}
 	now := time.Now()
 	for user, want := range map[string]auth.Standing{"u12": auth.Void, "barred": auth.Barred, "lifted": auth.Counts, "u": auth.Counts} {
 		if got := kicks.Judge(user, now.Add(-time.Minute), now); got != want {

@@ -86,6 +86,8 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		buildInfo, ready, engineUp, engineSince, engineReturns, engineFailures, enginePublishes, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses, verdicts, lateVerdicts,
 		eventsPublished, messages, gaps, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
+		kicksDone, kickedStreams, kickedUsers, kicksFolded, controlDropped, ticketsIssued, ticketsKnown, ticketsForgotten,
+		applicationRequests, applicationKept, applicationJoined, applicationOverflow, applicationAnswers, applicationWaiting, applicationAsking,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
@@ -152,6 +154,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(channelCount, float64(b.Channels))
 	gauge(history, float64(b.Kept))
 	gauge(maxHistory, float64(b.MaxKept))
+	if c.cfg.Control != nil {
+		collectControl(c.cfg.Control.Stats(), gauge, counter)
+	}
+	if c.cfg.Tickets != nil {
+		collectTickets(c.cfg.Tickets.Stats(), gauge, counter)
+	}
+	if c.cfg.Application != nil {
+		collectApplication(c.cfg.Application.Stats(), gauge, counter)
+	}
 	if c.cfg.Admin != nil {
 		collectAdmin(c.cfg.Admin(), gauge, counter)
 	}

@@ -26,7 +26,10 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/admin"
+	"millrace/internal/auth/application"
+	"millrace/internal/auth/ticket"
 	"millrace/internal/backplane/link"
+	"millrace/internal/control"
 	"millrace/internal/ports"
 	"millrace/internal/throttle"
 	"millrace/server"
@@ -55,16 +58,18 @@ const (
 type Config struct {
 	Broker         *channels.Broker
 	Streams        *server.Server
-	Token          string             // that requests must bear; empty: none
-	MaxEventBytes  int                // largest event of the broker; 0: channels.DefaultMaxEventBytes
-	MaxConnections int                // at a time; 0: DefaultMaxConnections
-	Version        string             // of millrace
-	Admin          func() admin.Stats // of the admin port; nil: there is none
-	Engine         func() link.State  // of the engine between nodes; nil: there is none
-	LogDropped     func() int64       // lines that the log has dropped; nil: none
-	Ready          func() error       // why the node should get no new clients, nil if it should; nil: always
-	Control        admin.Control      // what POST /tickets and POST /kick ask; nil: they are not available
-	Logger         *slog.Logger       // nil: nothing is logged
+	Token          string                   // that requests must bear; empty: none
+	MaxEventBytes  int                      // largest event of the broker; 0: channels.DefaultMaxEventBytes
+	MaxConnections int                      // at a time; 0: DefaultMaxConnections
+	Version        string                   // of millrace
+	Admin          func() admin.Stats       // of the admin port; nil: there is none
+	Engine         func() link.State        // of the engine between nodes; nil: there is none
+	LogDropped     func() int64             // lines that the log has dropped; nil: none
+	Ready          func() error             // why the node should get no new clients, nil if it should; nil: always
+	Control        *control.Control         // what POST /tickets and POST /kick ask; nil: they are not available
+	Tickets        *ticket.Tickets          // that it issues; nil: none
+	Application    *application.Application // that says who may listen; nil: none does
+	Logger         *slog.Logger             // nil: nothing is logged
 }
 
 // Server is the ops port. Its methods are safe for concurrent use.
