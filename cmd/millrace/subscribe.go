@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"millrace/internal/eventstream"
 	"millrace/internal/redact"
 )
 
@@ -59,26 +60,33 @@ func (c *subscribeCommand) Run(ctx context.Context) error {
 	}
 	s := &subscription{
 		url:    address,
-		stream: eventStream{retry: firstRetry},
+		stream: eventstream.Reader{Retry: firstRetry},
 		out:    out,
 		notes:  notes,
-		print:  func(ev event) error { _, err := fmt.Fprintln(to, ev.Data); return err },
+		print:  func(ev eventstream.Event) error { _, err := fmt.Fprintln(to, ev.Data); return err },
 		left:   c.Count,
 	}
 	if c.Raw {
-		s.raw = to
-		s.print = func(event) error { return nil }
+		s.stream.Raw = to
+		s.print = func(eventstream.Event) error { return nil }
 	}
 	if c.JSON {
 		lines := json.NewEncoder(to)
 		lines.SetEscapeHTML(false)
-		s.print = func(ev event) error { return lines.Encode(ev) }
+		s.print = func(ev eventstream.Event) error { return lines.Encode(jsonEvent{ev.ID, ev.Type, ev.Data}) }
 	}
 	err = s.run(ctx)
 	if err == nil {
 		err = out.Flush()
 	}
 	return err
+}
+
+// jsonEvent is an event as --json prints it.
+type jsonEvent struct {
+	ID   string `json:"id,omitempty"`    // the last that was told
+	Type string `json:"event,omitempty"` // "" for "message"
+	Data string `json:"data"`
 }
 
 // streamURL returns the URL that text means.
@@ -96,13 +104,12 @@ func streamURL(text string) (string, error) {
 // subscription is a stream that is reconnected whenever it breaks.
 type subscription struct {
 	url    string
-	stream eventStream
+	stream eventstream.Reader
 	out    *bufio.Writer
 	notes  io.Writer // takes what is no data
-	print  func(event) error
-	raw    io.Writer // nil unless every byte is to be printed
-	left   int       // events until errDone; none if it begins at 0
-	opened bool      // there has been a stream
+	print  func(eventstream.Event) error
+	left   int  // events until errDone; none if it begins at 0
+	opened bool // there has been a stream
 }
 
 // run returns nil when ctx is done or left events have come.
@@ -119,11 +126,11 @@ func (s *subscription) run(ctx context.Context) error {
 		case errors.Is(err, errRefused) || !s.opened:
 			return err
 		}
-		fmt.Fprintf(s.notes, "millrace: the stream has ended (%v), connecting again in %v\n", err, s.stream.retry)
+		fmt.Fprintf(s.notes, "millrace: the stream has ended (%v), connecting again in %v\n", err, s.stream.Retry)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(s.stream.retry):
+		case <-time.After(s.stream.Retry):
 		}
 	}
 }
@@ -137,8 +144,8 @@ func (s *subscription) connect(ctx context.Context) error {
 	}
 	request.Header.Set("Accept", "text/event-stream")
 	request.Header.Set("Cache-Control", "no-cache")
-	if s.stream.lastID != "" {
-		request.Header.Set("Last-Event-ID", s.stream.lastID)
+	if s.stream.LastID != "" {
+		request.Header.Set("Last-Event-ID", s.stream.LastID)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -150,11 +157,20 @@ func (s *subscription) connect(ctx context.Context) error {
 	}
 	s.opened = true
 	fmt.Fprintf(s.notes, "millrace: connected to %s\n", redact.Text(s.url))
-	return s.stream.read(bufio.NewReader(beforeRead{response.Body, s.out.Flush}), s.raw, s.dispatch)
+	s.stream.Reset(bufio.NewReader(beforeRead{response.Body, s.out.Flush}))
+	for {
+		ev, err := s.stream.Next()
+		if err == nil && !ev.Empty {
+			err = s.dispatch(ev)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // dispatch prints ev. It returns errDone after the last one.
-func (s *subscription) dispatch(ev event) error {
+func (s *subscription) dispatch(ev eventstream.Event) error {
 	if kind, ours := strings.CutPrefix(ev.Type, "millrace."); ours { // nobody has published it
 		if kind != "start" {
 			fmt.Fprintf(s.notes, "millrace: %s: %s\n", kind, ev.Data)

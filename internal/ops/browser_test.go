@@ -23,9 +23,10 @@ import (
 func (n *node) load() {
 	for room := range 12 {
 		for range 1 + room*room/4 {
-			lines := n.subscribe(fmt.Sprintf("/rooms/%d", room))
+			stream := n.subscribe(fmt.Sprintf("/rooms/%d", room))
 			go func() {
-				for lines.Scan() {
+				for err := error(nil); err == nil; {
+					_, err = stream.Next()
 				}
 			}()
 		}

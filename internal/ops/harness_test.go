@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
+	"millrace/internal/eventstream"
 	"millrace/server"
 )
 
@@ -114,13 +115,13 @@ func (n *node) want(method, target, body string, status int, text string, header
 }
 
 // subscribe opens a stream on the public port until the test ends.
-func (n *node) subscribe(path string) *bufio.Scanner {
+func (n *node) subscribe(path string) *eventstream.Reader {
 	n.t.Helper()
 	return n.stream("http://" + n.public.Addr().String() + path)
 }
 
-// stream reads the lines of an event stream until the test ends.
-func (n *node) stream(url string) *bufio.Scanner {
+// stream opens an event stream until the test ends.
+func (n *node) stream(url string) *eventstream.Reader {
 	n.t.Helper()
 	r, err := http.NewRequestWithContext(n.t.Context(), "GET", url, nil)
 	if err != nil {
@@ -134,17 +135,21 @@ func (n *node) stream(url string) *bufio.Scanner {
 	if response.StatusCode != 200 {
 		n.t.Fatalf("GET %s: %s", url, response.Status)
 	}
-	return bufio.NewScanner(response.Body)
+	stream := &eventstream.Reader{Strict: true}
+	stream.Reset(bufio.NewReader(response.Body))
+	return stream
 }
 
-// await reads lines until one begins with prefix, and returns the rest of it.
-func await(t testing.TB, lines *bufio.Scanner, prefix string) string {
+// await reads events until one has a type, "" for none, and returns its data.
+func await(t testing.TB, stream *eventstream.Reader, kind string) (data string) {
 	t.Helper()
-	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), prefix); ok {
-			return rest
+	for {
+		ev, err := stream.Next()
+		if err != nil {
+			t.Fatalf("the stream ended before an event of type %q: %v", kind, err)
+		}
+		if !ev.Empty && ev.Type == kind {
+			return ev.Data
 		}
 	}
-	t.Fatalf("the stream ended before a line of %q: %v", prefix, lines.Err())
-	return ""
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/eventstream"
 	"millrace/server"
 )
 
@@ -68,7 +69,7 @@ func TestIdleConnectionsGo(t *testing.T) {
 func TestPlacesAreKeptForHealth(t *testing.T) {
 	n := start(t, Config{MaxConnections: 16}, channels.Options{}, server.Config{Loops: 1})
 	n.ops.streams.SetMost(100)
-	var streams []*bufio.Scanner
+	var streams []*eventstream.Reader
 	for range 14 {
 		streams = append(streams, n.follow("/follow?channel=/a"))
 	}
@@ -80,8 +81,10 @@ func TestPlacesAreKeptForHealth(t *testing.T) {
 	}
 	n.want("POST", "/publish?channel=/a", "hello", 503, "")
 	n.broker.Publish("/a", channels.Event{Data: []byte("hello")})
-	for _, lines := range streams {
-		await(t, lines, "data: hello")
+	for _, stream := range streams {
+		if data := await(t, stream, ""); data != "hello" {
+			t.Errorf("a follower got %q, want hello", data)
+		}
 	}
 	if got := n.ops.Stats(); got.Rejected != 6 || got.Open > 16 {
 		t.Errorf("%+v, want 6 rejected and at most 16 open", got)

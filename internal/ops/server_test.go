@@ -1,12 +1,14 @@
 package ops
 
 import (
-	"bufio"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"millrace/channels"
+	"millrace/internal/eventstream"
 	"millrace/server"
 )
 
@@ -60,13 +62,11 @@ func TestPublish(t *testing.T) {
 		n.want("POST", tt.target, tt.body, tt.status, tt.text)
 	}
 	n.want("GET", "/publish?channel=/a", "", 405, "")
-	for _, lines := range []*bufio.Scanner{a, b} {
-		await(t, lines, "data: hello")
-		await(t, lines, "event: x")
-		await(t, lines, "retry: 500")
-		await(t, lines, "data: 1")
-		await(t, lines, "data: 2")
-		await(t, lines, "data: 12345678")
+	for _, stream := range []*eventstream.Reader{a, b} {
+		got := []string{await(t, stream, ""), await(t, stream, "x"), await(t, stream, "")}
+		if want := []string{"hello", "1\n2", "12345678"}; !slices.Equal(got, want) || stream.Retry != 500*time.Millisecond {
+			t.Errorf("a stream got %q and the delay %v, want %q and 500ms", got, stream.Retry, want)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,11 +11,12 @@ import (
 	"pgregory.net/rapid"
 
 	"millrace/channels"
+	"millrace/internal/eventstream"
 	"millrace/server"
 )
 
 // follow opens an event stream of the ops port until the test ends.
-func (n *node) follow(target string) *bufio.Scanner {
+func (n *node) follow(target string) *eventstream.Reader {
 	n.t.Helper()
 	return n.stream("http://" + n.ops.Addr().String() + target)
 }
@@ -26,10 +26,9 @@ func TestEvents(t *testing.T) {
 	n := start(t, Config{Version: "v1"}, channels.Options{}, server.Config{Loops: 2})
 	n.subscribe("/a")
 	for i := range 2 {
-		lines := n.follow("/events")
-		await(t, lines, "event: about")
+		stream := n.follow("/events")
 		var first about
-		if err := json.Unmarshal([]byte(await(t, lines, "data: ")), &first); err != nil || first.Version != "v1" || first.Loops != 2 {
+		if err := json.Unmarshal([]byte(await(t, stream, "about")), &first); err != nil || first.Version != "v1" || first.Loops != 2 {
 			t.Fatalf("about: %+v, %v", first, err)
 		}
 		if len(first.Samples) < 2*i {
@@ -37,9 +36,8 @@ func TestEvents(t *testing.T) {
 		}
 		at := newestTime(first.Samples)
 		for range 2 {
-			await(t, lines, "event: sample")
 			var one sample
-			if err := json.Unmarshal([]byte(await(t, lines, "data: ")), &one); err != nil || one.Time <= at || one.Streams != 1 {
+			if err := json.Unmarshal([]byte(await(t, stream, "sample")), &one); err != nil || one.Time <= at || one.Streams != 1 {
 				t.Fatalf("sample: %+v, %v; want one after %d with 1 stream", one, err, at)
 			}
 			at = one.Time
@@ -51,12 +49,12 @@ func TestEvents(t *testing.T) {
 func TestFollow(t *testing.T) {
 	n := start(t, Config{}, channels.Options{History: 1, Epoch: "E"}, server.Config{Loops: 1})
 	n.want("GET", "/follow", "", 400, "bad channel name")
-	lines := n.follow("/follow?channel=/a")
-	await(t, lines, "event: millrace.following")
+	stream := n.follow("/follow?channel=/a")
+	await(t, stream, "millrace.following")
 	n.want("POST", "/publish?channel=/a&event=x", "hello", 200, `{"id":"E-1","receivers":1}`)
-	await(t, lines, "event: x")
-	await(t, lines, "data: hello")
-	await(t, lines, "id: E-1")
+	if data := await(t, stream, "x"); data != "hello" || stream.LastID != "E-1" {
+		t.Errorf("the follower got %q with the id %q, want hello with E-1", data, stream.LastID)
+	}
 }
 
 // Ensure that who follows and does not read holds up nobody, and is told what is
@@ -82,7 +80,7 @@ func TestFollowerIsBounded(t *testing.T) {
 // Ensure that a publisher does not wait for a follower that does not read.
 func TestPublishersDoNotWaitForFollowers(t *testing.T) {
 	n := start(t, Config{}, channels.Options{}, server.Config{Loops: 1})
-	await(t, n.follow("/follow?channel=/a"), "event: millrace.following") // and no more
+	await(t, n.follow("/follow?channel=/a"), "millrace.following") // and no more
 	data := []byte(strings.Repeat("x", 59<<10))
 	for i := range 500 { // 30 MB
 		if _, err := n.broker.Publish("/a", channels.Event{Data: data}); err != nil {

@@ -1,23 +1,25 @@
 // Package ssetest is a client of event streams for tests: one that is cut off and
-// goes on where it was, as an EventSource does. It reads what millrace writes, not
-// all that the standard allows.
+// goes on where it was, as an EventSource does. What millrace does not write is an
+// error.
 package ssetest
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"net"
-	"strconv"
-	"strings"
 	"time"
+
+	"millrace/internal/eventstream"
 )
 
 // Event is one event of a stream, or what else ends with a blank line: a comment, a
 // retry, or the greeting. Of these there is neither Type nor Data.
-type Event struct {
-	ID, Type, Data string
-	Retry          time.Duration
-}
+type Event = eventstream.Event
+
+// ErrAnswer is wrapped by the error about an answer that is no event stream.
+var ErrAnswer = errors.New("no event stream")
 
 // Client has one stream at a time, and remembers what it has seen last.
 type Client struct {
@@ -25,27 +27,34 @@ type Client struct {
 	LastID string // what the next stream begins after; "" for its head
 	Source net.IP // to connect from; nil for any
 	conn   net.Conn
-	lines  *bufio.Reader
+	forget func() bool // the context of conn
+	buffer *bufio.Reader
+	stream eventstream.Reader
 }
 
 // Open opens a stream at addr, in place of the one that there may be, and reads
 // its response head. deadline bounds all reading from it.
 func (c *Client) Open(addr string, deadline time.Time) error {
+	return c.OpenContext(context.Background(), addr, deadline)
+}
+
+// OpenContext is Open for a stream that ends when ctx is done.
+func (c *Client) OpenContext(ctx context.Context, addr string, deadline time.Time) error {
 	c.Close()
 	dialer := net.Dialer{Deadline: deadline}
 	if c.Source != nil {
 		dialer.LocalAddr = &net.TCPAddr{IP: c.Source}
 	}
-	conn, err := dialer.Dial("tcp", addr)
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
 	conn.SetDeadline(deadline)
-	c.conn = conn
-	if c.lines == nil {
-		c.lines = bufio.NewReaderSize(conn, 1024)
+	c.conn, c.forget = conn, context.AfterFunc(ctx, func() { conn.Close() })
+	if c.buffer == nil {
+		c.buffer = bufio.NewReaderSize(conn, 1024)
 	} else {
-		c.lines.Reset(conn)
+		c.buffer.Reset(conn)
 	}
 	resume := ""
 	if c.LastID != "" {
@@ -55,13 +64,15 @@ func (c *Client) Open(addr string, deadline time.Time) error {
 		return err
 	}
 	for first := true; ; first = false {
-		line, err := c.line()
+		line, err := c.buffer.ReadString('\n')
 		switch {
 		case err != nil:
 			return err
-		case first && line != "HTTP/1.1 200 OK\r":
-			return fmt.Errorf("answered %q, want an event stream", line)
-		case line == "\r":
+		case first && line != "HTTP/1.1 200 OK\r\n":
+			return fmt.Errorf("%w: answered %q", ErrAnswer, line)
+		case line == "\r\n":
+			c.stream.Strict, c.stream.LastID = true, c.LastID
+			c.stream.Reset(c.buffer)
 			return nil
 		}
 	}
@@ -70,53 +81,18 @@ func (c *Client) Open(addr string, deadline time.Time) error {
 // Next reads up to the next blank line. An id is seen only then: of an event that
 // is cut short, nothing remains.
 func (c *Client) Next() (Event, error) {
-	var ev Event
-	id := c.LastID
-	for {
-		line, err := c.line()
-		if err != nil {
-			return Event{}, err
-		}
-		if line == "" {
-			c.LastID, ev.ID = id, id
-			if ev.Type == "millrace.start" {
-				ev.Type, ev.Data = "", ""
-			}
-			return ev, nil
-		}
-		name, value, _ := strings.Cut(line, ": ")
-		switch name {
-		case "id":
-			id = value
-		case "event":
-			ev.Type = value
-		case "data":
-			ev.Data += value
-		case "retry":
-			ms, err := strconv.Atoi(value)
-			if err != nil {
-				return Event{}, err
-			}
-			ev.Retry = time.Duration(ms) * time.Millisecond
-		default:
-			if !strings.HasPrefix(line, ":") {
-				return Event{}, fmt.Errorf("a line %q", line)
-			}
-		}
+	ev, err := c.stream.Next()
+	c.LastID = c.stream.LastID
+	if ev.Type == "millrace.start" {
+		ev.Type, ev.Data, ev.Empty = "", "", true
 	}
-}
-
-func (c *Client) line() (string, error) {
-	line, err := c.lines.ReadString('\n')
-	if err != nil {
-		return "", err // without its end it is no line
-	}
-	return line[:len(line)-1], nil
+	return ev, err
 }
 
 // Close ends the stream.
 func (c *Client) Close() {
 	if c.conn != nil {
+		c.forget()
 		c.conn.Close()
 	}
 }

@@ -1,15 +1,17 @@
 package enginetest
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
+
+	"millrace/internal/eventstream"
+	"millrace/internal/ssetest"
 )
 
 // stream is a client that listens to channels, and comes back with its last event
@@ -41,9 +43,10 @@ func newStream(nodes []*Node, at int, names []string, channels ...int) *stream {
 // run listens until ctx is done.
 func (s *stream) run(ctx context.Context, opened func()) {
 	s.opened = opened
-	lastID := ""
+	c := ssetest.Client{Target: s.target}
+	defer c.Close()
 	for ctx.Err() == nil {
-		s.connect(ctx, &lastID)
+		s.connect(ctx, &c)
 		if ctx.Err() != nil {
 			return
 		}
@@ -56,70 +59,25 @@ func (s *stream) run(ctx context.Context, opened func()) {
 }
 
 // connect listens until the connection ends.
-func (s *stream) connect(ctx context.Context, lastID *string) {
+func (s *stream) connect(ctx context.Context, c *ssetest.Client) {
 	public, _ := s.nodes[s.at].Addresses()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", public)
-	if err != nil {
-		return
-	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer conn.Close()
-	defer stop()
-	request := "GET " + s.target + " HTTP/1.1\r\nHost: test\r\n"
-	if *lastID != "" {
-		request += "Last-Event-ID: " + *lastID + "\r\n"
-	}
-	if _, err := conn.Write([]byte(request + "\r\n")); err != nil {
-		return
-	}
-	lines := bufio.NewReaderSize(conn, 1<<10)
-	line, err := lines.ReadString('\n')
-	if err != nil {
-		return
-	}
-	if line != "HTTP/1.1 200 OK\r\n" {
-		s.fail(fmt.Errorf("GET %s: %q, want 200", s.target, line))
-		return
-	}
-	for line != "\r\n" {
-		if line, err = lines.ReadString('\n'); err != nil {
-			return
-		}
-	}
-	if s.opened != nil {
+	err := c.OpenContext(ctx, public, time.Time{})
+	if err == nil && s.opened != nil {
 		s.opened()
 		s.opened = nil
 	}
-	s.read(lines, lastID)
-}
-
-// read takes events in until there are no more.
-func (s *stream) read(lines *bufio.Reader, lastID *string) {
-	var event, data, id string
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			return
-		}
-		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch field {
-		case "event":
-			event = value
-		case "data":
-			data = value
-		case "id":
-			id = value
-		case ":keepalive":
+	for err == nil {
+		var ev ssetest.Event
+		switch ev, err = c.Next(); {
+		case err != nil:
+		case ev.Comment == "keepalive":
 			s.ping()
-		case "":
-			if id != "" {
-				*lastID = id
-			}
-			if data != "" {
-				s.take(event, data)
-			}
-			event, data, id = "", "", ""
+		case !ev.Empty:
+			s.take(ev.Type, ev.Data)
 		}
+	}
+	if errors.Is(err, ssetest.ErrAnswer) || errors.Is(err, eventstream.ErrStrict) {
+		s.fail(fmt.Errorf("GET %s: %w", s.target, err))
 	}
 }
 
@@ -127,8 +85,6 @@ func (s *stream) read(lines *bufio.Reader, lastID *string) {
 func (s *stream) take(event, data string) {
 	var m message
 	switch {
-	case event == "millrace.start":
-		return
 	case event == "":
 		var err error
 		if m, err = parseMessage(data); err != nil {
