@@ -169,7 +169,7 @@ func (v *victim) timeAnswer(address, prefix string) time.Duration {
 	return time.Since(began)
 }
 
-// newYardstick returns a server that says hello to whoever comes.
+// newYardstick returns a server that says hello to every client.
 func newYardstick(v *victim) net.Listener {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -185,8 +185,8 @@ func TestSendsAllBeforeItReads(t *testing.T) {
 	}
 }
 
-// Ensure that who reads slowly is not ended, and that too much for all has each wait
-// for its own.
+// Ensure that a client that reads slowly is not ended, and that too much for all has each
+// wait for its own.
 func TestUnreadOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := newPipes()

@@ -107,9 +107,9 @@ func stale(t *testing.T, table string, exceptions map[string]string, used []stri
 	}
 }
 
-// Ensure that the log is the only way to stderr: who writes there directly waits for
-// who reads it. Exempt are commands and the bench, which have no
-// log, and what only tests use.
+// Ensure that the log is the only way to stderr: code that writes there directly waits for
+// its reader. Exempt are commands and the bench, which have no log, and packages that only
+// tests use.
 func TestNobodyWritesToStderr(t *testing.T) {
 	_, testOnly := readLayers(t)
 	for _, f := range parse(t) {

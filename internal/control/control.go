@@ -1,10 +1,10 @@
 // Package control ends streams and issues tickets, on all nodes of a backplane: what the
 // admin and the ops port offer, and what nodes tell each other about it.
 //
-// A kick takes effect in an order in which nobody slips through: first it is known
+// A kick takes effect in an order in which no stream slips through: first it is known
 // (auth.Kicks), so that no verdict counts any more that was given before, then the streams
-// end, then the other nodes are told. What they are told is idempotent. Who can write to
-// the engine can tell it; nobody else can (channels.ControlChannel).
+// end, then the other nodes are told. The messages to them are idempotent. Only a program
+// that can write to the engine can send them (channels.ControlChannel).
 package control
 
 import (

@@ -172,7 +172,8 @@ func TestRefusals(t *testing.T) {
 	n.wantNothing(t)
 }
 
-// Ensure that whoever kicks is told when other nodes may not know, or streams may go on.
+// Ensure that the caller of a kick is told when other nodes may not know, or streams may
+// go on.
 func TestTrouble(t *testing.T) {
 	b := &bus{down: errors.New("the engine is away")}
 	n := open(t, b, ticket.RandomKeys())

@@ -34,7 +34,7 @@ var listeners = []struct {
 }
 
 // Ensure that clients of Redis can subscribe at the admin port, more while they are
-// subscribed, and get every payload unchanged, whoever published it.
+// subscribed, and get every payload unchanged, from every kind of publisher.
 func TestListen(t *testing.T) {
 	for _, l := range listeners {
 		t.Run(l.name, func(t *testing.T) {

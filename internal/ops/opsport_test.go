@@ -153,7 +153,7 @@ func TestWrongTokens(t *testing.T) {
 	}
 }
 
-// Ensure that every error is JSON that says what would be right, whoever has found it.
+// Ensure that every error is JSON that says what would be right, also those of net/http.
 func TestErrorsAreJSON(t *testing.T) {
 	n := start(t, Config{MaxEventBytes: 1 << 10}, channels.Options{MaxEventBytes: 1 << 10}, server.Config{Loops: 1})
 	for _, tt := range []struct {

@@ -57,8 +57,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// Ensure that who follows and does not read holds up nobody, and is told what is
-// missing.
+// Ensure that a follower that does not read holds up nothing, and is told how much it
+// misses.
 func TestFollowerIsBounded(t *testing.T) {
 	f := follower{filled: make(chan struct{}, 1)}
 	event := []byte("data: " + strings.Repeat("x", 1000) + "\n\n")

@@ -2,8 +2,8 @@
 // channel by a request of its own, in the form that nginx's auth_request, Traefik, Caddy
 // and nchan have, so that an endpoint written for one of them will do.
 //
-// An [Application] asks each question once at a time, whoever else waits for the answer,
-// and keeps answers that say for how long. What waits to be asked is bounded, and client
+// An [Application] asks each question once at a time, for all requests that wait for the
+// answer, and keeps answers that say for how long. Waiting questions are bounded, and client
 // addresses take turns.
 package application
 

@@ -168,8 +168,8 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// Ensure that an answer is kept for whoever the application could not tell apart, and for
-// nobody else.
+// Ensure that an answer is kept for requests that the application could not tell apart, and
+// for no others.
 func TestKey(t *testing.T) {
 	a := open(t, Config{URL: "http://127.0.0.1:1"})
 	key := func(change func(*auth.Request)) key {

@@ -37,7 +37,7 @@ func TestDownIsTold(t *testing.T) {
 		defer l.Close()
 		want := func(when string, up bool, connects int64, since time.Time, lines map[string]int) {
 			t.Helper()
-			synctest.Wait() // whoever writes has done so
+			synctest.Wait() // all lines have been written
 			if got := l.State(); got.Up != up || got.Connects != connects || got.Since.Before(since) || got.Since.After(since.Add(lastDelay*2)) {
 				t.Errorf("%s: %+v, want up: %v since %v, %d connects", when, got, up, since, connects)
 			}

@@ -26,8 +26,8 @@ var allowed = map[string]*server.Permissions{
 	},
 }
 
-// Ensure that what a server does not allow is told to who publishes it, and to streams by
-// a gap, and that all else goes on, with strangers asking for it all the time.
+// Ensure that a publisher is told of a subject that the server does not allow, and streams
+// are by a gap, and that all else goes on, with strangers asking for it all the time.
 func TestRefused(t *testing.T) {
 	for form, permissions := range allowed {
 		t.Run("nats"+form, func(t *testing.T) {

@@ -107,8 +107,8 @@ func testPayloads(t *testing.T, p *testenv.Postgres) {
 	}
 }
 
-// Ensure that who knows the SHA-1 by which a long name goes neither hears that channel by
-// it, nor is heard there, nor can end its notifications.
+// Ensure that a client that knows the SHA-1 by which a long name goes neither hears that
+// channel by it, nor is heard there, nor can end its notifications.
 func testIdentifierTwice(t *testing.T, p *testenv.Postgres) {
 	n := startLocal(t, p.URL(), Options{})
 	name := strings.Repeat("long", 20)

@@ -10,7 +10,7 @@ import (
 )
 
 // Ensure that a server which runs somebody's script, and refuses everything meanwhile,
-// keeps its nodes, and loses them nothing: who comes meanwhile begins afterwards.
+// keeps its nodes, and loses them nothing: a stream that comes meanwhile begins afterwards.
 func TestBusy(t *testing.T) {
 	for _, form := range []string{"", "?history=streams"} {
 		server := startProcess(t, "busy-reply-threshold 10")
