@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Ensure that no proxy logs what stands behind the question mark, where signed names and
-// tickets are: neither when all is well, nor when millrace cannot be reached.
+// Ensure that no proxy logs a query string, which has signed names and tickets: neither when
+// all is well, nor when millrace cannot be reached.
 func TestNoQueryStringsInLogs(t *testing.T) {
 	eachProxy(t, func(t *testing.T, p proxy) {
 		const ticket = "a-ticket-that-nobody-must-see"

@@ -14,7 +14,7 @@ import (
 	"millrace/server"
 )
 
-// push is a message of bulk strings, with what stands behind them, in RESP2.
+// push is a message of bulk strings, with the text after them, in RESP2.
 func push(behind string, bulks ...string) string {
 	fields := len(bulks)
 	if behind != "" {

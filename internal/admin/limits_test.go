@@ -129,7 +129,7 @@ func TestWrongPasswordsWait(t *testing.T) {
 	})
 }
 
-// Ensure that what begins as another protocol runs nothing, nor what comes behind it.
+// Ensure that a connection that begins as another protocol runs no command, nor any after it.
 func TestOpening(t *testing.T) {
 	const publish = "PUBLISH /a b\r\n"
 	for _, tt := range []struct{ name, input, want string }{

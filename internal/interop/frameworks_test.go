@@ -53,8 +53,8 @@ var frameworks = []struct {
 	}},
 }
 
-// Ensure that what frameworks expect of a Redis is to be had: transactions, shard
-// channels, lists of clients, scripts, and binary payloads.
+// Ensure that frameworks find what they expect of a Redis: transactions, shard channels,
+// lists of clients, scripts, and binary payloads.
 func TestFrameworks(t *testing.T) {
 	for _, framework := range frameworks {
 		t.Run(framework.name, func(t *testing.T) {

@@ -2,7 +2,7 @@ package ops
 
 import "millrace/server"
 
-// The metrics of who may listen.
+// The metrics of verdicts.
 var (
 	verdicts     = desc("verdicts_total", "Verdicts on streams asked for: by which means, with what status (granted, unauthorized, forbidden, later), and why.", "means", "status", "reason")
 	lateVerdicts = desc("verdicts_late_total", "Verdicts that came when nobody waited for them any more.")

@@ -59,8 +59,8 @@ func Parse(text string) (*Token, error) {
 	return t, nil
 }
 
-// header reads what a token says about itself. What else it says (jku, x5u, jwk, x5c: where
-// its key is to be had) is passed over.
+// header reads the facts that a token states about itself. It passes over the others (jku,
+// x5u, jwk, x5c: where to get the key).
 func (t *Token) header(text string) error {
 	s, critical := scanner{text: text}, false
 	s.object(func(name string) {
