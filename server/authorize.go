@@ -95,7 +95,11 @@ func (l *loop) decide(c *conn, to asker, v *auth.Verdict, lastID []byte) {
 		l.refuseVerdict(c, to, v)
 		return
 	}
-	if err := l.takeNames(v.Channels); err != nil {
+	err := l.takeNames(v.Channels)
+	if len(v.User) > maxUserName {
+		err = fmt.Errorf("%w: the name of the user has %d bytes, want at most %d", errForbidden, len(v.User), maxUserName)
+	}
+	if err != nil {
 		l.refuseStream(c, to, err)
 		return
 	}
@@ -113,9 +117,18 @@ func (l *loop) decide(c *conn, to asker, v *auth.Verdict, lastID []byte) {
 	case !l.takeStream():
 		l.turnAway(c, to, reasonOverload)
 	default:
-		l.startStream(c, to.origin, l.names, lastID)
+		user, ok := l.joinUser(v)
+		if !ok {
+			l.leaveStream()
+			l.turnAway(c, to, reasonUserLimit)
+			return
+		}
+		l.startStream(c, opening{names: l.names, lastID: lastID, origin: to.origin, user: user, expires: v.Expires, renewal: v.Renewal})
 	}
 }
+
+// maxUserName is how long the name of a user may be, in bytes.
+const maxUserName = 255
 
 // takeNames sets l.names to the channels of a grant, each once. A verdict may have named
 // channels that the client has not, so they are looked at here.

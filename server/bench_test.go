@@ -49,6 +49,11 @@ func BenchmarkFanOut(b *testing.B) {
 
 // openNullStream opens a stream on /dev/null, which takes everything at once.
 func openNullStream(t testing.TB, h handLoop, names [][]byte) int {
+	return openNull(t, h, opening{names: names})
+}
+
+// openNull is openNullStream with all that a stream can be opened with.
+func openNull(t testing.TB, h handLoop, o opening) int {
 	fd, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +62,7 @@ func openNullStream(t testing.TB, h handLoop, names [][]byte) int {
 	h.server.streams.Add(1)
 	h.counters.connections.Add(1)
 	c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-	h.startStream(c, nil, names, nil)
+	h.startStream(c, o)
 	return fd
 }
 
@@ -129,7 +134,7 @@ func (h handLoop) streamsToNowhere(n int) (descriptors []int) {
 		h.takeStream()
 		h.counters.connections.Add(1)
 		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-		h.startStream(c, nil, [][]byte{[]byte("/x")}, nil)
+		h.startStream(c, opening{names: [][]byte{[]byte("/x")}})
 		descriptors = append(descriptors, fd)
 	}
 	return descriptors

@@ -42,6 +42,9 @@ type Config struct {
 	// MaxConnectionsPerIP is how many connections one client address may have,
 	// an IPv6 network of 64 bits counting as one; 0 is any number.
 	MaxConnectionsPerIP int
+	// MaxConnectionsPerUser is how many streams one user may have, as verdicts name users; 0
+	// is any number. A stream above it is told to come back later.
+	MaxConnectionsPerUser int
 	// MaxChannels is how many channels streams may be on, all together; 0 is four times
 	// MaxConnections. A stream above it is told to come back later.
 	MaxChannels int
@@ -110,6 +113,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxConnectionsPerIP < 0 || cfg.MaxConnectionsPerIP > math.MaxInt32 {
 		return fmt.Errorf("%w: at most %d connections of one address, want 1 to %d, or 0 for any number", ErrConfig, cfg.MaxConnectionsPerIP, math.MaxInt32)
+	}
+	if cfg.MaxConnectionsPerUser < 0 || cfg.MaxConnectionsPerUser > math.MaxInt32 {
+		return fmt.Errorf("%w: at most %d connections of one user, want 1 to %d, or 0 for any number", ErrConfig, cfg.MaxConnectionsPerUser, math.MaxInt32)
 	}
 	if cfg.MaxChannels < 0 {
 		return fmt.Errorf("%w: at most %d channels, want 1 or more, or 0 for four times the connections", ErrConfig, cfg.MaxChannels)

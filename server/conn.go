@@ -56,6 +56,7 @@ type flags uint16
 const (
 	toldToReturn flags = 1 << iota // it counts at its address as one that may not become a stream
 	behind                         // stream: it has an entry in loop.readers
+	granted                        // stream: it has an entry in table.grants
 	fast                           // stream: it is behind, and publishers wait for it: see slowReader.pace
 )
 

@@ -2,10 +2,7 @@ package server
 
 import (
 	"math/rand/v2"
-	"strconv"
 	"time"
-
-	"millrace/channels"
 )
 
 const (
@@ -100,10 +97,10 @@ func (l *loop) drainOn(budget int) (more bool) {
 		switch c.state {
 		case stateStream:
 			d.visited++
-			l.dismiss(c)
+			l.dismiss(c, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
 		case stateWaiting:
 			d.visited++
-			l.sayFarewell(c)
+			l.sayFarewell(c, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
 		}
 	}
 	if l.counters.streams.Load() == 0 {
@@ -133,41 +130,6 @@ func (l *loop) drainOver() {
 		l.server.drained <- struct{}{}
 	}
 }
-
-// dismiss brings a stream to the head, tells it when to come back, and ends it.
-// One whose socket is full gets there in its own time: see finishCatchUp.
-func (l *loop) dismiss(c *conn) result {
-	for !c.flags.is(behind) {
-		l.chans = l.channelsOf(c, l.chans[:0])
-		l.missed, _ = l.broker.Since(l.missed[:0], c.cursor, channels.Told{}, turnBytes, l.chans...)
-		if len(l.missed) == 0 {
-			return l.sayFarewell(c)
-		}
-		l.out = appendWires(l.out[:0], l.missed)
-		did := l.send(c, 0, l.missed, l.out)
-		clear(l.missed)
-		if did != sent {
-			return did
-		}
-	}
-	return cut
-}
-
-// sayFarewell tells a stream when to come back, and ends it.
-func (l *loop) sayFarewell(c *conn) result {
-	b := l.out[:0]
-	if w := l.waiting.m[c.id()]; w != nil && !w.greeted {
-		b = l.server.heads.opening(b, w.origin)
-	}
-	b = append(b, "retry: "...)
-	b = strconv.AppendInt(b, l.cfg.drainDelay().Milliseconds(), 10)
-	b = append(b, "\n\n"...)
-	l.out = b
-	return l.finish(c, b, reasonDrained)
-}
-
-// hasVisited tells whether the time of a stream has come.
-func (d *drain) hasVisited(id streamID) bool { return d.begun && id < d.next }
 
 // drainDelay is when a stream that is dismissed may come back. Where there is
 // another server, the closes are spread already, so it need not be long; where

@@ -24,7 +24,7 @@ func (h handLoop) startDrain() {
 	h.turnOver()
 }
 
-var farewell = regexp.MustCompile(`^((?:data: \d+\n\n|:keepalive\n\n)*)retry: (\d+)\n\nEOF$`)
+var farewellText = regexp.MustCompile(`^((?:data: \d+\n\n|:keepalive\n\n)*)retry: (\d+)\n\nEOF$`)
 
 // Ensure that a drain closes as many streams in one part of its time as in
 // another, that each has until then what is published and its pings, and is told
@@ -53,7 +53,7 @@ func TestDrainIsSpread(t *testing.T) {
 			if !strings.HasSuffix(got.String(), "EOF") {
 				continue
 			}
-			parts := farewell.FindStringSubmatch(got.String())
+			parts := farewellText.FindStringSubmatch(got.String())
 			if parts == nil || strings.ReplaceAll(parts[1], ":keepalive\n\n", "") != want {
 				t.Fatalf("a stream of a drain got %q, want %q, pings and a farewell", got, want)
 			}
@@ -127,7 +127,7 @@ func TestDrainOfStragglers(t *testing.T) {
 		}
 		h.on(slow, false, true)
 	}
-	if rest, ok := strings.CutPrefix(got, want); !ok || !farewell.MatchString(rest) {
+	if rest, ok := strings.CutPrefix(got, want); !ok || !farewellText.MatchString(rest) {
 		t.Errorf("the slow reader got %d bytes that end in %.60q, want %d and a farewell", len(got), got[max(len(got)-60, 0):], len(want))
 	}
 	h.pass(time.Second)

@@ -9,6 +9,7 @@ import (
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/limits"
 	"millrace/internal/netpoll"
 	"millrace/internal/ports"
 	"millrace/timerwheel"
@@ -78,6 +79,7 @@ type authorization struct {
 	serial    uint64                       // of the newest request
 	undecided peaked[streamID, *undecided] // those that wait
 	verdicts  verdicts                     // posting: safe for concurrent use
+	byUser    peaked[limits.UserRef, link] // the first stream of each user here
 }
 
 // subscriptions are the streams of a loop, by channel, and the messages on their way to them.
@@ -122,7 +124,10 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 			unfinished: newPeaked[streamID, *unfinishedHead](),
 			peers:      newPeaked[streamID, netpoll.Peer](),
 		},
-		authorization: authorization{undecided: newPeaked[streamID, *undecided]()},
+		authorization: authorization{
+			undecided: newPeaked[streamID, *undecided](),
+			byUser:    newPeaked[limits.UserRef, link](),
+		},
 		subscriptions: subscriptions{
 			byChannel: newPeaked[*channels.Channel, int32](),
 			multi:     newPeaked[streamID, []subscription](),

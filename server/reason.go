@@ -17,6 +17,8 @@ const (
 	reasonVerdicts                   // too many requests wait for their verdicts
 	reasonVerdictLate                // the verdict took too long
 	reasonVerdictLater               // the verdict is that there can be none now
+	reasonExpired                    // the grant has ended
+	reasonUserLimit                  // above the connection limit of the user
 	reasonOverload                   // above the connection limit
 	reasonChannels                   // above the limit of channels
 	reasonRate                       // above the accept rate
@@ -43,6 +45,8 @@ var reasonNames = [reasonCount]string{
 	reasonVerdicts:     "verdict limit",
 	reasonVerdictLate:  "verdict timeout",
 	reasonVerdictLater: "no verdict",
+	reasonExpired:      "grant expired",
+	reasonUserLimit:    "connection limit per user",
 	reasonOverload:     "connection limit",
 	reasonChannels:     "channel limit",
 	reasonRate:         "accept rate",

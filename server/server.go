@@ -34,6 +34,8 @@ type Server struct {
 	arrivals  limits.Bucket     // new connections of all loops
 	addresses *limits.Addresses // nil when nothing is bounded by address
 
+	users *limits.Users // of grants
+
 	open    atomic.Int64 // accepted sockets of all loops
 	streams atomic.Int64 // event streams of all loops
 	// undecided are requests of all loops that wait for a verdict, asked the bytes of what
@@ -77,6 +79,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	if cfg.MaxConnectionsPerIP > 0 || cfg.AcceptRatePerIP != (Rate{}) {
 		s.addresses = limits.NewAddresses(cfg.MaxConnectionsPerIP, cfg.AcceptRatePerIP)
 	}
+	s.users = limits.NewUsers(cfg.MaxConnectionsPerUser)
 	if err := s.openLoops(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)

@@ -17,6 +17,8 @@ type slowReader struct {
 	fell    time.Duration // when it fell behind
 	told    channels.Told // what it is not lapped by, and is not told again
 	pace    pace
+	// farewell is for a stream that is to be ended once it has caught up.
+	farewell farewell
 }
 
 // fallBehind marks a stream whose socket is full. rest is what has to be sent
@@ -82,7 +84,8 @@ func (l *loop) catchUpOn(c *conn, r *slowReader) result {
 
 // finishCatchUp takes fallBehind back, for a stream that has everything.
 func (l *loop) finishCatchUp(c *conn) result {
-	c.cursor = max(c.cursor, l.readers.m[c.id()].told.Gaps)
+	r := l.readers.m[c.id()]
+	c.cursor = max(c.cursor, r.told.Gaps)
 	l.readers.remove(c.id())
 	c.flags.set(behind|fast, false)
 	l.counters.behind.Add(-1)
@@ -91,8 +94,8 @@ func (l *loop) finishCatchUp(c *conn) result {
 	}
 	l.passPing(c)
 	l.scheduleStream(c)
-	if l.drain.hasVisited(c.id()) {
-		return l.dismiss(c)
+	if r.farewell.why != admitted {
+		return l.dismiss(c, r.farewell)
 	}
 	return sent
 }

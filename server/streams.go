@@ -3,29 +3,41 @@ package server
 import (
 	"log/slog"
 	"strings"
+	"time"
 
 	"millrace/channels"
+	"millrace/internal/limits"
 )
 
-// startStream attaches a connection to names, which are valid and differ from each other,
-// and starts its event stream, with what the client missed since lastID. Where a channel is
-// not followed yet, the stream waits.
-func (l *loop) startStream(c *conn, origin []byte, names [][]byte, lastID []byte) {
-	begun := l.broker.Resume(&l.start, l.inbox, lastID, turnBytes, names...)
+// opening is what a stream is opened with.
+type opening struct {
+	names   [][]byte // of channels, valid and different from each other
+	lastID  []byte   // after which it goes on
+	origin  []byte   // of the page that asks
+	user    limits.UserRef
+	expires time.Time // when its grant ends; zero for never
+	renewal string    // for its start event; empty for none
+}
+
+// startStream attaches a connection to its channels and starts its event stream, with what
+// the client missed. Where a channel is not followed yet, the stream waits.
+func (l *loop) startStream(c *conn, o opening) {
+	begun := l.broker.Resume(&l.start, l.inbox, o.lastID, turnBytes, o.names...)
 	c.slot = slot{timer: c.timer, state: stateStream, opened: momentOf(l.now), address: c.address, heard: c.heard}
 	l.subscribeAll(c, l.start.Channels)
+	l.keepGrant(c, o.user, o.expires)
 	l.firstPing(c)
 	l.counters.streams.Add(1)
 	l.counters.opened.Add(1)
 	if l.cfg.LogConnections {
-		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers.m[c.id()].String(), "channels", l.channelNames(c))
+		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers.m[c.id()].String(), "channels", l.channelNames(c), l.userAttr(c))
 	}
 	if !begun {
-		l.wait(c, origin, lastID)
+		l.wait(c, o)
 		l.dropHead(c)
 		return
 	}
-	l.out = l.server.heads.opening(l.out[:0], origin)
+	l.out = l.server.heads.opening(l.out[:0], o.origin)
 	l.dropHead(c) // which held lastID and origin
 	l.sendStart(c)
 }
@@ -89,7 +101,7 @@ func (l *loop) sendStart(c *conn) {
 func (l *loop) endStream(c *conn, why reason) {
 	if l.cfg.LogConnections {
 		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers.m[c.id()].String(),
-			"channels", l.channelNames(c), "after", c.opened.age(l.now).Round(tick))
+			"channels", l.channelNames(c), l.userAttr(c), "after", c.opened.age(l.now).Round(tick))
 	}
 	if c.flags.is(fast) {
 		l.needLess(c)
@@ -97,6 +109,9 @@ func (l *loop) endStream(c *conn, why reason) {
 	l.chans = l.channelsOf(c, l.chans[:0])
 	l.broker.Detach(l.inbox, l.chans...)
 	l.unsubscribeAll(c)
+	if c.flags.is(granted) {
+		l.dropGrant(c)
+	}
 	if c.state == stateWaiting {
 		l.waiting.remove(c.id())
 	}
@@ -106,6 +121,16 @@ func (l *loop) endStream(c *conn, why reason) {
 	}
 	l.counters.streams.Add(-1)
 	l.leaveStream()
+}
+
+// userAttr is the user of a stream for the log, if there is one.
+func (l *loop) userAttr(c *conn) slog.Attr {
+	if c.flags.is(granted) {
+		if g := l.table.grants.at(c.id()); g.user != 0 {
+			return slog.String("user", l.server.users.Name(g.user))
+		}
+	}
+	return slog.Attr{} // which handlers ignore
 }
 
 // channelNames is channelsOf for people.

@@ -16,11 +16,13 @@ type chunk [chunkSize]conn
 // process's descriptors. Chunks appear when they are first needed, and stay.
 type table struct {
 	chunks []atomic.Pointer[chunk]
+	grants grantTable
 }
 
 // newTable returns a table for descriptors below limit.
 func newTable(limit int) *table {
-	return &table{make([]atomic.Pointer[chunk], (limit+chunkSize-1)/chunkSize)}
+	chunks := (limit + chunkSize - 1) / chunkSize
+	return &table{make([]atomic.Pointer[chunk], chunks), make(grantTable, chunks)}
 }
 
 // size returns the number of slots that have been needed so far, and those of their

@@ -46,8 +46,12 @@ func (l *loop) streamDue(c *conn) {
 		l.end(c, reasonLifetime)
 		return
 	}
+	if l.hasExpired(c) && !l.isLeaving(c) {
+		l.dismiss(c, farewellExpired())
+		return
+	}
 	if c.flags.is(behind) {
-		if l.judge(c) != cut {
+		if l.hasLeft(c) || l.judge(c) != cut {
 			return
 		}
 	} else if l.pingWhenDue(c) == ended {
@@ -68,9 +72,15 @@ func (l *loop) scheduleStream(c *conn) {
 	if l.cfg.MaxLifetime > 0 {
 		sooner(l.now - c.opened.age(l.now) + l.lifetime(c))
 	}
+	if end := l.grantEnd(c); end >= 0 && !l.isLeaving(c) {
+		sooner(end)
+	}
 	if c.flags.is(behind) {
 		if at := l.whenJudged(c); at >= 0 {
 			sooner(at)
+		}
+		if by := l.readers.m[c.id()].farewell.by; by > 0 {
+			sooner(by)
 		}
 	} else if l.cfg.Keepalive > 0 {
 		sooner(l.nextPing(c))

@@ -21,9 +21,9 @@ type waiter struct {
 
 // wait has a stream wait until its channels are followed. It is in its channels' lists, where
 // fan-out passes it over.
-func (l *loop) wait(c *conn, origin, lastID []byte) {
+func (l *loop) wait(c *conn, o opening) {
 	c.state = stateWaiting
-	l.waiting.set(c.id(), &waiter{lastID: slices.Clone(lastID), origin: slices.Clone(origin)})
+	l.waiting.set(c.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin)})
 	l.schedule(c, l.now+headPatience)
 }
 
@@ -90,6 +90,10 @@ func (l *loop) waitingDue(c *conn) {
 	w := l.waiting.m[c.id()]
 	if l.hasLived(c) {
 		l.end(c, reasonLifetime)
+		return
+	}
+	if l.hasExpired(c) {
+		l.sayFarewell(c, farewellExpired())
 		return
 	}
 	var did result

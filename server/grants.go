@@ -1,0 +1,123 @@
+package server
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"millrace/internal/auth"
+	"millrace/internal/limits"
+)
+
+const (
+	// expiryLeeway is how long after its end a grant still counts: clocks differ.
+	expiryLeeway = 30 * time.Second
+	// expirySpread is the time after that over which the streams of one end are ended, so
+	// that they do not come back together.
+	expirySpread = 30 * time.Second
+)
+
+// grant is what a stream has beside its slot if it has a user or an end: 16 bytes without a
+// pointer.
+type grant struct {
+	user          limits.UserRef // 0: none
+	until         moment         // when the stream ends; 0: never
+	before, after link           // its neighbours among the user's streams on this loop
+}
+
+// link is a stream in a list: one more than its id, 0 for none.
+type link int32
+
+func (i link) id() streamID { return streamID(i - 1) }
+
+// grantTable finds grants by the slots of their streams. Its loops share it as they share
+// the table of slots: the owner of a slot owns its grant. Chunks appear when they are first
+// needed, and stay.
+type grantTable []atomic.Pointer[[chunkSize]grant]
+
+// at returns a grant that was claimed before.
+func (t grantTable) at(id streamID) *grant { return &t[id>>chunkShift].Load()[id&(chunkSize-1)] }
+
+// claim returns the grant of a slot to be filled.
+func (t grantTable) claim(id streamID) *grant {
+	if chunk := &t[id>>chunkShift]; chunk.Load() == nil {
+		chunk.CompareAndSwap(nil, new([chunkSize]grant))
+	}
+	return t.at(id)
+}
+
+// keepGrant notes the user and the end of a stream that starts, if it has any.
+func (l *loop) keepGrant(c *conn, user limits.UserRef, expires time.Time) {
+	if user == 0 && expires.IsZero() {
+		return
+	}
+	c.flags.set(granted, true)
+	g := l.table.grants.claim(c.id())
+	*g = grant{user: user, until: l.endOf(expires)}
+	if user == 0 {
+		return
+	}
+	g.after = l.byUser.m[user]
+	if g.after != 0 {
+		l.table.grants.at(g.after.id()).before = link(c.id() + 1)
+	}
+	l.byUser.set(user, link(c.id()+1))
+}
+
+// dropGrant takes keepGrant back.
+func (l *loop) dropGrant(c *conn) {
+	c.flags.set(granted, false)
+	g := l.table.grants.at(c.id())
+	if g.user == 0 {
+		return
+	}
+	switch {
+	case g.before != 0:
+		l.table.grants.at(g.before.id()).after = g.after
+	case g.after != 0:
+		l.byUser.set(g.user, g.after)
+	default:
+		l.byUser.remove(g.user)
+	}
+	if g.after != 0 {
+		l.table.grants.at(g.after.id()).before = g.before
+	}
+	l.server.users.Leave(g.user)
+}
+
+// endOf draws when a stream whose grant expires then is ended, 0 for never. No stream
+// lasts longer than maxDuration by one grant.
+func (l *loop) endOf(expires time.Time) moment {
+	if expires.IsZero() {
+		return 0
+	}
+	left := expires.Sub(l.server.wall()) + expiryLeeway + rand.N(expirySpread)
+	return max(momentOf(l.now+min(max(left, 0), maxDuration)), 1)
+}
+
+// grantEnd returns when the grant of a stream ends, -1 for never.
+func (l *loop) grantEnd(c *conn) time.Duration {
+	if !c.flags.is(granted) {
+		return -1
+	}
+	until := l.table.grants.at(c.id()).until
+	if until == 0 {
+		return -1
+	}
+	return until.within(maxDuration, l.now)
+}
+
+// hasExpired tells whether the grant of a stream has ended.
+func (l *loop) hasExpired(c *conn) bool {
+	end := l.grantEnd(c)
+	return end >= 0 && l.now >= end
+}
+
+// joinUser counts a stream at the user of its grant. It returns false if that user has
+// enough of them.
+func (l *loop) joinUser(v *auth.Verdict) (user limits.UserRef, ok bool) {
+	if v.User == "" {
+		return 0, true
+	}
+	return l.server.users.Join(v.User)
+}
