@@ -16,18 +16,18 @@ import (
 // demoCommand is a server with an example page on its public port.
 type demoCommand struct{ serveCommand }
 
-// front is what stands before the public port.
+// front is a server before the public port.
 type front interface {
 	Addr() net.Addr
 	Close() error
 }
 
 // Run serves until ctx is done or the server fails. The page and its application
-// take the public port, and the event streams stand behind them as behind a proxy.
+// take the public port, and pass on to the event streams as a proxy does.
 func (c *demoCommand) Run(ctx context.Context, w warnings) error {
 	public := string(c.Listen)
 	c.Listen = "127.0.0.1:0"
-	c.Drain = min(c.Drain, time.Second) // nobody else needs time
+	c.Drain = min(c.Drain, time.Second) // no other server needs time
 	return c.serve(ctx, os.Stderr, w, func(n *node.Node, log *slog.Logger) (front, error) { return openDemo(public, n, log) })
 }
 

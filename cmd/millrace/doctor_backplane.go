@@ -19,7 +19,7 @@ const enginePatience = 5 * time.Second
 
 // examineEngine connects to the engine that --backplane names and has an event go through
 // it, as between two nodes: so an address, a password, a permission and a pooler that
-// passes nothing on all show in what becomes of it. ok tells that the event came.
+// passes nothing on all show. ok tells that the event came.
 func (c *doctorCommand) examineEngine() (settings []doctor.Setting, ok bool, err error) {
 	o := node.Options{
 		Backplane: string(c.Backplane), ChannelPrefix: c.ChannelPrefix,

@@ -69,7 +69,7 @@ func changes(a, b string) int {
 	return row[len(b)]
 }
 
-// print prints what a command has no log for.
+// print prints the warnings of a command that has no log.
 func (w warnings) print(to io.Writer) {
 	for _, warning := range w {
 		fmt.Fprintf(to, "millrace: warning: %s\n", warning)

@@ -2,7 +2,7 @@ package main
 
 import "github.com/alecthomas/kong"
 
-// helpCommand is --help for those who look for a command.
+// helpCommand is --help as a command.
 type helpCommand struct {
 	Command []string `arg:"" optional:"" help:"Command that it is about. [all]"`
 }

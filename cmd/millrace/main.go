@@ -1,10 +1,9 @@
-// Command millrace holds event streams (Server-Sent Events) and broadcasts to
-// them what is published at its admin port. `millrace serve`, or millrace
+// Command millrace holds event streams (Server-Sent Events) and broadcasts to them
+// the events that are published at its admin port. `millrace serve`, or millrace
 // without a command, is the server; the other commands talk to one.
 //
-// The exit status is 0 for success, 2 for a command line or environment that
-// cannot be meant, and 1 for everything else that went wrong. Errors are one
-// line on stderr.
+// The exit status is 0 for success, 2 for an invalid command line or environment,
+// and 1 for every other failure. Errors are one line on stderr.
 package main
 
 import (
@@ -24,7 +23,7 @@ import (
 // errUsage is wrapped by errors that a different command line would avoid.
 var errUsage = node.ErrOptions
 
-// errReported is what a command returns that has told of its failure itself.
+// errReported is returned by a command that has told of its failure itself.
 var errReported = errors.New("reported")
 
 // commands are all that there are; each has its fields, which are its flags and
@@ -46,7 +45,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 // run executes the command line and returns the exit status.
 func run(args []string) int {
 	// The first signal asks a command to end in order. From then on signals do
-	// what they do by themselves: a second one ends the process at once.
+	// as if the program did not handle them: a second one ends the process at once.
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if isTerminal(os.Stdin) && !signal.Ignored(syscall.SIGHUP) { // the terminal has gone; for servers without one, see onHangup
 		signals = append(signals, syscall.SIGHUP)
@@ -79,8 +78,8 @@ func run(args []string) int {
 	return 1
 }
 
-// explain makes a usage error of what the parser returned, and says what would
-// be right where the parser does not.
+// explain makes a usage error of one of the parser's, and says what would be right if the
+// parser does not.
 func explain(err error) error {
 	if argument, ok := strings.CutPrefix(err.Error(), "unexpected argument "); ok {
 		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, doctor, version or help) or flags of it", errUsage, argument)

@@ -8,9 +8,8 @@ import (
 
 // serverFlags are the flags of a server. Each is a field of its group, which is a struct
 // in a file of its own: the field's tags are the flag's default, bounds and help, its
-// variable follows from its name, and the group's method set hands it to a node. What
-// there is to say about flags elsewhere, docs/configuration.md and --help, is made of
-// the tags.
+// variable follows from its name, and the group's method set hands it to a node.
+// docs/configuration.md and --help are made of the tags.
 type serverFlags struct {
 	publicFlags    `group:"Public port"`
 	adminPortFlags `group:"Admin port"`

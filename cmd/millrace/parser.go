@@ -39,7 +39,7 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 var negative = regexp.MustCompile(`^-[0-9.]`)
 
 // reader has fields of type T read by parse, within the bounds of their tags.
-// want says what parse takes.
+// want describes the texts that parse takes.
 func reader[T cmp.Ordered](want string, parse func(string) (T, error)) kong.Option {
 	return readerBy(want, parse, cmp.Compare[T])
 }

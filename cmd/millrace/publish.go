@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// maxData bounds what is read of one event from stdin: the largest
+	// maxData bounds the data of one event from stdin, in bytes: the largest
 	// --max-event-bytes.
 	maxData = 16 << 20
 	// maxOutstanding is how many events may wait for their replies.
@@ -65,7 +65,7 @@ func (c *publishCommand) Run(ctx context.Context, w warnings) error {
 	return err
 }
 
-// hint says what may be meant when nobody has received anything.
+// hint names a likely mistake if an event had no receivers.
 func (c *publishCommand) hint(w io.Writer, receivers int) {
 	if receivers == 0 && !strings.HasPrefix(c.Channel, "/") {
 		fmt.Fprintf(w, "millrace: no stream or subscriber has received it; the path of a stream is its channel, with the slash: did you mean %q?\n", "/"+c.Channel)
@@ -156,7 +156,7 @@ func (c *publishCommand) sendLines(ctx context.Context, client *client, in io.Re
 		if err := client.send(c.command(lines.Text())...); err != nil {
 			return err
 		}
-		if len(outstanding) == cap(outstanding) { // replies are awaited: they must not be to what is still here
+		if len(outstanding) == cap(outstanding) { // replies are awaited: their commands must have left
 			if err := client.flush(); err != nil {
 				return err
 			}
@@ -188,8 +188,8 @@ func receivers(reply any, err error) (int, error) {
 	return int(n), nil
 }
 
-// beforeRead calls a function each time before it reads, so that what is ready
-// goes out before the wait for more.
+// beforeRead calls a function each time before it reads, so that complete events go out
+// before the wait for more.
 type beforeRead struct {
 	io.Reader
 	call func() error

@@ -34,8 +34,8 @@ func onHangup(reload func()) (stop func()) {
 }
 
 // reload reads the secrets from their files again and has n go on with those that have
-// changed against current. It returns what is current from then on. Where one cannot be
-// read, all stay as they are.
+// changed against current. It returns the flags that are current from then on. If one
+// cannot be read, all stay as they are.
 func (c *serveCommand) reload(n *node.Node, current *serverFlags, log *slog.Logger) *serverFlags {
 	next, err := c.resolved()
 	if err == nil {

@@ -14,7 +14,7 @@ import (
 // would open a port.
 type secret string
 
-// String keeps secrets out of what is logged and of errors.
+// String keeps secrets out of the log and of errors.
 func (secret) String() string { return "(secret)" }
 
 // GoString does so for %#v.
@@ -38,7 +38,7 @@ func parseSecretFile(text string) (secretFile, error) {
 // maxSecret bounds a secret in a file, in bytes.
 const maxSecret = 64 << 10
 
-// read returns what the file has: one line.
+// read returns the one line of the file.
 func (f secretFile) read() (secret, error) {
 	file, err := os.Open(string(f))
 	if err != nil {
@@ -69,8 +69,8 @@ type secretSource struct {
 	fixed bool // until the next start
 }
 
-// resolve reads the files of secrets that are in one. That takes an error which says
-// what to do, and never shows a secret.
+// resolve reads the secrets that are in files. Its errors say what to do, and never show a
+// secret.
 func resolve(sources []secretSource) error {
 	for _, s := range sources {
 		switch {

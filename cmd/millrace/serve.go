@@ -27,8 +27,8 @@ func (c *serveCommand) Run(ctx context.Context, w warnings) error {
 	return c.serve(ctx, os.Stderr, w, nil)
 }
 
-// serve is Run with a place for the log and, unless it is nil, open, which opens
-// what stands before the public port.
+// serve is Run with a place for the log and, unless it is nil, open, which opens a server
+// before the public port.
 func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, open func(*node.Node, *slog.Logger) (front, error)) error {
 	began := time.Now()
 	// The log's reader may go before us. That is no reason to end.
@@ -36,7 +36,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, 
 	queue := logs.Open(stderr, c.handler)
 	defer queue.Close(logPatience)
 	log := queue.Logger()
-	slog.SetDefault(log) // for what libraries have to say
+	slog.SetDefault(log) // for libraries
 	for _, warning := range w {
 		log.Warn(warning)
 	}
@@ -103,7 +103,7 @@ func (c *serveCommand) logStart(log *slog.Logger, n *node.Node, publicAddr strin
 	c.logVerdict(log, public)
 }
 
-// logVerdict says what this host holds, as `millrace doctor` does, and warns when
+// logVerdict says how many streams this host holds, as `millrace doctor` does, and warns if
 // that is less than --max-connections.
 func (c *serveCommand) logVerdict(log *slog.Logger, public *server.Server) {
 	tables, room, most := public.FDTables(), public.Room(), public.MaxConnections()

@@ -9,8 +9,8 @@ import (
 )
 
 // forgetStartup takes the pages of the program out of the process's memory. Most
-// of the 15 MB that are there by now only the start has needed; what is still
-// needed comes back from the page cache when it is touched. Beside a million
+// of the 15 MB that are there by now only the start has needed; the rest comes back
+// from the page cache when it is touched. Beside a million
 // streams it is a tenth of the process. Failing is no harm.
 func forgetStartup() {
 	program, err := os.Readlink("/proc/self/exe")

@@ -23,7 +23,7 @@ import (
 // firstRetry is the reconnection delay until the server tells another.
 const firstRetry = 3 * time.Second
 
-// askTimeout is how long what is no HTTP server may take to say what it is.
+// askTimeout is how long a server that speaks no HTTP may take to show what it is.
 const askTimeout = 3 * time.Second
 
 // errRefused is wrapped by errors about an answer that is no event stream. To
@@ -42,7 +42,7 @@ type subscribeCommand struct {
 	Raw   bool `env:"-" xor:"form" help:"Print the bytes of the stream as they come. [off]"`
 }
 
-// Run prints the data of each event with a line break behind it, until ctx is
+// Run prints the data of each event with a line break after it, until ctx is
 // done. Events of millrace itself, such as gaps, are told on stderr. When the connection is lost it comes back with Last-Event-ID, as an
 // EventSource does; only the first connection must succeed.
 func (c *subscribeCommand) Run(ctx context.Context) error {
@@ -106,7 +106,7 @@ type subscription struct {
 	url    string
 	stream eventstream.Reader
 	out    *bufio.Writer
-	notes  io.Writer // takes what is no data
+	notes  io.Writer // for everything but data
 	print  func(eventstream.Event) error
 	left   int  // events until errDone; none if it begins at 0
 	opened bool // there has been a stream
@@ -171,7 +171,7 @@ func (s *subscription) connect(ctx context.Context) error {
 
 // dispatch prints ev. It returns errDone after the last one.
 func (s *subscription) dispatch(ev eventstream.Event) error {
-	if kind, ours := strings.CutPrefix(ev.Type, "millrace."); ours { // nobody has published it
+	if kind, ours := strings.CutPrefix(ev.Type, "millrace."); ours { // no publisher's
 		if kind != "start" {
 			fmt.Fprintf(s.notes, "millrace: %s: %s\n", kind, ev.Data)
 		}
@@ -186,8 +186,8 @@ func (s *subscription) dispatch(ev eventstream.Event) error {
 	return nil
 }
 
-// speaksRedis tells whether a Redis, or millrace's admin port, is where a URL leads. They
-// end what looks like HTTP without a word, or with one that is not HTTP.
+// speaksRedis tells whether a URL leads to a Redis, or to millrace's admin port. They end
+// a connection that looks like HTTP in silence, or with a reply that is not HTTP.
 func speaksRedis(ctx context.Context, address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.Port() == "" {

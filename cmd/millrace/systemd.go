@@ -10,8 +10,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// stopMargin is what the end may take beyond its time on a busy host, before systemd
-// kills.
+// stopMargin is the time that the end may take beyond its own on a busy host, before
+// systemd kills.
 const stopMargin = 13 * time.Second
 
 // tellSystemd tells systemd that millrace is ready and then, as often as its

@@ -8,7 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// versionCommand prints what this binary is.
+// versionCommand prints the version of this binary.
 type versionCommand struct{}
 
 // Run prints one line.
@@ -20,7 +20,7 @@ func (versionCommand) Run() error {
 // versionFlag is --version.
 type versionFlag bool
 
-// BeforeReset prints the version and ends the process, whatever else is asked for.
+// BeforeReset prints the version and ends the process, even if the command line has more.
 func (versionFlag) BeforeReset(parser *kong.Kong) error {
 	err := versionCommand{}.Run()
 	parser.Exit(0)

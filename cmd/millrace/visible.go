@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// visible is a terminal for what others have written: it gets no control characters but
+// visible is a terminal for texts of strangers: it gets no control characters but
 // tabs and line ends, which could move its cursor, name its window or type into it. Each
-// is shown by its number. What is written at once ends at the end of a character.
+// is shown by its number. Each write ends at the end of a character.
 type visible struct{ to io.Writer }
 
 func (v visible) Write(text []byte) (int, error) {

@@ -1,5 +1,5 @@
-// Package control ends streams and issues tickets, on all nodes of a backplane: what the
-// admin and the ops port offer, and what nodes tell each other about it.
+// Package control ends streams and issues tickets, on all nodes of a backplane: for the
+// admin and the ops port, and by messages between nodes.
 //
 // A kick takes effect in an order in which no stream slips through: first it is known
 // (auth.Kicks), so that no verdict counts any more that was given before, then the streams
@@ -31,7 +31,7 @@ const (
 	// maxPending is how many orders of other nodes to end streams wait, and how many
 	// tickets that were opened wait to be told of.
 	maxPending = 4096
-	// skew is how far ahead the clock of another node may be: what is later counts as that.
+	// skew is how far ahead the clock of another node may be: a later time counts as that.
 	skew = time.Minute
 	// maxOpened is how many of those are told together: engines take 4 KiB.
 	maxOpened = 32
@@ -44,7 +44,7 @@ var ErrNoTickets = errors.New("no ticket is needed here: anybody may listen to e
 // have been told.
 var ErrOtherNodes = errors.New("other nodes may not know")
 
-// Broker carries what nodes tell each other. *channels.Broker is one.
+// Broker carries the messages between nodes. *channels.Broker is one.
 type Broker interface {
 	Linked() bool
 	Tell(data []byte) error
@@ -71,7 +71,7 @@ type Config struct {
 type Control struct {
 	cfg     Config
 	log     *slog.Logger
-	node    string // this one, for what comes back from the engine
+	node    string // this one, to know its own messages when they come back
 	ends    chan end
 	opened  chan ticket.Opened
 	stop    func()
@@ -170,7 +170,7 @@ func (c *Control) end(e end) (ended int, err error) {
 	return ended, err
 }
 
-// message is what nodes tell each other, as JSON: one of its fields beside the first.
+// message goes between nodes, as JSON: it has one of the fields beside the first.
 type message struct {
 	From   string          `json:"from"` // node
 	Kick   *toldKick       `json:"kick,omitempty"`
@@ -250,7 +250,7 @@ func (c *Control) endLater(e end) {
 	}
 }
 
-// endForOthers does what endLater has left to do.
+// endForOthers ends the streams that endLater has noted.
 func (c *Control) endForOthers() {
 	for {
 		select {
@@ -275,7 +275,7 @@ func (c *Control) noteOpened(o ticket.Opened) {
 	}
 }
 
-// tellOpened tells what noteOpened has left to tell.
+// tellOpened tells other nodes of the tickets that noteOpened has noted.
 func (c *Control) tellOpened() {
 	for {
 		var m message

@@ -16,13 +16,13 @@ const (
 	// to be told to come back. More of them are closed at once.
 	MaxTold = 64
 	// maxIdleAddresses bounds the addresses that are remembered without a
-	// connection, because of what they lately made. What is above is forgotten.
+	// connection, because of those they lately made. Others are forgotten.
 	maxIdleAddresses = 1 << 18
 )
 
 // Network is what counts as one client: an IPv4 address, or the first 64 bits of
-// an IPv6 address, which is what one customer gets at least (RFC 6177). IPv4 has
-// a prefix of its own, out of what is reserved of IPv6.
+// an IPv6 address, since one customer gets at least those (RFC 6177). IPv4 has a
+// prefix of its own, out of the reserved ones of IPv6.
 type Network uint64
 
 // NetworkOf returns the network of an address, IPv4 in its mapped form.
@@ -33,7 +33,7 @@ func NetworkOf(ip [16]byte) Network {
 	return Network(binary.BigEndian.Uint64(ip[:8]))
 }
 
-// Decision says whether a connection may become a stream, by what its address has.
+// Decision says whether a connection may become a stream, by the bounds of its address.
 type Decision uint8
 
 const (
@@ -43,7 +43,7 @@ const (
 	Flood               // so many of it are being told to come back that this one has to be closed
 )
 
-// Addresses holds what each client address has: its connections, and its token
+// Addresses holds the state of each client address: its connections, and its token
 // bucket for new ones. All loops share it: a connection touches it when its
 // client is known and when it ends. Safe for concurrent use.
 type Addresses struct {
@@ -120,7 +120,8 @@ func (a *Addresses) Arrive(n Network, now time.Duration) (ref Ref, d Decision) {
 	return Ref(at*addressShards + int32(i) + 1), d
 }
 
-// Leave takes back what Arrive has counted; away is whether that did not admit it.
+// Leave takes back a connection that Arrive has counted; away is whether Arrive did not
+// admit it.
 func (a *Addresses) Leave(ref Ref, away bool, now time.Duration) {
 	i, at := int32(ref-1)%addressShards, int32(ref-1)/addressShards
 	s := &a.shards[i]

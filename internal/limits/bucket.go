@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// bucket is the size of a token bucket: as many tokens as a Rate has events. What
-// is left in one is a single number, the time at which it will be full again.
+// bucket is the size of a token bucket: as many tokens as a Rate has events. The rest
+// in one is a single number, the time at which it will be full again.
 type bucket struct {
 	token time.Duration // in which one flows in; 0 for a bucket without bounds
 	whole time.Duration // in which an empty one fills

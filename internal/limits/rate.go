@@ -63,7 +63,7 @@ func ParseRate(text string) (Rate, error) {
 	return r, r.Check()
 }
 
-// String is what ParseRate reads.
+// String returns the form that ParseRate reads.
 func (r Rate) String() string {
 	if r.Events == 0 {
 		return "0"

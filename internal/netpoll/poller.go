@@ -1,4 +1,4 @@
-// Package netpoll is what an event loop has of the operating system: a [Poller] of
+// Package netpoll has the parts of the operating system that an event loop uses: a [Poller] of
 // descriptors (epoll or kqueue), the listeners and sockets that it polls, and a [Waker]
 // that makes it return. It is all that knows gnet, and of gnet it has the poller and the
 // socket options only.

@@ -25,7 +25,7 @@ func setUserTimeout(fd, ms int) error {
 
 // Accept takes the next connection from a listener, non-blocking and closed on
 // exec. That of package unix, which gnet uses, allocates 250 bytes: at a million
-// connections, more garbage than what they leave on the heap.
+// connections, that is more garbage than they leave on the heap.
 func Accept(listener int32) (fd int32, from Peer, err error) {
 	var sa unix.RawSockaddrInet6 // IPv4 has its address in flowinfo, and fits
 	size := uint32(unsafe.Sizeof(sa))
@@ -51,7 +51,7 @@ func setUnsentBytes(fd, n int) error {
 }
 
 // Acknowledged returns how many bytes a connection's client has ever taken, as far as
-// the kernel knows: what its own kernel holds for it counts, too.
+// the kernel knows: bytes that wait in the client's own kernel count, too.
 func Acknowledged(fd int32) int {
 	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"millrace/internal/redact"
 )
 
-// Backplane is what links this node with others.
+// Backplane links this node with others.
 type Backplane interface {
 	channels.Backplane
 	// Start connects to the engine and delivers to a broker, until Close.
@@ -25,8 +25,8 @@ type Backplane interface {
 	Close() error
 }
 
-// OpenBackplane returns the backplane that o.Backplane names, nil for none, and sets what
-// o.Broker has to know of it. It has connected to nothing.
+// OpenBackplane returns the backplane that o.Backplane names, nil for none, and sets the
+// fields of o.Broker that depend on it. It has connected to nothing.
 func OpenBackplane(o *Options) (Backplane, error) {
 	if o.Backplane == "" {
 		if o.ChannelPrefix != "" {

@@ -2,7 +2,7 @@ package node
 
 import "millrace/internal/throttle"
 
-// setDecoding has the broker decode what is published by o.Forms.
+// setDecoding has the broker decode payloads by o.Forms.
 func (o *Options) setDecoding() {
 	if len(o.Forms) == 0 {
 		return

@@ -123,7 +123,7 @@ func (n *Node) opsConfig(p places) ops.Config {
 	return cfg
 }
 
-// engine returns what tells how the engine is, nil if there is none.
+// engine returns a function that tells the state of the engine, nil if there is none.
 func (n *Node) engine() func() link.State {
 	if n.backplane == nil {
 		return nil
@@ -153,7 +153,7 @@ func (n *Node) begin() {
 // Ready tells why the node should get no new clients, nil if it should. Until the engine
 // has been reached for the first time it should not: the node would replace others that
 // work. Later an engine that is away is away for all nodes, and taking all of them out
-// would help nobody.
+// would not help.
 func (n *Node) Ready() error {
 	switch {
 	case n.stopping.Load():

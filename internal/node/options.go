@@ -18,11 +18,11 @@ import (
 const Off = "off"
 
 // ErrOptions is wrapped by errors that other options would avoid. They name an option by
-// its flag, such as --listen, which is what people set.
+// its flag, such as --listen, since people set flags.
 var ErrOptions = errors.New("usage")
 
-// Options say what a node is. It has its parts' own configurations; what connects the
-// parts is left to the node, and what it fills in itself is said at the field. The zero
+// Options describe a node. They have its parts' own configurations; the node connects the
+// parts, and each field says what the node fills in itself. The zero
 // value, with an address for the public port, is a node on its own, with neither of the
 // other ports and the defaults of each part.
 type Options struct {
