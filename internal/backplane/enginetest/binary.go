@@ -15,7 +15,8 @@ import (
 var binaries = []string{"\xff\x00\r\n\xfe", "\x00", "", "\x1emillrace \xff", strings.Repeat("\x80", 3000)}
 
 // Binary holds an engine to payloads of any bytes: listeners of another node get them as
-// they were published, on channels of each kind that takes them.
+// they were published, on channels of each kind that takes them, and nodes hear what they
+// tell each other.
 func Binary(t *testing.T, address string, history int, open func(*url.URL, *slog.Logger) (Backplane, error)) {
 	t.Helper()
 	const binary, none, shard = "/binary", "/none", channels.ShardPrefix + "s"
@@ -51,6 +52,7 @@ func Binary(t *testing.T, address string, history int, open func(*url.URL, *slog
 			stream.WantNothing()
 		}
 	}
+	hearsControl(t, one, two)
 }
 
 // ear is a listener.
