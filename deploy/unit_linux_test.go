@@ -233,7 +233,7 @@ func carryEvent(t *testing.T, public, admin string) {
 	}
 }
 
-// shippedSettings returns the variables of millrace.env, those behind a mark as
+// shippedSettings returns the variables of millrace.env, those after a mark as
 // well.
 func shippedSettings(t *testing.T) (settings []string) {
 	t.Helper()
@@ -246,11 +246,11 @@ func shippedSettings(t *testing.T) (settings []string) {
 }
 
 // withoutDefault are beginnings of what the help says of a flag that has no value unless
-// it is given: its line in the settings file, behind a mark, shows an example.
+// it is given: its line in the settings file, after a mark, shows an example.
 var withoutDefault = regexp.MustCompile(`^(none|any name|all)\b`)
 
 // Ensure that every variable of the settings file is one of a flag, and that
-// those behind a mark show the default, or an example where there is none.
+// those after a mark show the default, or an example where there is none.
 func TestSettings(t *testing.T) {
 	program := buildAsContainer(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
