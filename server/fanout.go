@@ -21,7 +21,7 @@ type turn struct {
 	messages []*channels.Message // the same, with the gaps between them
 	gaps     []*channels.Message // those, if there are any
 	merged   []*channels.Message // backs messages then
-	end      uint64              // the sequence up to which messages has all that there is
+	end      uint64              // the sequence up to which messages is complete
 	groups   []group             // by channel, those with subscribers here, the fewest first
 	current  int                 // the group under way
 	began    time.Duration       // its first write, in loop time
@@ -267,9 +267,9 @@ func (l *loop) isLapped(c *conn, g *group) bool {
 	return c.cursor < newest.Evicted && l.floorOf(c, newest.Channel) < newest.Evicted
 }
 
-// visitMulti brings a stream to the end of the turn, on all of its channels
-// at once, so that it sees them in one order: what is not its own it does not look at.
-// Of its later visits in this turn the cursor makes nothing.
+// visitMulti brings a stream to the end of the turn, on all of its channels at once, so
+// that it sees them in one order. It looks at no other channels. The cursor makes its later
+// visits in this turn no-ops.
 func (l *loop) visitMulti(c *conn) {
 	t := &l.turn
 	if c.cursor >= t.messages[len(t.messages)-1].Seq {
