@@ -29,9 +29,9 @@ func pauseBetweenAlarms(ttl time.Duration) time.Duration {
 	return min(mostPause, max(ttl/8, leastPause))
 }
 
-// setAlarm sees to it that what is due is done. left tells that a slice of work was
-// left. Called with mu held.
-func (b *Broker) setAlarm(left bool) {
+// setAlarmLocked sees to it that what is due is done. left tells that a slice of work was
+// left.
+func (b *Broker) setAlarmLocked(left bool) {
 	pause := pauseBetweenAlarms(b.opts.HistoryTTL)
 	switch {
 	case b.alarm.set == alarmSoon:
@@ -56,9 +56,9 @@ func (b *Broker) sweep() {
 	for more := true; more; {
 		b.mu.Lock()
 		b.alarm.set = alarmSoon // it is under way
-		if more = b.tidy() || b.shrinkOn(sliceOfMoves); !more {
+		if more = b.tidyLocked() || b.shrinkOnLocked(sliceOfMoves); !more {
 			b.alarm.set = alarmOff
-			b.setAlarm(false)
+			b.setAlarmLocked(false)
 		}
 		b.mu.Unlock()
 	}

@@ -27,8 +27,9 @@ func fill(t *testing.T, b *Broker, channel string) (n int) {
 
 func TestPublishGoesOnAfterServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, in := NewBroker(Options{}), NewInbox(func() {})
-		b.Attach(in, nil, []byte("/a"))
+		b := NewBroker(Options{})
+		in := b.NewInbox(func() {})
+		in.Attach(nil, []byte("/a"))
 		n := fill(t, b, "/a")
 		if want := channelShare / (DefaultMaxEventBytes + messageOverhead); n < want || n > want+1 {
 			t.Errorf("%d messages wait for the loop, want %d", n, want)
@@ -48,12 +49,12 @@ func TestPublishGoesOnAfterServed(t *testing.T) {
 		}
 
 		time.Sleep(time.Second)
-		b.Served(in, msgs[:0])
+		in.Served(msgs[:0])
 		synctest.Wait()
 		if len(done) != 0 {
 			t.Fatalf("%d publishers went on with nothing served: to take is not to serve", len(done))
 		}
-		b.Served(in, msgs[:1])
+		in.Served(msgs[:1])
 		synctest.Wait()
 		if len(done) != publishers {
 			t.Fatalf("%d publishers went on after one message was served, want %d", len(done), publishers)
@@ -76,13 +77,14 @@ func TestPublishGivesUp(t *testing.T) {
 			if timeout == 0 {
 				timeout = DefaultPublishTimeout
 			}
-			b, in := NewBroker(opts), NewInbox(func() {})
-			b.Attach(in, nil, []byte("/a"))
+			b := NewBroker(opts)
+			in := b.NewInbox(func() {})
+			in.Attach(nil, []byte("/a"))
 			n := fill(t, b, "/a")
 			began, seq := time.Now(), b.seq
 			go func() { // progress that makes no room does not prolong the wait
 				time.Sleep(timeout / 2)
-				b.Served(in, nil)
+				in.Served(nil)
 			}()
 			if got, err := b.Publish("/a", Event{}); got.Receivers != 0 || !errors.Is(err, ErrBusy) {
 				t.Errorf("Publish = %v, %v, want 0, %v", got, err, ErrBusy)
@@ -101,9 +103,10 @@ func TestPublishGivesUp(t *testing.T) {
 // Ensure that one loop's backlog is nobody else's.
 func TestPublishPastACrowdedLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, slow, quick := NewBroker(Options{}), NewInbox(func() {}), NewInbox(func() {})
-		b.Attach(slow, nil, []byte("/slow"))
-		b.Attach(quick, nil, []byte("/quick"))
+		b := NewBroker(Options{})
+		slow, quick := b.NewInbox(func() {}), b.NewInbox(func() {})
+		slow.Attach(nil, []byte("/slow"))
+		quick.Attach(nil, []byte("/quick"))
 		fill(t, b, "/slow")
 		waiting := make(chan error)
 		go func() {
@@ -131,13 +134,14 @@ func TestPublishPastACrowdedLoop(t *testing.T) {
 // Ensure that nobody waits for a loop that has left.
 func TestPublishGoesOnAfterDetach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, slow, quick := NewBroker(Options{}), NewInbox(func() {}), NewInbox(func() {})
-		chans, _ := b.Attach(slow, nil, []byte("/a"))
+		b := NewBroker(Options{})
+		slow, quick := b.NewInbox(func() {}), b.NewInbox(func() {})
+		chans, _ := slow.Attach(nil, []byte("/a"))
 		fill(t, b, "/a")
-		b.Attach(quick, nil, []byte("/a"))
+		quick.Attach(nil, []byte("/a"))
 		go func() {
 			time.Sleep(time.Second)
-			b.Detach(slow, chans...)
+			slow.Detach(chans...)
 		}()
 		began := time.Now()
 		mustPublish(t, b, "/a", "x", 1)
@@ -151,8 +155,9 @@ func TestPublishGoesOnAfterDetach(t *testing.T) {
 // that what all channels together have in it is bounded.
 func TestFloodLeavesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, in := NewBroker(Options{}), NewInbox(func() {})
-		b.Attach(in, nil, []byte("/big"), []byte("/other"), []byte("/small"))
+		b := NewBroker(Options{})
+		in := b.NewInbox(func() {})
+		in.Attach(nil, []byte("/big"), []byte("/other"), []byte("/small"))
 		fill(t, b, "/big")
 		for range 64 {
 			go b.Publish("/big", Event{})
@@ -164,7 +169,7 @@ func TestFloodLeavesRoom(t *testing.T) {
 			t.Errorf("a publisher of another channel waited %v for a flood", waited)
 		}
 		fill(t, b, "/other")
-		if _, err := b.Offer("/small", Event{}, 0); !errors.Is(err, ErrBusy) {
+		if _, err := offer(b, "/small", Event{}); !errors.Is(err, ErrBusy) {
 			t.Errorf("with %d bytes waiting, another: %v, want %v", in.unserved, err, ErrBusy)
 		}
 		if most := maxUnserved + 2*(DefaultMaxEventBytes+2*messageOverhead); in.unserved > most {
@@ -185,11 +190,12 @@ func TestFloodLeavesRoom(t *testing.T) {
 // of a loop, and that nobody who comes later overtakes.
 func TestRoomInOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, in := NewBroker(Options{PublishTimeout: time.Hour}), NewInbox(func() {})
+		b := NewBroker(Options{PublishTimeout: time.Hour})
+		in := b.NewInbox(func() {})
 		names := []string{"/a", "/b", "/c"}
-		b.Attach(in, nil, []byte("/a"), []byte("/b"), []byte("/c"))
+		in.Attach(nil, []byte("/a"), []byte("/b"), []byte("/c"))
 		for i := 0; ; i++ { // the loop has no room, though each channel has some of its share
-			if _, err := b.Offer(names[i%3], Event{Data: make([]byte, 10_000)}, 0); err != nil {
+			if _, err := offer(b, names[i%3], Event{Data: make([]byte, 10_000)}); err != nil {
 				break
 			}
 		}
@@ -200,7 +206,7 @@ func TestRoomInOrderOfArrival(t *testing.T) {
 		}
 		var got []byte
 		for served := in.Take(nil); len(got) < publishers; {
-			b.Served(in, served[:1])
+			in.Served(served[:1])
 			if len(served) > 1 {
 				served = served[1:]
 			} else {
@@ -231,10 +237,10 @@ func TestRoomInOrderOfArrival(t *testing.T) {
 func TestPublisherWaitsForReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, wakes := NewBroker(Options{}), atomic.Int32{}
-		in := NewInbox(func() { wakes.Add(1) })
-		chans, _ := b.Attach(in, nil, []byte("/a"), []byte("/b"))
+		in := b.NewInbox(func() { wakes.Add(1) })
+		chans, _ := in.Attach(nil, []byte("/a"), []byte("/b"))
 		event := Event{Data: make([]byte, DefaultMaxEventBytes-100)} // the largest, but for its fields
-		serve := func() { b.Served(in, in.Take(nil)) }
+		serve := func() { in.Served(in.Take(nil)) }
 		for range backlogBytes / DefaultMaxEventBytes { // the log is full
 			if _, err := b.Publish("/a", event); err != nil {
 				t.Fatal(err)
@@ -243,7 +249,7 @@ func TestPublisherWaitsForReaders(t *testing.T) {
 		}
 		c := chans[0]
 		third := c.log.at(2).Seq
-		if b.Need(in, c, third) {
+		if in.Need(c, third) {
 			t.Fatal("awaited, with nobody waiting")
 		}
 		publish := func() time.Duration {
@@ -264,14 +270,14 @@ func TestPublisherWaitsForReaders(t *testing.T) {
 			if asked := in.TakeAsked(nil); len(asked) != 1 || asked[0] != c || wakes.Load() == 0 {
 				t.Errorf("asked for %d channels in %d wakes, want /a", len(asked), wakes.Load())
 			}
-			if !b.Need(in, c, third) {
+			if !in.Need(c, third) {
 				t.Error("a publisher waits, and the loop is not to tell when that changes")
 			}
-			if _, err := b.Offer("/b", event, 0); err != nil {
+			if _, err := offer(b, "/b", event); err != nil {
 				t.Errorf("on another channel: %v", err)
 			}
 			time.Sleep(time.Second)
-			b.Need(in, c, c.log.at(1).Seq) // the reader has got on
+			in.Need(c, c.log.at(1).Seq) // the reader has got on
 		}()
 		if waited := publish(); waited != 2*time.Second {
 			t.Errorf("waited %v for a reader that took 2s", waited)
@@ -280,9 +286,18 @@ func TestPublisherWaitsForReaders(t *testing.T) {
 			t.Errorf("waited %v for a reader that does not get on, want %v", waited, DefaultPublishTimeout)
 		}
 		began := time.Now()
-		if _, err := b.Deliver("/a", event); err != nil || time.Since(began) != 0 {
+		if _, err := b.Feed().Deliver("/a", event); err != nil || time.Since(began) != 0 {
 			t.Errorf("what an engine brought waited %v (%v)", time.Since(began), err)
 		}
 		b.verify(t)
 	})
+}
+
+// offer prepares and offers an event.
+func offer(b *Broker, channel string, ev Event) (Receipt, error) {
+	a, err := b.Feed().Prepare(channel, ev, 0)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return b.Feed().Offer(a)
 }

@@ -13,13 +13,13 @@ var benchEvent = Event{Data: []byte(`{"foo":"bar"}`)}
 // the loop's inbox, and a function that ends it.
 func drain(b *Broker) (*Inbox, func()) {
 	woken := make(chan struct{}, 1)
-	in := NewInbox(func() { woken <- struct{}{} }) // does not block: one wake a Take
+	in := b.NewInbox(func() { woken <- struct{}{} }) // does not block: one wake a Take
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		var msgs []*Message
 		for range woken {
 			msgs = in.Take(msgs)
-			b.Served(in, msgs)
+			in.Served(msgs)
 		}
 	})
 	return in, func() { close(woken); wg.Wait() }
@@ -34,8 +34,8 @@ func BenchmarkPublish(b *testing.B) {
 			broker := NewBroker(Options{})
 			inboxes := make([]*Inbox, loops)
 			for i := range inboxes {
-				inboxes[i] = NewInbox(func() {})
-				broker.Attach(inboxes[i], nil, []byte("/sse/test"))
+				inboxes[i] = broker.NewInbox(func() {})
+				inboxes[i].Attach(nil, []byte("/sse/test"))
 			}
 			var msgs []*Message
 			n := 0
@@ -46,7 +46,7 @@ func BenchmarkPublish(b *testing.B) {
 				if n++; n%1000 == 0 {
 					for _, in := range inboxes {
 						msgs = in.Take(msgs)
-						broker.Served(in, msgs)
+						in.Served(msgs)
 					}
 				}
 			}
@@ -59,7 +59,7 @@ func BenchmarkPublishParallel(b *testing.B) {
 	b.ReportAllocs()
 	broker := NewBroker(Options{})
 	in, stop := drain(broker)
-	broker.Attach(in, nil, []byte("/sse/test"))
+	in.Attach(nil, []byte("/sse/test"))
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := broker.Publish("/sse/test", benchEvent); err != nil {
@@ -74,8 +74,9 @@ func BenchmarkPublishParallel(b *testing.B) {
 // BenchmarkPipeline is 1000 publishes and the Take of them all.
 func BenchmarkPipeline(b *testing.B) {
 	b.ReportAllocs()
-	broker, in := NewBroker(Options{}), NewInbox(func() {})
-	broker.Attach(in, nil, []byte("/sse/test"))
+	broker := NewBroker(Options{})
+	in := broker.NewInbox(func() {})
+	in.Attach(nil, []byte("/sse/test"))
 	var msgs []*Message
 	for b.Loop() {
 		for range 1000 {
@@ -86,7 +87,7 @@ func BenchmarkPipeline(b *testing.B) {
 		if msgs = in.Take(msgs); len(msgs) != 1000 {
 			b.Fatalf("took %d messages, want 1000", len(msgs))
 		}
-		broker.Served(in, msgs)
+		in.Served(msgs)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/message")
 }
@@ -95,15 +96,16 @@ func BenchmarkAttachDetach(b *testing.B) {
 	for _, others := range []int{0, 1} { // with 0, the channel comes and goes too
 		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
 			b.ReportAllocs()
-			broker, in := NewBroker(Options{}), NewInbox(func() {})
+			broker := NewBroker(Options{})
+			in := broker.NewInbox(func() {})
 			name := []byte("/sse/test")
 			for range others {
-				broker.Attach(in, nil, name)
+				in.Attach(nil, name)
 			}
 			var chans []*Channel
 			for b.Loop() {
-				chans, _ = broker.Attach(in, chans[:0], name)
-				broker.Detach(in, chans...)
+				chans, _ = in.Attach(chans[:0], name)
+				in.Detach(chans...)
 			}
 		})
 	}
@@ -112,20 +114,21 @@ func BenchmarkAttachDetach(b *testing.B) {
 // BenchmarkSince is the step of a reader that is far behind on 64 channels.
 func BenchmarkSince(b *testing.B) {
 	b.ReportAllocs()
-	broker, in := NewBroker(Options{}), NewInbox(func() {})
+	broker := NewBroker(Options{})
+	in := broker.NewInbox(func() {})
 	var chans []*Channel
 	for i := range 64 {
-		chans, _ = broker.Attach(in, chans, fmt.Appendf(nil, "/%d", i))
+		chans, _ = in.Attach(chans, fmt.Appendf(nil, "/%d", i))
 	}
 	for i := range 64 * 1000 {
 		if _, err := broker.Publish(chans[i%64].name, benchEvent); err != nil {
 			b.Fatal(err)
 		}
-		broker.Served(in, in.Take(nil))
+		in.Served(in.Take(nil))
 	}
 	var msgs []*Message
 	for b.Loop() {
-		msgs, _ = broker.Since(msgs[:0], 1000, Told{}, 128<<10, chans...)
+		msgs, _ = in.CatchUp(msgs[:0], 1000, Told{}, 128<<10, chans...)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(msgs)), "ns/message")
 }
@@ -170,8 +173,8 @@ func TestAllocations(t *testing.T) {
 	var inboxes []*Inbox
 	var chans []*Channel
 	for range 8 {
-		in := NewInbox(func() {})
-		chans, _ = b.Attach(in, chans[:0], []byte(name))
+		in := b.NewInbox(func() {})
+		chans, _ = in.Attach(chans[:0], []byte(name))
 		inboxes = append(inboxes, in)
 	}
 	spare := make([][]*Message, len(inboxes))
@@ -181,7 +184,7 @@ func TestAllocations(t *testing.T) {
 		}
 		for i, in := range inboxes {
 			spare[i] = in.Take(spare[i])
-			b.Served(in, spare[i])
+			in.Served(spare[i])
 		}
 	}
 	for range backlogBytes / messageOverhead { // to where the log holds its size
@@ -192,14 +195,14 @@ func TestAllocations(t *testing.T) {
 	}
 	raw := []byte(name)
 	attach := func() {
-		chans, _ = b.Attach(inboxes[0], chans[:0], raw)
-		b.Detach(inboxes[0], chans...)
+		chans, _ = inboxes[0].Attach(chans[:0], raw)
+		inboxes[0].Detach(chans...)
 	}
 	if n := testing.AllocsPerRun(1000, attach); n != 0 {
 		t.Errorf("Attach and Detach allocate %v times, want 0", n)
 	}
 	var msgs []*Message
-	since := func() { msgs, _ = b.Since(msgs[:0], b.seq-100, Told{}, 1<<20, chans...) }
+	since := func() { msgs, _ = inboxes[0].CatchUp(msgs[:0], b.seq-100, Told{}, 1<<20, chans...) }
 	if n := testing.AllocsPerRun(1000, since); n != 0 {
 		t.Errorf("Since of %d messages allocates %v times, want 0", len(msgs), n)
 	}

@@ -39,7 +39,7 @@ func (b *Broker) verify(t rapid.TB) {
 			}
 		}
 		loops := subscribers
-		subscribers += len(c.listeners())
+		subscribers += len(c.observers())
 		if int(c.subscribers) != subscribers {
 			t.Fatalf("channel %q: %d subscribers, %d on its loops and listeners", name, c.subscribers, subscribers)
 		}
@@ -78,9 +78,9 @@ func (b *Broker) verify(t rapid.TB) {
 		}
 	}
 
-	for i, h := range b.patterns.all() {
-		if len(h.listeners) == 0 || b.findPattern(h.pattern) != i {
-			t.Fatalf("pattern %q: nobody listens with it, or it is there twice", h.pattern)
+	for i, h := range b.globs.all() {
+		if len(h.observers) == 0 || b.findGlobLocked(h.glob) != i {
+			t.Fatalf("pattern %q: nobody listens with it, or it is there twice", h.glob)
 		}
 	}
 	var older *Message
@@ -123,23 +123,23 @@ func seqs(msgs []*Message) []uint64 {
 
 func TestPublishReachesSubscribers(t *testing.T) {
 	b := NewBroker(Options{})
-	one, two := NewInbox(func() {}), NewInbox(func() {})
+	one, two := b.NewInbox(func() {}), b.NewInbox(func() {})
 	mustPublish(t, b, "/a", "to nobody", 0)
-	chans, cursor := b.Attach(one, nil, []byte("/a"), []byte("/b"))
+	chans, cursor := one.Attach(nil, []byte("/a"), []byte("/b"))
 	if len(chans) != 2 || chans[0].Name() != "/a" || chans[1].Name() != "/b" || cursor != 1 {
 		t.Fatalf("Attach(/a, /b) = %v, %d, want /a and /b, 1", chans, cursor)
 	}
-	again, _ := b.Attach(one, nil, []byte("/a"))
-	b.Attach(two, nil, []byte("/a"))
+	again, _ := one.Attach(nil, []byte("/a"))
+	two.Attach(nil, []byte("/a"))
 	if again[0] != chans[0] {
 		t.Fatal("two attachments to /a got different channels")
 	}
 	mustPublish(t, b, "/a", "x", 3) // 2
 	mustPublish(t, b, "/b", "y", 1) // 3
 	mustPublish(t, b, "/c", "z", 0) // 4
-	b.Detach(one, chans[0])
+	one.Detach(chans[0])
 	mustPublish(t, b, "/a", "w", 2) // 5
-	b.Detach(one, again...)
+	one.Detach(again...)
 	mustPublish(t, b, "/a", "v", 1) // 6
 
 	if got, want := seqs(one.Take(nil)), []uint64{2, 3, 5}; !slices.Equal(got, want) {
@@ -165,8 +165,9 @@ func TestPublishRefusesNames(t *testing.T) {
 
 // Ensure that the message does not alias what the publisher hands in.
 func TestPublishDoesNotKeepData(t *testing.T) {
-	b, in := NewBroker(Options{}), NewInbox(func() {})
-	b.Attach(in, nil, []byte("/a"))
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
+	in.Attach(nil, []byte("/a"))
 	data := []byte("mine")
 	if _, err := b.Publish("/a", Event{Data: data}); err != nil {
 		t.Fatal(err)
@@ -179,28 +180,30 @@ func TestPublishDoesNotKeepData(t *testing.T) {
 
 // Ensure that Attach copies the names that it needs for longer.
 func TestAttachDoesNotKeepNames(t *testing.T) {
-	b, in := NewBroker(Options{}), NewInbox(func() {})
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
 	name := []byte("/a")
-	b.Attach(in, nil, name)
+	in.Attach(nil, name)
 	name[1] = 'b'
 	mustPublish(t, b, "/a", "x", 1)
 }
 
 func TestSubscribersAndChannels(t *testing.T) {
-	b, in := NewBroker(Options{History: 1}), NewInbox(func() {})
+	b := NewBroker(Options{History: 1})
+	in := b.NewInbox(func() {})
 	mustPublish(t, b, "/kept", "x", 0)
-	b.Attach(in, nil, []byte("/b"), []byte("/a"))
-	chans, _ := b.Attach(in, nil, []byte("/b"))
+	in.Attach(nil, []byte("/b"), []byte("/a"))
+	chans, _ := in.Attach(nil, []byte("/b"))
 	for name, want := range map[string]int{"/a": 1, "/b": 2, "/kept": 0, "/none": 0} {
-		if got := b.Subscribers(name); got != want {
+		if got := b.Ports().Subscribers(name); got != want {
 			t.Errorf("Subscribers(%q) = %d, want %d", name, got, want)
 		}
 	}
-	if got := b.Channels(); !slices.Equal(got, []string{"/a", "/b"}) {
+	if got := b.Ports().Channels(); !slices.Equal(got, []string{"/a", "/b"}) {
 		t.Errorf("Channels() = %q, want /a and /b", got)
 	}
-	b.Detach(in, chans...)
-	if got := b.Subscribers("/b"); got != 1 {
+	in.Detach(chans...)
+	if got := b.Ports().Subscribers("/b"); got != 1 {
 		t.Errorf("Subscribers(/b) after a detach = %d, want 1", got)
 	}
 }
@@ -218,8 +221,9 @@ func TestEpoch(t *testing.T) {
 }
 
 func TestSince(t *testing.T) {
-	b, in := NewBroker(Options{History: 100}), NewInbox(func() {})
-	chans, start := b.Attach(in, nil, []byte("/a"), []byte("/b"), []byte("/c"))
+	b := NewBroker(Options{History: 100})
+	in := b.NewInbox(func() {})
+	chans, start := in.Attach(nil, []byte("/a"), []byte("/b"), []byte("/c"))
 	for i := range 10 {
 		mustPublish(t, b, []string{"/a", "/b", "/other"}[i%3], "12345", 1-i%3/2)
 	}
@@ -243,7 +247,7 @@ func TestSince(t *testing.T) {
 		{start, 2 * wire, chans, []uint64{1, 2}},
 	} {
 		mark := &Message{}
-		got, kept := b.Since([]*Message{mark}, tt.cursor, Told{}, tt.maxBytes, tt.chans...)
+		got, kept := in.CatchUp([]*Message{mark}, tt.cursor, Told{}, tt.maxBytes, tt.chans...)
 		if got[0] != mark || !kept || !slices.Equal(seqs(got[1:]), tt.want) {
 			t.Errorf("Since(%d, %d bytes, %d channels) = %v, %v, want %v, true",
 				tt.cursor, tt.maxBytes, len(tt.chans), seqs(got[1:]), kept, tt.want)
@@ -253,15 +257,16 @@ func TestSince(t *testing.T) {
 
 // Ensure that Since takes more channels than it has stack for.
 func TestSinceManyChannels(t *testing.T) {
-	b, in := NewBroker(Options{}), NewInbox(func() {})
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
 	var chans []*Channel
 	for i := range 100 {
-		chans, _ = b.Attach(in, chans, fmt.Appendf(nil, "/%d", i))
+		chans, _ = in.Attach(chans, fmt.Appendf(nil, "/%d", i))
 	}
 	for i := range 200 {
 		mustPublish(t, b, fmt.Sprintf("/%d", 99-i%100), "x", 1)
 	}
-	msgs, kept := b.Since(nil, 0, Told{}, 1<<20, chans...)
+	msgs, kept := in.CatchUp(nil, 0, Told{}, 1<<20, chans...)
 	if len(msgs) != 200 || !kept || !slices.IsSorted(seqs(msgs)) {
 		t.Errorf("Since = %v, %v, want 1 to 200, true", seqs(msgs), kept)
 	}
@@ -270,10 +275,11 @@ func TestSinceManyChannels(t *testing.T) {
 // Ensure that a reader is told that it was lapped, and when its channel went
 // and came back meanwhile too.
 func TestSinceLapped(t *testing.T) {
-	b, in := NewBroker(Options{History: 2, MaxKept: 5 * (messageOverhead + channelOverhead + 100)}), NewInbox(func() {})
+	b := NewBroker(Options{History: 2, MaxKept: 5 * (messageOverhead + channelOverhead + 100)})
+	in := b.NewInbox(func() {})
 	lapped := func(cursor uint64, c *Channel) bool {
 		t.Helper()
-		msgs, kept := b.Since(nil, cursor, Told{}, 1, c)
+		msgs, kept := in.CatchUp(nil, cursor, Told{}, 1, c)
 		if !kept && len(msgs) != 0 {
 			t.Errorf("Since(%d) = %v, false, want nothing, false", cursor, seqs(msgs))
 		}
@@ -281,7 +287,7 @@ func TestSinceLapped(t *testing.T) {
 		return !kept
 	}
 	mustPublish(t, b, "/a", "x", 0)
-	chans, _ := b.Attach(in, nil, []byte("/a"))
+	chans, _ := in.Attach(nil, []byte("/a"))
 	if lapped(0, chans[0]) {
 		t.Error("lapped with everything kept")
 	}
@@ -292,7 +298,7 @@ func TestSinceLapped(t *testing.T) {
 	if lapped(oldest-1, chans[0]) || !lapped(oldest-2, chans[0]) {
 		t.Errorf("want lapped below cursor %d, and only there", oldest-1)
 	}
-	b.Detach(in, chans...)
+	in.Detach(chans...)
 	if n := chans[0].log.count(); n != 2 {
 		t.Errorf("%d messages kept when nobody listens, want 2", n)
 	}
@@ -302,7 +308,7 @@ func TestSinceLapped(t *testing.T) {
 	if b.channels["/a"] != nil {
 		t.Fatal("/a is still there")
 	}
-	chans, cursor := b.Attach(in, nil, []byte("/a"))
+	chans, cursor := in.Attach(nil, []byte("/a"))
 	if !lapped(19, chans[0]) || lapped(cursor, chans[0]) {
 		t.Error("want lapped at a cursor before the channel went, and not at the one of its return")
 	}
@@ -310,13 +316,14 @@ func TestSinceLapped(t *testing.T) {
 
 // Ensure that without history what was published to nobody counts as lost.
 func TestSinceBeforeAttach(t *testing.T) {
-	b, in := NewBroker(Options{}), NewInbox(func() {})
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
 	mustPublish(t, b, "/a", "x", 0)
-	chans, cursor := b.Attach(in, nil, []byte("/a"))
-	if _, kept := b.Since(nil, 0, Told{}, 1, chans...); kept {
+	chans, cursor := in.Attach(nil, []byte("/a"))
+	if _, kept := in.CatchUp(nil, 0, Told{}, 1, chans...); kept {
 		t.Error("Since(0) hides a message that was never kept")
 	}
-	if _, kept := b.Since(nil, cursor, Told{}, 1, chans...); !kept {
+	if _, kept := in.CatchUp(nil, cursor, Told{}, 1, chans...); !kept {
 		t.Errorf("Since(%d) is lapped at the cursor of Attach", cursor)
 	}
 }

@@ -10,9 +10,9 @@ type Channel struct {
 	// loops says which inboxes want the channel's messages, and for how many
 	// subscribers. Few entries: at most one a loop.
 	loops []attachment
-	// audience are the listeners that hear the channel beside the loops, each once; nil
+	// audience are the observers that hear the channel beside the loops, each once; nil
 	// for none, as with most channels. The list never changes, another takes its place.
-	audience *[]Listener
+	audience *[]Observer
 	// log is what is kept, nil for nothing: most channels that a crowd opens keep none.
 	log *log
 	// published is the number of messages since the channel was opened.
@@ -23,7 +23,7 @@ type Channel struct {
 	// gap is the place of the newest gap: what came before may be missing, whatever the
 	// log says. 0 for none. Who begins without an id, or above it, is not concerned.
 	gap uint64
-	// subscribers is the sum over loops, and the listeners.
+	// subscribers is the sum over loops, and the observers.
 	subscribers int32
 	// rent is what the channel itself counts for against MaxKept, in bytes.
 	rent int32
@@ -31,11 +31,11 @@ type Channel struct {
 	// be followed, which the backplane knows.
 	why        Gap
 	unfollowed bool
-	// ready tells that the backplane delivers everything; until then those who
+	// followed tells that the backplane delivers everything; until then those who
 	// attach wait, or what is published meanwhile would be lost to them.
-	ready bool
-	// refused tells that the backplane will not deliver: it is ready, since nothing
-	// is to be waited for, but who begins is told.
+	followed bool
+	// refused tells that the backplane will not deliver: it counts as followed, since
+	// nothing is to be waited for, but who begins is told.
 	refused bool
 }
 
@@ -48,21 +48,21 @@ type attachment struct {
 	// loop left the channel and came back meanwhile.
 	unserved int32
 	asked    bool   // the loop is to tell when need changes
-	need     uint64 // see Broker.Need
+	need     uint64 // see Inbox.Need
 }
 
-// listeners are those of audience.
-func (c *Channel) listeners() []Listener {
+// observers are those of audience.
+func (c *Channel) observers() []Observer {
 	if c.audience == nil {
 		return nil
 	}
 	return *c.audience
 }
 
-// setListeners changes audience.
-func (c *Channel) setListeners(l []Listener) {
-	c.audience = &l
-	if len(l) == 0 {
+// setObservers changes audience.
+func (c *Channel) setObservers(o []Observer) {
+	c.audience = &o
+	if len(o) == 0 {
 		c.audience = nil
 	}
 }
@@ -80,11 +80,11 @@ func (c *Channel) attach(in *Inbox) {
 	}
 }
 
-// begin lets those who wait begin, once their loops are woken by mu.
-func (c *Channel) begin(mu *lock) {
-	c.ready = true
+// setFollowed lets those who wait begin, once their loops are woken by mu.
+func (c *Channel) setFollowed(mu *lock) {
+	c.followed = true
 	for _, a := range c.loops {
-		a.inbox.postReady(c)
+		a.inbox.postFollowed(c)
 		mu.wakeLater(a.inbox)
 	}
 }

@@ -48,7 +48,7 @@ type testLoop struct {
 
 func newTestLoop(t *testing.T, b *Broker, names []string, seed uint64) *testLoop {
 	l := &testLoop{t: t, b: b, names: names, woken: make(chan struct{}, 1), rand: rand.New(rand.NewPCG(seed, 0))}
-	l.in = NewInbox(func() {
+	l.in = l.b.NewInbox(func() {
 		select {
 		case l.woken <- struct{}{}:
 		default:
@@ -87,7 +87,7 @@ func (l *testLoop) attach() {
 		names = append(names, []byte(l.names[i]))
 	}
 	s := &listener{pulls: l.rand.IntN(4) == 0}
-	s.chans, s.attached = l.b.Attach(l.in, nil, names...)
+	s.chans, s.attached = l.in.Attach(nil, names...)
 	s.cursor = s.attached
 	l.now = append(l.now, s)
 	l.all = append(l.all, s)
@@ -96,14 +96,14 @@ func (l *testLoop) attach() {
 func (l *testLoop) detach(i int) {
 	s := l.now[i]
 	l.now = slices.Delete(l.now, i, i+1)
-	_, s.detachedAfter = l.b.Attach(l.in, nil)
-	l.b.Detach(l.in, s.chans...)
-	_, s.detachedBefore = l.b.Attach(l.in, nil)
+	_, s.detachedAfter = l.in.Attach(nil)
+	l.in.Detach(s.chans...)
+	_, s.detachedBefore = l.in.Attach(nil)
 }
 
 // serve gives everything that waits to those who listen.
 func (l *testLoop) serve() {
-	_, posted := l.b.Attach(l.in, nil) // all up to here has been posted
+	_, posted := l.in.Attach(nil) // all up to here has been posted
 	l.spare = l.in.Take(l.spare)
 	for _, m := range l.spare {
 		for _, s := range l.now {
@@ -114,7 +114,7 @@ func (l *testLoop) serve() {
 	}
 	for _, s := range l.now {
 		for s.pulls {
-			msgs, kept := l.b.Since(nil, s.cursor, Told{}, 200, s.chans...)
+			msgs, kept := l.in.CatchUp(nil, s.cursor, Told{}, 200, s.chans...)
 			if !kept {
 				l.t.Errorf("lapped at cursor %d with everything kept", s.cursor)
 			}
@@ -128,8 +128,8 @@ func (l *testLoop) serve() {
 		s.cursor = max(s.cursor, posted)
 	}
 	half := len(l.spare) / 2
-	l.b.Served(l.in, l.spare[:half])
-	l.b.Served(l.in, l.spare[half:])
+	l.in.Served(l.spare[:half])
+	l.in.Served(l.spare[half:])
 }
 
 // TestConcurrent holds, with loops and publishers at work at once, that every
@@ -261,19 +261,19 @@ func TestConcurrentComeAndGo(t *testing.T) {
 	var received, counted atomic.Int64
 	for range 4 {
 		wg.Go(func() {
-			in := NewInbox(func() {})
+			in := b.NewInbox(func() {})
 			var spare []*Message
 			for i := range 3000 {
-				chans, _ := b.Attach(in, nil, []byte{'/', byte('a' + i%3)})
+				chans, _ := in.Attach(nil, []byte{'/', byte('a' + i%3)})
 				n, err := b.Publish(chans[0].Name(), Event{})
 				if err != nil || n.Receivers < 1 {
 					t.Errorf("Publish to one's own channel = %+v, %v, want at least 1, nil", n, err)
 				}
 				counted.Add(int64(n.Receivers))
-				b.Detach(in, chans...)
+				in.Detach(chans...)
 				spare = in.Take(spare) // at most one subscriber here: what came, came for it
 				received.Add(int64(len(spare)))
-				b.Served(in, spare)
+				in.Served(spare)
 			}
 		})
 	}

@@ -3,7 +3,7 @@ package channels
 import "fmt"
 
 // ControlChannel is what the nodes of a backplane tell each other on beside events. It is
-// for the process itself: no stream can have it, no pattern fits it, and Publish refuses
+// for the process itself: no stream can have it, no glob fits it, and Publish refuses
 // it. Whoever can write to the engine can write there, as they can to every channel.
 const ControlChannel = "__millrace:control"
 
@@ -16,7 +16,11 @@ func (b *Broker) Tell(data []byte) error {
 	if err := ev.check(maxControl, 0, true); err != nil {
 		return err
 	}
-	_, err := b.publish(ControlChannel, ev)
+	var a Arrival
+	if _, err := b.check(&a, ControlChannel, ev); err != nil {
+		return err
+	}
+	_, err := b.publish(&a, ev)
 	return err
 }
 
@@ -27,13 +31,13 @@ const maxControl = 4 << 10
 // returned. It is called by one goroutine at a time, must not keep data, and must neither
 // block nor call the broker. Safe for concurrent use.
 func (b *Broker) HearControl(hear func(data []byte)) (stop func()) {
-	l := &control{hear}
-	b.Listen(l, ControlChannel)
-	return func() { b.Unlisten(l, ControlChannel) }
+	o := &control{hear}
+	b.Ports().Observe(o, ControlChannel)
+	return func() { b.Ports().Unobserve(o, ControlChannel) }
 }
 
-// control is the Listener of HearControl.
+// control is the Observer of HearControl.
 type control struct{ hear func(data []byte) }
 
-// Hear implements Listener.
-func (c *control) Hear(_ Pattern, _ string, data []byte) { c.hear(data) }
+// Hear implements Observer.
+func (c *control) Hear(_ Glob, _ string, data []byte) { c.hear(data) }

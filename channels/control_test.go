@@ -13,8 +13,8 @@ func TestControl(t *testing.T) {
 	b := NewBroker(Options{History: 10})
 	var others []string
 	e := ear{&others}
-	b.ListenPattern(e, "*")
-	b.ListenPattern(e, ControlChannel)
+	b.Ports().ObserveGlob(e, "*")
+	b.Ports().ObserveGlob(e, ControlChannel)
 	var told []string
 	stop := b.HearControl(func(data []byte) { told = append(told, string(data)) })
 	if _, err := b.Publish(ControlChannel, Event{Data: []byte("x")}); !errors.Is(err, ErrName) {
@@ -24,7 +24,7 @@ func TestControl(t *testing.T) {
 	if b.PublishAll(batch); !errors.Is(batch[0].Err, ErrName) {
 		t.Errorf("PublishAll: %v, want %v", batch[0].Err, ErrName)
 	}
-	if err := b.CheckStream([]byte(ControlChannel)); !errors.Is(err, ErrUnstreamed) {
+	if err := b.NewInbox(nil).CheckStream([]byte(ControlChannel)); !errors.Is(err, ErrUnstreamed) {
 		t.Errorf("CheckStream: %v, want %v", err, ErrUnstreamed)
 	}
 	for _, data := range []string{strings.Repeat("x", maxControl+1), "\xff"} {
@@ -42,7 +42,7 @@ func TestControl(t *testing.T) {
 	if !slices.Equal(told, []string{"hello"}) || others != nil {
 		t.Errorf("told %q, and others heard %q, want hello alone", told, others)
 	}
-	if _, kept := b.Lookup(ControlChannel); kept {
+	if _, kept := b.Ports().Lookup(ControlChannel); kept {
 		t.Error("the channel is kept")
 	}
 }

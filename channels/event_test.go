@@ -16,8 +16,9 @@ import (
 // subscriber.
 func publishOne(t *testing.T, opts Options, ev Event) *Message {
 	t.Helper()
-	b, in := NewBroker(opts), NewInbox(func() {})
-	b.Attach(in, nil, []byte("/x"))
+	b := NewBroker(opts)
+	in := b.NewInbox(func() {})
+	in.Attach(nil, []byte("/x"))
 	if n, err := b.Publish("/x", ev); n.Receivers != 1 || err != nil {
 		t.Fatalf("Publish(%.100q) = %v, %v, want 1, nil", ev.Data, n, err)
 	}
@@ -155,8 +156,9 @@ func FuzzWire(f *testing.F) {
 		if ids {
 			opts.History = 1
 		}
-		b, in := NewBroker(opts), NewInbox(func() {})
-		b.Attach(in, nil, []byte("/x"))
+		b := NewBroker(opts)
+		in := b.NewInbox(func() {})
+		in.Attach(nil, []byte("/x"))
 		publish := func(ev Event) error {
 			_, err := b.Publish("/x", ev)
 			return err

@@ -10,8 +10,8 @@ import (
 // woken.
 func ExampleBroker() {
 	broker := channels.NewBroker(channels.Options{History: 10, Epoch: "7f"})
-	inbox := channels.NewInbox(func() { fmt.Println("wake the loop") })
-	chans, cursor := broker.Attach(inbox, nil, []byte("/rooms/42"))
+	inbox := broker.NewInbox(func() { fmt.Println("wake the loop") })
+	chans, cursor := inbox.Attach(nil, []byte("/rooms/42"))
 
 	receipt, err := broker.Publish("/rooms/42", channels.Event{Data: []byte("hello\nworld")})
 	fmt.Println(receipt.Receivers, broker.ID(receipt), err)
@@ -22,13 +22,13 @@ func ExampleBroker() {
 	for _, m := range messages {
 		fmt.Printf("%s %q\n", m.Channel.Name(), m.Wire)
 	}
-	broker.Served(inbox, messages) // makes room for publishers
+	inbox.Served(messages) // makes room for publishers
 
 	// A subscriber whose socket was full reads on from its cursor.
-	missed, kept := broker.Since(nil, cursor+1, channels.Told{}, 64<<10, chans...)
+	missed, kept := inbox.CatchUp(nil, cursor+1, channels.Told{}, 64<<10, chans...)
 	fmt.Println(len(missed), kept)
 
-	broker.Detach(inbox, chans...)
+	inbox.Detach(chans...)
 	// Output:
 	// wake the loop
 	// 1 7f-1 <nil>

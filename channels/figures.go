@@ -15,21 +15,23 @@ type Info struct {
 
 // Lookup returns what there is to say of a channel, false if there is none of
 // that name.
-func (b *Broker) Lookup(name string) (Info, bool) {
+func (p Ports) Lookup(name string) (Info, bool) {
+	b := p.Broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.channels[name]
 	if c == nil {
 		return Info{}, false
 	}
-	return b.info(c), true
+	return b.infoLocked(c), true
 }
 
 // Page appends to dst at most limit channels whose names begin with prefix, in
 // the order of their names and from the first that is above after on; "" is
 // below all. The names are bytes, compared as such. It takes a time of the
 // number that it appends, and not of the number of channels.
-func (b *Broker) Page(dst []Info, prefix, after string, limit int) []Info {
+func (p Ports) Page(dst []Info, prefix, after string, limit int) []Info {
+	b := p.Broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ordered.from(max(prefix, after), func(c *Channel) bool {
@@ -37,7 +39,7 @@ func (b *Broker) Page(dst []Info, prefix, after string, limit int) []Info {
 			return false
 		}
 		if c.name != after {
-			dst = append(dst, b.info(c))
+			dst = append(dst, b.infoLocked(c))
 			limit--
 		}
 		return true
@@ -51,7 +53,8 @@ const pageSize = 512
 // Channels returns the names of the channels with at least one subscriber, sorted. It
 // goes from page to page, so the listing is no snapshot: it has every channel that had
 // subscribers all the time, and may have those that came or left meanwhile.
-func (b *Broker) Channels() []string {
+func (p Ports) Channels() []string {
+	b := p.Broker
 	names := []string{}
 	var page []string // by itself: a long list that grows is copied, and not under the lock
 	for after, more := "", true; more; {
@@ -81,8 +84,8 @@ func (b *Broker) names(dst []string, after string) (names []string, last string,
 	return dst, last, left == 0
 }
 
-// info describes c. Called with mu held.
-func (b *Broker) info(c *Channel) Info {
+// infoLocked describes c.
+func (b *Broker) infoLocked(c *Channel) Info {
 	i := Info{Name: c.name, Subscribers: int(c.subscribers), Published: c.published, History: c.log.count(), Bytes: c.log.bytes()}
 	if c.log.count() > 0 {
 		i.Head, i.Epoch = b.number(c.log.at(c.log.count()-1).Seq), b.epoch
@@ -102,22 +105,22 @@ type Figures struct {
 }
 
 // Figures returns the present figures.
-func (b *Broker) Figures() Figures {
+func (p Ports) Figures() Figures {
+	b := p.Broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return Figures{Channels: len(b.channels), Messages: b.placed, Gaps: b.gaps, Undecoded: b.undecoded.Load(), Refused: b.refused,
 		Kept: b.kept.size, MaxKept: b.opts.MaxKept}
 }
 
-// Missing returns how many of the kept messages of chans were published after
-// cursor, and whether there were more, beside what told has, that are no longer kept.
-// chans must be attached by the caller.
-func (b *Broker) Missing(cursor uint64, told Told, chans ...*Channel) (messages int, lapped bool) {
+// Subscribers returns how many subscribers the channel has on this node,
+// observers included.
+func (p Ports) Subscribers(channel string) int {
+	b := p.Broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, c := range chans {
-		messages += c.log.count() - c.log.after(cursor)
-		lapped = lapped || c.evicted > max(cursor, told.Floor(i))
+	if c := b.channels[channel]; c != nil {
+		return int(c.subscribers)
 	}
-	return messages, lapped
+	return 0
 }

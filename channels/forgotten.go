@@ -8,36 +8,36 @@ import (
 )
 
 const (
-	// placeNames is how many names a place has room for: with them it fills two cache
+	// bucketNames is how many names a bucket has room for: with them it fills two cache
 	// lines.
-	placeNames = 10
-	// places is how many places there are at most: 8 MiB of them, which appear in
+	bucketNames = 10
+	// buckets is how many buckets there are at most: 8 MiB of them, which appear in
 	// pages as channels vanish. Of 200,000 names, one in some thousands finds its
-	// place full.
-	places    = 1 << 16
+	// bucket full.
+	buckets   = 1 << 16
 	pageShift = 6
 )
 
 // forgotten has, by name, the sequence of the newest message that went together with
 // its channel. A channel of such a name, opened again, must not pretend to have
-// everything. To know each of them for ever would take memory for ever, so a place
+// everything. To know each of them for ever would take memory for ever, so a bucket
 // has the names with the newest sequences, and one sequence up to which any other
 // name may have had some: a name may be told of a gap that it has not, but never the
 // other way round.
 type forgotten struct {
 	key   forgottenKey
-	pages [places >> pageShift]*[1 << pageShift]place
+	pages [buckets >> pageShift]*[1 << pageShift]bucket
 }
 
 // forgottenKey keys the hash of names, so that nobody can choose names that share a
-// place. Whoever has it can read the places, in another process too.
+// bucket. Whoever has it can read the buckets, in another process too.
 type forgottenKey [2]uint64
 
-// place is the names whose hashes begin alike.
-type place struct {
-	floor uint64             // of the names that had to leave, the newest sequence
-	seqs  [placeNames]uint64 // 0 where there is room
-	tags  [placeNames]uint32 // of the names: another part of their hashes
+// bucket is the names whose hashes begin alike.
+type bucket struct {
+	floor uint64              // of the names that had to leave, the newest sequence
+	seqs  [bucketNames]uint64 // 0 where there is room
+	tags  [bucketNames]uint32 // of the names: another part of their hashes
 }
 
 func newForgottenKey() forgottenKey {
@@ -67,7 +67,7 @@ func (f *forgotten) add(name string, seq uint64) {
 	}
 }
 
-func (p *place) of(tag uint32) uint64 {
+func (p *bucket) of(tag uint32) uint64 {
 	for i, t := range p.tags {
 		if t == tag && p.seqs[i] > 0 {
 			return p.seqs[i]
@@ -78,7 +78,7 @@ func (p *place) of(tag uint32) uint64 {
 
 // add notes a sequence that is above that of the tag. When there is no room, the
 // least has to leave.
-func (p *place) add(tag uint32, seq uint64) {
+func (p *bucket) add(tag uint32, seq uint64) {
 	least := 0
 	for i, t := range p.tags {
 		if t == tag {
@@ -95,18 +95,18 @@ func (p *place) add(tag uint32, seq uint64) {
 	}
 }
 
-// find returns the place of a name and its tag there. Where there is no such place
+// find returns the bucket of a name and its tag there. Where there is no such bucket
 // yet, it is nil unless it is wanted.
-func (f *forgotten) find(name string, wanted bool) (*place, uint32) {
+func (f *forgotten) find(name string, wanted bool) (*bucket, uint32) {
 	var buffer [MaxName]byte
 	hash := siphash.Hash(f.key[0], f.key[1], append(buffer[:0], name...))
-	i := hash % places
+	i := hash % buckets
 	page := f.pages[i>>pageShift]
 	if page == nil {
 		if !wanted {
 			return nil, 0
 		}
-		page = new([1 << pageShift]place)
+		page = new([1 << pageShift]bucket)
 		f.pages[i>>pageShift] = page
 	}
 	return &page[i%(1<<pageShift)], uint32(hash >> 32)

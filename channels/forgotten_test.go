@@ -12,22 +12,22 @@ import (
 )
 
 // Ensure that a name is never told less than went with its channel, and exactly that
-// while its place has room.
+// while its bucket has room.
 func TestForgottenAgainstMap(t *testing.T) {
 	key := forgottenKey{1, 2}
-	var crowded, spread []string // names of two places, and of any
-	for i := 0; len(crowded) < 4*placeNames; i++ {
+	var crowded, spread []string // names of two buckets, and of any
+	for i := 0; len(crowded) < 4*bucketNames; i++ {
 		name := fmt.Sprint(i)
-		if siphash.Hash(key[0], key[1], []byte(name))%places < 2 {
+		if siphash.Hash(key[0], key[1], []byte(name))%buckets < 2 {
 			crowded = append(crowded, name)
-		} else if len(spread) < 4*placeNames {
+		} else if len(spread) < 4*bucketNames {
 			spread = append(spread, name)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		f := forgotten{key: key}
 		all := make(map[string]uint64)
-		crowd := make(map[*place]int) // names by place
+		crowd := make(map[*bucket]int) // names by bucket
 		names := rapid.SampledFrom([][]string{crowded, spread}).Draw(t, "names")
 		for range rapid.IntRange(1, 100).Draw(t, "steps") {
 			name, seq := rapid.SampledFrom(names).Draw(t, "name"), rapid.Uint64Range(0, 1000).Draw(t, "seq")
@@ -39,8 +39,8 @@ func TestForgottenAgainstMap(t *testing.T) {
 			f.add(name, seq)
 			for _, name := range names {
 				p, _ := f.find(name, true)
-				if got, want := f.of(name), all[name]; got < want || got > want && crowd[p] <= placeNames {
-					t.Fatalf("of(%s) = %d, want %d, with %d names in its place", name, got, want, crowd[p])
+				if got, want := f.of(name), all[name]; got < want || got > want && crowd[p] <= bucketNames {
+					t.Fatalf("of(%s) = %d, want %d, with %d names in its bucket", name, got, want, crowd[p])
 				}
 			}
 		}
@@ -69,12 +69,12 @@ func TestForgottenCrowd(t *testing.T) {
 	if gaps > n/100 {
 		t.Errorf("%d of %d channels have a gap that is none, want at most 1 %%", gaps, n)
 	}
-	if size := int(unsafe.Sizeof(place{})) * places; size > 8<<20 {
+	if size := int(unsafe.Sizeof(bucket{})) * buckets; size > 8<<20 {
 		t.Errorf("%d bytes, want at most 8 MiB", size)
 	}
 }
 
-// Ensure that who has the key and the places can tell the same.
+// Ensure that who has the key and the buckets can tell the same.
 func TestForgottenKeyLeavesTheProcess(t *testing.T) {
 	here := forgotten{key: newForgottenKey()}
 	here.add("/a", 7)
@@ -121,14 +121,14 @@ func TestVanishedChannel(t *testing.T) {
 		}
 		complete := func(after uint64) bool {
 			t.Helper()
-			inbox := NewInbox(func() {})
+			inbox := b.NewInbox(func() {})
 			var s Start
-			b.Resume(&s, inbox, fmt.Appendf(nil, "%s-%d", b.epoch, after), 1<<20, []byte("/mine"))
-			b.Detach(inbox, s.Channels...)
+			inbox.Join(&s, fmt.Appendf(nil, "%s-%d", b.epoch, after), 1<<20, []byte("/mine"))
+			inbox.Detach(s.Channels...)
 			return s.Gap == NoGap
 		}
 		publish("/mine")
-		mine := b.Head()
+		mine := b.Feed().Head()
 		time.Sleep(2 * time.Minute)
 		const others = 1000
 		for i := range others {

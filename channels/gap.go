@@ -57,15 +57,15 @@ func (b *Broker) appendGap(dst []byte, why Gap, epoch string, oldest, head uint6
 // The gap is no message. It is in no log, and evicts nothing; a loop with subscribers
 // of the channel has one entry for it, and makes an event of it when its turn comes.
 
-// postGap tells the subscribers of c, those to come included, that something may be
-// missing before this place in the order. Called with mu held. It does not wait for
+// postGapLocked tells the subscribers of c, those to come included, that something may be
+// missing before this place in the order. It does not wait for
 // room: an entry is small, there is one a channel, and losing it would be silent.
-func (b *Broker) postGap(c *Channel, why Gap) {
+func (b *Broker) postGapLocked(c *Channel, why Gap) {
 	if c.why == GapRestart && slices.ContainsFunc(c.loops, func(a attachment) bool { return a.gap != 0 }) {
 		why = GapRestart
 	}
-	c.gap, c.why, c.unfollowed = b.gapPlace(), why, false
-	if !c.ready {
+	c.gap, c.why, c.unfollowed = b.gapPlaceLocked(), why, false
+	if !c.followed {
 		return // nobody has begun
 	}
 	counted := false // it is one more, unless all loops have yet to tell the one before
@@ -84,17 +84,17 @@ func (b *Broker) postGap(c *Channel, why Gap) {
 	}
 }
 
-// lose is postGap for a channel that there need not be. Called with mu held.
-func (b *Broker) lose(name string, why Gap) {
+// loseLocked is postGap for a channel that there need not be.
+func (b *Broker) loseLocked(name string, why Gap) {
 	if c := b.channels[name]; c != nil {
-		b.postGap(c, why)
+		b.postGapLocked(c, why)
 	} else {
-		b.forgotten.add(name, b.gapPlace()) // it may be back before its engine has let go of it
+		b.forgotten.add(name, b.gapPlaceLocked()) // it may be back before its engine has let go of it
 	}
 }
 
 // lack notes that what came before a place may be missing on c, of which nobody has
-// begun. Called with mu held.
+// begun.
 func (c *Channel) lack(before uint64) {
 	if before > c.gap {
 		c.gap, c.why, c.unfollowed = before, GapBackplane, true
@@ -102,7 +102,7 @@ func (c *Channel) lack(before uint64) {
 }
 
 // lost returns the place up to which something is missing on c that its backplane does not
-// know of. Called with mu held.
+// know of.
 func (c *Channel) lost() uint64 {
 	if c.unfollowed {
 		return c.evicted
@@ -110,10 +110,10 @@ func (c *Channel) lost() uint64 {
 	return max(c.evicted, c.gap)
 }
 
-// gapPlace returns the place of a gap that comes now: above the cursors of all
+// gapPlaceLocked returns the place of a gap that comes now: above the cursors of all
 // subscribers, so a new one unless the newest is another gap's, and nobody has been
-// brought to it. Called with mu held.
-func (b *Broker) gapPlace() uint64 {
+// brought to it.
+func (b *Broker) gapPlaceLocked() uint64 {
 	if b.shared == 0 || b.seq != b.shared {
 		b.seq++
 		b.shared = b.seq
@@ -130,7 +130,7 @@ type gapNotice struct {
 	why     Gap
 }
 
-// notice returns what is to be told of a channel's gap now. Called with mu held.
+// notice returns what is to be told of a channel's gap now.
 func (c *Channel) notice() gapNotice {
 	n := gapNotice{channel: c, seq: c.gap, evicted: c.evicted, why: c.why}
 	if c.log.count() > 0 {
@@ -149,21 +149,22 @@ func (n *gapNotice) message(b *Broker, epoch string) *Message {
 	return &Message{Seq: n.seq, Channel: n.channel, Wire: append(wire, '\n'), Evicted: n.evicted}
 }
 
-// Gaps appends to dst, as messages and in order, the gaps that the owner of in has to
+// Gaps appends to dst, as messages and in order, the gaps that the owner of the inbox has to
 // tell before it goes on to a message of the sequence next, or, with 0, to what waits in
 // the inbox: limit at most. It returns true if there are more, which may be at the place
 // of the last. Those messages are not to be reported as served.
-func (b *Broker) Gaps(in *Inbox, dst []*Message, next uint64, limit int) (_ []*Message, more bool) {
+func (in *Inbox) Gaps(dst []*Message, next uint64, limit int) (_ []*Message, more bool) {
 	var room [lossSlice]gapNotice // the events are made when the lock has been given up
-	notices, epoch, more := b.takeGaps(in, room[:0], next, limit)
+	notices, epoch, more := in.takeGaps(room[:0], next, limit)
 	for i := range notices {
-		dst = append(dst, notices[i].message(b, epoch))
+		dst = append(dst, notices[i].message(in.broker, epoch))
 	}
 	return dst, more
 }
 
 // takeGaps is Gaps without the events, and with the epoch of these.
-func (b *Broker) takeGaps(in *Inbox, dst []gapNotice, next uint64, limit int) (_ []gapNotice, epoch string, more bool) {
+func (in *Inbox) takeGaps(dst []gapNotice, next uint64, limit int) (_ []gapNotice, epoch string, more bool) {
+	b := in.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if next == 0 {
@@ -181,10 +182,10 @@ func (b *Broker) takeGaps(in *Inbox, dst []gapNotice, next uint64, limit int) (_
 	return dst, b.epoch, false
 }
 
-// addGaps puts the gaps of chans that a reader has not been told of into the messages
+// addGapsLocked puts the gaps of chans that a reader has not been told of into the messages
 // that it gets, dst[first:], which are in order, and all there are unless cut. Called with
 // mu held.
-func (b *Broker) addGaps(dst []*Message, first int, after uint64, cut bool, chans []*Channel) []*Message {
+func (b *Broker) addGapsLocked(dst []*Message, first int, after uint64, cut bool, chans []*Channel) []*Message {
 	last := uint64(math.MaxUint64)
 	if cut {
 		last = dst[len(dst)-1].Seq

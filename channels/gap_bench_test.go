@@ -13,19 +13,20 @@ import (
 // crowd returns a broker with n channels of one subscriber each on the loop of in, and
 // their names. Each keeps a message.
 func crowd(t testing.TB, n int) (*Broker, *Inbox, []string) {
-	b, in := NewBroker(Options{History: 1, MaxKept: 1 << 30}), NewInbox(func() {})
+	b := NewBroker(Options{History: 1, MaxKept: 1 << 30})
+	in := b.NewInbox(func() {})
 	names := make([]string, n)
 	for i := range names {
 		names[i] = fmt.Sprintf("/channel/%07d", i)
-		b.Attach(in, nil, []byte(names[i]))
+		in.Attach(nil, []byte(names[i]))
 		if _, err := b.Publish(names[i], Event{Data: []byte("kept")}); err != nil {
 			t.Fatal(err)
 		}
 		if i%1000 == 0 {
-			b.Served(in, in.Take(nil))
+			in.Served(in.Take(nil))
 		}
 	}
-	b.Served(in, in.Take(nil))
+	in.Served(in.Take(nil))
 	return b, in, names
 }
 
@@ -36,12 +37,12 @@ func TestManyGaps(t *testing.T) {
 	b, in, names := crowd(t, n)
 	wakes := 0
 	in.wake = func() { wakes++ }
-	before := b.Figures()
+	before := b.Ports().Figures()
 	for range 3 {
-		b.Interrupted(names...)
+		b.Feed().Interrupted(names...)
 	}
 	before.Gaps[GapBackplane] = n
-	if after := b.Figures(); after != before {
+	if after := b.Ports().Figures(); after != before {
 		t.Errorf("gaps have made %+v of %+v", after, before)
 	}
 	if wakes != 1 || in.gaps.n != n || len(in.gaps.blocks) > n>>gapBlockShift+1 {
@@ -53,7 +54,7 @@ func TestManyGaps(t *testing.T) {
 	told := make(map[*Channel]bool)
 	for more := true; more; {
 		var gaps []*Message
-		if gaps, more = b.Gaps(in, nil, 0, slice); len(gaps) > slice {
+		if gaps, more = in.Gaps(nil, 0, slice); len(gaps) > slice {
 			t.Fatalf("%d gaps at once, want at most %d", len(gaps), slice)
 		}
 		for _, m := range gaps {
@@ -86,7 +87,7 @@ func BenchmarkGaps(b *testing.B) {
 		before := heap()
 		for at := 0; at < n; at += lossSlice {
 			began := time.Now()
-			broker.Interrupted(names[at:min(at+lossSlice, n)]...)
+			broker.Feed().Interrupted(names[at:min(at+lossSlice, n)]...)
 			hold := time.Since(began)
 			posting, longest = posting+hold, max(longest, hold)
 		}
@@ -95,7 +96,7 @@ func BenchmarkGaps(b *testing.B) {
 		var gaps []*Message
 		for more := true; more; {
 			clear(gaps)
-			gaps, more = broker.Gaps(in, gaps[:0], 0, lossSlice)
+			gaps, more = in.Gaps(gaps[:0], 0, lossSlice)
 		}
 		telling += time.Since(began)
 	}

@@ -79,8 +79,8 @@ func (m *gapModel) open(t *rapid.T, l *gapLoop, s *gapStream, maxBytes int) {
 	for _, name := range s.names {
 		raw = append(raw, []byte(name))
 	}
-	if !m.b.Resume(&start, l.in, []byte(s.lastID), maxBytes, raw...) {
-		t.Fatal("a channel is not ready")
+	if !l.in.Join(&start, []byte(s.lastID), maxBytes, raw...) {
+		t.Fatal("a channel is not followed")
 	}
 	s.chans, s.cursor, s.reader, s.behind = start.Channels, start.Cursor, start.Told, false
 	s.had, s.told, s.began = start.Cursor, 0, start.Head
@@ -94,7 +94,7 @@ func (m *gapModel) open(t *rapid.T, l *gapLoop, s *gapStream, maxBytes int) {
 	if start.Gap != NoGap {
 		s.told = start.Head
 	}
-	_, id, _ := strings.Cut(string(m.b.AppendStart(nil, &start)), "\nid: ")
+	_, id, _ := strings.Cut(string(l.in.AppendStart(nil, &start)), "\nid: ")
 	s.lastID = strings.TrimSpace(id)
 	m.complete(t, s, start.Cursor)
 	l.streams = append(l.streams, s)
@@ -116,13 +116,13 @@ func (m *gapModel) turn(t *rapid.T, l *gapLoop, most int, falls func() bool) boo
 	if next < len(l.taken) {
 		behind = l.taken[next].Seq
 	}
-	gaps, more := m.b.Gaps(l.in, nil, behind, most)
+	gaps, more := l.in.Gaps(nil, behind, most)
 	for more && next > 0 && l.taken[next-1].Seq > gaps[len(gaps)-1].Seq {
 		next--
 	}
 	turn := slices.Concat(l.taken[:next], gaps)
 	slices.SortStableFunc(turn, func(x, y *Message) int { return int(int64(x.Seq - y.Seq)) })
-	m.b.Served(l.in, l.taken[:next])
+	l.in.Served(l.taken[:next])
 	l.taken = l.taken[next:]
 	for _, s := range l.streams {
 		for _, got := range turn {
@@ -153,7 +153,7 @@ func (m *gapModel) turn(t *rapid.T, l *gapLoop, most int, falls func() bool) boo
 // catchUp brings a stream that is behind on. Where it has not had all of an epoch that is
 // over, it is ended.
 func (m *gapModel) catchUp(t *rapid.T, l *gapLoop, s *gapStream, maxBytes int) {
-	missed, kept := m.b.Since(nil, s.cursor, s.reader, maxBytes, s.chans...)
+	missed, kept := l.in.CatchUp(nil, s.cursor, s.reader, maxBytes, s.chans...)
 	if !kept {
 		if s.cursor >= m.restarted {
 			t.Fatalf("a stream on %v is lapped at %d, though everything is kept since %d", s.names, s.cursor, m.restarted)
@@ -174,7 +174,7 @@ func (m *gapModel) catchUp(t *rapid.T, l *gapLoop, s *gapStream, maxBytes int) {
 // leave ends a stream, which may come back.
 func (m *gapModel) leave(l *gapLoop, s *gapStream) {
 	l.streams = slices.DeleteFunc(l.streams, func(other *gapStream) bool { return other == s })
-	m.b.Detach(l.in, s.chans...)
+	l.in.Detach(s.chans...)
 	s.behind = false
 	m.away = append(m.away, s)
 }
@@ -190,7 +190,7 @@ func (m *gapModel) lost(names ...string) {
 func (m *gapModel) restart() {
 	m.epoch++
 	m.number += 2
-	m.b.SetEpoch(fmt.Sprint("E", m.epoch), m.number)
+	m.b.Feed().SetEpoch(fmt.Sprint("E", m.epoch), m.number)
 	m.restarted = m.b.seq
 	m.delivered = nil // of which none is owed any more: all are told
 	for name, c := range m.b.channels {
@@ -214,11 +214,11 @@ func testGapsAgainstModel(t *testing.T, numbered bool) {
 		opts := Options{History: 1000, Numbered: numbered, Backplane: new(engine)}
 		m := &gapModel{b: NewBroker(opts), losses: map[string]uint64{}}
 		if numbered {
-			m.b.SetEpoch("E0", 0)
+			m.b.Feed().SetEpoch("E0", 0)
 		}
-		m.b.Attach(NewInbox(func() {}), nil, []byte("/a"), []byte("/b"), []byte("/c")) // nothing is followed anew
-		m.b.Followed(0, nil, all...)
-		m.loops = []*gapLoop{{in: NewInbox(func() {})}, {in: NewInbox(func() {})}}
+		m.b.NewInbox(func() {}).Attach(nil, []byte("/a"), []byte("/b"), []byte("/c")) // nothing is followed anew
+		m.b.Feed().Followed(0, nil, all...)
+		m.loops = []*gapLoop{{in: m.b.NewInbox(func() {})}, {in: m.b.NewInbox(func() {})}}
 		name, loop := rapid.SampledFrom(all), rapid.SampledFrom(m.loops)
 		maxBytes := rapid.SampledFrom([]int{1, 1 << 30})
 		stream := func(t *rapid.T, wanted func(*gapStream) bool) (*gapLoop, *gapStream) {
@@ -234,9 +234,9 @@ func testGapsAgainstModel(t *testing.T, numbered bool) {
 			m.number += 2
 			var err error
 			if numbered {
-				_, err = m.b.DeliverAt(channel, Event{}, m.number)
+				_, err = m.b.Feed().DeliverAt(channel, Event{}, m.number)
 			} else {
-				_, err = m.b.Deliver(channel, Event{})
+				_, err = m.b.Feed().Deliver(channel, Event{})
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -248,9 +248,9 @@ func testGapsAgainstModel(t *testing.T, numbered bool) {
 			names := rapid.SliceOfNDistinct(name, 1, 3, rapid.ID[string]).Draw(t, "channels")
 			if numbered && rapid.Bool().Draw(t, "with a number of its own") {
 				m.number += 2
-				m.b.Advance(m.number)
+				m.b.Feed().Advance(m.number)
 			}
-			m.b.Interrupted(names...)
+			m.b.Feed().Interrupted(names...)
 			m.lost(names...)
 		}
 		actions := map[string]func(*rapid.T){

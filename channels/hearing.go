@@ -2,7 +2,7 @@ package channels
 
 import "sync"
 
-// hearings are the events that listeners have yet to hear, in the one order. They do not
+// hearings are the events that observers have yet to hear, in the one order. They do not
 // hear them under the broker's lock, which would be held for every one of them, but when
 // it has been given up, by whoever published: Broker.hear. That returns when the event
 // has been heard, so there are never more of them than publishers.
@@ -12,40 +12,40 @@ type hearings struct {
 	spare []audible  // guarded by turn
 }
 
-// audible is an event that listeners hear, and who they are, with the pattern of each;
+// audible is an event that observers hear, and who they are, with the glob of each;
 // neither list changes.
 type audible struct {
 	channel   string
 	data      []byte // its publisher's, who waits
-	listeners []Listener
-	patterns  []matched
+	observers []Observer
+	globs     []matched
 }
 
-// matched is a pattern that an event fits, with those who listened with it then.
+// matched is a glob that an event fits, with those that observed by it then.
 type matched struct {
-	pattern   Pattern
-	listeners []Listener
+	glob      Glob
+	observers []Observer
 }
 
-// tell has d heard on c, which is nil if there is no such channel, and then by the
-// patterns that match. It returns the number of the latter, each of which receives it once
-// more. Whoever publishes d calls hear afterwards. Called with mu held.
-func (b *Broker) tell(c *Channel, d *delivery) (byPattern int) {
-	a := audible{channel: d.channel, data: d.data}
+// tellLocked has an event heard on c, which is nil if there is no such channel, and then by the
+// globs that match. It returns the number of the latter, each of which receives it once
+// more. Whoever admits it calls hear afterwards.
+func (b *Broker) tellLocked(c *Channel, e *Arrival) (byGlob int) {
+	a := audible{channel: e.channel, data: e.data}
 	if c != nil {
-		a.listeners = c.listeners()
+		a.observers = c.observers()
 	}
-	b.patterns.add(&d.matches, d.channel)
-	for _, h := range d.matches.heard {
-		if n := len(h.listeners); n > 0 { // else all have left meanwhile
-			a.patterns = append(a.patterns, matched{h.pattern, h.listeners})
-			byPattern += n
+	b.globs.add(&e.matches, e.channel)
+	for _, h := range e.matches.heard {
+		if n := len(h.observers); n > 0 { // else all have left meanwhile
+			a.globs = append(a.globs, matched{h.glob, h.observers})
+			byGlob += n
 		}
 	}
-	if d.heard = len(a.listeners)+byPattern > 0; d.heard {
+	if e.heard = len(a.observers)+byGlob > 0; e.heard {
 		b.hearings.queue = append(b.hearings.queue, a)
 	}
-	return byPattern
+	return byGlob
 }
 
 // hear has everything heard that was told. When it returns, nobody hears it any more.
@@ -58,12 +58,12 @@ func (b *Broker) hear() {
 	h.queue = h.spare[:0]
 	b.mu.Unlock()
 	for _, e := range events {
-		for _, l := range e.listeners {
-			l.Hear("", e.channel, e.data)
+		for _, o := range e.observers {
+			o.Hear("", e.channel, e.data)
 		}
-		for _, m := range e.patterns {
-			for _, l := range m.listeners {
-				l.Hear(m.pattern, e.channel, e.data)
+		for _, m := range e.globs {
+			for _, o := range m.observers {
+				o.Hear(m.glob, e.channel, e.data)
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // visitor is a listener that does something at each event.
 type visitor struct{ visit func() }
 
-func (v *visitor) Hear(Pattern, string, []byte) { v.visit() }
+func (v *visitor) Hear(Glob, string, []byte) { v.visit() }
 
 // Ensure that listeners hear events without holding up the broker, and have heard them
 // when the publisher goes on.
@@ -24,8 +24,8 @@ func TestHearsWithoutTheLock(t *testing.T) {
 		}
 		b.mu.Mutex.Unlock()
 	}}
-	b.Listen(v, "/a")
-	b.ListenPattern(v, "/*")
+	b.Ports().Observe(v, "/a")
+	b.Ports().ObserveGlob(v, "/*")
 	for i := range 3 {
 		mustPublish(t, b, "/a", "x", 2)
 		if heard != 2*(i+1) {
@@ -53,10 +53,10 @@ func TestNothingHeardAfterUnlisten(t *testing.T) {
 				t.Error("heard after it has left")
 			}
 		}}
-		b.Listen(v, "/a")
-		b.ListenPattern(v, "/*")
-		b.Unlisten(v, "/a")
-		b.UnlistenPattern(v, "/*")
+		b.Ports().Observe(v, "/a")
+		b.Ports().ObserveGlob(v, "/*")
+		b.Ports().Unobserve(v, "/a")
+		b.Ports().UnobserveGlob(v, "/*")
 		gone.Store(true)
 	}
 	stop.Store(true)

@@ -52,19 +52,20 @@ func threadTime() time.Duration {
 // channels at a time, half of which keep a message. None may take more than 1 ms.
 func BenchmarkHold(b *testing.B) {
 	const n = 1_000_000
-	broker, in := NewBroker(Options{History: 1, HistoryTTL: time.Hour, MaxKept: 1 << 30, Numbered: true}), NewInbox(func() {})
+	broker := NewBroker(Options{History: 1, HistoryTTL: time.Hour, MaxKept: 1 << 30, Numbered: true})
+	in := broker.NewInbox(func() {})
 	now := time.Duration(0)
 	broker.clock = func() time.Duration { return now }
 	broker.alarm.set = alarmSoon // which sweep does here
-	broker.SetEpoch("E", 0)
+	broker.Feed().SetEpoch("E", 0)
 	var chans []*Channel
 	for i := range n {
-		chans, _ = broker.Attach(in, chans, fmt.Appendf(nil, "/rooms/%07d", i*7919%n))
+		chans, _ = in.Attach(chans, fmt.Appendf(nil, "/rooms/%07d", i*7919%n))
 		if i%2 == 0 {
-			broker.DeliverAt(chans[i].name, benchEvent, uint64(2*i+2))
+			broker.Feed().DeliverAt(chans[i].name, benchEvent, uint64(2*i+2))
 		}
 		if i%1000 == 0 {
-			broker.Served(in, in.Take(nil))
+			in.Served(in.Take(nil))
 		}
 	}
 	number := uint64(2*n + 2)
@@ -89,41 +90,41 @@ func BenchmarkHold(b *testing.B) {
 		number += 4
 		kept := make([]Kept, 1000)
 		for i := range kept {
-			kept[i] = Kept{Seq: uint64(i*2 + 2), Event: benchEvent}
+			kept[i] = Kept{Number: uint64(i*2 + 2), Event: benchEvent}
 		}
-		broker.Fill(chans[0].name, 0, kept)
+		broker.Feed().Fill(chans[0].name, 0, kept)
 	})
 	now = 2 * time.Hour // all messages are too old at once
 	holdsOf("age", func() { broker.sweep() })
 	now = 0
 	for i := range n / 2 {
 		number += 2
-		broker.DeliverAt(chans[2*i].name, benchEvent, number)
+		broker.Feed().DeliverAt(chans[2*i].name, benchEvent, number)
 		if i%1000 == 0 {
-			broker.Served(in, in.Take(nil))
+			in.Served(in.Take(nil))
 		}
 	}
 	epochs := 0
 	holdsOf("epoch", func() {
 		epochs++
-		broker.SetEpoch(fmt.Sprint("E", epochs), 0)
+		broker.Feed().SetEpoch(fmt.Sprint("E", epochs), 0)
 	})
 	var gaps []gapNotice
 	holdsOf("gaps", func() {
 		for more := true; more; {
-			gaps, _, more = broker.takeGaps(in, gaps[:0], math.MaxUint64, lossSlice)
+			gaps, _, more = in.takeGaps(gaps[:0], math.MaxUint64, lossSlice)
 		}
 	})
 	loops := make([]*Inbox, 55)
 	for i := range loops {
-		loops[i] = NewInbox(func() {})
-		broker.Attach(loops[i], nil, []byte(chans[0].name))
+		loops[i] = broker.NewInbox(func() {})
+		loops[i].Attach(nil, []byte(chans[0].name))
 	}
 	holdsOf("wake", func() {
 		number += 2
-		broker.DeliverAt(chans[0].name, benchEvent, broker.number(broker.seq)+2)
+		broker.Feed().DeliverAt(chans[0].name, benchEvent, broker.number(broker.seq)+2)
 		for _, in := range loops {
-			broker.Served(in, in.Take(nil))
+			in.Served(in.Take(nil))
 		}
 	})
 	holdsOf("leave", func() { // all but a few, so that the map is made anew
@@ -131,7 +132,7 @@ func BenchmarkHold(b *testing.B) {
 			if i < 1000 || chans[i] == nil {
 				continue
 			}
-			broker.Detach(in, chans[i])
+			in.Detach(chans[i])
 			chans[i] = nil
 		}
 		broker.sweep()
@@ -146,7 +147,7 @@ func BenchmarkHear(b *testing.B) {
 			for range n {
 				var outbox []byte
 				v := &copier{&outbox}
-				broker.Listen(v, "/a")
+				broker.Ports().Observe(v, "/a")
 			}
 			holds := watch(b, broker)
 			ev := Event{Data: make([]byte, 32<<10)}
@@ -162,4 +163,4 @@ func BenchmarkHear(b *testing.B) {
 // copier is a listener that copies what it hears, as one at the admin port.
 type copier struct{ outbox *[]byte }
 
-func (c *copier) Hear(_ Pattern, _ string, data []byte) { *c.outbox = append((*c.outbox)[:0], data...) }
+func (c *copier) Hear(_ Glob, _ string, data []byte) { *c.outbox = append((*c.outbox)[:0], data...) }

@@ -6,21 +6,22 @@ import (
 	"sync/atomic"
 )
 
-// Inbox is where one loop receives the messages of the channels it attached
-// to, in the order of their sequence. Posting is safe for concurrent use;
-// Take is for the loop that owns the inbox.
+// Inbox is what one loop has of the broker: it is attached to the channels of the loop's
+// subscribers, and receives their messages, in the order of their sequence. Its methods
+// are for the loop that owns it; nothing of the broker waits for that but publishers.
 type Inbox struct {
-	wake func()
+	broker *Broker
+	wake   func()
 
-	mu    sync.Mutex
-	msgs  []*Message
-	ready []*Channel
-	asked []*Channel
+	mu       sync.Mutex
+	msgs     []*Message
+	followed []*Channel
+	asked    []*Channel
 
-	// unserved is the size of what was posted and not yet reported by
-	// Broker.Served, in bytes. Guarded by Broker.mu.
+	// unserved is the size of what was posted and not yet reported by Served, in
+	// bytes. Guarded by Broker.mu.
 	unserved int
-	// gaps are those to be told, see Broker.Gaps. Guarded by Broker.mu.
+	// gaps are those to be told, see Gaps. Guarded by Broker.mu.
 	gaps gapList
 	// gapped tells that there are some.
 	gapped atomic.Bool
@@ -29,7 +30,7 @@ type Inbox struct {
 // NewInbox returns an inbox whose owner is woken by wake: once a burst, when a
 // message comes into the empty inbox. wake runs on whatever goroutine has posted, which
 // holds no lock of the broker, so it must not block.
-func NewInbox(wake func()) *Inbox { return &Inbox{wake: wake} }
+func (b *Broker) NewInbox(wake func()) *Inbox { return &Inbox{broker: b, wake: wake} }
 
 // post appends m. It returns true when m is the first: then the owner has to be
 // woken.
@@ -58,7 +59,7 @@ func (in *Inbox) first() uint64 {
 	return in.msgs[0].Seq
 }
 
-// Gapped tells whether there are gaps to be told, by Broker.Gaps: of those that came
+// Gapped tells whether there are gaps to be told, by Gaps: of those that came
 // before a message that was taken it does not fail to. Safe for concurrent use.
 func (in *Inbox) Gapped() bool { return in.gapped.Load() }
 
@@ -81,7 +82,7 @@ func (in *Inbox) ask(c *Channel) {
 }
 
 // TakeAsked returns the channels of which it is asked what readers need, see
-// Broker.Need, which most often are none, and leaves spare, emptied, for those to come.
+// Need, which most often are none, and leaves spare, emptied, for those to come.
 // Loop-owned.
 func (in *Inbox) TakeAsked(spare []*Channel) []*Channel {
 	clear(spare)
@@ -92,21 +93,38 @@ func (in *Inbox) TakeAsked(spare []*Channel) []*Channel {
 	return asked
 }
 
-// postReady tells the owner, who has to be woken, that subscribers of c which wait may
+// postFollowed tells the owner, who has to be woken, that subscribers of c which wait may
 // begin.
-func (in *Inbox) postReady(c *Channel) {
+func (in *Inbox) postFollowed(c *Channel) {
 	in.mu.Lock()
-	in.ready = append(in.ready, c)
+	in.followed = append(in.followed, c)
 	in.mu.Unlock()
 }
 
-// TakeReady returns the channels whose waiting subscribers may begin, which most
+// TakeFollowed returns the channels whose waiting subscribers may begin, which most
 // often are none, and leaves spare, emptied, for those to come. Loop-owned.
-func (in *Inbox) TakeReady(spare []*Channel) []*Channel {
+func (in *Inbox) TakeFollowed(spare []*Channel) []*Channel {
 	clear(spare)
 	in.mu.Lock()
-	ready := in.ready
-	in.ready = spare[:0]
+	followed := in.followed
+	in.followed = spare[:0]
 	in.mu.Unlock()
-	return ready
+	return followed
+}
+
+// Served tells that the owner has done with msgs, which it took from the inbox, and lets waiting publishers go on.
+func (in *Inbox) Served(msgs []*Message) {
+	b := in.broker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(msgs) > 0 {
+		c, size := msgs[0].Channel, 0
+		for len(msgs) > 0 && msgs[0].Channel == c { // most often a turn is of few channels
+			size += msgs[0].size()
+			msgs = msgs[1:]
+		}
+		c.served(in, size)
+		in.unserved -= size
+	}
+	b.wakePublishersLocked()
 }

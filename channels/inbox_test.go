@@ -8,7 +8,7 @@ import (
 // Ensure that the first message of a burst is told from the others, since the owner is
 // woken for it alone.
 func TestInboxTellsTheFirst(t *testing.T) {
-	in := NewInbox(func() {})
+	in := NewBroker(Options{}).NewInbox(func() {})
 	var spare []*Message
 	for burst := 1; burst <= 3; burst++ {
 		for seq := range uint64(5) {
@@ -33,7 +33,7 @@ func TestInboxTellsTheFirst(t *testing.T) {
 
 // Ensure that slices passed back are used again, and hold no message.
 func TestInboxReusesSpare(t *testing.T) {
-	in := NewInbox(func() {})
+	in := NewBroker(Options{}).NewInbox(func() {})
 	in.post(&Message{})
 	in.post(&Message{})
 	first := in.Take(nil)
@@ -63,7 +63,7 @@ func TestInboxReusesSpare(t *testing.T) {
 func TestInboxConcurrent(t *testing.T) {
 	const posters, each = 4, 5000
 	woken := make(chan struct{}, posters*each)
-	in := NewInbox(func() { woken <- struct{}{} })
+	in := NewBroker(Options{}).NewInbox(func() { woken <- struct{}{} })
 	var posting sync.WaitGroup
 	for p := range posters {
 		posting.Go(func() {

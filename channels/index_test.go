@@ -90,10 +90,11 @@ func TestIndexBlocks(t *testing.T) {
 // in order, and that what changes between them changes nothing else.
 func TestPages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b, in := NewBroker(Options{}), NewInbox(func() {})
+		b := NewBroker(Options{})
+		in := b.NewInbox(func() {})
 		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-c]{1,4}`), 0, 60, rapid.ID).Draw(t, "names")
 		for _, name := range names {
-			b.Attach(in, nil, []byte(name))
+			in.Attach(nil, []byte(name))
 		}
 		prefix := rapid.StringMatching(`[a-c]{0,2}`).Draw(t, "prefix")
 		limit := rapid.IntRange(1, 10).Draw(t, "limit")
@@ -105,7 +106,7 @@ func TestPages(t *testing.T) {
 			}
 		}
 		for after := ""; ; {
-			page := b.Page(nil, prefix, after, limit)
+			page := b.Ports().Page(nil, prefix, after, limit)
 			if len(page) == 0 {
 				break
 			}
@@ -116,7 +117,7 @@ func TestPages(t *testing.T) {
 				got = append(got, i.Name)
 			}
 			after = page[len(page)-1].Name
-			b.Attach(in, nil, []byte(prefix+" new, below the cursor"))
+			in.Attach(nil, []byte(prefix+" new, below the cursor"))
 			want, got = without(want), without(got)
 		}
 		if !slices.Equal(got, want) {
@@ -131,26 +132,27 @@ func without(names []string) []string {
 }
 
 func TestInfo(t *testing.T) {
-	b, in := NewBroker(Options{History: 2, Epoch: "E"}), NewInbox(func() {})
-	if i, ok := b.Lookup("/a"); ok {
+	b := NewBroker(Options{History: 2, Epoch: "E"})
+	in := b.NewInbox(func() {})
+	if i, ok := b.Ports().Lookup("/a"); ok {
 		t.Errorf("Lookup of a channel that is not there: %+v", i)
 	}
-	b.Attach(in, nil, []byte("/a"))
+	in.Attach(nil, []byte("/a"))
 	want := Info{Name: "/a", Subscribers: 1}
-	if i, _ := b.Lookup("/a"); i != want {
+	if i, _ := b.Ports().Lookup("/a"); i != want {
 		t.Errorf("Lookup: %+v, want %+v", i, want)
 	}
 	for range 3 {
 		mustPublish(t, b, "/a", "x", 1)
 	}
-	b.Attach(in, nil, []byte("/a"))
+	in.Attach(nil, []byte("/a"))
 	size := messageOverhead + len("data: x\nid: E-1\n\n")
 	want = Info{Name: "/a", Subscribers: 2, Published: 3, Head: 3, Epoch: "E", History: 3, Bytes: 3 * size}
-	if i, _ := b.Lookup("/a"); i != want {
+	if i, _ := b.Ports().Lookup("/a"); i != want {
 		t.Errorf("Lookup: %+v, want %+v", i, want)
 	}
 	figures := Figures{Channels: 1, Messages: 3, Kept: 3 * size, MaxKept: DefaultMaxKept}
-	if got := b.Figures(); got != figures {
+	if got := b.Ports().Figures(); got != figures {
 		t.Errorf("Figures: %+v, want %+v", got, figures)
 	}
 }
@@ -158,24 +160,25 @@ func TestInfo(t *testing.T) {
 // BenchmarkPage is a page of 100 among a million channels, from a random place,
 // and beside it what opening and closing one of them costs.
 func BenchmarkPage(b *testing.B) {
-	broker, in := NewBroker(Options{}), NewInbox(func() {})
+	broker := NewBroker(Options{})
+	in := broker.NewInbox(func() {})
 	name := func(i int) string { return fmt.Sprintf("/rooms/%d", i*7919%1_000_000) }
 	for i := range 1_000_000 {
-		broker.Attach(in, nil, []byte(name(i)))
+		in.Attach(nil, []byte(name(i)))
 	}
 	b.Run("page", func(b *testing.B) {
 		b.ReportAllocs()
 		var page []Info
 		for i := 0; b.Loop(); i++ {
-			page = broker.Page(page[:0], "/rooms/", name(i%1_000_000), 100)
+			page = broker.Ports().Page(page[:0], "/rooms/", name(i%1_000_000), 100)
 		}
 	})
 	b.Run("open-close", func(b *testing.B) {
 		b.ReportAllocs()
 		var chans []*Channel
 		for i := 0; b.Loop(); i++ {
-			chans, _ = broker.Attach(in, chans[:0], []byte(name(i%1_000_000)+"+"))
-			broker.Detach(in, chans...)
+			chans, _ = in.Attach(chans[:0], []byte(name(i%1_000_000)+"+"))
+			in.Detach(chans...)
 		}
 	})
 }

@@ -14,25 +14,15 @@ const (
 	channelShare = maxUnserved / 2
 )
 
-// delivery is an event on its way to its place in the order.
-type delivery struct {
-	channel string
-	data    []byte  // as it was published, for listeners
-	wire    []byte  // for streams, without id and blank line; nil if the channel is Unstreamed
-	seq     uint64  // that an engine has given it, or 0
-	matches matches // patterns that hear it
-	heard   bool    // it has been told to listeners, see Broker.hear
-}
-
-// publisher is a delivery that waits until there is room.
+// publisher is an arrival that waits until there is room.
 type publisher struct {
-	delivery
+	Arrival
 	waits waits
 	on    *Channel     // that has no room
 	done  chan Receipt // holds one
 }
 
-// waits says what a delivery waits for.
+// waits says what an arrival waits for.
 type waits int
 
 const (
@@ -42,24 +32,24 @@ const (
 )
 
 // line is the publishers that wait, in the order in which they came. Guarded by
-// Broker.mu. Whatever may make room calls Broker.admit under the same hold of that
+// Broker.mu. Whatever may make room calls Broker.wakePublishersLocked under the same hold of that
 // lock. So whenever the lock is free, nobody in the line could go; and who comes and
 // finds room overtakes nobody who waits for the same.
 type line []*publisher
 
-// deliver gives d its place in the order, once there is room. It returns ErrBusy
-// when that takes longer than Options.PublishTimeout, or at all if d does not wait.
-func (b *Broker) deliver(d delivery, w waits) (Receipt, error) {
+// admit gives an arrival its place in the order, once there is room. It returns ErrBusy
+// when that takes longer than Options.PublishTimeout, or at all if it does not wait.
+func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 	b.mu.Lock()
-	full := b.full(&d, w)
+	full := b.fullLocked(a, w)
 	if full == nil {
-		r := b.place(&d)
+		r := b.placeLocked(a)
 		above := b.kept.size > b.opts.MaxKept
 		b.mu.Unlock()
-		if d.heard {
+		if a.heard {
 			b.hear()
 		}
-		if above { // since d is as large as a great many of the oldest
+		if above { // since it is as large as a great many of the oldest
 			b.shed()
 		}
 		return r, nil
@@ -68,7 +58,7 @@ func (b *Broker) deliver(d delivery, w waits) (Receipt, error) {
 		b.mu.Unlock()
 		return Receipt{}, ErrBusy
 	}
-	p := &publisher{d, w, full, make(chan Receipt, 1)}
+	p := &publisher{*a, w, full, make(chan Receipt, 1)}
 	b.line = append(b.line, p)
 	b.mu.Unlock()
 	timer := time.NewTimer(b.opts.PublishTimeout)
@@ -93,26 +83,24 @@ func (b *Broker) giveUp(p *publisher) (Receipt, error) {
 		return <-p.done, nil // it had its turn at the last moment
 	}
 	b.line = slices.Delete(b.line, i, i+1)
-	if b.full(&p.delivery, forLoops) != nil {
+	if b.fullLocked(&p.Arrival, forLoops) != nil {
 		return Receipt{}, ErrBusy
 	}
-	return b.place(&p.delivery), nil // readers have had their time
+	return b.placeLocked(&p.Arrival), nil // readers have had their time
 }
 
-// full returns the channel of d when it has no room for d, else nil. Called with mu
-// held.
-func (b *Broker) full(d *delivery, w waits) *Channel {
-	c := b.channels[d.channel]
-	if c == nil || !c.crowded() && (w != forReaders || !b.pushesOut(c, len(d.wire)+b.idSize+messageOverhead)) {
+// fullLocked returns the channel of a when it has no room for it, else nil.
+func (b *Broker) fullLocked(a *Arrival, w waits) *Channel {
+	c := b.channels[a.channel]
+	if c == nil || !c.crowded() && (w != forReaders || !b.pushesOutLocked(c, len(a.wire)+b.idSize+messageOverhead)) {
 		return nil
 	}
 	return c
 }
 
-// admit places what waits and has room now, in the order of arrival. Called with mu
-// held. Its time is that of the line, in which every connection of a publisher is at
+// wakePublishersLocked places what waits and has room now, in the order of arrival. Its time is that of the line, in which every connection of a publisher is at
 // most once.
-func (b *Broker) admit() {
+func (b *Broker) wakePublishersLocked() {
 	if len(b.line) == 0 {
 		return
 	}
@@ -120,14 +108,14 @@ func (b *Broker) admit() {
 	left := b.line[:0]
 	for _, p := range b.line {
 		if p.on != full || full == nil {
-			full = b.full(&p.delivery, p.waits)
+			full = b.fullLocked(&p.Arrival, p.waits)
 		}
 		if full != nil {
 			p.on = full
 			left = append(left, p)
 			continue
 		}
-		p.done <- b.place(&p.delivery)
+		p.done <- b.placeLocked(&p.Arrival)
 	}
 	clear(b.line[len(left):])
 	b.line = left

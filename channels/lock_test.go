@@ -12,7 +12,7 @@ func TestWakesWithoutTheLock(t *testing.T) {
 	b := NewBroker(Options{})
 	wakes := make([]int, loops)
 	for i := range loops {
-		in := NewInbox(func() {
+		in := b.NewInbox(func() {
 			wakes[i]++
 			if !b.mu.TryLock() {
 				t.Errorf("loop %d is woken under the broker's lock", i)
@@ -20,12 +20,12 @@ func TestWakesWithoutTheLock(t *testing.T) {
 			}
 			b.mu.Mutex.Unlock()
 		})
-		b.Attach(in, nil, []byte("/a"))
+		in.Attach(nil, []byte("/a"))
 	}
 	for range 3 {
 		mustPublish(t, b, "/a", "x", loops)
 	}
-	b.Interrupted("/a")
+	b.Feed().Interrupted("/a")
 	for i, n := range wakes {
 		if n == 0 || n > 2 { // for the messages and for the gap
 			t.Errorf("loop %d was woken %d times, want once a burst", i, n)
@@ -36,11 +36,12 @@ func TestWakesWithoutTheLock(t *testing.T) {
 // Ensure that a listing by pages has every channel that stays, once and in order,
 // while others come and go.
 func TestListingWhileChannelsComeAndGo(t *testing.T) {
-	b, in := NewBroker(Options{}), NewInbox(func() {})
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
 	var want []string
 	for i := range 3*pageSize + 1 {
 		name := fmt.Sprintf("/%05d", i)
-		b.Attach(in, nil, []byte(name))
+		in.Attach(nil, []byte(name))
 		want = append(want, name)
 	}
 	churn, stop := make(chan struct{}), make(chan struct{})
@@ -52,12 +53,12 @@ func TestListingWhileChannelsComeAndGo(t *testing.T) {
 				return
 			default:
 			}
-			chans, _ := b.Attach(in, nil, fmt.Appendf(nil, "/%05d+", i*7919%len(want)))
-			b.Detach(in, chans...)
+			chans, _ := in.Attach(nil, fmt.Appendf(nil, "/%05d+", i*7919%len(want)))
+			in.Detach(chans...)
 		}
 	}()
 	for range 20 {
-		got := b.Channels()
+		got := b.Ports().Channels()
 		n := 0
 		for i, name := range got {
 			if i > 0 && got[i-1] >= name {

@@ -26,14 +26,14 @@ func TestBrokerAgainstModel(t *testing.T) {
 		b.clock = func() time.Duration { return n.now }
 		for range rapid.IntRange(1, 3).Draw(t, "inboxes") {
 			in := &naiveInbox{ofChannel: map[string]int{}}
-			in.inbox = NewInbox(func() { in.wakes++ })
+			in.inbox = b.NewInbox(func() { in.wakes++ })
 			n.inboxes = append(n.inboxes, in)
 		}
 		for range 2 {
-			n.ears = append(n.ears, &naiveEar{channels: map[string]bool{}, patterns: map[Pattern]bool{}})
+			n.ears = append(n.ears, &naiveEar{channels: map[string]bool{}, patterns: map[Glob]bool{}})
 		}
 		ear := rapid.SampledFrom(n.ears)
-		pattern := rapid.SampledFrom([]Pattern{"*", "/a", "/[bc]", "?d"})
+		pattern := rapid.SampledFrom([]Glob{"*", "/a", "/[bc]", "?d"})
 		name := rapid.SampledFrom([]string{"/a", "/b", "/c", "/d"})
 		inbox := rapid.IntRange(0, len(n.inboxes)-1)
 		small := rapid.IntRange(0, 300)
@@ -83,7 +83,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 					raw[j] = []byte(channel)
 					n.open(channel).listeners[i]++
 				}
-				chans, cursor := b.Attach(in.inbox, nil, raw...)
+				chans, cursor := in.inbox.Attach(nil, raw...)
 				if cursor != n.seq() || len(chans) != len(names) {
 					t.Fatalf("Attach(%v) = %d channels, cursor %d, want cursor %d", names, len(chans), cursor, n.seq())
 				}
@@ -103,7 +103,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 				j := rapid.IntRange(0, len(in.attached)-1).Draw(t, "which")
 				c := in.attached[j]
 				in.attached = slices.Delete(in.attached, j, j+1)
-				b.Detach(in.inbox, c)
+				in.inbox.Detach(c)
 				listeners := n.chans[c.name].listeners
 				if listeners[i]--; listeners[i] == 0 {
 					delete(listeners, i)
@@ -115,7 +115,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 			},
 			"listen": func(t *rapid.T) {
 				e, names := ear.Draw(t, "listener"), rapid.SliceOfN(name, 1, 3).Draw(t, "names")
-				b.Listen(e, names...)
+				b.Ports().Observe(e, names...)
 				for _, channel := range names {
 					n.open(channel)
 					e.channels[channel] = true
@@ -123,7 +123,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 			},
 			"unlisten": func(t *rapid.T) {
 				e, names := ear.Draw(t, "listener"), rapid.SliceOfN(name, 1, 3).Draw(t, "names")
-				b.Unlisten(e, names...)
+				b.Ports().Unobserve(e, names...)
 				for _, channel := range names {
 					delete(e.channels, channel)
 					if n.chans[channel] != nil {
@@ -135,12 +135,12 @@ func TestBrokerAgainstModel(t *testing.T) {
 			},
 			"listen by pattern": func(t *rapid.T) {
 				e, p := ear.Draw(t, "listener"), pattern.Draw(t, "pattern")
-				b.ListenPattern(e, p)
+				b.Ports().ObserveGlob(e, p)
 				e.patterns[p] = true
 			},
 			"unlisten by pattern": func(t *rapid.T) {
 				e, p := ear.Draw(t, "listener"), pattern.Draw(t, "pattern")
-				b.UnlistenPattern(e, p)
+				b.Ports().UnobserveGlob(e, p)
 				delete(e.patterns, p)
 			},
 			"take": func(t *rapid.T) {
@@ -167,7 +167,7 @@ func TestBrokerAgainstModel(t *testing.T) {
 						in.ofChannel[served.channel] = max(in.ofChannel[served.channel]-served.size, 0)
 					}
 				}
-				b.Served(in.inbox, part)
+				in.inbox.Served(part)
 				in.taken = in.taken[len(part):]
 			},
 			"since": func(t *rapid.T) {
@@ -181,13 +181,13 @@ func TestBrokerAgainstModel(t *testing.T) {
 				}
 				maxBytes := rapid.SampledFrom([]int{1, 300, 1000, 1 << 30}).Draw(t, "max bytes")
 				want, wantKept := n.since(cursor, maxBytes, chans)
-				got, kept := b.Since(nil, cursor, Told{}, maxBytes, chans...)
+				got, kept := in.inbox.CatchUp(nil, cursor, Told{}, maxBytes, chans...)
 				if kept != wantKept || !slices.Equal(seqs(got), want) {
-					t.Fatalf("Since(%d, %d bytes, %d channels) = %v, %v, want %v, %v",
+					t.Fatalf("CatchUp(%d, %d bytes, %d channels) = %v, %v, want %v, %v",
 						cursor, maxBytes, len(chans), seqs(got), kept, want, wantKept)
 				}
 				if kept && n.lost(cursor, chans) {
-					t.Fatalf("Since(%d) hides a loss", cursor)
+					t.Fatalf("CatchUp(%d) hides a loss", cursor)
 				}
 			},
 			"time passes": func(t *rapid.T) {
@@ -230,9 +230,9 @@ func TestBrokerAgainstModel(t *testing.T) {
 				}
 				var s Start
 				in := n.inboxes[i]
-				b.Resume(&s, in.inbox, []byte(id), maxBytes, raw...)
+				in.inbox.Join(&s, []byte(id), maxBytes, raw...)
 				if !slices.Equal(seqs(s.Missed), missed) || s.Gap != gap || s.Head != n.seq() {
-					t.Fatalf("Resume(%q, %d bytes, %v) = %v, gap %q, head %d, want %v, %q, %d",
+					t.Fatalf("Join(%q, %d bytes, %v) = %v, gap %q, head %d, want %v, %q, %d",
 						id, maxBytes, names, seqs(s.Missed), s.Gap, s.Head, missed, gap, n.seq())
 				}
 				// The rest of what it gets, as a slow reader does.
@@ -241,9 +241,9 @@ func TestBrokerAgainstModel(t *testing.T) {
 					cursor = m.Seq
 				}
 				all, _ := n.resume(after, known, 1<<30, names)
-				rest, kept := b.Since(nil, cursor, s.Told, 1<<30, s.Channels...)
+				rest, kept := in.inbox.CatchUp(nil, cursor, s.Told, 1<<30, s.Channels...)
 				if want := all[len(missed):]; !kept || !slices.Equal(seqs(rest), want) {
-					t.Fatalf("after Resume(%q, %d bytes, %v): %v, kept: %v, want %v", id, maxBytes, names, seqs(rest), kept, want)
+					t.Fatalf("after Join(%q, %d bytes, %v): %v, kept: %v, want %v", id, maxBytes, names, seqs(rest), kept, want)
 				}
 				in.attached = append(in.attached, s.Channels...)
 			},

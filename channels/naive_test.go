@@ -42,14 +42,14 @@ type naiveChannel struct {
 type naiveEar struct {
 	heard, want []string
 	channels    map[string]bool
-	patterns    map[Pattern]bool
+	patterns    map[Glob]bool
 }
 
-func (e *naiveEar) Hear(pattern Pattern, channel string, data []byte) {
+func (e *naiveEar) Hear(pattern Glob, channel string, data []byte) {
 	e.heard = append(e.heard, hearing(pattern, channel, len(data)))
 }
 
-func hearing(pattern Pattern, channel string, size int) string {
+func hearing(pattern Glob, channel string, size int) string {
 	return fmt.Sprintf("%s|%s|%d", pattern, channel, size)
 }
 
@@ -302,17 +302,17 @@ func (n *naive) compare(t *rapid.T, b *Broker) {
 		if b.channels[name] == nil {
 			t.Fatalf("channel %s is gone", name)
 		}
-		if got, want := b.Subscribers(name), n.subscribers(name); got != want {
+		if got, want := b.Ports().Subscribers(name), n.subscribers(name); got != want {
 			t.Fatalf("Subscribers(%s) = %d, want %d", name, got, want)
 		} else if want > 0 {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	if got := b.Channels(); !slices.Equal(got, names) {
+	if got := b.Ports().Channels(); !slices.Equal(got, names) {
 		t.Fatalf("Channels() = %v, want %v", got, names)
 	}
-	patterns := map[Pattern]bool{}
+	patterns := map[Glob]bool{}
 	for i, e := range n.ears {
 		slices.Sort(e.heard) // of one event at a time
 		slices.Sort(e.want)
@@ -322,7 +322,7 @@ func (n *naive) compare(t *rapid.T, b *Broker) {
 		e.heard, e.want = nil, nil
 		maps.Copy(patterns, e.patterns)
 	}
-	if got := b.Patterns(); got != len(patterns) {
+	if got := b.Ports().Globs(); got != len(patterns) {
 		t.Fatalf("Patterns() = %d, want %d", got, len(patterns))
 	}
 	m := b.kept.oldest

@@ -11,11 +11,11 @@ import (
 // MaxName is the longest channel name, in bytes.
 const MaxName = 255
 
-// ShardPrefix begins the names of shard channels, which are for listeners by name
-// alone: no pattern fits them, whatever it is, and no stream is on them.
+// ShardPrefix begins the names of shard channels, which are for observers by name
+// alone: no glob fits them, whatever it is, and no stream is on them.
 const ShardPrefix = "__shard:"
 
-// byNameAlone tells whether a channel is for those who listen to it by name: no pattern
+// byNameAlone tells whether a channel is for those that observe it by name: no glob
 // fits it, and no stream can have it.
 func byNameAlone(channel string) bool {
 	return strings.HasPrefix(channel, ShardPrefix) || channel == ControlChannel

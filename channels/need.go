@@ -4,13 +4,14 @@ import "slices"
 
 // A publisher on this node waits for readers that are behind and yet read fast: a burst
 // above the backlog would lap them otherwise, only for them to come back at once. Which
-// readers these are, their loop says, and what they need; see Broker.Need. A delivery
+// readers these are, their loop says, and what they need; see Inbox.Need. A delivery
 // that would push that out of the log waits, unless an engine has brought it.
 
 // Need tells from which sequence on, 0 for none, the readers of c on the loop that owns
-// in need messages that publishers are not to push out. It returns true when publishers
+// the inbox need messages that publishers are not to push out. It returns true when publishers
 // wait for them: then the loop is to tell whenever that changes.
-func (b *Broker) Need(in *Inbox, c *Channel, from uint64) (awaited bool) {
+func (in *Inbox) Need(c *Channel, from uint64) (awaited bool) {
+	b := in.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := c.find(in)
@@ -18,7 +19,7 @@ func (b *Broker) Need(in *Inbox, c *Channel, from uint64) (awaited bool) {
 		return false
 	}
 	c.loops[i].need = from
-	b.admit()
+	b.wakePublishersLocked()
 	if i = c.find(in); i < 0 {
 		return false
 	}
@@ -27,12 +28,12 @@ func (b *Broker) Need(in *Inbox, c *Channel, from uint64) (awaited bool) {
 	return a.asked
 }
 
-// pushesOut tells whether a message of that size would push out of the log what readers
-// need, and asks their loops whether they still do. Called with mu held.
-func (b *Broker) pushesOut(c *Channel, size int) (needed bool) {
+// pushesOutLocked tells whether a message of that size would push out of the log what readers
+// need, and asks their loops whether they still do.
+func (b *Broker) pushesOutLocked(c *Channel, size int) (needed bool) {
 	for i := range c.loops {
 		a := &c.loops[i]
-		if a.need == 0 || b.pushedOut(c, size) < a.need {
+		if a.need == 0 || b.pushedOutLocked(c, size) < a.need {
 			continue
 		}
 		needed = true
@@ -45,9 +46,9 @@ func (b *Broker) pushesOut(c *Channel, size int) (needed bool) {
 	return needed
 }
 
-// pushedOut returns the sequence of the newest message that one of that size would push
+// pushedOutLocked returns the sequence of the newest message that one of that size would push
 // out of the log, 0 for none: see keep.
-func (b *Broker) pushedOut(c *Channel, size int) (seq uint64) {
+func (b *Broker) pushedOutLocked(c *Channel, size int) (seq uint64) {
 	size += c.log.bytes()
 	for i := 0; i < c.log.count() && i < sliceOfWork && c.log.count()-i+1 > b.opts.History && size > backlogBytes; i++ {
 		m := c.log.at(i)

@@ -3,6 +3,7 @@ package channels
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -49,9 +50,9 @@ func (b *Broker) number(seq uint64) uint64 {
 
 // Kept is a message of an engine's history.
 type Kept struct {
-	Seq   uint64
-	Event Event // which must pass Check
-	Age   time.Duration
+	Number uint64
+	Event  Event
+	Age    time.Duration
 }
 
 // SetEpoch tells the epoch of the engine's history, and a number that it has reached.
@@ -59,7 +60,8 @@ type Kept struct {
 // by a gap event, channel by channel, and it returns true. What was kept of a channel may
 // be read until its turn has come, with ids of the epoch before, and its gap follows.
 // Nothing may be delivered meanwhile.
-func (b *Broker) SetEpoch(epoch string, number uint64) (restarted bool) {
+func (f Feed) SetEpoch(epoch string, number uint64) (restarted bool) {
+	b := f.broker
 	restarted = b.changeEpoch(epoch, number)
 	more := restarted
 	for next := ""; more; {
@@ -99,23 +101,24 @@ func (b *Broker) restart(from string) (next string, more bool) {
 	})
 	left := sliceOfWork
 	for _, c := range part {
-		left -= b.clear(c, left)
+		left -= b.clearLocked(c, left)
 		if c.log.count() > 0 {
-			b.settle(c)
+			b.settleLocked(c)
 			return c.name, true
 		}
 		c.evicted = b.seq
 		if c.subscribers > 0 {
-			b.postGap(c, GapRestart)
+			b.postGapLocked(c, GapRestart)
 		}
-		b.settle(c)
+		b.settleLocked(c)
 	}
 	return next, more
 }
 
 // Advance tells that everything up to a number has been delivered, of the channels that
 // are followed.
-func (b *Broker) Advance(number uint64) {
+func (f Feed) Advance(number uint64) {
+	b := f.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.newest = max(b.newest, b.sequence(number))
@@ -123,18 +126,25 @@ func (b *Broker) Advance(number uint64) {
 }
 
 // Fill sets the history of a channel up to the place of Advance, in order. What was
-// published up to evicted may not be in it. It returns false when nobody subscribes to
-// the channel any more, or the channel is another one meanwhile: then it is to be filled
-// anew. Who reads a channel while it is filled may lack some of it, and is told by
-// Followed.
-func (b *Broker) Fill(channel string, evicted uint64, kept []Kept) bool {
-	if b.payload(channel) == Unstreamed {
-		kept = nil
-	}
-	wires := make([][]byte, len(kept))
-	for i, k := range kept {
-		wires[i] = b.fields(channel, k.Event)
-	}
+// published up to evicted may not be in it, nor is what cannot be delivered. It returns
+// false when nobody subscribes to the channel any more, or the channel is another one
+// meanwhile: then it is to be filled anew. Who reads a channel while it is filled may lack
+// some of it, and is told by Followed.
+func (f Feed) Fill(channel string, evicted uint64, kept []Kept) bool {
+	b := f.broker
+	wires := make([][]byte, 0, len(kept))
+	kept = slices.DeleteFunc(slices.Clone(kept), func(k Kept) bool {
+		a, err := f.Prepare(channel, k.Event, 0)
+		switch {
+		case err != nil:
+			evicted = max(evicted, k.Number)
+			return true
+		case a.wire == nil: // no stream can have it
+			return true
+		}
+		wires = append(wires, a.wire)
+		return false
+	})
 	c := b.beginFill(channel, evicted)
 	for c != nil && len(kept) > 0 {
 		n := 0
@@ -162,15 +172,15 @@ func (b *Broker) beginFill(channel string, evicted uint64) *Channel {
 			b.mu.Unlock()
 			return nil
 		}
-		b.clear(c, sliceOfWork)
+		b.clearLocked(c, sliceOfWork)
 		done := c.log.count() == 0
 		if done {
 			c.evicted = b.sequence(evicted)
-			if !c.ready {
+			if !c.followed {
 				c.gap = 0 // the engine has what this node may have lost
 			}
 		}
-		b.settle(c)
+		b.settleLocked(c)
 		b.mu.Unlock()
 		if done {
 			return c
@@ -186,18 +196,9 @@ func (b *Broker) fillOn(c *Channel, wires [][]byte, kept []Kept) bool {
 		return false
 	}
 	for i, k := range kept {
-		b.keep(b.message(c, wires[i], b.sequence(k.Seq), k.Age))
+		b.retainLocked(b.messageLocked(c, wires[i], b.sequence(k.Number), k.Age))
 	}
 	return true
-}
-
-// DeliverAt is Deliver for an event that has a number. One that is not above all before
-// has been delivered already, and is passed over.
-func (b *Broker) DeliverAt(channel string, ev Event, number uint64) (Receipt, error) {
-	if err := checkNumber(number); err != nil {
-		return Receipt{}, err
-	}
-	return b.deliver(b.delivery(channel, ev, b.sequence(number)), forLoops)
 }
 
 // checkNumber returns why number is none of a message.
@@ -208,9 +209,9 @@ func checkNumber(number uint64) error {
 	return nil
 }
 
-// clear drops the oldest messages of c, most of them at most, and returns how many. The
-// channel is to be settled. Called with mu held.
-func (b *Broker) clear(c *Channel, most int) (n int) {
+// clearLocked drops the oldest messages of c, most of them at most, and returns how many. The
+// channel is to be settled.
+func (b *Broker) clearLocked(c *Channel, most int) (n int) {
 	for ; n < most && c.log.count() > 0; n++ {
 		m := c.log.pop()
 		c.evicted = max(c.evicted, m.Seq)

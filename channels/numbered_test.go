@@ -14,7 +14,7 @@ import (
 // engine is a backplane that says nothing by itself.
 type engine struct{ followed []string }
 
-func (e *engine) Publish(string, Event) (Receipt, error) { panic("not asked for") }
+func (e *engine) Send(string, Event) (Receipt, error) { panic("not asked for") }
 func (e *engine) Follow(name string) (uint64, bool) {
 	e.followed = append(e.followed, name)
 	return 0, false
@@ -24,7 +24,7 @@ func (e *engine) Health() error   { return nil }
 
 func kept(numbers ...uint64) (list []Kept) {
 	for _, n := range numbers {
-		list = append(list, Kept{Seq: n, Event: Event{Data: fmt.Append(nil, n)}})
+		list = append(list, Kept{Number: n, Event: Event{Data: fmt.Append(nil, n)}})
 	}
 	return list
 }
@@ -47,30 +47,31 @@ func TestNumbered(t *testing.T) {
 	} {
 		t.Run(tt.id, func(t *testing.T) {
 			link := new(engine)
-			b, in := NewBroker(Options{History: 9, Numbered: true, Backplane: link}), NewInbox(func() {})
+			b := NewBroker(Options{History: 9, Numbered: true, Backplane: link})
+			in := b.NewInbox(func() {})
 			var s Start
-			if b.Resume(&s, in, []byte(tt.id), 1<<20, []byte("/a")) {
+			if in.Join(&s, []byte(tt.id), 1<<20, []byte("/a")) {
 				t.Fatal("a subscriber has begun before its channel is ready")
 			}
-			b.SetEpoch("E", 24)
-			b.Advance(24)
-			b.Fill("/a", 12, kept(16, 20, 22))
-			b.Followed(0, nil, "/a")
-			if ready := in.TakeReady(nil); len(ready) != 1 || ready[0].Name() != "/a" {
+			b.Feed().SetEpoch("E", 24)
+			b.Feed().Advance(24)
+			b.Feed().Fill("/a", 12, kept(16, 20, 22))
+			b.Feed().Followed(0, nil, "/a")
+			if ready := in.TakeFollowed(nil); len(ready) != 1 || ready[0].Name() != "/a" {
 				t.Fatalf("%d channels are ready, want /a", len(ready))
 			}
-			if !b.Begin(&s, []byte(tt.id), 1<<20) {
+			if !in.Begin(&s, []byte(tt.id), 1<<20) {
 				t.Fatal("a subscriber cannot begin though its channel is ready")
 			}
 			if got := numbers(s.Missed); !slices.Equal(got, tt.missed) {
 				t.Errorf("missed %v, want %v", got, tt.missed)
 			}
-			if got := string(b.AppendStart(nil, &s)); got != tt.opening {
+			if got := string(in.AppendStart(nil, &s)); got != tt.opening {
 				t.Errorf("opening %q, want %q", got, tt.opening)
 			}
 			cursor := max(s.Cursor, s.Head)
 			for _, k := range kept(22, 26, 28, 28) { // some for the second time
-				b.DeliverAt("/a", k.Event, k.Seq)
+				b.Feed().DeliverAt("/a", k.Event, k.Number)
 			}
 			var live []uint64
 			for _, m := range in.Take(nil) {
@@ -97,21 +98,21 @@ func numbers(messages []*Message) (list []uint64) {
 // keeps a message of that number on /a.
 func numbered() *Broker {
 	b := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Numbered: true, Backplane: new(engine)})
-	b.SetEpoch("E", 2)
-	start := NewInbox(func() {})
-	chans, _ := b.Attach(start, nil, []byte("/a"), []byte("/b"))
-	b.Advance(2)
-	b.Fill("/a", 0, kept(2))
-	b.Fill("/b", 0, nil)
-	b.Followed(0, nil, "/a", "/b")
-	b.Detach(start, chans[1:]...) // /a is followed for good
+	b.Feed().SetEpoch("E", 2)
+	start := b.NewInbox(func() {})
+	chans, _ := start.Attach(nil, []byte("/a"), []byte("/b"))
+	b.Feed().Advance(2)
+	b.Feed().Fill("/a", 0, kept(2))
+	b.Feed().Fill("/b", 0, nil)
+	b.Feed().Followed(0, nil, "/a", "/b")
+	start.Detach(chans[1:]...) // /a is followed for good
 	return b
 }
 
 // tells takes what the owner of in gets in its next turn, with gaps as text.
 func tells(b *Broker, in *Inbox) (list []string) {
 	messages := in.Take(nil)
-	gaps, _ := b.Gaps(in, nil, 0, math.MaxInt)
+	gaps, _ := in.Gaps(nil, 0, math.MaxInt)
 	all := slices.Concat(messages, gaps)
 	slices.SortFunc(all, func(x, y *Message) int {
 		return cmp.Or(cmp.Compare(x.Seq, y.Seq), cmp.Compare(x.Channel.name, y.Channel.name))
@@ -119,7 +120,7 @@ func tells(b *Broker, in *Inbox) (list []string) {
 	for _, m := range all {
 		list = append(list, m.Channel.name+" "+gapOrData(m))
 	}
-	b.Served(in, messages)
+	in.Served(messages)
 	return list
 }
 
@@ -138,22 +139,22 @@ func gapOrData(m *Message) string {
 // something was lost, live and to who resumes, with an id that other nodes know.
 func TestNumberedGaps(t *testing.T) {
 	b := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Numbered: true, Backplane: new(engine)})
-	in, stuck := NewInbox(func() {}), NewInbox(func() {})
-	b.SetEpoch("E", 2)
-	b.Attach(in, nil, []byte("/a"), []byte("/b"))
-	b.Attach(stuck, nil, []byte("/a"))
-	b.Advance(2)
-	b.Fill("/a", 0, kept(2))
-	b.Followed(0, nil, "/a", "/b")
+	in, stuck := b.NewInbox(func() {}), b.NewInbox(func() {})
+	b.Feed().SetEpoch("E", 2)
+	in.Attach(nil, []byte("/a"), []byte("/b"))
+	stuck.Attach(nil, []byte("/a"))
+	b.Feed().Advance(2)
+	b.Feed().Fill("/a", 0, kept(2))
+	b.Feed().Followed(0, nil, "/a", "/b")
 	resumes := func(id string, names ...string) string {
 		var s Start
 		var raw [][]byte
 		for _, name := range names {
 			raw = append(raw, []byte(name))
 		}
-		other := NewInbox(func() {})
-		b.Resume(&s, other, []byte(id), 1<<20, raw...)
-		b.Detach(other, s.Channels...)
+		other := b.NewInbox(func() {})
+		other.Join(&s, []byte(id), 1<<20, raw...)
+		other.Detach(s.Channels...)
 		return s.Gap.String()
 	}
 	want := func(when string, got []string, want ...string) {
@@ -163,22 +164,22 @@ func TestNumberedGaps(t *testing.T) {
 		}
 		b.verify(t)
 	}
-	b.Interrupted("/a")
+	b.Feed().Interrupted("/a")
 	want("a first loss", tells(b, in), "/a backplane E-2")
-	b.Interrupted("/a")
-	b.Interrupted("/a")
+	b.Feed().Interrupted("/a")
+	b.Feed().Interrupted("/a")
 	want("two more at the same number", tells(b, in), "/a backplane E-2")
-	b.Interrupted("/b")
+	b.Feed().Interrupted("/b")
 	want("one on another channel there", tells(b, in), "/b backplane E-2")
 	if got := resumes("E-2", "/b"); got != "backplane" {
 		t.Errorf("who resumes on /b at the id of the gap is told %q, want backplane", got)
 	}
 	want("a loop that was stuck", tells(b, stuck), "/a backplane E-2")
-	b.DeliverAt("/a", Event{Data: []byte("4")}, 4)
-	b.Interrupted("/a")
-	b.SetEpoch("F", 6)
-	b.SetEpoch("F", 6)
-	b.DeliverAt("/b", Event{Data: []byte("6")}, 6)
+	b.Feed().DeliverAt("/a", Event{Data: []byte("4")}, 4)
+	b.Feed().Interrupted("/a")
+	b.Feed().SetEpoch("F", 6)
+	b.Feed().SetEpoch("F", 6)
+	b.Feed().DeliverAt("/b", Event{Data: []byte("6")}, 6)
 	want("the end of the history, straight after a loss", tells(b, in), "/a 4 E-4", "/a restart F-4", "/b restart F-4", "/b 6 F-6")
 	if got := resumes("F-4", "/a"); got != "restart" {
 		t.Errorf("who resumes at the restart is told %q, want restart", got)
@@ -208,18 +209,18 @@ func TestNumberedIDsOfOtherReleases(t *testing.T) {
 		{"E-18446744073709551615", "/a", GapUnknown, []uint64{2, 4, 8}},
 	} {
 		b := numbered()
-		b.DeliverAt("/a", Event{}, 4)
-		b.Advance(6)
-		b.Interrupted("/a")
-		b.DeliverAt("/a", Event{}, 8)
+		b.Feed().DeliverAt("/a", Event{}, 4)
+		b.Feed().Advance(6)
+		b.Feed().Interrupted("/a")
+		b.Feed().DeliverAt("/a", Event{}, 8)
 		var s Start
 		var names [][]byte
 		for name := range strings.FieldsSeq(tt.names) {
 			names = append(names, []byte(name))
 		}
-		if in := NewInbox(func() {}); !b.Resume(&s, in, []byte(tt.id), 1<<20, names...) {
-			b.Followed(0, nil, "/b")
-			b.Begin(&s, []byte(tt.id), 1<<20)
+		if in := b.NewInbox(func() {}); !in.Join(&s, []byte(tt.id), 1<<20, names...) {
+			b.Feed().Followed(0, nil, "/b")
+			in.Begin(&s, []byte(tt.id), 1<<20)
 		}
 		if got := numbers(s.Missed); !slices.Equal(got, tt.missed) || s.Gap != tt.gap {
 			t.Errorf("%s on %s: missed %v, gap %q, want %v, %q", tt.id, tt.names, got, s.Gap, tt.missed, tt.gap)
@@ -240,13 +241,14 @@ func TestNumberedRestartAhead(t *testing.T) {
 		{"E-40", true, []string{"/a restart F-40", "/a 42 F-42"}},
 		{"E-9007199254740991", false, []string{"/a restart F-40", "/a 42 F-42"}},
 	} {
-		b, in := numbered(), NewInbox(func() {})
+		b := numbered()
+		in := b.NewInbox(func() {})
 		var s Start
-		b.Resume(&s, in, []byte(tt.id), 1<<20, []byte("/a"))
+		in.Join(&s, []byte(tt.id), 1<<20, []byte("/a"))
 		cursor := s.Cursor
-		b.SetEpoch("F", 40)
-		b.DeliverAt("/a", Event{Data: []byte("32")}, 32)
-		b.DeliverAt("/a", Event{Data: []byte("42")}, 42)
+		b.Feed().SetEpoch("F", 40)
+		b.Feed().DeliverAt("/a", Event{Data: []byte("32")}, 32)
+		b.Feed().DeliverAt("/a", Event{Data: []byte("42")}, 42)
 		gap := b.channels["/a"].gap
 		if got := tells(b, in); !slices.Equal(got, tt.delivered) || gap > cursor != tt.told {
 			t.Errorf("from %s: posted %q, the gap stands behind the client: %v, want %q, %v", tt.id, got, gap > cursor, tt.delivered, tt.told)
@@ -258,19 +260,20 @@ func TestNumberedRestartAhead(t *testing.T) {
 // Ensure that more gaps than a sequence counts lose nothing in silence: what has the
 // number that they have taken is told as a gap.
 func TestNumberedGapsWithoutEnd(t *testing.T) {
-	b, in := numbered(), NewInbox(func() {})
-	b.Attach(in, nil, []byte("/a"))
+	b := numbered()
+	in := b.NewInbox(func() {})
+	in.Attach(nil, []byte("/a"))
 	cursor := uint64(0)
 	for i := range 2<<countBits + 3 {
-		b.Interrupted("/a")
-		gaps, _ := b.Gaps(in, nil, 0, 9)
+		b.Feed().Interrupted("/a")
+		gaps, _ := in.Gaps(nil, 0, 9)
 		if len(gaps) != 1 || gaps[0].Seq <= cursor {
 			t.Fatalf("loss %d: %d gaps, want one above the cursor", i, len(gaps))
 		}
 		cursor = gaps[0].Seq
 	}
 	for number := uint64(4); number <= 10; number += 2 {
-		b.DeliverAt("/a", Event{Data: fmt.Append(nil, number)}, number)
+		b.Feed().DeliverAt("/a", Event{Data: fmt.Append(nil, number)}, number)
 		want := []string{fmt.Sprintf("/a %d E-%d", number, number)}
 		if number <= 6 {
 			want = []string{"/a backplane E-6"}
@@ -280,7 +283,7 @@ func TestNumberedGapsWithoutEnd(t *testing.T) {
 		}
 	}
 	for _, number := range []uint64{0, 1, MaxNumber + 1, math.MaxUint64} {
-		if _, err := b.DeliverAt("/a", Event{}, number); !errors.Is(err, ErrNumber) {
+		if _, err := b.Feed().DeliverAt("/a", Event{}, number); !errors.Is(err, ErrNumber) {
 			t.Errorf("number %d: %v, want %v", number, err, ErrNumber)
 		}
 	}
@@ -289,11 +292,12 @@ func TestNumberedGapsWithoutEnd(t *testing.T) {
 // Ensure that a loss is told that comes before anything was published.
 func TestGapFirstOfAll(t *testing.T) {
 	for _, numbered := range []bool{false, true} {
-		b, in := NewBroker(Options{History: 9, Numbered: numbered, Backplane: new(engine)}), NewInbox(func() {})
-		_, cursor := b.Attach(in, nil, []byte("/a"))
-		b.Followed(0, nil, "/a")
-		b.Interrupted("/a")
-		if told, _ := b.Gaps(in, nil, 0, math.MaxInt); len(told) != 1 || told[0].Seq <= cursor {
+		b := NewBroker(Options{History: 9, Numbered: numbered, Backplane: new(engine)})
+		in := b.NewInbox(func() {})
+		_, cursor := in.Attach(nil, []byte("/a"))
+		b.Feed().Followed(0, nil, "/a")
+		b.Feed().Interrupted("/a")
+		if told, _ := in.Gaps(nil, 0, math.MaxInt); len(told) != 1 || told[0].Seq <= cursor {
 			t.Errorf("numbered %v: %d gaps are told behind the cursor %d, want one: %+v", numbered, len(told), cursor, told)
 		}
 		b.verify(t)
@@ -306,25 +310,25 @@ func TestFillOldMessages(t *testing.T) {
 	var now time.Duration
 	b := numbered()
 	b.clock = func() time.Duration { return now }
-	in := NewInbox(func() {})
-	b.DeliverAt("/a", Event{}, 4) // younger than what comes
-	b.Attach(in, nil, []byte("/c"))
-	b.Advance(10)
+	in := b.NewInbox(func() {})
+	b.Feed().DeliverAt("/a", Event{}, 4) // younger than what comes
+	in.Attach(nil, []byte("/c"))
+	b.Feed().Advance(10)
 	old := kept(6, 8)
 	old[0].Age, old[1].Age = 50*time.Second, 10*time.Second
-	b.Fill("/c", 0, old)
-	b.Followed(0, nil, "/c")
+	b.Feed().Fill("/c", 0, old)
+	b.Feed().Followed(0, nil, "/c")
 	for _, tt := range []struct {
 		at     time.Duration
 		missed []uint64
 	}{{5 * time.Second, []uint64{6, 8}}, {10 * time.Second, []uint64{8}}, {49 * time.Second, []uint64{8}}, {50 * time.Second, nil}} {
 		now = tt.at
 		var s Start
-		b.Resume(&s, in, []byte("E-2"), 1<<20, []byte("/c"))
+		in.Join(&s, []byte("E-2"), 1<<20, []byte("/c"))
 		if got := numbers(s.Missed); !slices.Equal(got, tt.missed) {
 			t.Errorf("after %v: %v are replayed, want %v", tt.at, got, tt.missed)
 		}
-		b.Detach(in, s.Channels...)
+		in.Detach(s.Channels...)
 		b.verify(t)
 	}
 }
@@ -332,11 +336,12 @@ func TestFillOldMessages(t *testing.T) {
 // Ensure that whoever attaches while a channel is confirmed gets no gap, since nothing was
 // missed, and that what is confirmed for the second time is a gap.
 func TestFollowedAsItIsConfirmed(t *testing.T) {
-	b, in := NewBroker(Options{History: 1, Epoch: "E", Backplane: new(engine)}), NewInbox(func() {})
-	b.Attach(in, nil, []byte("/a"))
+	b := NewBroker(Options{History: 1, Epoch: "E", Backplane: new(engine)})
+	in := b.NewInbox(func() {})
+	in.Attach(nil, []byte("/a"))
 	asked := map[string]bool{"/a": true}
 	for range 2 {
-		b.Followed(0, func(name string) bool {
+		b.Feed().Followed(0, func(name string) bool {
 			if b.mu.TryLock() {
 				t.Error("whoever attaches can come between")
 			}
@@ -344,12 +349,12 @@ func TestFollowedAsItIsConfirmed(t *testing.T) {
 			asked[name] = false
 			return was
 		}, "/a", "/other")
-		if gaps, _ := b.Gaps(in, nil, 0, 9); len(gaps) > 0 {
+		if gaps, _ := in.Gaps(nil, 0, 9); len(gaps) > 0 {
 			t.Errorf("%d gaps where nothing was missed, want none", len(gaps))
 		}
 	}
-	b.Followed(0, nil, "/a")
-	if gaps, _ := b.Gaps(in, nil, 0, 9); len(gaps) != 1 {
+	b.Feed().Followed(0, nil, "/a")
+	if gaps, _ := in.Gaps(nil, 0, 9); len(gaps) != 1 {
 		t.Errorf("%d gaps of a channel that is confirmed for the second time, want 1", len(gaps))
 	}
 }
@@ -357,12 +362,12 @@ func TestFollowedAsItIsConfirmed(t *testing.T) {
 // Ensure that the head of a channel has the engine's epoch in its id.
 func TestNumberedInfo(t *testing.T) {
 	b := numbered()
-	b.Interrupted("/a")
-	i, _ := b.Lookup("/a")
+	b.Feed().Interrupted("/a")
+	i, _ := b.Ports().Lookup("/a")
 	if id := b.ID(Receipt{Seq: i.Head, Epoch: i.Epoch}); id != "E-2" {
 		t.Errorf("the newest message of /a is %q, want E-2", id)
 	}
-	if page := b.Page(nil, "/a", "", 1); len(page) != 1 || page[0] != i {
+	if page := b.Ports().Page(nil, "/a", "", 1); len(page) != 1 || page[0] != i {
 		t.Errorf("a page has %+v, want %+v", page, i)
 	}
 }

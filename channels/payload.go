@@ -13,7 +13,7 @@ const (
 	Text Payload = iota
 	// Binary is any bytes. Streams get what Options.Decode makes of it.
 	Binary
-	// Unstreamed is any bytes, for listeners only: no stream can have the channel,
+	// Unstreamed is any bytes, for observers only: no stream can have the channel,
 	// and nothing of it is kept.
 	Unstreamed
 )
@@ -23,8 +23,8 @@ var ErrUnstreamed = errors.New("no stream can have this channel")
 
 // CheckStream returns an error, of ErrUnstreamed, if no stream can have the channel.
 // Safe for concurrent use.
-func (b *Broker) CheckStream(channel []byte) error {
-	if b.payload(string(channel)) == Unstreamed {
+func (in *Inbox) CheckStream(channel []byte) error {
+	if in.broker.payload(string(channel)) == Unstreamed {
 		return fmt.Errorf("%w: %q", ErrUnstreamed, channel)
 	}
 	return nil

@@ -26,10 +26,10 @@ func TestBinaryPayloads(t *testing.T) {
 			return data, nil
 		},
 	})
-	in := NewInbox(func() {})
-	chans, _ := b.Attach(in, nil, []byte("/binary"))
-	b.Listen(ear{&heard}, "/binary", "/none", "/text", ShardPrefix+"s")
-	b.ListenPattern(ear{&heard}, "*")
+	in := b.NewInbox(func() {})
+	chans, _ := in.Attach(nil, []byte("/binary"))
+	b.Ports().Observe(ear{&heard}, "/binary", "/none", "/text", ShardPrefix+"s")
+	b.Ports().ObserveGlob(ear{&heard}, "*")
 	const bytes = "\xff\x00\r\n"
 	for channel, want := range map[string]int{"/binary": 3, "/none": 2, ShardPrefix + "s": 1} {
 		heard = nil
@@ -53,14 +53,14 @@ func TestBinaryPayloads(t *testing.T) {
 		t.Errorf("streams got %q", sent)
 	}
 	for channel, want := range map[string]error{"/binary": nil, "/text": nil, "/none": ErrUnstreamed, ShardPrefix + "s": ErrUnstreamed} {
-		if err := b.CheckStream([]byte(channel)); !errors.Is(err, want) {
+		if err := in.CheckStream([]byte(channel)); !errors.Is(err, want) {
 			t.Errorf("CheckStream(%q) = %v, want %v", channel, err, want)
 		}
 	}
 	var start Start
-	if b.Resume(&start, in, []byte(Earliest), 1000, []byte("/none")); len(start.Missed) != 0 {
+	if in.Join(&start, []byte(Earliest), 1000, []byte("/none")); len(start.Missed) != 0 {
 		t.Errorf("%d messages are kept that no stream can have", len(start.Missed))
 	}
-	b.Detach(in, slices.Concat(chans, start.Channels)...)
+	in.Detach(slices.Concat(chans, start.Channels)...)
 	b.verify(t)
 }

@@ -52,35 +52,11 @@ type PublishingFigures struct {
 }
 
 // Publishing returns the present figures. Safe for concurrent use.
-func (b *Broker) Publishing() PublishingFigures {
-	p := &b.publishing
-	f := PublishingFigures{Published: p.done.Load(), Failed: p.failed.Load(), Times: Times{Sum: time.Duration(p.sum.Load())}}
-	for i := range p.counts {
-		f.Times.Counts[i] = p.counts[i].Load()
+func (p Ports) Publishing() PublishingFigures {
+	c := &p.Broker.publishing
+	f := PublishingFigures{Published: c.done.Load(), Failed: c.failed.Load(), Times: Times{Sum: time.Duration(c.sum.Load())}}
+	for i := range c.counts {
+		f.Times.Counts[i] = c.counts[i].Load()
 	}
 	return f
-}
-
-// publish hands an event that is accepted to the backplane.
-func (b *Broker) publish(channel string, ev Event) (Receipt, error) {
-	if !b.Linked() {
-		r, err := b.backplane.Publish(channel, ev)
-		b.publishing.note(err)
-		return r, err
-	}
-	began := time.Now()
-	r, err := b.backplane.Publish(channel, ev)
-	b.publishing.took(time.Since(began))
-	b.publishing.note(err)
-	return r, err
-}
-
-// publishAll hands a pipeline of events that are accepted to the backplane.
-func (b *Broker) publishAll(p Pipeline, batch []*Publication) {
-	began := time.Now()
-	p.PublishAll(batch)
-	b.publishing.took(time.Since(began))
-	for _, one := range batch {
-		b.publishing.note(one.Err)
-	}
 }

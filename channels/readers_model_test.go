@@ -46,7 +46,7 @@ func TestReadersAgainstModel(t *testing.T) {
 		}
 		b := NewBroker(opts)
 		n := &naive{chans: map[string]*naiveChannel{}, opts: opts, backlog: b.backlog, forgotten: map[string]uint64{}}
-		in := &naiveInbox{inbox: NewInbox(func() {}), ofChannel: map[string]int{}}
+		in := &naiveInbox{inbox: b.NewInbox(func() {}), ofChannel: map[string]int{}}
 		n.inboxes = []*naiveInbox{in}
 		name := rapid.SampledFrom([]string{"/a", "/b", "/c"})
 		maxBytes := rapid.SampledFrom([]int{1, 1, 1 << 30})
@@ -57,7 +57,7 @@ func TestReadersAgainstModel(t *testing.T) {
 				t.Fatal(err)
 			}
 			n.publish(channel, 1+wireOverhead(opts, b, n.seq()+1))
-			b.Served(in.inbox, in.inbox.Take(nil))
+			in.inbox.Served(in.inbox.Take(nil))
 			in.waiting, in.unserved = nil, 0
 			clear(in.ofChannel)
 		}
@@ -73,7 +73,7 @@ func TestReadersAgainstModel(t *testing.T) {
 				}
 				id := rapid.SampledFrom([]string{"F-1", "E-0", Earliest}).Draw(t, "id")
 				var s Start
-				b.Resume(&s, in.inbox, []byte(id), maxBytes.Draw(t, "max bytes"), raw...)
+				in.inbox.Join(&s, []byte(id), maxBytes.Draw(t, "max bytes"), raw...)
 				r.chans, r.cursor, r.told = s.Channels, s.Cursor, s.Told
 				if len(s.Missed) > 0 {
 					r.cursor = s.Missed[len(s.Missed)-1].Seq
@@ -90,12 +90,12 @@ func TestReadersAgainstModel(t *testing.T) {
 				i := rapid.IntRange(0, len(readers)-1).Draw(t, "reader")
 				r, most := readers[i], maxBytes.Draw(t, "max bytes")
 				want, wantKept := n.readOn(r, most)
-				got, kept := b.Since(nil, r.cursor, r.told, most, r.chans...)
+				got, kept := in.inbox.CatchUp(nil, r.cursor, r.told, most, r.chans...)
 				if kept != wantKept || !slices.Equal(seqs(got), want) {
 					t.Fatalf("a reader of %v at %d, with the floors %d: %v, kept: %v, want %v, %v", r.names, r.cursor, r.floors, seqs(got), kept, want, wantKept)
 				}
-				if _, lapped := b.Missing(r.cursor, r.told, r.chans...); lapped == kept {
-					t.Fatalf("a reader of %v at %d is lapped: %v, for Since: %v", r.names, r.cursor, lapped, !kept)
+				if _, lapped := in.inbox.Missing(r.cursor, r.told, r.chans...); lapped == kept {
+					t.Fatalf("a reader of %v at %d is lapped: %v, for CatchUp: %v", r.names, r.cursor, lapped, !kept)
 				}
 				if reads++; len(got) > 0 {
 					r.cursor = got[len(got)-1].Seq
@@ -105,7 +105,7 @@ func TestReadersAgainstModel(t *testing.T) {
 					lapses++
 				}
 				readers = slices.Delete(readers, i, i+1) // it has everything, or is ended
-				b.Detach(in.inbox, r.chans...)
+				in.inbox.Detach(r.chans...)
 				for _, channel := range r.names {
 					listeners := n.chans[channel].listeners
 					if listeners[0]--; listeners[0] == 0 {

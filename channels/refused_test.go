@@ -8,7 +8,8 @@ import (
 // Ensure that who begins on a channel that the engine refuses is told of a gap, at
 // once and each time, and that who listens when it no longer does is told too.
 func TestRefused(t *testing.T) {
-	b, in := NewBroker(Options{History: 9, Epoch: "E", Backplane: new(engine)}), NewInbox(func() {})
+	b := NewBroker(Options{History: 9, Epoch: "E", Backplane: new(engine)})
+	in := b.NewInbox(func() {})
 	var s Start
 	open := func(lastID string, names ...string) (gap Gap, begun bool) {
 		t.Helper()
@@ -16,22 +17,22 @@ func TestRefused(t *testing.T) {
 		for _, name := range names {
 			list = append(list, []byte(name))
 		}
-		begun = b.Resume(&s, in, []byte(lastID), 1<<20, list...)
+		begun = in.Join(&s, []byte(lastID), 1<<20, list...)
 		return s.Gap, begun
 	}
 	gaps := func() int {
-		messages, _ := b.Gaps(in, nil, 0, math.MaxInt)
+		messages, _ := in.Gaps(nil, 0, math.MaxInt)
 		return len(messages)
 	}
 	s = Start{}
 	if _, begun := open("", "/no"); begun {
 		t.Fatal("a subscriber has begun before the engine has said anything")
 	}
-	b.Refused("/no", "/nobody's")
-	if ready := in.TakeReady(nil); len(ready) != 1 || ready[0].Name() != "/no" {
+	b.Feed().Refused("/no", "/nobody's")
+	if ready := in.TakeFollowed(nil); len(ready) != 1 || ready[0].Name() != "/no" {
 		t.Fatalf("%d channels are ready, want /no", len(ready))
 	}
-	if !b.Begin(&s, nil, 1<<20) || s.Gap != GapBackplane {
+	if !in.Begin(&s, nil, 1<<20) || s.Gap != GapBackplane {
 		t.Errorf("on a refused channel: gap %q, want %q", s.Gap, GapBackplane)
 	}
 	for _, id := range []string{"", "E-0", Earliest} {
@@ -42,23 +43,23 @@ func TestRefused(t *testing.T) {
 	if gap, _ := open("F-1", "/no"); gap != GapRestart {
 		t.Errorf("with an id of another epoch: gap %q, want %q", gap, GapRestart)
 	}
-	b.Refused("/no")
+	b.Feed().Refused("/no")
 	if n := gaps(); n != 0 {
 		t.Errorf("refused for the second time: %d gaps, want none", n)
 	}
-	b.Followed(b.Head(), nil, "/no")
+	b.Feed().Followed(b.Feed().Head(), nil, "/no")
 	if n := gaps(); n != 1 {
 		t.Errorf("no longer refused: %d gaps, want 1", n)
 	}
 	if gap, begun := open("", "/no"); !begun || gap != NoGap {
 		t.Errorf("a subscriber of what is no longer refused: begun %v, gap %q, want true, none", begun, gap)
 	}
-	b.Refused("/no")
+	b.Feed().Refused("/no")
 	if n := gaps(); n != 1 {
 		t.Errorf("refused after it was followed: %d gaps, want 1", n)
 	}
 	for range 6 {
-		b.Detach(in, s.Channels...)
+		in.Detach(s.Channels...)
 	}
 	if _, begun := open("", "/no"); begun {
 		t.Error("a subscriber has begun on a channel that the engine has yet to be asked for again")

@@ -19,7 +19,7 @@ type Start struct {
 	// Channels are those that it is attached to.
 	Channels []*Channel
 	// Missed is what it gets first: all that it missed, or as much of it as
-	// Since would return.
+	// CatchUp would return.
 	Missed []*Message
 	// Cursor is the sequence up to which it has everything, before Missed.
 	Cursor uint64
@@ -59,15 +59,16 @@ func (t *Told) Floor(i int) uint64 {
 	return t.Floors[i]
 }
 
-// Resume attaches a subscriber as Attach does, and begins it as Begin does.
-func (b *Broker) Resume(s *Start, in *Inbox, lastID []byte, maxBytes int, names ...[]byte) (begun bool) {
+// Join attaches a subscriber as Attach does, and begins it as Begin does.
+func (in *Inbox) Join(s *Start, lastID []byte, maxBytes int, names ...[]byte) (begun bool) {
+	b := in.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.Channels = s.Channels[:0]
 	for _, name := range names {
-		s.Channels = append(s.Channels, b.attach(in, name))
+		s.Channels = append(s.Channels, b.attachLocked(in, name))
 	}
-	return b.begin(s, lastID, maxBytes)
+	return b.beginLocked(s, lastID, maxBytes)
 }
 
 // Begin fills s with where a subscriber of s.Channels, attached, begins: behind
@@ -75,21 +76,22 @@ func (b *Broker) Resume(s *Start, in *Inbox, lastID []byte, maxBytes int, names 
 // gap, with the oldest that is kept; at the head if it has no id. Missed is
 // limited to maxBytes. It returns false, and no more than s.Channels, while the
 // backplane does not yet deliver all of them: then it is to be called again when
-// Inbox.TakeReady has one of them.
-func (b *Broker) Begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
+// Inbox.TakeFollowed has one of them.
+func (in *Inbox) Begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
+	b := in.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.begin(s, lastID, maxBytes)
+	return b.beginLocked(s, lastID, maxBytes)
 }
 
-// begin is Begin with mu held.
-func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
+// beginLocked is Begin, whichever inbox has the channels.
+func (b *Broker) beginLocked(s *Start, lastID []byte, maxBytes int) (begun bool) {
 	for _, c := range s.Channels {
-		if !c.ready {
+		if !c.followed {
 			return false
 		}
 	}
-	b.expire(s.Channels...)
+	b.dropAgedLocked(s.Channels...)
 	*s = Start{
 		Channels: s.Channels, Missed: s.Missed[:0], Cursor: b.seq, Head: b.seq,
 		Told:  Told{Gaps: b.seq, Floors: s.Told.Floors[:0]},
@@ -97,7 +99,7 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 	}
 	b.shared = 0
 	if len(lastID) > 0 {
-		b.locate(s, lastID)
+		b.locateLocked(s, lastID)
 	}
 	if s.Gap == NoGap && slices.ContainsFunc(s.Channels, func(c *Channel) bool { return c.refused }) {
 		s.Gap = GapBackplane
@@ -106,15 +108,14 @@ func (b *Broker) begin(s *Start, lastID []byte, maxBytes int) (begun bool) {
 		b.gaps[s.Gap]++
 	}
 	if s.Cursor < s.Head {
-		b.setFloors(s)
-		s.Missed, _ = b.since(s.Missed, s.Cursor, s.Told, maxBytes, s.Channels)
+		b.setFloorsLocked(s)
+		s.Missed, _ = b.catchUpLocked(s.Missed, s.Cursor, s.Told, maxBytes, s.Channels)
 	}
 	return true
 }
 
-// setFloors sets the floors of s where there are some above its cursor. Called with mu
-// held.
-func (b *Broker) setFloors(s *Start) {
+// setFloorsLocked sets the floors of s where there are some above its cursor.
+func (b *Broker) setFloorsLocked(s *Start) {
 	if !slices.ContainsFunc(s.Channels, func(c *Channel) bool { return c.evicted > s.Cursor }) {
 		return
 	}
@@ -123,9 +124,8 @@ func (b *Broker) setFloors(s *Start) {
 	}
 }
 
-// locate sets where a subscriber with a last event id begins. Called with mu
-// held.
-func (b *Broker) locate(s *Start, lastID []byte) {
+// locateLocked sets where a subscriber with a last event id begins.
+func (b *Broker) locateLocked(s *Start, lastID []byte) {
 	after, known := uint64(0), false // from the oldest on
 	if b.opts.History == 0 {         // what is there is for readers that are behind
 		if string(lastID) != Earliest {
@@ -177,15 +177,18 @@ func (b *Broker) locate(s *Start, lastID []byte) {
 }
 
 // HasIDs tells whether messages have event ids.
-func (b *Broker) HasIDs() bool { return b.opts.History > 0 }
+func (in *Inbox) HasIDs() bool { return in.broker.hasIDs() }
+
+func (b *Broker) hasIDs() bool { return b.opts.History > 0 }
 
 // AppendStart appends to the fields that a stream begins with what the broker has
 // to say to its subscriber, and the blank line. With ids that is one event, which says
 // from where to resume if the connection were lost before the next: a gap, or else the
 // start. It has data, since many clients take no id from what has none. Safe for
 // concurrent use.
-func (b *Broker) AppendStart(dst []byte, s *Start) []byte {
-	if !b.HasIDs() {
+func (in *Inbox) AppendStart(dst []byte, s *Start) []byte {
+	b := in.broker
+	if !b.hasIDs() {
 		if s.Gap != NoGap {
 			dst = append(dst, '\n')
 			dst = b.appendGap(dst, s.Gap, s.epoch, s.oldest, s.Head)

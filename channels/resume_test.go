@@ -11,7 +11,8 @@ import (
 // Ensure that a last event id leads to what came after it, and that a client is
 // told whenever that cannot be all.
 func TestResume(t *testing.T) {
-	b, in := NewBroker(Options{History: 3, Epoch: "E"}), NewInbox(func() {})
+	b := NewBroker(Options{History: 3, Epoch: "E"})
+	in := b.NewInbox(func() {})
 	for i, name := range []string{"/a", "/b", "/a", "/b", "/a", "/a", "/a", "/c"} { // kept: a 5 6 7, b 2 4, c 8
 		mustPublish(t, b, name, fmt.Sprint(i+1), 0)
 	}
@@ -45,14 +46,14 @@ func TestResume(t *testing.T) {
 			for name := range strings.FieldsSeq(tt.names) {
 				names = append(names, []byte(name))
 			}
-			b.Resume(&s, in, []byte(tt.id), 1<<20, names...)
+			in.Join(&s, []byte(tt.id), 1<<20, names...)
 			if got := seqs(s.Missed); !slices.Equal(got, tt.missed) || s.Cursor != tt.cursor || s.Head != 8 {
 				t.Errorf("missed %v, cursor %d, head %d, want %v, %d, 8", got, s.Cursor, s.Head, tt.missed, tt.cursor)
 			}
-			if got := string(b.AppendStart(nil, &s)); got != tt.opening {
+			if got := string(in.AppendStart(nil, &s)); got != tt.opening {
 				t.Errorf("opening %q, want %q", got, tt.opening)
 			}
-			b.Detach(in, s.Channels...)
+			in.Detach(s.Channels...)
 			b.verify(t)
 		})
 	}
@@ -70,35 +71,36 @@ func gapEvent(reason, oldest, head, id string) string {
 // what goes afterwards, of whichever of its channels.
 func TestFloors(t *testing.T) {
 	for _, evicting := range []string{"/a", "/b"} {
-		b, in := NewBroker(Options{History: 1, MaxEventBytes: backlogBytes / 4, Epoch: "E"}), NewInbox(func() {})
+		b := NewBroker(Options{History: 1, MaxEventBytes: backlogBytes / 4, Epoch: "E"})
+		in := b.NewInbox(func() {})
 		large := strings.Repeat("x", backlogBytes/4-lineOverhead) // five of them are more than a channel keeps
-		b.Attach(in, nil, []byte("/a"), []byte("/b"))
+		in.Attach(nil, []byte("/a"), []byte("/b"))
 		mustPublish(t, b, "/b", "1", 1)
 		mustPublish(t, b, "/b", "2", 1)
 		for range 6 { // 3 and more are evicted of /a
 			mustPublish(t, b, "/a", large, 1)
-			b.Served(in, in.Take(nil))
+			in.Served(in.Take(nil))
 		}
 		floor := b.channels["/a"].evicted
 		var s Start
-		b.Resume(&s, in, []byte("F-1"), 1, []byte("/a"), []byte("/b"))
+		in.Join(&s, []byte("F-1"), 1, []byte("/a"), []byte("/b"))
 		if got := seqs(s.Missed); !slices.Equal(got, []uint64{1}) || s.Gap != GapRestart || !slices.Equal(s.Told.Floors, []uint64{floor, 0}) {
 			t.Fatalf("missed %v, gap %v, floors %d, want [1], restart, [%d 0]", got, s.Gap, s.Told.Floors, floor)
 		}
-		if got, kept := b.Since(nil, 1, s.Told, 1<<30, s.Channels...); !kept || got[0].Seq != 2 {
+		if got, kept := in.CatchUp(nil, 1, s.Told, 1<<30, s.Channels...); !kept || got[0].Seq != 2 {
 			t.Errorf("after 1: %v, %v, want 2 and those of /a, true", seqs(got), kept)
 		}
-		if _, kept := b.Since(nil, 1, Told{}, 1<<30, s.Channels...); kept {
+		if _, kept := in.CatchUp(nil, 1, Told{}, 1<<30, s.Channels...); kept {
 			t.Error("without the floors, the loss on /a is not noticed")
 		}
 		for range 6 {
 			mustPublish(t, b, evicting, large, 2)
-			b.Served(in, in.Take(nil))
+			in.Served(in.Take(nil))
 		}
 		if evicted := b.channels[evicting].evicted; evicted <= s.Cursor {
 			t.Fatalf("%d of %s is evicted, want more", evicted, evicting)
 		}
-		if got, kept := b.Since(nil, 1, s.Told, 1<<30, s.Channels...); kept {
+		if got, kept := in.CatchUp(nil, 1, s.Told, 1<<30, s.Channels...); kept {
 			t.Errorf("a stream behind both is told that all is kept, %v, when %s was evicted afterwards", seqs(got), evicting)
 		}
 		b.verify(t)
@@ -109,7 +111,8 @@ func TestFloors(t *testing.T) {
 // their loss is told.
 func TestHistoryTTL(t *testing.T) {
 	var now time.Duration
-	b, in := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Epoch: "E"}), NewInbox(func() {})
+	b := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Epoch: "E"})
+	in := b.NewInbox(func() {})
 	b.clock = func() time.Duration { return now }
 	mustPublish(t, b, "/a", "1", 0)
 	now = 30 * time.Second
@@ -120,11 +123,11 @@ func TestHistoryTTL(t *testing.T) {
 	}
 	now = time.Minute
 	var s Start
-	b.Resume(&s, in, []byte("E-0"), 1<<20, []byte("/a"))
+	in.Join(&s, []byte("E-0"), 1<<20, []byte("/a"))
 	if got := seqs(s.Missed); !slices.Equal(got, []uint64{2}) || s.Gap != GapEvicted {
 		t.Errorf("after %v: missed %v, gap %q, want [2], evicted", now, got, s.Gap)
 	}
-	b.Detach(in, s.Channels...)
+	in.Detach(s.Channels...)
 	now = 2 * time.Minute
 	if b.sweep(); len(b.channels) != 0 || b.kept.size != 0 {
 		t.Errorf("%d channels, %d bytes are kept after %v, want none", len(b.channels), b.kept.size, now)
@@ -136,14 +139,15 @@ func TestHistoryTTL(t *testing.T) {
 // too old, and nobody has looked yet.
 func TestHistoryTTLOfQuietChannel(t *testing.T) {
 	var now time.Duration
-	b, in := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Epoch: "E"}), NewInbox(func() {})
+	b := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Epoch: "E"})
+	in := b.NewInbox(func() {})
 	b.clock = func() time.Duration { return now }
 	mustPublish(t, b, "/a", "1", 0)
 	now = time.Hour
 	mustPublish(t, b, "/a", "2", 0)
 	b.verify(t)
 	var s Start
-	b.Resume(&s, in, []byte("E-1"), 1<<20, []byte("/a"))
+	in.Join(&s, []byte("E-1"), 1<<20, []byte("/a"))
 	if got := seqs(s.Missed); !slices.Equal(got, []uint64{2}) || s.Gap != NoGap {
 		t.Errorf("missed %v, gap %q, want [2] and none", got, s.Gap)
 	}
@@ -167,18 +171,19 @@ func FuzzParseID(f *testing.F) {
 // Ensure that a broker without history replays nothing, whatever its streams are behind,
 // and tells so.
 func TestResumeWithoutHistory(t *testing.T) {
-	b, in := NewBroker(Options{Epoch: "E"}), NewInbox(func() {})
-	b.Attach(in, nil, []byte("/a"))
+	b := NewBroker(Options{Epoch: "E"})
+	in := b.NewInbox(func() {})
+	in.Attach(nil, []byte("/a"))
 	for range 9 {
 		mustPublish(t, b, "/a", "x", 1)
 	}
 	for id, gap := range map[string]Gap{"": NoGap, "E-1": GapUnknown, "E-9": GapUnknown, "F-1": GapUnknown, "x": GapUnknown, Earliest: NoGap} {
 		var s Start
-		b.Resume(&s, in, []byte(id), 1<<20, []byte("/a"))
+		in.Join(&s, []byte(id), 1<<20, []byte("/a"))
 		if len(s.Missed) > 0 || s.Cursor != 9 || s.Gap != gap {
 			t.Errorf("id %q: %d messages from %d on, gap %q, want none from 9 on, %q", id, len(s.Missed), s.Cursor, s.Gap, gap)
 		}
-		b.Detach(in, s.Channels...)
+		in.Detach(s.Channels...)
 	}
 }
 
@@ -187,12 +192,13 @@ func TestResumeWithoutHistory(t *testing.T) {
 func TestBacklogOfLargeEvents(t *testing.T) {
 	const size = 3 << 20
 	for history := range 2 {
-		b, in := NewBroker(Options{History: history, MaxEventBytes: size, Epoch: "E"}), NewInbox(func() {})
-		chans, cursor := b.Attach(in, nil, []byte("/a"))
+		b := NewBroker(Options{History: history, MaxEventBytes: size, Epoch: "E"})
+		in := b.NewInbox(func() {})
+		chans, cursor := in.Attach(nil, []byte("/a"))
 		for i := range backlogEvents + 1 {
 			mustPublish(t, b, "/a", strings.Repeat("x", size-lineOverhead), 1)
-			b.Served(in, in.Take(nil))
-			if got, kept := b.Since(nil, cursor, Told{}, 1<<30, chans...); kept != (i < backlogEvents) || kept && len(got) != i+1 {
+			in.Served(in.Take(nil))
+			if got, kept := in.CatchUp(nil, cursor, Told{}, 1<<30, chans...); kept != (i < backlogEvents) || kept && len(got) != i+1 {
 				t.Errorf("history %d, after %d of the largest events: %d are kept, and that is all: %v", history, i+1, len(got), kept)
 			}
 		}

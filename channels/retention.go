@@ -57,9 +57,9 @@ func (r *retention) remove(m *Message) {
 // the alarm.
 const sliceOfWork = 512
 
-// keep puts m, the newest message, into its channel's log and evicts what the
-// bounds no longer allow. Called with mu held.
-func (b *Broker) keep(m *Message) {
+// retainLocked puts m, the newest message, into its channel's log and evicts what the
+// bounds no longer allow.
+func (b *Broker) retainLocked(m *Message) {
 	c := m.Channel
 	if c.log == nil {
 		c.log = new(log)
@@ -67,41 +67,41 @@ func (b *Broker) keep(m *Message) {
 	c.log.push(m)
 	b.kept.push(m)
 	b.excess.published(c)
-	b.settle(c)
+	b.settleLocked(c)
 	for left := sliceOfWork; left > 0 && c.log.count() > b.opts.History && c.log.bytes() > b.backlog; left-- {
-		b.evict(c)
+		b.evictLocked(c)
 	}
-	b.tidy()
+	b.tidyLocked()
 }
 
-// tidy drops what is no longer to be kept, a slice of it, and has the alarm see to the
-// rest. It returns true when there may be more. Called with mu held.
-func (b *Broker) tidy() (more bool) {
+// tidyLocked drops what is no longer to be kept, a slice of it, and has the alarm see to the
+// rest. It returns true when there may be more.
+func (b *Broker) tidyLocked() (more bool) {
 	more = true
 	for left := sliceOfWork; more && left > 0; left-- {
-		more = b.drop()
+		more = b.dropLocked()
 	}
-	b.setAlarm(more)
+	b.setAlarmLocked(more)
 	return more
 }
 
-// drop drops a message: of what channels that no stream is on keep above History, then
+// dropLocked drops a message: of what channels that no stream is on keep above History, then
 // of what is too old, then of what is above MaxKept. Of that, what channels keep above
 // History goes before what is their history: at first that of the channel to which
 // nothing has been published for longest. It returns false if there is none to be
-// dropped. Called with mu held.
-func (b *Broker) drop() bool {
+// dropped.
+func (b *Broker) dropLocked() bool {
 	switch c := b.excess.first; {
 	case c != nil && len(c.loops) == 0:
-		b.evict(c)
+		b.evictLocked(c)
 	case b.kept.oldest != nil && b.aged(b.kept.oldest):
-		b.evict(b.kept.oldest.Channel)
+		b.evictLocked(b.kept.oldest.Channel)
 	case b.kept.size <= b.opts.MaxKept:
 		return false
 	case c != nil:
-		b.evict(c)
+		b.evictLocked(c)
 	default:
-		b.evict(b.kept.oldest.Channel)
+		b.evictLocked(b.kept.oldest.Channel)
 	}
 	return true
 }
@@ -111,43 +111,42 @@ func (b *Broker) aged(m *Message) bool {
 	return b.opts.HistoryTTL > 0 && b.clock()-m.born >= b.opts.HistoryTTL
 }
 
-// expire drops what is too old of chans, so that nobody is sent it, as far as a slice
-// goes, and of the others. Called with mu held.
-func (b *Broker) expire(chans ...*Channel) {
+// dropAgedLocked drops what is too old of chans, so that nobody is sent it, as far as a slice
+// goes, and of the others.
+func (b *Broker) dropAgedLocked(chans ...*Channel) {
 	if b.opts.HistoryTTL == 0 {
 		return
 	}
 	left := sliceOfWork
 	for _, c := range chans {
 		for ; left > 0 && c.log.count() > 0 && b.aged(c.log.at(0)); left-- {
-			b.evict(c)
+			b.evictLocked(c)
 		}
 	}
-	b.tidy()
+	b.tidyLocked()
 }
 
 // shed evicts until what is kept is within MaxKept.
 func (b *Broker) shed() {
 	for more := true; more; {
 		b.mu.Lock()
-		more = b.kept.size > b.opts.MaxKept && b.tidy()
+		more = b.kept.size > b.opts.MaxKept && b.tidyLocked()
 		b.mu.Unlock()
 	}
 }
 
-// evict drops the oldest message of c, and c when nothing is left of it. Called with mu
-// held.
-func (b *Broker) evict(c *Channel) {
+// evictLocked drops the oldest message of c, and c when nothing is left of it.
+func (b *Broker) evictLocked(c *Channel) {
 	m := c.log.pop()
 	c.evicted = max(c.evicted, m.Seq) // an engine may lack something later
 	b.kept.remove(m)
-	b.settle(c)
+	b.settleLocked(c)
 }
 
-// settle has c stand where it belongs when its log or its subscribers have changed: in
+// settleLocked has c stand where it belongs when its log or its subscribers have changed: in
 // the list of those that keep more than History, at its beginning while no stream is on
-// it, or nowhere at all. Called with mu held.
-func (b *Broker) settle(c *Channel) {
+// it, or nowhere at all.
+func (b *Broker) settleLocked(c *Channel) {
 	n, streams := c.log.count(), len(c.loops) > 0
 	if n <= b.opts.History {
 		b.excess.remove(c)
@@ -158,19 +157,19 @@ func (b *Broker) settle(c *Channel) {
 	if n == 0 {
 		c.log = nil
 	}
-	b.assess(c)
+	b.assessLocked(c)
 	if n == 0 && c.subscribers == 0 {
 		b.forgotten.add(c.name, c.lost())
 		delete(b.channels, c.name)
 		b.ordered.remove(c)
-		b.noteClosed(c)
+		b.noteClosedLocked(c)
 	}
 }
 
-// assess sets the rent of c: a channel that is there only for its messages
+// assessLocked sets the rent of c: a channel that is there only for its messages
 // counts with them, or one message each on many channels would take several
-// times MaxKept. Called with mu held.
-func (b *Broker) assess(c *Channel) {
+// times MaxKept.
+func (b *Broker) assessLocked(c *Channel) {
 	rent := int32(0)
 	if c.subscribers == 0 && c.log != nil {
 		rent = int32(channelOverhead + len(c.name))

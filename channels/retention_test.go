@@ -11,20 +11,21 @@ import (
 // Ensure that a channel keeps a backlog for those who listen, that it is
 // bounded, and that it goes when they go.
 func TestBacklog(t *testing.T) {
-	b, in := NewBroker(Options{}), NewInbox(func() {})
-	chans, _ := b.Attach(in, nil, []byte("/a"))
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
+	chans, _ := in.Attach(nil, []byte("/a"))
 	event := Event{Data: bytes.Repeat([]byte("x"), largestData)}
 	for range 3 * backlogBytes / DefaultMaxEventBytes {
 		if n, err := b.Publish("/a", event); n.Receivers != 1 || err != nil {
 			t.Fatalf("Publish = %v, %v", n, err)
 		}
-		b.Served(in, in.Take(nil))
+		in.Served(in.Take(nil))
 	}
 	b.verify(t)
 	if size := b.kept.size; size > backlogBytes || size < backlogBytes-2*DefaultMaxEventBytes {
 		t.Errorf("a backlog of %d bytes, want just below %d", size, backlogBytes)
 	}
-	b.Detach(in, chans...)
+	in.Detach(chans...)
 	b.verify(t)
 	if b.kept.size != 0 || len(b.channels) != 0 {
 		t.Errorf("%d bytes and %d channels kept for nobody", b.kept.size, len(b.channels))
@@ -35,19 +36,20 @@ func TestBacklog(t *testing.T) {
 // channels that are quiet.
 func TestBacklogGoesBeforeHistory(t *testing.T) {
 	const busy, quiet = 7, 100
-	b, in := NewBroker(Options{History: 8, MaxKept: 1 << 20}), NewInbox(func() {})
+	b := NewBroker(Options{History: 8, MaxKept: 1 << 20})
+	in := b.NewInbox(func() {})
 	for i := range quiet {
 		mustPublish(t, b, fmt.Sprintf("/quiet/%d", i), "x", 0)
 	}
 	for i := range busy {
-		b.Attach(in, nil, fmt.Appendf(nil, "/busy/%d", i))
+		in.Attach(nil, fmt.Appendf(nil, "/busy/%d", i))
 	}
 	event := Event{Data: bytes.Repeat([]byte("x"), 1000)}
 	for i := range 10_000 {
 		if _, err := b.Publish(fmt.Sprintf("/busy/%d", i%busy), event); err != nil {
 			t.Fatal(err)
 		}
-		b.Served(in, in.Take(nil))
+		in.Served(in.Take(nil))
 	}
 	b.verify(t)
 	if got := len(b.channels); got != quiet+busy {
@@ -70,11 +72,11 @@ func TestDropsInSlices(t *testing.T) {
 		drop func(b *Broker, in *Inbox)
 	}{
 		{"the last stream of a channel leaves", Options{}, func(b *Broker, in *Inbox) {
-			b.Detach(in, b.channels["/a"])
+			in.Detach(b.channels["/a"])
 		}},
 		{"all messages are too old", Options{History: n, HistoryTTL: 1}, func(b *Broker, in *Inbox) {}},
 		{"a large event", Options{History: n, MaxEventBytes: 8 << 20, MaxKept: 8<<20 + 10_000}, func(b *Broker, in *Inbox) {
-			if _, err := b.Deliver("/b", Event{Data: make([]byte, 8<<20)}); err != nil {
+			if _, err := b.Feed().Deliver("/b", Event{Data: make([]byte, 8<<20-100)}); err != nil {
 				t.Error(err)
 			}
 			if b.kept.size > b.opts.MaxKept {
@@ -82,13 +84,14 @@ func TestDropsInSlices(t *testing.T) {
 			}
 		}},
 	} {
-		b, in := NewBroker(tt.opts), NewInbox(func() {})
+		b := NewBroker(tt.opts)
+		in := b.NewInbox(func() {})
 		now := time.Duration(0)
 		b.clock = func() time.Duration { return now }
-		b.Attach(in, nil, []byte("/a"))
+		in.Attach(nil, []byte("/a"))
 		for range n {
 			mustPublish(t, b, "/a", "x", 1)
-			b.Served(in, in.Take(nil))
+			in.Served(in.Take(nil))
 		}
 		now = 1
 		c := b.channels["/a"]
@@ -111,18 +114,19 @@ func TestDropsInSlices(t *testing.T) {
 
 // Ensure that an event above all bounds on what is kept is delivered still.
 func TestPublishLargerThanMaxKept(t *testing.T) {
-	b, in := NewBroker(Options{MaxKept: 50, History: 5}), NewInbox(func() {})
+	b := NewBroker(Options{MaxKept: 50, History: 5})
+	in := b.NewInbox(func() {})
 	mustPublish(t, b, "/a", "x", 0)
 	if len(b.channels) != 0 {
 		t.Errorf("%d channels are left of a message that cannot be kept", len(b.channels))
 	}
-	chans, cursor := b.Attach(in, nil, []byte("/a"))
+	chans, cursor := in.Attach(nil, []byte("/a"))
 	mustPublish(t, b, "/a", "y", 1)
 	b.verify(t)
 	if msgs := in.Take(nil); len(msgs) != 1 || msgs[0].Evicted != msgs[0].Seq {
 		t.Errorf("took %d messages, want the one that was not kept, marked so", len(msgs))
 	}
-	if _, kept := b.Since(nil, cursor, Told{}, 1, chans...); kept {
+	if _, kept := in.CatchUp(nil, cursor, Told{}, 1, chans...); kept {
 		t.Error("Since hides a message that could not be kept")
 	}
 }

@@ -17,31 +17,30 @@ type shrink struct {
 	upTo string // the name of the last that has moved
 }
 
-// noteOpened tells that c has been added to Broker.channels. Called with mu held.
-func (b *Broker) noteOpened(c *Channel) {
+// noteOpenedLocked tells that c has been added to Broker.channels.
+func (b *Broker) noteOpenedLocked(c *Channel) {
 	b.shrink.peak = max(b.shrink.peak, len(b.channels))
 	if b.shrink.next != nil {
 		b.shrink.next[c.name] = c
 	}
 }
 
-// noteClosed tells that c has been removed, and goes on with the new map. Called with mu
-// held.
-func (b *Broker) noteClosed(c *Channel) {
+// noteClosedLocked tells that c has been removed, and goes on with the new map.
+func (b *Broker) noteClosedLocked(c *Channel) {
 	if b.shrink.next != nil {
 		delete(b.shrink.next, c.name)
 	} else if b.shrink.peak < worthShrinking || len(b.channels) > b.shrink.peak/4 {
 		return
 	} else {
 		b.shrink.next, b.shrink.upTo = make(map[string]*Channel), ""
-		b.setAlarm(true) // nobody else may come
+		b.setAlarmLocked(true) // nobody else may come
 	}
 	// Two for one that goes: so it is done before half of what is left has gone.
-	b.shrinkOn(2)
+	b.shrinkOnLocked(2)
 }
 
-// shrinkOn moves some channels. It returns true if there are more. Called with mu held.
-func (b *Broker) shrinkOn(budget int) (more bool) {
+// shrinkOnLocked moves some channels. It returns true if there are more.
+func (b *Broker) shrinkOnLocked(budget int) (more bool) {
 	s := &b.shrink
 	if s.next == nil {
 		return false

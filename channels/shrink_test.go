@@ -8,12 +8,13 @@ import (
 // Ensure that the map is the same, channel by channel, while a smaller one is filled.
 func TestShrinkAgainstIndex(t *testing.T) {
 	for seed, left := range []int{0, 1, 40, 300} {
-		b, in := NewBroker(Options{}), NewInbox(func() {})
+		b := NewBroker(Options{})
+		in := b.NewInbox(func() {})
 		attached := map[string]*Channel{}
 		name := func(i int) string { return fmt.Sprintf("/%d", i) }
 		attach := func(i int) {
 			if attached[name(i)] == nil {
-				chans, _ := b.Attach(in, nil, []byte(name(i)))
+				chans, _ := in.Attach(nil, []byte(name(i)))
 				attached[name(i)] = chans[0]
 			}
 		}
@@ -23,7 +24,7 @@ func TestShrinkAgainstIndex(t *testing.T) {
 		for i := 0; len(attached) > left; i++ {
 			at := (i*7919 + 17*seed) % (2 * worthShrinking)
 			if c := attached[name(at)]; c != nil {
-				b.Detach(in, c)
+				in.Detach(c)
 				delete(attached, name(at))
 			}
 			if i%100 == 0 && len(attached) > 500 {
@@ -52,19 +53,20 @@ func TestMemoryAfterAPeak(t *testing.T) {
 		t.Skip("the race detector takes memory")
 	}
 	const peak, stay = 200_000, 1000
-	b, in := NewBroker(Options{}), NewInbox(func() {})
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
 	var chans []*Channel
 	for i := range stay {
-		chans, _ = b.Attach(in, chans[:0], fmt.Appendf(nil, "/stay/%d", i))
+		chans, _ = in.Attach(chans[:0], fmt.Appendf(nil, "/stay/%d", i))
 	}
 	before := heapInUse()
 	var gone []*Channel
 	for i := range peak {
-		gone, _ = b.Attach(in, gone, fmt.Appendf(nil, "/gone/%d", i))
+		gone, _ = in.Attach(gone, fmt.Appendf(nil, "/gone/%d", i))
 	}
 	atPeak := heapInUse() - before
 	for i, c := range gone {
-		b.Detach(in, c)
+		in.Detach(c)
 		gone[i] = nil
 	}
 	gone = nil

@@ -9,10 +9,11 @@ import (
 // channels and messages at a time, and miss none.
 func TestEpochAndHistoryInSlices(t *testing.T) {
 	const n, kept = 1000, 5000
-	b, in := NewBroker(Options{History: kept, Numbered: true}), NewInbox(func() {})
-	b.SetEpoch("E", 0)
+	b := NewBroker(Options{History: kept, Numbered: true})
+	in := b.NewInbox(func() {})
+	b.Feed().SetEpoch("E", 0)
 	for i := range n {
-		b.Attach(in, nil, fmt.Appendf(nil, "/%d", i))
+		in.Attach(nil, fmt.Appendf(nil, "/%d", i))
 	}
 	c := b.channels["/500"]
 	gaps, messages, changed := 0, 0, 0
@@ -27,15 +28,15 @@ func TestEpochAndHistoryInSlices(t *testing.T) {
 	}
 	history := make([]Kept, kept)
 	for i := range history {
-		history[i] = Kept{Seq: uint64(2*i + 2), Event: Event{Data: []byte("x")}}
+		history[i] = Kept{Number: uint64(2*i + 2), Event: Event{Data: []byte("x")}}
 	}
-	b.Advance(2*kept + 2)
+	b.Feed().Advance(2*kept + 2)
 	for range 2 { // the second takes the place of the first
-		if !b.Fill("/500", 0, history) || c.log.count() != kept || c.evicted != 0 {
+		if !b.Feed().Fill("/500", 0, history) || c.log.count() != kept || c.evicted != 0 {
 			t.Fatalf("%d messages, evicted %d, after Fill with %d", c.log.count(), c.evicted, kept)
 		}
 	}
-	b.SetEpoch("F", 2*kept+4)
+	b.Feed().SetEpoch("F", 2*kept+4)
 	if gaps != n || c.log.count() != 0 || c.evicted < b.sequence(2*kept) {
 		t.Errorf("%d of %d channels are told of another epoch, %d messages are left, evicted %d", gaps, n, c.log.count(), c.evicted)
 	}

@@ -285,7 +285,7 @@ func (m *millrace) publish(channel, data string, receivers int) {
 // awaitSubscribers waits until the channel has n.
 func (m *millrace) awaitSubscribers(channel string, n int) {
 	m.t.Helper()
-	eventually(m.t, fmt.Sprintf("%d subscribers of %s", n, channel), func() bool { return m.broker.Subscribers(channel) == n })
+	eventually(m.t, fmt.Sprintf("%d subscribers of %s", n, channel), func() bool { return m.broker.Ports().Subscribers(channel) == n })
 }
 
 // eventually waits until ok holds, looking at it again and again.

@@ -112,7 +112,7 @@ func (l *loop) decide(c *conn, to asker, v *auth.Verdict, lastID []byte) {
 		return
 	}
 	switch {
-	case !l.broker.HasRoom(l.server.capacity.channels, l.names...):
+	case !l.inbox.HasRoom(l.server.capacity.channels, l.names...):
 		l.turnAway(c, to, reasonChannels)
 	case !l.takeStream():
 		l.turnAway(c, to, reasonOverload)

@@ -80,7 +80,7 @@ func churn(t *testing.T, tables FDTables, part int64) {
 		got := s.Stats()
 		return got.Connections == 0 && got.Streams == 0 && got.Behind == 0
 	})
-	if names := b.Channels(); len(names) > 0 || s.open.Load() != 0 || s.streams.Load() != 0 {
+	if names := b.Ports().Channels(); len(names) > 0 || s.open.Load() != 0 || s.streams.Load() != 0 {
 		t.Errorf("left behind: channels %q, %d open, %d streams", names, s.open.Load(), s.streams.Load())
 	}
 	stats := s.Stats()

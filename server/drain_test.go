@@ -235,7 +235,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 	})
 	for i := 0; i < drains && !t.Failed(); i++ {
-		eventually(t, "all clients have come back", func() bool { return broker.Subscribers("/x") == clients || t.Failed() })
+		eventually(t, "all clients have come back", func() bool { return broker.Ports().Subscribers("/x") == clients || t.Failed() })
 		old := present.Swap(next())
 		old.Drain()
 		if stats := old.Stats(); stats.Closed[reasonDrained.String()] < clients || stats.Closed[reasonShutdown.String()] > 0 {

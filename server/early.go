@@ -94,7 +94,7 @@ func (l *loop) serveEarly() {
 	}
 	e.turn.release()
 	if len(e.served) > 0 {
-		l.broker.Served(l.inbox, e.served)
+		l.inbox.Served(e.served)
 		clear(e.served)
 		e.served = e.served[:0]
 	}

@@ -37,7 +37,7 @@ type group struct {
 	// and has a later cursor anyway.
 	left int
 	// need is the sequence from which on those of the subscribers need messages that
-	// publishers are not to push out, 0 for none: see Broker.Need.
+	// publishers are not to push out, 0 for none: see Inbox.Need.
 	need uint64
 }
 
@@ -145,7 +145,7 @@ func (l *loop) addGaps(first int) {
 		next = t.taken[t.next].Seq
 	}
 	var more bool
-	if t.gaps, more = l.broker.Gaps(l.inbox, t.gaps[:0], next, gapsAtOnce); len(t.gaps) == 0 {
+	if t.gaps, more = l.inbox.Gaps(t.gaps[:0], next, gapsAtOnce); len(t.gaps) == 0 {
 		return
 	}
 	if more {
@@ -228,7 +228,7 @@ func (l *loop) endTurn() {
 	}
 	t.release()
 	if len(t.served) > 0 {
-		l.broker.Served(l.inbox, t.served)
+		l.inbox.Served(t.served)
 	}
 	clear(t.gaps)
 	clear(t.merged)

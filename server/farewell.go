@@ -30,7 +30,7 @@ func (l *loop) dismiss(c *conn, f farewell) result {
 	}
 	for !c.flags.is(behind) {
 		l.chans = l.channelsOf(c, l.chans[:0])
-		l.missed, _ = l.broker.Since(l.missed[:0], c.cursor, channels.Told{}, turnBytes, l.chans...)
+		l.missed, _ = l.inbox.CatchUp(l.missed[:0], c.cursor, channels.Told{}, turnBytes, l.chans...)
 		if len(l.missed) == 0 {
 			return l.sayFarewell(c, f)
 		}

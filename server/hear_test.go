@@ -59,7 +59,7 @@ func TestFloodOfBytes(t *testing.T) {
 			t.Fatalf("%d bytes were taken from one client", sent)
 		}
 	}
-	eventually(t, "the one that keeps sending is ended", func() bool { return b.Subscribers("/x") == 1 })
+	eventually(t, "the one that keeps sending is ended", func() bool { return b.Ports().Subscribers("/x") == 1 })
 	if n := s.Stats().Closed[reasonTalks.String()]; n != 1 {
 		t.Errorf("%d streams ended by %q, want 1", n, reasonTalks)
 	}

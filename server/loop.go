@@ -146,7 +146,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 	if l.waker, err = netpoll.OpenWaker(); err != nil {
 		return nil, err
 	}
-	l.inbox = channels.NewInbox(l.waker.Signal)
+	l.inbox = l.broker.NewInbox(l.waker.Signal)
 	l.alarm = time.AfterFunc(math.MaxInt64, l.waker.Signal)
 	return l, nil
 }

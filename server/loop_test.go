@@ -135,7 +135,7 @@ func TestHeadAtEverySplit(t *testing.T) {
 		}
 		unix.Close(peer)
 		h.on(fd, true, false)
-		if n := h.broker.Subscribers("me"); n != 0 {
+		if n := h.broker.Ports().Subscribers("me"); n != 0 {
 			t.Fatalf("%d subscribers left", n)
 		}
 	}
@@ -256,7 +256,7 @@ func TestFanOutInSlices(t *testing.T) {
 	for len(open) > 0 {
 		leave()
 	}
-	if names := h.broker.Channels(); len(names) != 0 || len(h.byChannel.m) != 0 || len(h.multi.m) != 0 || len(h.unused) != len(h.channels) {
+	if names := h.broker.Ports().Channels(); len(names) != 0 || len(h.byChannel.m) != 0 || len(h.multi.m) != 0 || len(h.unused) != len(h.channels) {
 		t.Errorf("left behind: channels %q, %d local, %d streams on several, %d of %d indexes", names, len(h.byChannel.m), len(h.multi.m), len(h.channels)-len(h.unused), len(h.channels))
 	}
 }

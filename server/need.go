@@ -1,6 +1,6 @@
 package server
 
-// need is what the broker was told that the readers of a channel need: see Broker.Need.
+// need is what the broker was told that the readers of a channel need: see Inbox.Need.
 // Only channels with readers that are behind have one.
 type need struct {
 	from     uint64 // the sequence, 0 for none
@@ -72,6 +72,6 @@ func (l *loop) tellNeed(g *group) {
 		return
 	}
 	n.from = g.need
-	n.awaited = l.broker.Need(l.inbox, g.channel.shared, g.need)
+	n.awaited = l.inbox.Need(g.channel.shared, g.need)
 	l.setNeed(g.channel, n)
 }

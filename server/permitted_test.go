@@ -75,9 +75,9 @@ func TestSignedNames(t *testing.T) {
 		if tt.names == "by alias" {
 			want = []string{tt.names}
 		}
-		eventually(t, tt.target, func() bool { return fmt.Sprint(b.Channels()) == fmt.Sprint(want) })
+		eventually(t, tt.target, func() bool { return fmt.Sprint(b.Ports().Channels()) == fmt.Sprint(want) })
 		c.Close()
-		eventually(t, "the end of "+tt.target, func() bool { return len(b.Channels()) == 0 })
+		eventually(t, "the end of "+tt.target, func() bool { return len(b.Ports().Channels()) == 0 })
 	}
 	s.Close()
 	if n := s.Stats().RefusedBy[403]; n != 4 {
@@ -93,7 +93,7 @@ func TestSignedNames(t *testing.T) {
 func TestTurboIsAChannel(t *testing.T) {
 	s, b := start(t, Config{}, channels.Options{})
 	subscribe(t, s, "/turbo?channel=room&signed_stream_name=x")
-	if got := fmt.Sprint(b.Channels()); got != "[/turbo room]" {
+	if got := fmt.Sprint(b.Ports().Channels()); got != "[/turbo room]" {
 		t.Errorf("channels %s, want /turbo and room", got)
 	}
 }
@@ -121,7 +121,7 @@ func TestUnstreamedChannels(t *testing.T) {
 			t.Errorf("%s: %s %q", target, resp.Status, body)
 		}
 	}
-	if names := b.Channels(); len(names) != 0 {
+	if names := b.Ports().Channels(); len(names) != 0 {
 		t.Errorf("the channels %q are there", names)
 	}
 }

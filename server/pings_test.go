@@ -102,7 +102,7 @@ func TestSilenceIsBounded(t *testing.T) {
 		for next := *h.time; *h.time < 60*period && *h.time < 2000*step+headPatience; {
 			if *h.time >= next {
 				channel := []string{"/x", "/late"}[random.IntN(2)]
-				if _, err := h.broker.Deliver(channel, channels.Event{Data: []byte("news")}); err != nil {
+				if _, err := h.broker.Feed().Deliver(channel, channels.Event{Data: []byte("news")}); err != nil {
 					t.Fatal(err)
 				}
 				next += time.Duration(random.Int64N(int64(2 * period)))
@@ -125,7 +125,7 @@ func TestSilenceIsBounded(t *testing.T) {
 // lateEngine is a backplane that never gets one channel ready.
 type lateEngine struct{ late string }
 
-func (lateEngine) Publish(string, channels.Event) (channels.Receipt, error) {
+func (lateEngine) Send(string, channels.Event) (channels.Receipt, error) {
 	return channels.Receipt{}, errors.New("nothing is published here")
 }
 func (e lateEngine) Follow(channel string) (uint64, bool) { return 0, channel != e.late }

@@ -53,9 +53,9 @@ func (m *resumeModel) owes(c *modelClient, loss, now int) bool {
 
 // lose has something be lost of channels.
 func (m *resumeModel) lose(names []string) {
-	head := m.broker.Head()
-	m.broker.Interrupted(names...)
-	if m.broker.Head() > head {
+	head := m.broker.Feed().Head()
+	m.broker.Feed().Interrupted(names...)
+	if m.broker.Feed().Head() > head {
 		m.published = append(m.published, "")
 	}
 	if len(m.published) == 0 {

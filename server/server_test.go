@@ -27,7 +27,7 @@ func TestBroadcast(t *testing.T) {
 	other.want("data: two\ndata: lines\n\n")
 
 	root.Close()
-	eventually(t, "the stream that left is forgotten", func() bool { return b.Subscribers("/sse/test") == 1 })
+	eventually(t, "the stream that left is forgotten", func() bool { return b.Ports().Subscribers("/sse/test") == 1 })
 	publish(t, b, "/sse/test", "again", 1)
 	direct.want("data: again\n\n")
 	eventually(t, "4 deliveries to what are now 2 streams", func() bool {
@@ -54,7 +54,7 @@ func TestChannelNames(t *testing.T) {
 	for _, tt := range tests {
 		s, b := start(t, Config{Loops: 1}, channels.Options{})
 		c := subscribe(t, s, tt.target)
-		if got := b.Channels(); fmt.Sprint(len(got), got) != fmt.Sprint(len(tt.want), sorted(tt.want)) {
+		if got := b.Ports().Channels(); fmt.Sprint(len(got), got) != fmt.Sprint(len(tt.want), sorted(tt.want)) {
 			t.Errorf("GET %s subscribes to %q, want %q", tt.target, got, tt.want)
 		}
 		for _, name := range tt.want {
@@ -62,7 +62,7 @@ func TestChannelNames(t *testing.T) {
 			c.want("data: " + name + "\n\n")
 		}
 		c.Close()
-		eventually(t, "no channel is left", func() bool { return len(b.Channels()) == 0 })
+		eventually(t, "no channel is left", func() bool { return len(b.Ports().Channels()) == 0 })
 	}
 }
 
@@ -112,7 +112,7 @@ func TestClientsLeave(t *testing.T) {
 			c.Conn.(*net.TCPConn).CloseWrite()
 		}
 	}
-	eventually(t, "nobody is left", func() bool { return b.Subscribers("/x") == 0 && s.Stats().Connections == 0 })
+	eventually(t, "nobody is left", func() bool { return b.Ports().Subscribers("/x") == 0 && s.Stats().Connections == 0 })
 	if got := s.Stats().Closed[reasonClient.String()]; got != 3*each {
 		t.Errorf("%d connections closed by their clients, want %d", got, 3*each)
 	}
@@ -145,7 +145,7 @@ func TestConnectionLimit(t *testing.T) {
 	publish(t, b, "/x", "for two", 2)
 
 	first.Close()
-	eventually(t, "the first is forgotten", func() bool { return b.Subscribers("/x") == 1 })
+	eventually(t, "the first is forgotten", func() bool { return b.Ports().Subscribers("/x") == 1 })
 	subscribe(t, s, "/x")
 	publish(t, b, "/x", "for two again", 2)
 	turnedAway.Close()
@@ -167,8 +167,8 @@ func TestClose(t *testing.T) {
 			t.Fatalf("after Close a stream had %q, %v; want its end", rest, err)
 		}
 	}
-	if got := s.Stats(); got.Connections != 0 || got.Streams != 0 || len(b.Channels()) != 0 {
-		t.Errorf("after Close: %+v, channels %q", got, b.Channels())
+	if got := s.Stats(); got.Connections != 0 || got.Streams != 0 || len(b.Ports().Channels()) != 0 {
+		t.Errorf("after Close: %+v, channels %q", got, b.Ports().Channels())
 	}
 	if conn, err := net.Dial("tcp", s.Addr().String()); err == nil {
 		conn.Close()
@@ -243,7 +243,7 @@ func TestLogConnections(t *testing.T) {
 		c := subscribe(t, s, "/x?channel=/y")
 		peer := c.LocalAddr().String()
 		c.Close()
-		eventually(t, "the stream is forgotten", func() bool { return b.Subscribers("/x") == 0 })
+		eventually(t, "the stream is forgotten", func() bool { return b.Ports().Subscribers("/x") == 0 })
 		s.Close() // after which nothing is logged any more
 		begin := strings.Index(log.String(), `msg="client connected" peer=`+peer+` channels="/x /y"`)
 		end := strings.Index(log.String(), `msg="client disconnected" reason="client closed" peer=`+peer+` channels="/x /y"`)

@@ -65,7 +65,7 @@ func (l *loop) catchUpOn(c *conn, r *slowReader) result {
 	}
 	l.chans = l.channelsOf(c, l.chans[:0])
 	var kept bool
-	l.missed, kept = l.broker.Since(l.missed[:0], c.cursor, r.told, turnBytes, l.chans...)
+	l.missed, kept = l.inbox.CatchUp(l.missed[:0], c.cursor, r.told, turnBytes, l.chans...)
 	switch {
 	case !kept:
 		l.end(c, reasonLapped)

@@ -101,8 +101,8 @@ func TestSlowTimeout(t *testing.T) {
 	if got := received(peer); !strings.HasSuffix(got, "EOF") {
 		t.Errorf("after the slow timeout: %.40q..., want the end", got)
 	}
-	if got := h.counters.closed[reasonSlow].Load(); got != 1 || h.broker.Subscribers("/x") != 0 || len(h.readers.m) != 0 {
-		t.Errorf("%d closed as slow, %d subscribers, %d readers; want 1, 0, 0", got, h.broker.Subscribers("/x"), len(h.readers.m))
+	if got := h.counters.closed[reasonSlow].Load(); got != 1 || h.broker.Ports().Subscribers("/x") != 0 || len(h.readers.m) != 0 {
+		t.Errorf("%d closed as slow, %d subscribers, %d readers; want 1, 0, 0", got, h.broker.Ports().Subscribers("/x"), len(h.readers.m))
 	}
 }
 

@@ -68,7 +68,7 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		r := &readers[i]
 		r.Address, r.Loop, r.Behind = l.peerOf(c).String(), int(l.number), l.now-w.fell
 		reader := l.readers.m[w.id]
-		r.Missing, r.Lapped = l.broker.Missing(c.cursor, reader.told, l.chans...)
+		r.Missing, r.Lapped = l.inbox.Missing(c.cursor, reader.told, l.chans...)
 		if reader.message && len(reader.rest) > 0 {
 			r.Missing++
 		}

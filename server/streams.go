@@ -22,7 +22,7 @@ type opening struct {
 // startStream attaches a connection to its channels and starts its event stream, with what
 // the client missed. Where a channel is not followed yet, the stream waits.
 func (l *loop) startStream(c *conn, o opening) {
-	begun := l.broker.Resume(&l.start, l.inbox, o.lastID, turnBytes, o.names...)
+	begun := l.inbox.Join(&l.start, o.lastID, turnBytes, o.names...)
 	c.slot = slot{timer: c.timer, state: stateStream, opened: momentOf(l.now), address: c.address, heard: c.heard}
 	l.subscribeAll(c, l.start.Channels)
 	l.keepGrant(c, o.user, o.expires)
@@ -77,7 +77,7 @@ func (l *loop) sendStart(c *conn) {
 	start := &l.start
 	c.cursor = start.Cursor
 	l.scheduleStream(c)
-	l.out = l.broker.AppendStart(l.out, start)
+	l.out = l.inbox.AppendStart(l.out, start)
 	opening := len(l.out)
 	l.out = appendWires(l.out, start.Missed)
 	did := l.send(c, opening, start.Missed, l.out)
@@ -107,7 +107,7 @@ func (l *loop) endStream(c *conn, why reason) {
 		l.needLess(c)
 	}
 	l.chans = l.channelsOf(c, l.chans[:0])
-	l.broker.Detach(l.inbox, l.chans...)
+	l.inbox.Detach(l.chans...)
 	l.unsubscribeAll(c)
 	if c.flags.is(granted) {
 		l.dropGrant(c)

@@ -141,7 +141,7 @@ func TestVerdicts(t *testing.T) {
 				}
 				if tt.status == 200 && tt.body != retry {
 					want := strings.TrimPrefix(strings.Replace(tt.path, "other", "chosen", 1), "/")
-					if got := b.Channels(); len(got) != 1 || strings.TrimPrefix(got[0], "/") != want {
+					if got := b.Ports().Channels(); len(got) != 1 || strings.TrimPrefix(got[0], "/") != want {
 						t.Errorf("%s: the channels %q, want %s", tt.path, got, want)
 					}
 				}
@@ -159,7 +159,7 @@ func TestVerdicts(t *testing.T) {
 						t.Errorf("%s: %s: %q, want %q", tt.path, name, got, want)
 					}
 				}
-				eventually(t, "the end of "+tt.path, func() bool { return len(b.Channels()) == 0 })
+				eventually(t, "the end of "+tt.path, func() bool { return len(b.Ports().Channels()) == 0 })
 			}
 			http.DefaultClient.CloseIdleConnections()
 			n := s.Stats()
@@ -243,7 +243,7 @@ func TestVerdictForAnotherClient(t *testing.T) {
 	if got := received(other); !strings.HasSuffix(got, "\r\n\r\n:\n\n") {
 		t.Fatalf("the next client got %q", got)
 	}
-	if got := h.broker.Channels(); len(got) != 1 || got[0] != "/thief" {
+	if got := h.broker.Ports().Channels(); len(got) != 1 || got[0] != "/thief" {
 		t.Errorf("streams are on %q, want /thief alone", got)
 	}
 	if n := h.server.Stats(); n.LateVerdicts != 1 || h.server.asked.Load() != 0 {

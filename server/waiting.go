@@ -60,7 +60,7 @@ func (l *loop) startFollowed(budget int) (more bool) {
 				i, ok = l.byChannel.m[f.channels[f.next]] // it may have been the last, and have failed
 			}
 		}
-		if f.channels, f.next = l.inbox.TakeReady(f.channels), 0; len(f.channels) == 0 {
+		if f.channels, f.next = l.inbox.TakeFollowed(f.channels), 0; len(f.channels) == 0 {
 			return false
 		}
 	}
@@ -70,7 +70,7 @@ func (l *loop) startFollowed(budget int) (more bool) {
 func (l *loop) startIfFollowed(c *conn) {
 	w := l.waiting.m[c.id()]
 	l.start.Channels = l.channelsOf(c, l.start.Channels[:0])
-	if !l.broker.Begin(&l.start, w.lastID, turnBytes) {
+	if !l.inbox.Begin(&l.start, w.lastID, turnBytes) {
 		return
 	}
 	l.waiting.remove(c.id())
@@ -102,7 +102,7 @@ func (l *loop) waitingDue(c *conn) {
 	} else {
 		w.greeted = true
 		l.out = l.server.heads.opening(l.out[:0], w.origin)
-		if !l.broker.HasIDs() { // else the event that starts the stream is to follow
+		if !l.inbox.HasIDs() { // else the event that starts the stream is to follow
 			l.out = append(l.out, '\n')
 		}
 		did = l.send(c, len(l.out), nil, l.out)

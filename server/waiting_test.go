@@ -37,7 +37,7 @@ func TestWaitingIsGreeted(t *testing.T) {
 			if _, got, _ := strings.Cut(received(peer), "\r\n\r\n"); got != tt.waiting {
 				t.Errorf("while it waits: %q, want %q", got, tt.waiting)
 			}
-			h.broker.Followed(0, nil, "/late")
+			h.broker.Feed().Followed(0, nil, "/late")
 			h.turnOver()
 			if got := received(peer); got != tt.begun {
 				t.Errorf("when it begins: %q, want %q", got, tt.begun)

@@ -30,7 +30,7 @@ func (c *doctorCommand) examineEngine() (settings []doctor.Setting, ok bool, err
 		return nil, false, err
 	}
 	broker := channels.NewBroker(o.Broker)
-	b.Start(broker)
+	b.Start(broker.Feed())
 	defer b.Close()
 	tell := func(name, value, note string) {
 		settings = append(settings, doctor.Setting{Name: "backplane: " + name, Value: value, Note: note})
@@ -66,8 +66,8 @@ func (c *doctorCommand) examineEngine() (settings []doctor.Setting, ok bool, err
 func roundTrip(ctx context.Context, broker *channels.Broker) (ok bool, note string) {
 	const channel = "/millrace-doctor"
 	p := probe{rand.Text(), make(chan struct{}, 1)}
-	broker.Listen(p, channel)
-	defer broker.Unlisten(p, channel)
+	broker.Ports().Observe(p, channel)
+	defer broker.Ports().Unobserve(p, channel)
 	var published bool
 	var failed error
 	for {
@@ -83,7 +83,7 @@ func roundTrip(ctx context.Context, broker *channels.Broker) (ok bool, note stri
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 			switch {
-			case broker.Figures().Refused > 0:
+			case broker.Ports().Figures().Refused > 0:
 				note = "the engine refuses " + channel + ": this user needs the permissions of docs/scaling.md"
 			case published:
 				note = "it is published, and not passed on: a pooler in transaction mode, perhaps, want session mode"
@@ -102,8 +102,8 @@ type probe struct {
 	heard chan struct{}
 }
 
-// Hear implements channels.Listener.
-func (p probe) Hear(_ channels.Pattern, _ string, data []byte) {
+// Hear implements channels.Observer.
+func (p probe) Hear(_ channels.Glob, _ string, data []byte) {
 	if string(data) == p.text {
 		select {
 		case p.heard <- struct{}{}:

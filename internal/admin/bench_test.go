@@ -58,7 +58,7 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkPipeline(b *testing.B) {
 	for name, size := range map[string]int{"1": 1, "1000": 1000} {
 		b.Run(name, func(b *testing.B) {
-			nc := dial(b, serve(b, Config{Broker: channels.NewBroker(channels.Options{})}))
+			nc := dial(b, serve(b, Config{Broker: channels.NewBroker(channels.Options{}).Ports()}))
 			requests := strings.Repeat(publishRequest, size)
 			replies := make([]byte, size*len(":0\r\n"))
 			for b.Loop() {

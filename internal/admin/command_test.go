@@ -270,12 +270,12 @@ func hello(v resp.Version) string {
 }
 
 // testBroker is a real one with two subscribers of /a and one of /b.
-func testBroker() *channels.Broker {
+func testBroker() channels.Ports {
 	b := channels.NewBroker(channels.Options{})
-	in := channels.NewInbox(func() {})
-	b.Attach(in, nil, []byte("/a"), []byte("/b"))
-	b.Attach(in, nil, []byte("/a"))
-	return b
+	in := b.NewInbox(func() {})
+	in.Attach(nil, []byte("/a"), []byte("/b"))
+	in.Attach(nil, []byte("/a"))
+	return b.Ports()
 }
 
 // converse runs a connection over input, given in pieces of so many bytes, and

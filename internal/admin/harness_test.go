@@ -65,7 +65,7 @@ func (r *recorder) Channels() (names []string) {
 	return names
 }
 
-func (r *recorder) Patterns() int { return 0 }
+func (r *recorder) Globs() int { return 0 }
 
 func (r *recorder) Figures() channels.Figures { return channels.Figures{} }
 

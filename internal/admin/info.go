@@ -119,7 +119,7 @@ func portFigures(s *Server) []figure {
 		{"displaced_connections", s.displaced.Load()},
 		{"wrong_passwords", s.guesses.Count()},
 		{"total_commands_processed", s.commands.Load()},
-		{"pubsub_patterns", s.cfg.Broker.Patterns()},
+		{"pubsub_patterns", s.cfg.Broker.Globs()},
 		{"client_output_buffer_limit_disconnections", s.dropped.Load()},
 	}
 }

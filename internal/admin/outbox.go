@@ -58,9 +58,9 @@ func newOutbox(nc net.Conn, version resp.Version, all *atomic.Int64) *outbox {
 	return o
 }
 
-// Hear implements channels.Listener: it puts a message in, or ends the outbox if
+// Hear implements channels.Observer: it puts a message in, or ends the outbox if
 // too much waits.
-func (o *outbox) Hear(pattern channels.Pattern, channel string, data []byte) {
+func (o *outbox) Hear(pattern channels.Glob, channel string, data []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.unsent >= maxUnsent {

@@ -29,9 +29,9 @@ func (c *conn) appendChannels(args [][]byte, called func(channel string) (name s
 		c.fail("ERR wrong number of arguments for '%s' command", lower(args[:2]...))
 		return
 	}
-	pattern := channels.Pattern("*")
+	pattern := channels.Glob("*")
 	if len(args) == 3 {
-		pattern = channels.Pattern(args[2])
+		pattern = channels.Glob(args[2])
 	}
 	names := c.server.cfg.Broker.Channels()
 	n := 0
@@ -74,5 +74,5 @@ func (c *conn) appendCounts(names [][]byte, count func(name string) int) {
 // pubsubNumpat answers PUBSUB NUMPAT: the number of patterns that somebody has
 // subscribed to.
 func (c *conn) pubsubNumpat([][]byte) {
-	c.out = resp.AppendInt(c.out, int64(c.server.cfg.Broker.Patterns()))
+	c.out = resp.AppendInt(c.out, int64(c.server.cfg.Broker.Globs()))
 }

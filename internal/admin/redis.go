@@ -49,7 +49,7 @@ func (c *conn) configGet(args [][]byte) {
 	settings := c.server.settings()
 	maps.DeleteFunc(settings, func(name, _ string) bool {
 		return !slices.ContainsFunc(args[2:], func(pattern []byte) bool {
-			return channels.Pattern(strings.ToLower(string(pattern))).Match(name)
+			return channels.Glob(strings.ToLower(string(pattern))).Match(name)
 		})
 	})
 	c.out = resp.AppendMap(c.out, len(settings), c.version)

@@ -24,7 +24,7 @@ func TestSubscribersAgainstRedis(t *testing.T) {
 	socket := startRedis(t)
 	rapid.Check(t, func(t *rapid.T) {
 		ln := newPipes()
-		s, err := New(ln, Config{Broker: channels.NewBroker(channels.Options{})})
+		s, err := New(ln, Config{Broker: channels.NewBroker(channels.Options{}).Ports()})
 		if err != nil {
 			t.Fatal(err)
 		}

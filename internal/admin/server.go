@@ -46,7 +46,7 @@ const DefaultMaxClients = 256
 // have which have not given the password.
 const strangersShare = 4
 
-// Broker is what the commands work on. *channels.Broker is one. Safe for
+// Broker is what the commands work on. channels.Ports is one. Safe for
 // concurrent use.
 type Broker interface {
 	// Publish must not keep ev.Data, which lies in the buffer of a connection.
@@ -60,11 +60,11 @@ type Broker interface {
 	Figures() channels.Figures
 	Publishing() channels.PublishingFigures
 
-	Listen(l channels.Listener, names ...string)
-	Unlisten(l channels.Listener, names ...string)
-	ListenPattern(l channels.Listener, p channels.Pattern)
-	UnlistenPattern(l channels.Listener, p channels.Pattern)
-	Patterns() int
+	Observe(o channels.Observer, names ...string)
+	Unobserve(o channels.Observer, names ...string)
+	ObserveGlob(o channels.Observer, g channels.Glob)
+	UnobserveGlob(o channels.Observer, g channels.Glob)
+	Globs() int
 }
 
 // Streams are the event streams that INFO and SSE.CONNECTIONS tell of. *server.Server is

@@ -64,7 +64,7 @@ func (c *conn) psubscribe(args [][]byte) {
 	}
 	c.follow(args, &c.subscriptions.patterns, maxPatterns, func(patterns []string) {
 		for _, pattern := range patterns {
-			c.server.cfg.Broker.ListenPattern(c.outbox, channels.Pattern(pattern))
+			c.server.cfg.Broker.ObserveGlob(c.outbox, channels.Glob(pattern))
 		}
 	})
 }
@@ -178,7 +178,7 @@ func (c *conn) unsubscribeAll() {
 
 func (c *conn) listen(names []string) {
 	for batch := range slices.Chunk(names, subscribeBatch) {
-		c.server.cfg.Broker.Listen(c.outbox, batch...)
+		c.server.cfg.Broker.Observe(c.outbox, batch...)
 	}
 }
 
@@ -187,7 +187,7 @@ func (c *conn) unlisten(names []string) {
 		return // it never listened
 	}
 	for batch := range slices.Chunk(names, subscribeBatch) {
-		c.server.cfg.Broker.Unlisten(c.outbox, batch...)
+		c.server.cfg.Broker.Unobserve(c.outbox, batch...)
 	}
 }
 
@@ -196,6 +196,6 @@ func (c *conn) unlistenPatterns(patterns []string) {
 		return
 	}
 	for _, pattern := range patterns {
-		c.server.cfg.Broker.UnlistenPattern(c.outbox, channels.Pattern(pattern))
+		c.server.cfg.Broker.UnobserveGlob(c.outbox, channels.Glob(pattern))
 	}
 }

@@ -24,7 +24,7 @@ func TestSlowSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		ln, broker := newPipes(), channels.NewBroker(channels.Options{})
-		s, err := New(ln, Config{Broker: broker, Logger: logTo(&log)})
+		s, err := New(ln, Config{Broker: broker.Ports(), Logger: logTo(&log)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,8 +66,8 @@ func TestSlowSubscriber(t *testing.T) {
 		if string(read) != strings.Repeat(message, most+10) {
 			t.Error("the reader got something else")
 		}
-		if got := s.dropped.Load(); got != 1 || s.clients() != 1 || broker.Patterns() != 0 {
-			t.Errorf("%d dropped, %d clients left, %d patterns, want 1, 1, 0", got, s.clients(), broker.Patterns())
+		if got := s.dropped.Load(); got != 1 || s.clients() != 1 || broker.Ports().Globs() != 0 {
+			t.Errorf("%d dropped, %d clients left, %d patterns, want 1, 1, 0", got, s.clients(), broker.Ports().Globs())
 		}
 		if want := "level=WARN msg=\"an admin client is dropped: it does not read\" name=\"\" subscribed=true\n"; log.String() != want {
 			t.Errorf("logged %q, want %q", log.String(), want)
@@ -81,7 +81,7 @@ func TestSlowSubscriber(t *testing.T) {
 func TestSubscriberThatStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln, broker := newPipes(), channels.NewBroker(channels.Options{})
-		s, err := New(ln, Config{Broker: broker})
+		s, err := New(ln, Config{Broker: broker.Ports()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,8 +98,8 @@ func TestSubscriberThatStopped(t *testing.T) {
 		}
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
-		if got := s.dropped.Load(); got != 1 || broker.Subscribers("/a") != 0 {
-			t.Errorf("%d dropped after %v, %d subscribers, want 1, 0", got, writeTimeout, broker.Subscribers("/a"))
+		if got := s.dropped.Load(); got != 1 || broker.Ports().Subscribers("/a") != 0 {
+			t.Errorf("%d dropped after %v, %d subscribers, want 1, 0", got, writeTimeout, broker.Ports().Subscribers("/a"))
 		}
 	})
 }
@@ -108,7 +108,7 @@ func TestSubscriberThatStopped(t *testing.T) {
 // each channel, a run of messages without a gap between confirmation and end.
 func TestSubscribeWhilePublishing(t *testing.T) {
 	broker := channels.NewBroker(channels.Options{})
-	s := serve(t, Config{Broker: broker})
+	s := serve(t, Config{Broker: broker.Ports()})
 	var published, allowed atomic.Int64 // no more than fits into an outbox, however slow this test reads
 	var stop atomic.Bool
 	var publishing sync.WaitGroup
@@ -137,7 +137,7 @@ func TestSubscribeWhilePublishing(t *testing.T) {
 				t.Fatalf("message %d behind %d", n, first+i-1)
 			}
 		}
-		before := broker.Subscribers("/a")
+		before := broker.Ports().Subscribers("/a")
 		c.send("UNSUBSCRIBE", "/a")
 		for last := first + 19; ; last++ {
 			reply := c.read()
@@ -148,8 +148,8 @@ func TestSubscribeWhilePublishing(t *testing.T) {
 				t.Fatalf("%q, want %q", reply, want)
 			}
 		}
-		if before != 1 || broker.Subscribers("/a") != 0 {
-			t.Fatalf("%d subscribers, then %d, want 1, 0", before, broker.Subscribers("/a"))
+		if before != 1 || broker.Ports().Subscribers("/a") != 0 {
+			t.Fatalf("%d subscribers, then %d, want 1, 0", before, broker.Ports().Subscribers("/a"))
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestSubscribeWhilePublishing(t *testing.T) {
 // command, and that all are given back when it goes.
 func TestManyChannels(t *testing.T) {
 	broker := channels.NewBroker(channels.Options{})
-	s := serve(t, Config{Broker: broker})
+	s := serve(t, Config{Broker: broker.Ports()})
 	nc := dial(t, s)
 	c := newClient(t, nc)
 	args := []string{"SUBSCRIBE"}
@@ -176,7 +176,7 @@ func TestManyChannels(t *testing.T) {
 	c.want("message " + args[n] + " x")
 	nc.Close()
 	s.Close()
-	if left := broker.Channels(); len(left) != 0 {
+	if left := broker.Ports().Channels(); len(left) != 0 {
 		t.Errorf("%d channels are left", len(left))
 	}
 }

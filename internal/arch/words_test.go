@@ -12,6 +12,21 @@ import (
 // misleading one: as package.Name, or as package.Type.field. The right word stands beside
 // each. "Words" in docs/design.md is the law.
 var oldWords = []struct{ old, right string }{
+	{"channels.Broker.resume", "wakePublishersLocked, or Inbox.Join: a client resumes"},
+	{"channels.Broker.Resume", "Inbox.Join"},
+	{"channels.Broker.Since", "Inbox.CatchUp"},
+	{"channels.Broker.deliver", "admit: the feed delivers"},
+	{"channels.Broker.keep", "retainLocked"},
+	{"channels.Channel.ready", "followed: a node is ready, or a descriptor"},
+	{"channels.Inbox.ready", "followed: a node is ready, or a descriptor"},
+	{"channels.Channel.begin", "setFollowed"},
+	{"channels.Listener", "Observer: a listener accepts"},
+	{"channels.Pattern", "Glob: package pattern has patterns"},
+	{"channels.Backplane.Publish", "Send: publishers publish"},
+	{"channels.place", "bucket: a place is one in the order"},
+	{"link.Keeper.since", "lastSeen"},
+	{"link.Keeper.Begin", "Recover"},
+	{"link.Keeper.deliver", "handOn: the feed delivers"},
 	{"link.Keeper.behind", "recovering: behind is only a slow reader"},
 	{"server.local", "loopChannel"},
 	{"server.loop.comeBack", "wakeAgain: clients come back"},

@@ -166,11 +166,11 @@ func TestStreamsBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := broker.Subscribers("//a//b"); n != 1 {
+	if n := broker.Ports().Subscribers("//a//b"); n != 1 {
 		t.Errorf("%d subscribers of //a//b, want 1", n)
 	}
 	response.Body.Close()
-	awaitTrue(t, "the stream ends with its client", func() bool { return broker.Subscribers("//a//b") == 0 })
+	awaitTrue(t, "the stream ends with its client", func() bool { return broker.Ports().Subscribers("//a//b") == 0 })
 	streams.Close()
 	if response, err = http.Get(url + "/a"); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestFull(t *testing.T) {
 			t.Errorf("stream %d: %s %q, want the third told to come back", i+1, response.Status, line)
 		}
 	}
-	if n := broker.Subscribers("/a"); n != 2 {
+	if n := broker.Ports().Subscribers("/a"); n != 2 {
 		t.Errorf("%d subscribers, want 2", n)
 	}
 	response, err := http.Get(url)

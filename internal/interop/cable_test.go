@@ -47,7 +47,7 @@ func TestActionCable(t *testing.T) {
 	}
 	want("subscribed")
 	for channel, n := range map[string]int{"/sse/test": 2, "_action_cable_internal": 1} {
-		if got := f.broker.Subscribers(channel); got != n {
+		if got := f.broker.Ports().Subscribers(channel); got != n {
 			t.Errorf("%d subscribers of %s, want %d", got, channel, n)
 		}
 	}

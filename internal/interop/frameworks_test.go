@@ -59,8 +59,8 @@ func TestFrameworks(t *testing.T) {
 	for _, framework := range frameworks {
 		t.Run(framework.name, func(t *testing.T) {
 			f := startDecoding(t, "/binary=base64", "/none=none")
-			in := channels.NewInbox(func() {})
-			f.broker.Attach(in, nil, []byte("/stream"))
+			in := f.broker.NewInbox(func() {})
+			in.Attach(nil, []byte("/stream"))
 			host, port, _ := net.SplitHostPort(f.admin)
 			if got := output(t, framework.program(t, host, port)); got != "ok\n" {
 				t.Errorf("it printed %q", got)

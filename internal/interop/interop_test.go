@@ -86,9 +86,9 @@ func (f *fixture) awaitSubscribers(n int) {
 // awaitSubscribersOf is awaitSubscribers of any channel.
 func (f *fixture) awaitSubscribersOf(channel string, n int) {
 	f.t.Helper()
-	for deadline := time.Now().Add(patience); f.broker.Subscribers(channel) != n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); f.broker.Ports().Subscribers(channel) != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.t.Fatalf("%d subscribers, want %d", f.broker.Subscribers(channel), n)
+			f.t.Fatalf("%d subscribers, want %d", f.broker.Ports().Subscribers(channel), n)
 		}
 	}
 }

@@ -92,7 +92,8 @@ func TestLargestEventsReachGoClients(t *testing.T) {
 func largest(b *channels.Broker, piece string) string {
 	data := func(pieces int) string { return strings.Repeat(piece, pieces) + "." }
 	n := sort.Search(channels.DefaultMaxEventBytes, func(pieces int) bool {
-		return b.Check(channel, channels.Event{Data: []byte(data(pieces + 1))}) != nil
+		_, err := b.Feed().Prepare(channel, channels.Event{Data: []byte(data(pieces + 1))}, 0)
+		return err != nil
 	})
 	return data(n)
 }

@@ -15,8 +15,8 @@ import (
 // Backplane links this node with others.
 type Backplane interface {
 	channels.Backplane
-	// Start connects to the engine and delivers to a broker, until Close.
-	Start(*channels.Broker)
+	// Start connects to the engine and delivers to the feed of a broker, until Close.
+	Start(channels.Feed)
 	// EverUp tells whether the engine has been reached since Start. Safe for
 	// concurrent use.
 	EverUp() bool

@@ -87,7 +87,7 @@ func (n *Node) open() (err error) {
 func (n *Node) adminConfig(p places) admin.Config {
 	o := &n.opts
 	cfg := admin.Config{
-		Broker:        n.broker,
+		Broker:        n.broker.Ports(),
 		Streams:       n.public,
 		Password:      o.Admin.Password,
 		MaxEventBytes: o.Broker.MaxEventBytes,
@@ -134,7 +134,7 @@ func (n *Node) engine() func() link.State {
 // begin sets all to work. Streams go on without the other ports.
 func (n *Node) begin() {
 	if n.backplane != nil {
-		n.backplane.Start(n.broker)
+		n.backplane.Start(n.broker.Feed())
 	}
 	n.public.Start()
 	serve := func(port func() error) {

@@ -122,7 +122,7 @@ func (v *survey) look(now time.Time) ranking {
 	seconds := now.Sub(v.looked).Seconds()
 	before, after := v.before, ""
 	for {
-		v.page = v.broker.Page(v.page[:0], "", after, surveyAtOnce)
+		v.page = v.broker.Ports().Page(v.page[:0], "", after, surveyAtOnce)
 		for _, i := range v.page {
 			r.All++
 			if !strings.Contains(i.Name, v.filter) {

@@ -48,7 +48,7 @@ func (s *Server) listChannels(w http.ResponseWriter, r *http.Request) {
 		Channels []channelInfo `json:"channels"`
 		Cursor   string        `json:"cursor,omitempty"`
 	}{Channels: []channelInfo{}}
-	infos := s.cfg.Broker.Page(nil, q.Get("prefix"), q.Get("cursor"), limit+1) // one more tells whether there is more
+	infos := s.cfg.Broker.Ports().Page(nil, q.Get("prefix"), q.Get("cursor"), limit+1) // one more tells whether there is more
 	for i, info := range infos[:min(limit, len(infos))] {
 		page.Channels = append(page.Channels, s.describe(info))
 		if i == limit-1 && len(infos) > limit {
@@ -73,7 +73,7 @@ func (s *Server) showChannel(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	info, ok := s.cfg.Broker.Lookup(name)
+	info, ok := s.cfg.Broker.Ports().Lookup(name)
 	if !ok {
 		fail(w, http.StatusNotFound, "no channel %q: it has no subscribers, and keeps no messages", name)
 		return

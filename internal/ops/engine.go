@@ -20,7 +20,7 @@ func (c *collector) collectEngine(gauge, counter collect, ch chan<- prometheus.M
 		gauge(engineUp, 1)
 		return
 	}
-	state, published := c.cfg.Engine(), c.cfg.Broker.Publishing()
+	state, published := c.cfg.Engine(), c.cfg.Broker.Ports().Publishing()
 	up := 0.0
 	if state.Up {
 		up = 1

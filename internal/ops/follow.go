@@ -62,11 +62,11 @@ type follower struct {
 
 // run follows the channel until ctx is done.
 func (f *follower) run(ctx context.Context, channel string) {
-	inbox := channels.NewInbox(func() { notify(f.woken) })
-	chans, _ := f.broker.Attach(inbox, nil, []byte(channel))
+	inbox := f.broker.NewInbox(func() { notify(f.woken) })
+	chans, _ := inbox.Attach(nil, []byte(channel))
 	defer func() {
-		f.broker.Detach(inbox, chans...)
-		f.broker.Served(inbox, inbox.Take(nil))
+		inbox.Detach(chans...)
+		inbox.Served(inbox.Take(nil))
 	}()
 	f.put([]byte("event: millrace.following\ndata:\n\n"))
 	var messages []*channels.Message
@@ -77,7 +77,7 @@ func (f *follower) run(ctx context.Context, channel string) {
 		case <-f.woken:
 		}
 		messages = inbox.Take(messages)
-		f.broker.Served(inbox, messages)
+		inbox.Served(messages)
 		for _, m := range messages {
 			f.put(m.Wire)
 		}

@@ -143,8 +143,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(loopInbox, float64(l.Inbox), loop)
 	}
 
-	b := c.cfg.Broker.Figures()
-	counter(eventsPublished, float64(c.cfg.Broker.Publishing().Published))
+	b := c.cfg.Broker.Ports().Figures()
+	counter(eventsPublished, float64(c.cfg.Broker.Ports().Publishing().Published))
 	counter(messages, float64(b.Messages))
 	for reason, n := range b.Gaps[1:] {
 		counter(gaps, float64(n), channels.Gap(reason+1).String())

@@ -35,8 +35,8 @@ func TestMetrics(t *testing.T) {
 		n.want("POST", "/publish?channel=/a", data, 200, `"receivers":5}`)
 	}
 	n.want("POST", "/publish?channel=/b", "x", 200, "")
-	n.broker.Deliver("/b", channels.Event{}) // of another node
-	n.broker.Interrupted("/a")
+	n.broker.Feed().Deliver("/b", channels.Event{}) // of another node
+	n.broker.Feed().Interrupted("/a")
 	want := []string{
 		`millrace_build_info{goversion="go`,
 		fmt.Sprintf(`millrace_connections{state="stream"} %d`, streams),

@@ -63,7 +63,7 @@ type reading struct {
 }
 
 func (cfg *Config) read(now time.Time) reading {
-	return reading{now, cfg.Streams.Stats(), cfg.Streams.LoopStats(), cfg.Broker.Figures()}
+	return reading{now, cfg.Streams.Stats(), cfg.Streams.LoopStats(), cfg.Broker.Ports().Figures()}
 }
 
 // sampler takes a sample a second and keeps the newest. Its methods are safe for

@@ -73,7 +73,7 @@ func TestPublish(t *testing.T) {
 // Ensure that a publisher is told to come back when a loop has not kept up.
 func TestPublishBusy(t *testing.T) {
 	n := open(t, Config{}, channels.Options{PublishTimeout: 1}, server.Config{Loops: 1})
-	n.broker.Attach(channels.NewInbox(func() {}), nil, []byte("/a")) // nobody empties it
+	n.broker.NewInbox(func() {}).Attach(nil, []byte("/a")) // nobody empties it
 	data := string(make([]byte, 59<<10))
 	for range 30 {
 		status, text := n.ask("POST", "/publish?channel=/a", data)

@@ -106,7 +106,7 @@ func TestStreamsAreBounded(t *testing.T) {
 func TestSurvey(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		broker := channels.NewBroker(channels.Options{History: 1})
-		in := channels.NewInbox(func() {})
+		in := broker.NewInbox(func() {})
 		filter := rapid.SampledFrom([]string{"", "1", "c"}).Draw(t, "filter")
 		by := rapid.SampledFrom([]string{"subscribers", "rate"}).Draw(t, "by")
 		v := survey{broker: broker, filter: filter, by: order[by]}
@@ -122,19 +122,19 @@ func TestSurvey(t *testing.T) {
 				messages[name]++
 			}
 			for _, name := range names.Draw(t, "subscribed") {
-				broker.Attach(in, nil, []byte(name))
+				in.Attach(nil, []byte(name))
 				subscribers[name]++
 			}
 			now = now.Add(2 * time.Second)
 			r := v.look(now)
 			matching := 0
-			for _, i := range broker.Page(nil, "", "", 1000) {
+			for _, i := range broker.Ports().Page(nil, "", "", 1000) {
 				if strings.Contains(i.Name, filter) {
 					matching++
 				}
 			}
-			if r.All != broker.Figures().Channels || r.Matching != matching || len(r.Channels) != min(matching, maxBusiest) {
-				t.Fatalf("look %d: %d channels of %d, of %d; want %d of %d", look, len(r.Channels), r.Matching, r.All, matching, broker.Figures().Channels)
+			if r.All != broker.Ports().Figures().Channels || r.Matching != matching || len(r.Channels) != min(matching, maxBusiest) {
+				t.Fatalf("look %d: %d channels of %d, of %d; want %d of %d", look, len(r.Channels), r.Matching, r.All, matching, broker.Ports().Figures().Channels)
 			}
 			for i, c := range r.Channels {
 				rate := float64(messages[c.Name]) / 2

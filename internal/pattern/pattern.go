@@ -6,7 +6,7 @@
 // /rooms/42/events and not /rooms//events nor /rooms/42/43/events; "/rooms/*" fits
 // both, and /rooms/ itself. Nothing else in a pattern has a meaning, and characters that
 // seem to have one are refused: these are not Redis's globs, for which there is
-// channels.Pattern.
+// channels.Glob.
 //
 // Matching takes time linear in the length of the name and allocates nothing. All
 // is safe for concurrent use.

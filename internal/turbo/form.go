@@ -69,7 +69,7 @@ type Forms []route
 
 // route is the form of the channels whose names fit a pattern.
 type route struct {
-	pattern channels.Pattern
+	pattern channels.Glob
 	form    Form
 }
 
@@ -84,7 +84,7 @@ func ParseForms(texts []string) (forms Forms, err error) {
 		if !slices.Contains([]Form{Raw, JSONString, Turbo, Base64, None}, form) {
 			return nil, fmt.Errorf("%q: the form %q, want %s, %s, %s, %s or %s", text, form, Raw, JSONString, Turbo, Base64, None)
 		}
-		forms = append(forms, route{channels.Pattern(text[:i]), form})
+		forms = append(forms, route{channels.Glob(text[:i]), form})
 	}
 	return forms, nil
 }

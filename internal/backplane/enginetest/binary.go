@@ -32,7 +32,7 @@ func Binary(t *testing.T, address string, history int, open func(*url.URL, *slog
 	one, two := StartLocal(t, address, o, open), StartLocal(t, address, o, open)
 	heard := make(ear, 100)
 	for _, channel := range []string{binary, none, shard} {
-		two.Broker.Listen(heard, channel)
+		two.Broker.Ports().Observe(heard, channel)
 		stream := two.Open("", channel) // it waits until the engine has the channel
 		for _, data := range binaries {
 			one.Publish(channel, data)
@@ -58,8 +58,8 @@ func Binary(t *testing.T, address string, history int, open func(*url.URL, *slog
 // ear is a listener.
 type ear chan string
 
-// Hear implements channels.Listener.
-func (e ear) Hear(_ channels.Pattern, _ string, data []byte) {
+// Hear implements channels.Observer.
+func (e ear) Hear(_ channels.Glob, _ string, data []byte) {
 	select {
 	case e <- string(data):
 	default: // it must not wait

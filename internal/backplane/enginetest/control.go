@@ -13,8 +13,8 @@ func hearsControl(t *testing.T, one, two *Local) {
 	stop := two.Broker.HearControl(func(data []byte) { heard.Hear("", "", data) })
 	defer stop()
 	all := make(ear, 100)
-	two.Broker.ListenPattern(all, "*")
-	defer two.Broker.UnlistenPattern(all, "*")
+	two.Broker.Ports().ObserveGlob(all, "*")
+	defer two.Broker.Ports().UnobserveGlob(all, "*")
 	text := `{"from":"one"}` + strings.Repeat(" ", 4<<10-14)
 	for deadline := time.After(localPatience); ; { // until the engine has the channel
 		if err := one.Broker.Tell([]byte(text)); err != nil {

@@ -19,7 +19,7 @@ const localPatience = 30 * time.Second
 // Backplane is the type that every engine's package has.
 type Backplane interface {
 	channels.Backplane
-	Start(*channels.Broker)
+	Start(channels.Feed)
 	Close() error
 }
 
@@ -44,7 +44,7 @@ func StartLocal(t testing.TB, address string, o channels.Options, open func(*url
 	}
 	o.Backplane, o.Numbered = back, u.Query().Has("history")
 	l := &Local{t: t, Broker: channels.NewBroker(o)}
-	back.Start(l.Broker)
+	back.Start(l.Broker.Feed())
 	t.Cleanup(func() { back.Close() })
 	return l
 }
@@ -116,7 +116,7 @@ type Client struct {
 func (l *Local) Open(lastID string, names ...string) *Client {
 	l.t.Helper()
 	c := &Client{t: l.t, broker: l.Broker, woken: make(chan struct{}, 1)}
-	c.inbox = channels.NewInbox(func() {
+	c.inbox = l.Broker.NewInbox(func() {
 		select {
 		case c.woken <- struct{}{}:
 		default:
@@ -127,22 +127,22 @@ func (l *Local) Open(lastID string, names ...string) *Client {
 		raw = append(raw, []byte(name))
 	}
 	const enough = 1 << 20
-	begun := l.Broker.Resume(&c.start, c.inbox, []byte(lastID), enough, raw...)
-	for deadline := time.After(localPatience); !begun; begun = l.Broker.Begin(&c.start, []byte(lastID), enough) {
+	begun := c.inbox.Join(&c.start, []byte(lastID), enough, raw...)
+	for deadline := time.After(localPatience); !begun; begun = c.inbox.Begin(&c.start, []byte(lastID), enough) {
 		select {
 		case <-c.woken:
 		case <-deadline:
 			l.t.Fatalf("%q: not followed within %v: %v", names, localPatience, l.Broker.Health())
 		}
 	}
-	c.take(l.Broker.AppendStart(nil, &c.start))
+	c.take(c.inbox.AppendStart(nil, &c.start))
 	c.cursor = c.start.Cursor
 	c.serve(c.start.Missed)
 	return c
 }
 
 // Close ends the client.
-func (c *Client) Close() { c.broker.Detach(c.inbox, c.start.Channels...) }
+func (c *Client) Close() { c.inbox.Detach(c.start.Channels...) }
 
 // Want waits for the next events and compares. An event is its data, with its type in
 // front if it has one, and its delay (retry 5); a gap is "gap" and its reason, and the
@@ -173,11 +173,11 @@ func (c *Client) Next(count int) (got []string) {
 			c.t.Fatalf("a client got %q, want %d events", c.events, count)
 		}
 		messages := c.inbox.Take(nil)
-		gaps, _ := c.broker.Gaps(c.inbox, nil, 0, math.MaxInt)
+		gaps, _ := c.inbox.Gaps(nil, 0, math.MaxInt)
 		all := slices.Concat(messages, gaps)
 		slices.SortFunc(all, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
 		c.serve(all)
-		c.broker.Served(c.inbox, messages)
+		c.inbox.Served(messages)
 	}
 	got, c.events = c.events[:count], c.events[count:]
 	return got

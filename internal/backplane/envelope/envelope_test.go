@@ -47,7 +47,7 @@ func FuzzRoundTrip(f *testing.F) {
 	binary := channels.NewBroker(channels.Options{Payload: func(string) channels.Payload { return channels.Binary }})
 	f.Fuzz(func(t *testing.T, data []byte, typ string, retry uint32) {
 		ev := channels.Event{Data: data, Type: typ, Retry: time.Duration(retry) * time.Millisecond}
-		if binary.Check("x", ev) != nil {
+		if _, err := binary.Feed().Prepare("x", ev, 0); err != nil {
 			return
 		}
 		text := Text(Append(nil, ev))

@@ -36,10 +36,10 @@ func (s *Snapshot) check() error {
 		last := uint64(0)
 		for j := range l.Kept {
 			m := &l.Kept[j]
-			if m.Seq <= last || m.Seq > s.Seq || m.Seq%2 != 0 {
-				return fmt.Errorf("%w: the number %d after %d, at the place %d", errNonsense, m.Seq, last, s.Seq)
+			if m.Number <= last || m.Number > s.Seq || m.Number%2 != 0 {
+				return fmt.Errorf("%w: the number %d after %d, at the place %d", errNonsense, m.Number, last, s.Seq)
 			}
-			last, m.Age = m.Seq, min(max(m.Age, 0), maxAge)
+			last, m.Age = m.Number, min(max(m.Age, 0), maxAge)
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ func TestSnapshotCheck(t *testing.T) {
 	kept := func(numbers ...uint64) []Log {
 		var l Log
 		for _, n := range numbers {
-			l.Kept = append(l.Kept, channels.Kept{Seq: n, Age: -1})
+			l.Kept = append(l.Kept, channels.Kept{Number: n, Age: -1})
 		}
 		l.Evicted = 1 << 63
 		return []Log{l}

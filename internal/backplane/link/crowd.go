@@ -30,11 +30,16 @@ type queue struct{ items []item }
 
 // item is an event, or the reason that one is missing at its place.
 type item struct {
-	event channels.Event
-	lost  error
+	arrival *channels.Arrival
+	lost    error
 }
 
-func (i item) size() int { return len(i.event.Data) + itemOverhead }
+func (i item) size() int {
+	if i.arrival == nil {
+		return itemOverhead
+	}
+	return i.arrival.Size() + itemOverhead
+}
 
 // hand delivers an item, at once or by the crowd. For the session's goroutine, which it
 // does not make wait.
@@ -51,7 +56,7 @@ func (l *Link) hand(channel string, it item) {
 		l.interrupt(channel, it.lost)
 		return
 	}
-	_, err := l.Broker.Offer(channel, it.event, 0)
+	_, err := l.Feed.Offer(it.arrival)
 	if err == nil {
 		return
 	}
@@ -135,7 +140,7 @@ func (l *Link) drain(channel string, q *queue) {
 			return
 		}
 		if it.lost == nil {
-			_, it.lost = l.Broker.Deliver(channel, it.event)
+			_, it.lost = l.Feed.Admit(it.arrival)
 			if it.lost != nil {
 				l.crowd.mu.Lock()
 				l.crowd.clear(q)

@@ -21,9 +21,9 @@ type reader struct {
 	inbox  *channels.Inbox
 }
 
-func newReader(l *Link, name string) *reader {
-	r := &reader{l.Broker, channels.NewInbox(func() {})}
-	l.Broker.Attach(r.inbox, nil, []byte(name))
+func newReader(l *linked, name string) *reader {
+	r := &reader{l.broker, l.broker.NewInbox(func() {})}
+	r.inbox.Attach(nil, []byte(name))
 	l.Set.Next(1)
 	l.Confirm(name)
 	return r
@@ -32,7 +32,7 @@ func newReader(l *Link, name string) *reader {
 // read returns what waits, without padding: data or "gap".
 func (r *reader) read() (got []string) {
 	messages := r.inbox.Take(nil)
-	gaps, _ := r.broker.Gaps(r.inbox, nil, 0, 100)
+	gaps, _ := r.inbox.Gaps(nil, 0, 100)
 	all := slices.Concat(messages, gaps)
 	slices.SortFunc(all, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, m := range all {
@@ -45,16 +45,22 @@ func (r *reader) read() (got []string) {
 		text, _, _ = strings.Cut(text, "\n")
 		got = append(got, strings.TrimRight(text, " "))
 	}
-	r.broker.Served(r.inbox, messages)
+	r.inbox.Served(messages)
 	return got
 }
 
-// newLink returns a link that is not started, with its broker.
-func newLink(o channels.Options) *Link {
+// linked is a link that is not started, with its broker.
+type linked struct {
+	*Link
+	broker *channels.Broker
+}
+
+func newLink(o channels.Options) *linked {
 	l := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler))
 	o.Backplane = l.backplane()
-	l.Broker = channels.NewBroker(o)
-	return l
+	b := channels.NewBroker(o)
+	l.Feed = b.Feed()
+	return &linked{l, b}
 }
 
 // padded is an event of 16 KiB.
@@ -142,8 +148,8 @@ func TestCrowdIsBounded(t *testing.T) {
 func TestCrowdedNumbered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(channels.Options{History: 10, Numbered: true})
-		l.Broker.SetEpoch("E", 0)
-		k := NewKeeper(l, nil)
+		l.Feed.SetEpoch("E", 0)
+		k := NewKeeper(l.Link, nil)
 		k.epoch = "E"
 		k.live["/big"], k.live["/small"] = 0, 0
 		big, small := newReader(l, "/big"), newReader(l, "/small")
@@ -151,7 +157,7 @@ func TestCrowdedNumbered(t *testing.T) {
 		tell := func(channel string, ev channels.Event) {
 			t.Helper()
 			seq += 2
-			if err := k.Message(Message{Epoch: "E", Channel: channel, Kept: channels.Kept{Seq: seq, Event: ev}}, nil); err != nil {
+			if err := k.Message(Message{Epoch: "E", Channel: channel, Kept: channels.Kept{Number: seq, Event: ev}}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -234,13 +240,13 @@ func (r *recovered) Listen(context.Context) error {
 func TestCrowdedRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(channels.Options{History: 200, Numbered: true})
-		l.Broker.SetEpoch("E", 0)
+		l.Feed.SetEpoch("E", 0)
 		r := &recovered{all: Snapshot{Epoch: "E", Seq: 1000, Channels: []string{"/big", "/small"}, Logs: make([]Log, 2)}}
 		var want []string
 		for i := range 200 {
 			n := uint64(4*i + 2)
-			r.all.Logs[0].Kept = append(r.all.Logs[0].Kept, channels.Kept{Seq: n, Event: padded(i)})
-			r.all.Logs[1].Kept = append(r.all.Logs[1].Kept, channels.Kept{Seq: n + 2, Event: channels.Event{Data: fmt.Append(nil, i)}})
+			r.all.Logs[0].Kept = append(r.all.Logs[0].Kept, channels.Kept{Number: n, Event: padded(i)})
+			r.all.Logs[1].Kept = append(r.all.Logs[1].Kept, channels.Kept{Number: n + 2, Event: channels.Event{Data: fmt.Append(nil, i)}})
 			want = append(want, fmt.Sprint(i))
 		}
 		big, small := newReader(l, "/big"), newReader(l, "/small")
@@ -249,9 +255,9 @@ func TestCrowdedRecovery(t *testing.T) {
 			t.Fatalf("%q are held, want both", held)
 		}
 		l.Set.Reset()
-		r.keeper = NewKeeper(l, r)
+		r.keeper = NewKeeper(l.Link, r)
 		begun, done := time.Now(), make(chan error)
-		go func() { done <- r.keeper.Begin(t.Context()) }()
+		go func() { done <- r.keeper.Recover(t.Context()) }()
 		var got []string
 		for ended := false; !ended; {
 			select {

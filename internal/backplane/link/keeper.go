@@ -72,8 +72,8 @@ type Keeper struct {
 	live       map[string]uint64 // channels whose messages are delivered as they come: the newest number of each
 	confirmed  []string          // subscribed to, but not yet live
 	coming     []Snapshot        // whose fence is to come
-	since      uint64            // recovering: messages with a higher number have been missed
-	recovering bool              // since Begin, until everything missed is delivered: messages go to missed
+	lastSeen   uint64            // recovering: messages with a higher number have been missed
+	recovering bool              // since Recover, until everything missed is delivered: messages go to missed
 	missed     []Message         // recovering: to be delivered in one order
 	size       int               // of missed, in bytes
 	lost       map[string]uint64 // recovering: channels of which something is missing, up to which number
@@ -83,7 +83,7 @@ type Keeper struct {
 	patience   patience
 }
 
-// NewKeeper returns the keeper of a session, which is to call Begin first.
+// NewKeeper returns the keeper of a session, which is to call Recover first.
 func NewKeeper(l *Link, engine History) *Keeper {
 	return &Keeper{Link: l, engine: engine, live: make(map[string]uint64)}
 }
@@ -112,7 +112,7 @@ func (k *Keeper) Settled(ctx context.Context) error {
 	names := k.confirmed
 	k.confirmed = nil
 	for part := range slices.Chunk(names, snapshotSize) {
-		s, err := k.engine.Snapshot(ctx, k.since, part)
+		s, err := k.engine.Snapshot(ctx, k.lastSeen, part)
 		if errors.Is(err, ErrRefused) {
 			k.Refused(err, part...)
 			continue
@@ -156,50 +156,42 @@ func (k *Keeper) Message(m Message, err error) error {
 		return nil
 	case m.Epoch != k.epoch:
 		return errEpoch
-	case m.Seq%2 != 0 || m.Seq > maxNumber:
-		return fmt.Errorf("%w: the number %d", errNonsense, m.Seq)
+	case m.Number%2 != 0 || m.Number > maxNumber:
+		return fmt.Errorf("%w: the number %d", errNonsense, m.Number)
 	case m.Before > newest:
 		return errSkipped
-	case m.Seq <= newest:
+	case m.Number <= newest:
 		return errBack
 	}
-	k.live[m.Channel] = m.Seq
+	k.live[m.Channel] = m.Number
 	if k.recovering {
 		k.miss(m)
 	} else {
-		k.deliver(m)
+		k.handOn(m)
 	}
 	return nil
 }
 
 // fill hands on a snapshot at its place in the order.
 func (k *Keeper) fill(s Snapshot) {
-	k.Broker.Advance(s.Seq)
+	k.Feed.Advance(s.Seq)
 	for i, channel := range s.Channels {
-		evicted := s.Logs[i].Evicted
-		kept := slices.DeleteFunc(s.Logs[i].Kept, func(m channels.Kept) bool {
-			err := k.Broker.Check(channel, m.Event)
-			if err != nil {
-				evicted = max(evicted, m.Seq)
-			}
-			return err != nil
-		})
-		if !k.Broker.Fill(channel, evicted, kept) {
+		if !k.Feed.Fill(channel, s.Logs[i].Evicted, s.Logs[i].Kept) {
 			k.Set.Again(channel) // or a stream that comes just now would begin without it
 			continue
 		}
 		k.live[channel] = s.Seq
-		k.Broker.Followed(0, func(name string) bool { return k.Set.Confirm(name, 0) }, channel)
+		k.Feed.Followed(0, func(name string) bool { return k.Set.Confirm(name, 0) }, channel)
 	}
 }
 
-// deliver hands on a message. Nothing may overtake it, so everything after it stands
+// handOn delivers a message. Nothing may overtake it, so everything after it stands
 // still while a loop has no room for it: for a moment, and then it is given up.
-func (k *Keeper) deliver(m Message) {
-	err := k.Broker.Check(m.Channel, m.Event)
+func (k *Keeper) handOn(m Message) {
+	arrival, err := k.Feed.Prepare(m.Channel, m.Event, m.Number)
 	if err == nil {
 		offer := func() bool {
-			_, err = k.Broker.Offer(m.Channel, m.Event, m.Seq)
+			_, err = k.Feed.Offer(arrival)
 			return !errors.Is(err, channels.ErrBusy)
 		}
 		if !offer() {
@@ -211,10 +203,10 @@ func (k *Keeper) deliver(m Message) {
 	}
 }
 
-// Begin makes up for messages that were missed since the last session, on the channels
+// Recover makes up for messages that were missed since the last session, on the channels
 // whose subscribers count on having all. The messages of all these channels are delivered
 // in one order.
-func (k *Keeper) Begin(ctx context.Context) error {
+func (k *Keeper) Recover(ctx context.Context) error {
 	first, err := k.engine.Snapshot(ctx, 0, nil)
 	if err != nil {
 		return err
@@ -222,13 +214,13 @@ func (k *Keeper) Begin(ctx context.Context) error {
 	if err := first.check(); err != nil {
 		return err
 	}
-	if first.Seq < k.Broker.Head() { // messages with such numbers would not be delivered
+	if first.Seq < k.Feed.Head() { // messages with such numbers would not be delivered
 		return errBack
 	}
 	k.epoch = first.Epoch
-	k.restarted = k.Broker.SetEpoch(k.epoch, first.Seq)
+	k.restarted = k.Feed.SetEpoch(k.epoch, first.Seq)
 	held := k.Set.Held()
-	k.since, k.recovering, k.lost = k.Broker.Head(), true, make(map[string]uint64)
+	k.lastSeen, k.recovering, k.lost = k.Feed.Head(), true, make(map[string]uint64)
 	for k.parts = slices.Collect(slices.Chunk(held, batch)); len(k.parts) > 0; {
 		part := k.parts[0]
 		k.parts, k.awaited = k.parts[1:], len(part)
@@ -248,23 +240,23 @@ func (k *Keeper) Begin(ctx context.Context) error {
 		case !k.Set.Regain(channel):
 			delete(k.live, channel) // it will be filled
 		case k.lost[channel] > 0:
-			k.missed = append(k.missed, Message{Channel: channel, Kept: channels.Kept{Seq: k.lost[channel]}, lost: true})
+			k.missed = append(k.missed, Message{Channel: channel, Kept: channels.Kept{Number: k.lost[channel]}, lost: true})
 		}
 	}
-	slices.SortFunc(k.missed, func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(k.missed, func(a, b Message) int { return cmp.Compare(a.Number, b.Number) })
 	k.patience = patience{left: recovery, last: time.Now()} // all comes at once: loops need their time for it
 	for _, m := range k.missed {
 		switch _, ok := k.live[m.Channel]; {
 		case !ok:
 		case m.lost:
-			k.Broker.Advance(m.Seq)
-			k.Broker.Interrupted(m.Channel)
+			k.Feed.Advance(m.Number)
+			k.Feed.Interrupted(m.Channel)
 		default:
-			k.deliver(m)
+			k.handOn(m)
 		}
 	}
-	k.Broker.Advance(first.Seq)
-	k.since, k.recovering, k.missed, k.lost, k.patience = 0, false, nil, nil, patience{}
+	k.Feed.Advance(first.Seq)
+	k.lastSeen, k.recovering, k.missed, k.lost, k.patience = 0, false, nil, nil, patience{}
 	return nil
 }
 
@@ -273,7 +265,7 @@ func (k *Keeper) collect(s Snapshot) {
 	k.awaited -= len(s.Channels)
 	for i, channel := range s.Channels {
 		k.live[channel] = s.Seq
-		if s.Logs[i].Evicted > k.since && !k.restarted {
+		if s.Logs[i].Evicted > k.lastSeen && !k.restarted {
 			k.lose(channel, s.Logs[i].Evicted)
 		}
 		for _, m := range s.Logs[i].Kept {
@@ -285,7 +277,7 @@ func (k *Keeper) collect(s Snapshot) {
 // miss notes a message that is to be delivered when all have been collected.
 func (k *Keeper) miss(m Message) {
 	if k.size > maxMissed {
-		k.lose(m.Channel, m.Seq)
+		k.lose(m.Channel, m.Number)
 		return
 	}
 	k.size += len(m.Event.Data)

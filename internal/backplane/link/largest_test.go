@@ -2,8 +2,6 @@ package link
 
 import (
 	"bytes"
-	"log/slog"
-	"net/url"
 	"testing"
 
 	"millrace/channels"
@@ -15,10 +13,10 @@ func TestTooLargeForStreamsIsAGap(t *testing.T) {
 	lines := channels.Event{Data: bytes.Repeat([]byte("\n"), channels.DefaultMaxEventBytes/2)}
 	small := channels.Event{Data: []byte("small")}
 	t.Run("delivered", func(t *testing.T) {
-		l, in := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), channels.NewInbox(func() {})
-		l.Broker = channels.NewBroker(channels.Options{Backplane: l.backplane()})
-		l.Broker.Attach(in, nil, []byte("/a"))
-		l.Broker.Followed(0, nil, "/a") // as if a session had asked for it
+		l := newLink(channels.Options{})
+		in := l.broker.NewInbox(func() {})
+		in.Attach(nil, []byte("/a"))
+		l.Feed.Followed(0, nil, "/a") // as if a session had asked for it
 		l.Deliver("/a", lines)
 		l.Deliver("/a", small)
 		msgs := in.Take(nil)
@@ -27,19 +25,19 @@ func TestTooLargeForStreamsIsAGap(t *testing.T) {
 		}
 	})
 	t.Run("kept", func(t *testing.T) {
-		l, in := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), channels.NewInbox(func() {})
-		l.Broker = channels.NewBroker(channels.Options{Backplane: l.backplane(), Numbered: true, History: 10})
-		k := NewKeeper(l, nil)
-		l.Broker.SetEpoch("e", 0)
-		l.Broker.Attach(in, nil, []byte("/a"))
-		k.fill(Snapshot{Seq: 20, Channels: []string{"/a"}, Logs: []Log{{Kept: []channels.Kept{{Seq: 10, Event: lines}, {Seq: 12, Event: small}}}}})
-		l.Broker.Followed(0, nil, "/a") // as if a session had asked for it
+		l := newLink(channels.Options{Numbered: true, History: 10})
+		in := l.broker.NewInbox(func() {})
+		k := NewKeeper(l.Link, nil)
+		l.Feed.SetEpoch("e", 0)
+		in.Attach(nil, []byte("/a"))
+		k.fill(Snapshot{Seq: 20, Channels: []string{"/a"}, Logs: []Log{{Kept: []channels.Kept{{Number: 10, Event: lines}, {Number: 12, Event: small}}}}})
+		l.Feed.Followed(0, nil, "/a") // as if a session had asked for it
 		var start channels.Start
 		for _, tt := range []struct {
 			id  string
 			gap channels.Gap
 		}{{"e-8", channels.GapEvicted}, {"e-10", channels.NoGap}} {
-			begun := l.Broker.Resume(&start, in, []byte(tt.id), 1<<20, []byte("/a"))
+			begun := in.Join(&start, []byte(tt.id), 1<<20, []byte("/a"))
 			if !begun || start.Gap != tt.gap || len(start.Missed) != 1 {
 				t.Errorf("resumed at %s: begun %v, gap %q, %d missed; want gap %q and 1 missed", tt.id, begun, start.Gap, len(start.Missed), tt.gap)
 			}

@@ -42,8 +42,8 @@ var errNotYet = errors.New("no connection yet")
 type Link struct {
 	// Set is the channels that the broker wants.
 	Set *follow.Set
-	// Broker is given by Start.
-	Broker *channels.Broker
+	// Feed is that of the broker, given by Start.
+	Feed channels.Feed
 	// Log is throttled: messages are constants.
 	Log *slog.Logger
 	// Lossless tells that a session goes on where the one before it was cut off, so
@@ -76,8 +76,8 @@ func New(engine string, u *url.URL, log *slog.Logger) *Link {
 }
 
 // Start runs sessions until Close.
-func (l *Link) Start(broker *channels.Broker, session func(context.Context) error) {
-	l.Broker = broker
+func (l *Link) Start(feed channels.Feed, session func(context.Context) error) {
+	l.Feed = feed
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	l.running.Go(func() { l.run(ctx, session) })
@@ -152,7 +152,7 @@ func (l *Link) Up() {
 func (l *Link) EverUp() bool { return l.up.Load() != 0 }
 
 // Follow implements channels.Backplane.
-func (l *Link) Follow(channel string) (since uint64, ready bool) { return l.Set.Follow(channel) }
+func (l *Link) Follow(channel string) (from uint64, followed bool) { return l.Set.Follow(channel) }
 
 // Unfollow implements channels.Backplane.
 func (l *Link) Unfollow(channel string) { l.Set.Unfollow(channel) }
@@ -169,8 +169,8 @@ func (l *Link) Confirm(names ...string) {
 	for _, name := range names {
 		l.crowd.forget(name)
 	}
-	since := l.Broker.Head()
-	l.Broker.Followed(since, func(name string) bool { return l.Set.Confirm(name, since) }, names...)
+	from := l.Feed.Head()
+	l.Feed.Followed(from, func(name string) bool { return l.Set.Confirm(name, from) }, names...)
 }
 
 // DeliverPayload hands on an event in the form of package envelope, as Deliver does.
@@ -188,7 +188,8 @@ func (l *Link) DeliverPayload(channel string, payload []byte) {
 // session's goroutine, which does not wait in them. Their effects on one channel come in
 // their order, and do not depend on other channels.
 func (l *Link) Deliver(channel string, ev channels.Event) {
-	l.hand(channel, item{ev, l.Broker.Check(channel, ev)})
+	arrival, err := l.Feed.Prepare(channel, ev, 0)
+	l.hand(channel, item{arrival, err})
 }
 
 // Lose tells that a message is missing on a channel.
@@ -197,5 +198,5 @@ func (l *Link) Lose(channel string, why error) { l.hand(channel, item{lost: why}
 // interrupt is Lose at this place in the order.
 func (l *Link) interrupt(channel string, why error) {
 	l.losses.Log(l.Log, slog.LevelError, "a message from "+l.engine+" cannot be delivered: its subscribers are told of a gap", "channel", channel, "error", why)
-	l.Broker.Interrupted(channel)
+	l.Feed.Interrupted(channel)
 }

@@ -26,7 +26,7 @@ func TestDelay(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l, sessions := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), 0
-			l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}), func(ctx context.Context) error {
+			l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}).Feed(), func(ctx context.Context) error {
 				sessions++
 				l.Up()
 				select {
@@ -49,7 +49,7 @@ func TestDelay(t *testing.T) {
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, sessions := New("an engine", &url.URL{Host: "somewhere"}, slog.New(slog.DiscardHandler)), 0
-		l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}), func(ctx context.Context) error {
+		l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}).Feed(), func(ctx context.Context) error {
 			if sessions++; sessions < 3 {
 				var reply []any
 				_ = reply[0]
@@ -75,6 +75,6 @@ func (l *Link) backplane() channels.Backplane { return silent{l} }
 
 type silent struct{ *Link }
 
-func (silent) Publish(string, channels.Event) (channels.Receipt, error) {
+func (silent) Send(string, channels.Event) (channels.Receipt, error) {
 	return channels.Receipt{}, errTest
 }

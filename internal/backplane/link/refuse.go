@@ -16,7 +16,7 @@ func (l *Link) Refuse(why error, batch ...string) {
 	if !l.Set.Refuse(batch...) {
 		return
 	}
-	l.Broker.Refused(batch[0])
+	l.Feed.Refused(batch[0])
 	l.refused.Log(l.Log, slog.LevelWarn, l.engine+" refuses a channel: its subscribers are told of a gap, and it is asked for again in a minute",
 		"channel", batch[0], "error", why)
 }

@@ -23,7 +23,7 @@ func TestDownIsTold(t *testing.T) {
 		began := time.Now()
 		var reachable atomic.Bool
 		cut := make(chan struct{})
-		l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}), func(ctx context.Context) error {
+		l.Start(channels.NewBroker(channels.Options{Backplane: l.backplane()}).Feed(), func(ctx context.Context) error {
 			if !reachable.Load() {
 				return errTest
 			}

@@ -233,10 +233,10 @@ func (r *reader) take(m jetstream.Msg, number uint64, at time.Time) {
 		l.drop(number)
 		return
 	}
-	l.kept = append(l.kept, channels.Kept{Seq: number, Event: ev})
+	l.kept = append(l.kept, channels.Kept{Number: number, Event: ev})
 	l.times = append(l.times, at)
 	for l.size += len(ev.Data); l.size > maxLog; {
-		l.drop(l.kept[0].Seq)
+		l.drop(l.kept[0].Number)
 	}
 }
 
@@ -252,7 +252,7 @@ type log struct {
 // drop notes that the messages up to a number are not in the log.
 func (l *log) drop(number uint64) {
 	l.evicted = max(l.evicted, number)
-	for len(l.kept) > 0 && l.kept[0].Seq <= number {
+	for len(l.kept) > 0 && l.kept[0].Number <= number {
 		l.size -= len(l.kept[0].Event.Data)
 		l.kept, l.times = l.kept[1:], l.times[1:]
 	}
@@ -265,7 +265,7 @@ func (l *log) finish(info *jetstream.StreamInfo, ttl time.Duration, until uint64
 	if limit := info.Config.MaxMsgsPerSubject; limit > 0 && int64(l.count) >= limit {
 		old = until
 		if len(l.kept) > 0 {
-			old = l.kept[0].Seq - 1
+			old = l.kept[0].Number - 1
 		}
 	}
 	cut, _ := strconv.ParseUint(info.Config.Metadata[cutKey], 10, 64)
@@ -274,7 +274,7 @@ func (l *log) finish(info *jetstream.StreamInfo, ttl time.Duration, until uint64
 		l.kept[i].Age = info.TimeStamp.Sub(l.times[i])
 	}
 	for len(l.kept) > 0 && ttl > 0 && l.kept[0].Age > ttl {
-		l.drop(l.kept[0].Seq)
+		l.drop(l.kept[0].Number)
 	}
 	return link.Log{Kept: l.kept, Evicted: l.evicted}
 }

@@ -133,9 +133,9 @@ func FuzzHostile(f *testing.F) {
 				return ours
 			})
 			broker := channels.NewBroker(channels.Options{Backplane: b, History: 9, Numbered: form != ""})
-			b.Broker = broker
-			in := channels.NewInbox(func() {})
-			broker.Attach(in, nil, []byte("/a"))
+			b.Feed = broker.Feed()
+			in := broker.NewInbox(func() {})
+			in.Attach(nil, []byte("/a"))
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			begun := time.Now()
 			err = b.run(ctx)
@@ -171,7 +171,7 @@ func TestOldServer(t *testing.T) {
 		go (&hostile{conn: theirs}).serve("2.9.25")
 		return ours
 	})
-	b.Broker = channels.NewBroker(channels.Options{Backplane: b, History: 9, Numbered: true})
+	b.Feed = channels.NewBroker(channels.Options{Backplane: b, History: 9, Numbered: true}).Feed()
 	if err := b.run(t.Context()); err == nil || !strings.Contains(err.Error(), "the server is NATS 2.9.25: history=jetstream needs NATS 2.10") {
 		t.Errorf("a session with NATS 2.9.25: %v, want it refused for its version", err)
 	}

@@ -82,9 +82,9 @@ func TestLog(t *testing.T) {
 		}, tt.ttl, r.until)
 		var kept []uint64
 		for _, k := range got.Kept {
-			kept = append(kept, k.Seq/2)
-			if want := time.Duration(100-k.Seq/2) * time.Second; k.Age != want {
-				t.Errorf("%s: the age of %d is %v, want %v", tt.name, k.Seq/2, k.Age, want)
+			kept = append(kept, k.Number/2)
+			if want := time.Duration(100-k.Number/2) * time.Second; k.Age != want {
+				t.Errorf("%s: the age of %d is %v, want %v", tt.name, k.Number/2, k.Age, want)
 			}
 		}
 		if !slices.Equal(kept, tt.kept) || got.Evicted != tt.evicted {

@@ -76,9 +76,9 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 	return b, nil
 }
 
-// Start connects to the server and delivers to broker, which has b as its
+// Start connects to the server and delivers to the feed of a broker, which has b as its
 // backplane, until Close.
-func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.run) }
+func (b *Backplane) Start(feed channels.Feed) { b.Link.Start(feed, b.run) }
 
 // Close ends the session and closes the connection.
 func (b *Backplane) Close() error {

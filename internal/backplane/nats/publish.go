@@ -29,14 +29,14 @@ var (
 	errDown           = errors.New("not connected to NATS, publish again later")
 )
 
-// Publish implements channels.Backplane. It waits until the server has the event.
-func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	return channels.PublishOne(b, channel, ev)
+// Send implements channels.Backplane. It waits until the server has the event.
+func (b *Backplane) Send(channel string, ev channels.Event) (channels.Receipt, error) {
+	return channels.SendOne(b, channel, ev)
 }
 
-// PublishAll implements channels.Pipeline: it waits for the server's answers once the server
+// SendAll implements channels.Pipeline: it waits for the server's answers once the server
 // has all of batch.
-func (b *Backplane) PublishAll(batch []*channels.Publication) {
+func (b *Backplane) SendAll(batch []*channels.Publication) {
 	s, err := b.session.Load(), b.Down()
 	if err == nil && s == nil {
 		err = errDown
@@ -52,7 +52,7 @@ func (b *Backplane) PublishAll(batch []*channels.Publication) {
 	for _, p := range batch {
 		switch {
 		case p.Err == nil:
-			p.Receipt.Receivers = b.Broker.Subscribers(p.Channel)
+			p.Receipt.Receivers = b.Feed.Subscribers(p.Channel)
 		case errors.Is(p.Err, nats.ErrPermissionViolation):
 			p.Err = fmt.Errorf("%w: %w", errNotPublished, p.Err)
 		default:

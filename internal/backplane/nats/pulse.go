@@ -66,7 +66,7 @@ func isBefore(version string, major, minor int) bool {
 // that were delivered.
 func (s *session) skipDelivered(ctx context.Context) error {
 	last, err := s.history.setFence(ctx, s.js)
-	head := s.Broker.Head()
+	head := s.Feed.Head()
 	if err != nil || last > head {
 		return err
 	}

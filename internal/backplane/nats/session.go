@@ -73,7 +73,7 @@ func (b *Backplane) run(ctx context.Context) error {
 	defer b.session.Store(nil)
 	b.Up()
 	if s.keeper != nil {
-		if err := s.keeper.Begin(ctx); err != nil {
+		if err := s.keeper.Recover(ctx); err != nil {
 			return err
 		}
 	}
@@ -155,7 +155,7 @@ func (s *session) receive(m *nats.Msg) error {
 	if s.keeper != nil {
 		sequence, before, bad := sequences(m)
 		return s.keeper.Message(link.Message{
-			Epoch: s.epoch, Channel: channel, Before: number(before), Kept: channels.Kept{Seq: number(sequence), Event: ev},
+			Epoch: s.epoch, Channel: channel, Before: number(before), Kept: channels.Kept{Number: number(sequence), Event: ev},
 		}, cmp.Or(err, bad))
 	}
 	s.confirm(channel)

@@ -59,9 +59,9 @@ type follower interface {
 	follow(ctx context.Context, conn *pgx.Conn) error
 }
 
-// Start connects to the database and delivers to broker, which has b as its
+// Start connects to the database and delivers to the feed of a broker, which has b as its
 // backplane, until Close.
-func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.session) }
+func (b *Backplane) Start(feed channels.Feed) { b.Link.Start(feed, b.session) }
 
 // Close ends the session, if Start was called, and closes all connections.
 func (b *Backplane) Close() error {

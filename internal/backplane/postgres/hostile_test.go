@@ -128,8 +128,8 @@ func FuzzHostile(f *testing.F) {
 				return ours, nil
 			}
 			broker := channels.NewBroker(channels.Options{Backplane: b})
-			b.Broker = broker
-			broker.Attach(channels.NewInbox(func() {}), nil, []byte("/a"))
+			b.Feed = broker.Feed()
+			broker.NewInbox(func() {}).Attach(nil, []byte("/a"))
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			begun := time.Now()
 			err = b.session(ctx)

@@ -23,15 +23,15 @@ type statement struct {
 	values [][]byte
 }
 
-// Publish implements channels.Backplane. It waits for the commit.
-func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	return channels.PublishOne(b, channel, ev)
+// Send implements channels.Backplane. It waits for the commit.
+func (b *Backplane) Send(channel string, ev channels.Event) (channels.Receipt, error) {
+	return channels.SendOne(b, channel, ev)
 }
 
-// PublishAll implements channels.Pipeline, over one connection. Each event has a
+// SendAll implements channels.Pipeline, over one connection. Each event has a
 // transaction of its own: an error concerns no other, and two notifications that are the
 // same are two.
-func (b *Backplane) PublishAll(batch []*channels.Publication) {
+func (b *Backplane) SendAll(batch []*channels.Publication) {
 	if err := b.Down(); err != nil {
 		channels.FailAll(batch, fmt.Errorf("%w: %w", errNotPublished, err))
 		return
@@ -59,7 +59,7 @@ func (b *Backplane) PublishAll(batch []*channels.Publication) {
 			p.Err = fmt.Errorf("%w: %w", errMaybePublished, err)
 			continue
 		}
-		p.Receipt.Receivers = b.Broker.Subscribers(p.Channel)
+		p.Receipt.Receivers = b.Feed.Subscribers(p.Channel)
 	}
 	b.follower.published()
 }

@@ -361,5 +361,5 @@ func (t *table) rest(ctx context.Context, conn *pgx.Conn, busy bool) error {
 
 // loseAll tells all channels that messages may be missing.
 func (t *table) loseAll() {
-	t.Broker.Interrupted(slices.Concat(slices.Collect(maps.Values(t.names))...)...)
+	t.Feed.Interrupted(slices.Concat(slices.Collect(maps.Values(t.names))...)...)
 }

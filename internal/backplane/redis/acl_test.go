@@ -47,12 +47,12 @@ func TestNameRefused(t *testing.T) {
 				if node.Broker.Health() != nil {
 					t.Errorf("the node's health: %v, want it connected", node.Broker.Health())
 				}
-				if n := node.Broker.Figures().Refused; n != 2 {
+				if n := node.Broker.Ports().Figures().Refused; n != 2 {
 					t.Errorf("%d channels are refused, want 2", n)
 				}
 				stranger.Close()
 				mixed.Close()
-				if n := node.Broker.Figures().Refused; n != 0 {
+				if n := node.Broker.Ports().Figures().Refused; n != 0 {
 					t.Errorf("%d channels are refused when their subscribers have left, want none", n)
 				}
 				server.do("ACL", "SETUSER", "node", "allchannels", "allkeys")

@@ -159,13 +159,13 @@ func (h *history) log(now uint64, part any) (l link.Log, err error) {
 			l.Evicted = seq
 			continue
 		}
-		l.Kept = append(l.Kept, channels.Kept{Seq: seq, Event: ev, Age: age})
+		l.Kept = append(l.Kept, channels.Kept{Number: seq, Event: ev, Age: age})
 	}
 	switch {
 	case len(list) == 1 && h.ttl > 0: // the stream may be gone
 		l.Evicted = now - uint64((h.ttl + spare).Microseconds())
 	case list[0] == "1" && len(l.Kept) > 0:
-		l.Evicted = max(l.Evicted, l.Kept[0].Seq-1)
+		l.Evicted = max(l.Evicted, l.Kept[0].Number-1)
 	}
 	return l, nil
 }
@@ -178,7 +178,7 @@ func parseAnnouncement(text string) (m link.Message, payload string, err error) 
 		return m, "", fmt.Errorf("%w: the announcement %.64q", errReply, text)
 	}
 	m.Epoch = fields[0]
-	for i, number := range []*uint64{&m.Before, &m.Seq} {
+	for i, number := range []*uint64{&m.Before, &m.Number} {
 		if *number, err = strconv.ParseUint(fields[1+i], 10, 64); err != nil {
 			return m, "", fmt.Errorf("%w: the announcement %.64q", errReply, text)
 		}

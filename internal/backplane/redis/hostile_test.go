@@ -131,8 +131,8 @@ func (h *hostile) meet(t *testing.T, form string) error {
 		t.Fatal(err)
 	}
 	broker := channels.NewBroker(channels.Options{Backplane: b, History: 9, Numbered: b.history != nil})
-	b.Broker = broker
-	broker.Attach(channels.NewInbox(func() {}), nil, []byte("/a"))
+	b.Feed = broker.Feed()
+	broker.NewInbox(func() {}).Attach(nil, []byte("/a"))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*silence)
 	defer cancel()
 	err = func() (err error) {
@@ -147,8 +147,8 @@ func (h *hostile) meet(t *testing.T, form string) error {
 		t.Errorf("%s: a session has ended with %v, want an error, and soon", form, err)
 	}
 	batch := []*channels.Publication{{Channel: "/a"}, {Channel: "/b", Event: channels.Event{Data: []byte("x")}}}
-	b.PublishAll(batch)
-	b.PublishAll(batch[:1])
+	b.SendAll(batch)
+	b.SendAll(batch[:1])
 	if err := b.Close(); err != nil {
 		t.Errorf("%s: closing: %v", form, err)
 	}

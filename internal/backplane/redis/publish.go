@@ -14,14 +14,14 @@ import (
 
 var errNotPublished = errors.New("the event was not published")
 
-// Publish implements channels.Backplane.
-func (b *Backplane) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	return channels.PublishOne(b, channel, ev)
+// Send implements channels.Backplane.
+func (b *Backplane) Send(channel string, ev channels.Event) (channels.Receipt, error) {
+	return channels.SendOne(b, channel, ev)
 }
 
-// PublishAll implements channels.Pipeline: one exchange with the server, or in the
+// SendAll implements channels.Pipeline: one exchange with the server, or in the
 // plain form with each server of a cluster that has some of the channels.
-func (b *Backplane) PublishAll(batch []*channels.Publication) {
+func (b *Backplane) SendAll(batch []*channels.Publication) {
 	if err := b.Down(); err != nil {
 		channels.FailAll(batch, fmt.Errorf("%w: %w", errNotPublished, err))
 		return
@@ -37,7 +37,7 @@ func (b *Backplane) PublishAll(batch []*channels.Publication) {
 	for _, p := range batch {
 		switch {
 		case p.Err == nil:
-			p.Receipt.Receivers = b.Broker.Subscribers(p.Channel)
+			p.Receipt.Receivers = b.Feed.Subscribers(p.Channel)
 		case fromServer(p.Err):
 			p.Err = fmt.Errorf("%w: Redis: %w", errNotPublished, p.Err)
 		default:

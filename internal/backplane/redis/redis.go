@@ -64,9 +64,9 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 	return b, nil
 }
 
-// Start connects to the server and delivers to broker, which has b as its
+// Start connects to the server and delivers to the feed of a broker, which has b as its
 // backplane, until Close.
-func (b *Backplane) Start(broker *channels.Broker) { b.Link.Start(broker, b.session) }
+func (b *Backplane) Start(feed channels.Feed) { b.Link.Start(feed, b.session) }
 
 // Close ends the session, if Start was called, and closes all connections.
 func (b *Backplane) Close() error {

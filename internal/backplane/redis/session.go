@@ -64,7 +64,7 @@ func (b *Backplane) session(ctx context.Context) error {
 	}
 	seal.Store(true)
 	if s.keeper != nil {
-		if err := s.keeper.Begin(ctx); err != nil {
+		if err := s.keeper.Recover(ctx); err != nil {
 			return err
 		}
 	}
@@ -190,7 +190,7 @@ func (s *session) message(name, payload string) error {
 // Snapshot implements link.History.
 func (s *session) Snapshot(ctx context.Context, since uint64, names []string) (link.Snapshot, error) {
 	for {
-		snapshot, err := s.history.snapshot(unsealed(ctx), s.client, s.Broker.Head(), since, names)
+		snapshot, err := s.history.snapshot(unsealed(ctx), s.client, s.Feed.Head(), since, names)
 		if !isBusy(err) {
 			return snapshot, err
 		}

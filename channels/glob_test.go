@@ -42,8 +42,8 @@ func TestMatch(t *testing.T) {
 		{`\`, `\`, true},
 		{"a", "ab", false},
 	} {
-		if got := Pattern(tt.pattern).Match(tt.name); got != tt.want {
-			t.Errorf("Pattern(%q).Match(%q) = %v", tt.pattern, tt.name, got)
+		if got := Glob(tt.pattern).Match(tt.name); got != tt.want {
+			t.Errorf("Glob(%q).Match(%q) = %v", tt.pattern, tt.name, got)
 		}
 	}
 }
@@ -79,15 +79,15 @@ func TestMatchAgainstNaive(t *testing.T) {
 	}
 	for range 200_000 {
 		pattern, name := random(`ab*?[^-]\`, 8), random("ab]", 8)
-		if got, want := Pattern(pattern).Match(name), naiveMatch(pattern, name); got != want {
-			t.Fatalf("seed %d: Pattern(%q).Match(%q) = %v, want %v", seed, pattern, name, got, want)
+		if got, want := Glob(pattern).Match(name), naiveMatch(pattern, name); got != want {
+			t.Fatalf("seed %d: Glob(%q).Match(%q) = %v, want %v", seed, pattern, name, got, want)
 		}
 	}
 }
 
 // Ensure that no pattern takes exponential time. The naive twin would not end.
 func TestMatchEnds(t *testing.T) {
-	if Pattern(strings.Repeat("*a", 100) + "b").Match(strings.Repeat("a", 255)) {
+	if Glob(strings.Repeat("*a", 100) + "b").Match(strings.Repeat("a", 255)) {
 		t.Error("matched")
 	}
 }

@@ -11,9 +11,15 @@ import (
 
 // follower is a backplane that writes down what is followed.
 type follower struct {
-	alone
+	feed  Feed
 	calls []string
 }
+
+func (f *follower) Send(channel string, ev Event) (Receipt, error) {
+	return f.feed.Deliver(channel, ev)
+}
+
+func (f *follower) Health() error { return nil }
 
 func (f *follower) Follow(channel string) (uint64, bool) {
 	f.calls = append(f.calls, "follow "+channel)
@@ -24,20 +30,20 @@ func (f *follower) Unfollow(channel string) { f.calls = append(f.calls, "unfollo
 
 // Ensure that a channel is followed while a stream or a listener is there, and that
 // a pattern follows nothing.
-func TestListenersFollow(t *testing.T) {
+func TestObserversFollow(t *testing.T) {
 	f := &follower{}
 	b := NewBroker(Options{Backplane: f})
-	f.alone = alone{b}
-	in, e := NewInbox(func() {}), &naiveEar{}
-	b.ListenPattern(e, "*")
-	b.Listen(e, "/a", "/b")
-	b.Listen(e, "/a")
-	chans, _ := b.Attach(in, nil, []byte("/a"))
-	b.Unlisten(e, "/a", "/b", "/c")
-	b.Unlisten(e, "/a")
-	b.Detach(in, chans...)
-	b.UnlistenPattern(e, "*")
-	b.UnlistenPattern(e, "*")
+	f.feed = b.Feed()
+	in, e := b.NewInbox(func() {}), &naiveEar{}
+	b.Ports().ObserveGlob(e, "*")
+	b.Ports().Observe(e, "/a", "/b")
+	b.Ports().Observe(e, "/a")
+	chans, _ := in.Attach(nil, []byte("/a"))
+	b.Ports().Unobserve(e, "/a", "/b", "/c")
+	b.Ports().Unobserve(e, "/a")
+	in.Detach(chans...)
+	b.Ports().UnobserveGlob(e, "*")
+	b.Ports().UnobserveGlob(e, "*")
 	want := []string{"follow /a", "follow /b", "unfollow /b", "unfollow /a"}
 	if !slices.Equal(f.calls, want) {
 		t.Errorf("the backplane was told %q, want %q", f.calls, want)
@@ -50,7 +56,7 @@ func TestListenersFollow(t *testing.T) {
 func TestListenerHearsTheData(t *testing.T) {
 	b, said := NewBroker(Options{}), "one\r\ntwo\rthree\n"
 	var heard []string
-	b.Listen(ear{&heard}, "/a")
+	b.Ports().Observe(ear{&heard}, "/a")
 	if r, err := b.Publish("/a", Event{Data: []byte(said), Type: "news"}); r.Receivers != 1 || err != nil {
 		t.Errorf("Publish = %+v, %v, want 1 receiver", r, err)
 	}
@@ -61,7 +67,7 @@ func TestListenerHearsTheData(t *testing.T) {
 
 type ear struct{ lines *[]string }
 
-func (e ear) Hear(_ Pattern, channel string, data []byte) {
+func (e ear) Hear(_ Glob, channel string, data []byte) {
 	*e.lines = append(*e.lines, fmt.Sprintf("%s %s", channel, data))
 }
 
@@ -80,14 +86,14 @@ func TestDecode(t *testing.T) {
 		},
 		Undecoded: func(channel string, err error) { undecoded = append(undecoded, channel+" "+err.Error()) },
 	})
-	in := NewInbox(func() {})
-	b.Attach(in, nil, []byte("/a"))
-	b.Listen(ear{&heard}, "/a")
+	in := b.NewInbox(func() {})
+	in.Attach(nil, []byte("/a"))
+	b.Ports().Observe(ear{&heard}, "/a")
 	mustPublish(t, b, "/a", "said", 2)
 	if r, err := b.Publish("/a", Event{Data: []byte("x1")}); r != (Receipt{}) || err != refused {
 		t.Errorf("Publish = %+v, %v, want %v", r, err, refused)
 	}
-	if r, err := b.Deliver("/a", Event{Data: []byte("x2")}); r.Receivers != 2 || err != nil {
+	if r, err := b.Feed().Deliver("/a", Event{Data: []byte("x2")}); r.Receivers != 2 || err != nil {
 		t.Errorf("Deliver = %+v, %v, want 2 receivers", r, err)
 	}
 	var sent []string
@@ -100,17 +106,18 @@ func TestDecode(t *testing.T) {
 	if want := []string{"/a said", "/a x2"}; !slices.Equal(heard, want) {
 		t.Errorf("listeners heard %q, want %q", heard, want)
 	}
-	if want := []string{"/a refused"}; !slices.Equal(undecoded, want) || b.Figures().Undecoded != 1 {
-		t.Errorf("undecoded: %q, counted %d, want %q", undecoded, b.Figures().Undecoded, want)
+	if want := []string{"/a refused"}; !slices.Equal(undecoded, want) || b.Ports().Figures().Undecoded != 1 {
+		t.Errorf("undecoded: %q, counted %d, want %q", undecoded, b.Ports().Figures().Undecoded, want)
 	}
 }
 
 // Ensure that streams and listeners have the same order, whoever publishes.
 func TestListenersHearTheOneOrder(t *testing.T) {
-	b, in := NewBroker(Options{}), NewInbox(func() {})
+	b := NewBroker(Options{})
+	in := b.NewInbox(func() {})
 	var heard []string
-	b.Attach(in, nil, []byte("/a"), []byte("/b"))
-	b.Listen(ear{&heard}, "/a", "/b")
+	in.Attach(nil, []byte("/a"), []byte("/b"))
+	b.Ports().Observe(ear{&heard}, "/a", "/b")
 	var publishing sync.WaitGroup
 	for p := range 4 {
 		publishing.Go(func() {
@@ -131,38 +138,41 @@ func TestListenersHearTheOneOrder(t *testing.T) {
 
 // Ensure that a pattern that comes while an event is on its way hears it, and one that
 // goes does not.
-func TestPatternsThatComeAndGoMeanwhile(t *testing.T) {
+func TestGlobsThatComeAndGoMeanwhile(t *testing.T) {
 	b := NewBroker(Options{})
 	early, late := &naiveEar{}, &naiveEar{}
-	b.ListenPattern(early, "/a*")
-	d := b.delivery("/ab", Event{Data: []byte("x")}, 0)
-	b.ListenPattern(late, "*b")
-	b.ListenPattern(late, "/c*")
-	b.UnlistenPattern(early, "/a*")
-	if r, err := b.deliver(d, forLoops); err != nil || r.Receivers != 1 {
-		t.Errorf("deliver = %+v, %v, want 1 receiver", r, err)
+	b.Ports().ObserveGlob(early, "/a*")
+	a, err := b.Feed().Prepare("/ab", Event{Data: []byte("x")}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Ports().ObserveGlob(late, "*b")
+	b.Ports().ObserveGlob(late, "/c*")
+	b.Ports().UnobserveGlob(early, "/a*")
+	if r, err := b.Feed().Admit(a); err != nil || r.Receivers != 1 {
+		t.Errorf("Admit = %+v, %v, want 1 receiver", r, err)
 	}
 	if len(early.heard) != 0 || len(late.heard) != 1 {
 		t.Errorf("who left heard %q, who came %q; want nothing and one event", early.heard, late.heard)
 	}
 }
 
-// BenchmarkPatterns is a publish beside as many patterns as there can be, and how long it
+// BenchmarkGlobs is a publish beside as many patterns as there can be, and how long it
 // holds up the broker.
-func BenchmarkPatterns(b *testing.B) {
+func BenchmarkGlobs(b *testing.B) {
 	broker, e := NewBroker(Options{}), &naiveEar{}
 	for i := range 16384 {
-		broker.ListenPattern(e, Pattern(fmt.Sprintf("/rooms/*/%d", i)))
+		broker.Ports().ObserveGlob(e, Glob(fmt.Sprintf("/rooms/*/%d", i)))
 	}
-	var d delivery
+	var a *Arrival
 	b.Run("match", func(b *testing.B) {
 		for b.Loop() {
-			d = broker.delivery("/rooms/some/name", benchEvent, 0)
+			a, _ = broker.Feed().Prepare("/rooms/some/name", benchEvent, 0)
 		}
 	})
 	b.Run("hold", func(b *testing.B) {
 		for b.Loop() {
-			broker.deliver(d, forLoops)
+			broker.Feed().Admit(a)
 		}
 	})
 }

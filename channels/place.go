@@ -1,0 +1,75 @@
+package channels
+
+import "time"
+
+// placeLocked gives a its place in the order.
+func (b *Broker) placeLocked(a *Arrival) Receipt {
+	seq := a.seq
+	switch {
+	case seq == 0:
+		seq = b.seq + 1
+	case seq <= b.newest:
+		return Receipt{}
+	case seq <= b.seq: // gaps have taken its place, see countBits
+		b.newest = seq
+		b.loseLocked(a.channel, GapBackplane)
+		return Receipt{}
+	}
+	b.seq, b.newest = seq, seq
+	b.placed++
+	c := b.channels[a.channel]
+	heard := b.tellLocked(c, a)
+	if a.wire == nil {
+		if c != nil {
+			heard += int(c.subscribers)
+		}
+		return Receipt{Receivers: heard}
+	}
+	if c == nil {
+		if b.opts.History == 0 {
+			b.forgotten.add(a.channel, b.seq)
+			return Receipt{Receivers: heard}
+		}
+		c = b.openLocked(a.channel)
+	}
+	b.postLocked(c, a.wire)
+	r := Receipt{Receivers: int(c.subscribers) + heard, Seq: b.number(seq)}
+	if b.opts.Numbered {
+		r.Epoch = b.epoch
+	}
+	return r
+}
+
+// postLocked makes a message with the sequence b.seq of wire, which lacks the id and
+// the blank line, and hands it to the loops that listen to c.
+func (b *Broker) postLocked(c *Channel, wire []byte) {
+	c.published++
+	if len(c.loops) == 0 && b.opts.History == 0 { // it is for observers alone, and heard
+		c.evicted = b.seq
+		return
+	}
+	m := b.messageLocked(c, wire, b.seq, 0)
+	b.retainLocked(m)
+	m.Evicted = c.evicted
+	for i := range c.loops {
+		a := &c.loops[i]
+		a.unserved += int32(m.size())
+		a.inbox.unserved += m.size()
+		if a.inbox.post(m) {
+			b.mu.wakeLater(a.inbox)
+		}
+	}
+}
+
+// messageLocked makes a message of wire, which lacks the id and the blank line, and which
+// was published some time ago.
+func (b *Broker) messageLocked(c *Channel, wire []byte, seq uint64, ago time.Duration) *Message {
+	if b.opts.History > 0 {
+		wire = appendIDLine(wire, b.epoch, b.number(seq))
+	}
+	m := &Message{Seq: seq, Channel: c, Wire: append(wire, '\n')}
+	if b.opts.HistoryTTL > 0 {
+		m.born = b.clock() - ago
+	}
+	return m
+}

@@ -1,0 +1,155 @@
+package channels
+
+import (
+	"cmp"
+	"errors"
+	"time"
+)
+
+// ErrBusy is what Publish returns when a loop has not caught up in time.
+var ErrBusy = errors.New("an event loop is too far behind, the event was not published: publish again later")
+
+// Receipt says what has become of an event that was published.
+type Receipt struct {
+	// Receivers is how many subscribers this node had for it.
+	Receivers int
+	// Seq is the event's place in the order, or its number, for ID; zero where that is
+	// not known.
+	Seq uint64
+	// Epoch is that of Seq where an engine numbers, "" else.
+	Epoch string
+}
+
+// ID returns the event id of a message that was published, "" if it has none.
+// Safe for concurrent use.
+func (b *Broker) ID(r Receipt) string {
+	if b.opts.History == 0 || r.Seq == 0 {
+		return ""
+	}
+	return string(appendID(nil, cmp.Or(r.Epoch, b.opts.Epoch), r.Seq))
+}
+
+// Publish has ev delivered to every subscriber of the channel on every node: on a node
+// of its own at once, else by way of the backplane's engine (Backplane.Send), which
+// brings it to every node's Feed, this one's included. ev.Data is not kept. When a loop is
+// so far behind that memory would grow, Publish waits, at most Options.PublishTimeout, and
+// then returns ErrBusy; other errors wrap ErrName, ErrEventTooLarge, ErrEventData,
+// ErrEventType or ErrEventRetry, or are the backplane's or Options.Decode's.
+func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
+	var a Arrival
+	if err := b.accept(&a, channel, ev); err != nil {
+		return Receipt{}, err
+	}
+	return b.publish(&a, ev)
+}
+
+// publish sends ev, of which a is the arrival that was checked, or admits it.
+func (b *Broker) publish(a *Arrival, ev Event) (r Receipt, err error) {
+	if b.Linked() {
+		began := time.Now()
+		r, err = b.opts.Backplane.Send(a.channel, ev)
+		b.publishing.took(time.Since(began))
+	} else {
+		b.encode(a)
+		r, err = b.admit(a, forReaders)
+	}
+	b.publishing.note(err)
+	return r, err
+}
+
+// Publication is an event on its way in a pipeline, and what has become of it.
+type Publication struct {
+	Channel string
+	Event   Event
+	Receipt Receipt
+	Err     error // as of Broker.Publish
+}
+
+// PublishAll is Publish for all of batch, in order, and sets what has become of each.
+// Where there is a backplane, it waits once for many.
+func (b *Broker) PublishAll(batch []Publication) {
+	p, pipelined := b.opts.Backplane.(Pipeline)
+	var accepted []*Publication
+	for i := range batch {
+		switch one := &batch[i]; {
+		case !pipelined:
+			one.Receipt, one.Err = b.Publish(one.Channel, one.Event)
+		default:
+			if one.Err = b.accept(new(Arrival), one.Channel, one.Event); one.Err == nil {
+				accepted = append(accepted, one)
+			}
+		}
+	}
+	if len(accepted) == 0 {
+		return
+	}
+	began := time.Now()
+	p.SendAll(accepted)
+	b.publishing.took(time.Since(began))
+	for _, one := range accepted {
+		b.publishing.note(one.Err)
+	}
+}
+
+// Linked tells whether the broker has a backplane, so that one who publishes waits
+// for an engine. Safe for concurrent use.
+func (b *Broker) Linked() bool { return b.opts.Backplane != nil }
+
+// Health returns why events of other nodes may be missing, nil if they are not.
+// Safe for concurrent use.
+func (b *Broker) Health() error {
+	if !b.Linked() {
+		return nil
+	}
+	return b.opts.Backplane.Health()
+}
+
+// accept begins an arrival of ev, and returns why Publish refuses it.
+func (b *Broker) accept(a *Arrival, channel string, ev Event) error {
+	if channel == ControlChannel {
+		return errControl
+	}
+	refused, err := b.check(a, channel, ev)
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+// check begins an arrival of ev, and returns why it cannot be delivered, whoever wants
+// it. refused tells why Options.Decode refuses it, which streams can have as it is. This
+// is the one place that decodes.
+func (b *Broker) check(a *Arrival, channel string, ev Event) (refused, err error) {
+	if err := CheckName([]byte(channel)); err != nil {
+		return nil, err
+	}
+	*a = Arrival{channel: channel, data: ev.Data, sent: ev, payload: b.payload(channel)}
+	if err := ev.check(b.opts.MaxEventBytes, b.tailSize, a.payload == Text); err != nil || a.payload == Unstreamed {
+		return nil, err
+	}
+	if b.opts.Decode != nil {
+		data, err := b.opts.Decode(channel, ev.Data)
+		if refused = err; err == nil {
+			a.sent.Data = data
+		}
+	}
+	return refused, ev.checkSent(a.sent, b.opts.MaxEventBytes, b.tailSize)
+}
+
+// noteUndecoded notes that streams get an event of the engine as it is.
+func (b *Broker) noteUndecoded(channel string, why error) {
+	b.undecoded.Add(1)
+	if b.opts.Undecoded != nil {
+		b.opts.Undecoded(channel, why)
+	}
+}
+
+// encode completes an arrival that has been checked, but for the id: that comes last, when
+// the place is known. So it is done before the lock is taken.
+func (b *Broker) encode(a *Arrival) {
+	a.matches = b.globs.match(a.channel)
+	if a.payload != Unstreamed {
+		room := a.sent.fieldsSize() + b.idSize + len("\n")
+		a.wire = a.sent.appendFields(make([]byte, 0, room))
+	}
+}
