@@ -71,6 +71,11 @@ func (l *loop) dropGrant(c *conn) {
 	if g.user == 0 {
 		return
 	}
+	for _, e := range l.endings {
+		if e.next == link(c.id()+1) {
+			e.next = g.after
+		}
+	}
 	switch {
 	case g.before != 0:
 		l.table.grants.at(g.before.id()).after = g.after

@@ -80,6 +80,8 @@ type authorization struct {
 	undecided peaked[streamID, *undecided] // those that wait
 	verdicts  verdicts                     // posting: safe for concurrent use
 	byUser    peaked[limits.UserRef, link] // the first stream of each user here
+	endings   []*ending                    // streams that are being ended
+	kicked    kicked                       // users whose were
 }
 
 // subscriptions are the streams of a loop, by channel, and the messages on their way to them.
@@ -236,6 +238,7 @@ func (l *loop) wake() {
 	more = l.startFollowed(slice) || more
 	more = l.fanOut(slice) || more
 	more = l.accept() || more
+	more = l.endOn(endSlice) || more
 	more = l.drainOn(slice) || more
 	if more {
 		l.wakeAgain()
@@ -265,6 +268,7 @@ func (l *loop) arm() {
 // hangUp closes the listener and every connection.
 func (l *loop) hangUp() {
 	defer l.drainOver()
+	l.abandonEndings()
 	l.table.each(l.number, func(c *conn) {
 		switch c.state {
 		case stateWake:

@@ -27,6 +27,7 @@ const (
 	reasonAddressFlood               // too many of one address are being told that already
 	reasonNoProxy                    // with the PROXY protocol: the peer is no trusted proxy
 	reasonProxyHeader                // a trusted proxy sent no right PROXY header
+	reasonKicked                     // ended by an order to end streams, and told to come back
 	reasonDrained                    // told to come back, because the server was about to stop
 	reasonShutdown                   // the server stopped
 	reasonCount
@@ -55,6 +56,7 @@ var reasonNames = [reasonCount]string{
 	reasonAddressFlood: "address flood",
 	reasonNoProxy:      "not a trusted proxy",
 	reasonProxyHeader:  "bad proxy header",
+	reasonKicked:       "kicked",
 	reasonDrained:      "drained",
 	reasonShutdown:     "server stopped",
 }

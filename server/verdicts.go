@@ -149,6 +149,10 @@ func (l *loop) takeVerdicts(budget int) (more bool) {
 		c := l.table.at(a.id)
 		l.dropUndecided(c)
 		c.state = stateHead
+		if a.verdict.Status == auth.Granted && l.kicked.since(u.serial, a.verdict.User) {
+			l.ask(c, *u)
+			continue
+		}
 		l.decide(c, u.to, &a.verdict, u.lastID)
 	}
 	return true
