@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"millrace/channels"
-	"millrace/internal/testenv"
+	"millrace/internal/testenv/browser"
 	"millrace/server"
 )
 
@@ -35,7 +35,7 @@ func TestPageComesBack(t *testing.T) {
 	if os.Getenv("MILLRACE_TEST_FULL") != "" {
 		away = 12 * time.Second
 	}
-	pages, address := testenv.ServePages(t, "testdata"), freeAddress(t)
+	pages, address := browser.ServePages(t, "testdata"), freeAddress(t)
 	run := func(epoch string) *millrace {
 		return startWith(t, server.Config{
 			Listen: address, Retry: 200 * time.Millisecond, Drain: 600 * time.Millisecond, AllowOrigins: []string{pages.URL},
@@ -80,8 +80,8 @@ func TestPageComesBack(t *testing.T) {
 		}
 	}
 	page := "/return.html?" + streams.Encode()
-	testenv.Firefox(t, pages.URL+page+"#firefox")
-	testenv.Browser(t, "ERR_").Do("opening the page", chromedp.Navigate(pages.URL+page+"#chromium"))
+	browser.Firefox(t, pages.URL+page+"#firefox")
+	browser.Chromium(t, "ERR_").Do("opening the page", chromedp.Navigate(pages.URL+page+"#chromium"))
 	m.awaitSubscribers("/news", len(seen))
 	m.publish("/news", "1", len(seen))
 	until("before all", "open", "message1")

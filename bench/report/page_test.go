@@ -10,7 +10,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"millrace/internal/testenv"
+	"millrace/internal/testenv/browser"
 )
 
 // sample is a report with every kind of plot.
@@ -54,7 +54,7 @@ func TestPageInBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	file.Close()
-	page := testenv.Browser(t)
+	page := browser.Chromium(t)
 	page.Do("opening the report", chromedp.Navigate("file://"+path))
 	for _, w := range []struct {
 		width, columns int64
@@ -78,7 +78,7 @@ func TestReturnSVG(t *testing.T) {
 		t.Fatal(err)
 	}
 	file.Close()
-	page := testenv.Browser(t)
+	page := browser.Chromium(t)
 	page.Do("opening the plot", chromedp.Navigate("file://"+path))
 	page.Await("the names of all lines, twice", "[...document.querySelectorAll('text')].filter(t => ['millrace', 'nchan 1.3.6', 'net/http'].includes(t.textContent.trim())).length === 6")
 	page.Picture("report-returns.png", 640, 640, "dark")

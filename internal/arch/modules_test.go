@@ -20,8 +20,8 @@ type module struct {
 var modules = []module{
 	{"github.com/HdrHistogram/hdrhistogram-go", []string{"bench"}, "latencies of millions of deliveries in a fixed few kilobytes"},
 	{"github.com/alecthomas/kong", []string{"cmd/*"}, "command line with environment and help"},
-	{"github.com/chromedp/cdproto", []string{"internal/testenv"}, "what chromedp does not wrap"},
-	{"github.com/chromedp/chromedp", []string{"internal/testenv"}, "drives Chromium, in which the tests look at pages"},
+	{"github.com/chromedp/cdproto", []string{"internal/testenv/browser"}, "what chromedp does not wrap"},
+	{"github.com/chromedp/chromedp", []string{"internal/testenv/browser"}, "drives Chromium, in which the tests look at pages"},
 	{"github.com/coreos/go-systemd/v22", []string{"cmd/millrace"}, "systemd's readiness and watchdog, with its rules of addresses and owners"},
 	{"github.com/dchest/siphash", []string{"channels", "internal/auth/application"}, "a keyed hash that can be handed on and has 128 bits, which maphash's cannot and has not"},
 	{"github.com/jackc/pgx/v5", []string{"internal/backplane/postgres"}, "the PostgreSQL client, with notifications and a pool"},

@@ -18,7 +18,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/node"
-	"millrace/internal/testenv"
+	"millrace/internal/testenv/browser"
 	"millrace/server"
 )
 
@@ -85,7 +85,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	say("before anybody came")
-	page := testenv.Browser(t)
+	page := browser.Chromium(t)
 	text := func(id string) string { return fmt.Sprintf("document.getElementById(%q).textContent", id) }
 	chat := func(i int, line string) string {
 		return fmt.Sprintf("document.querySelectorAll('#chat li')[%d]?.textContent == %q", i, line)

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"millrace/channels"
-	"millrace/internal/testenv"
+	"millrace/internal/testenv/browser"
 	"millrace/server"
 )
 
@@ -27,7 +27,7 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 
 	heard := make(map[string][]string) // by client, what was published
 	empty := make(map[string]bool)     // clients that report empty messages
-	until := func(what string, done func(client string) bool, e func(testenv.Report)) {
+	until := func(what string, done func(client string) bool, e func(browser.Report)) {
 		t.Helper()
 		left := make(map[string]bool)
 		for _, client := range clients {
@@ -54,7 +54,7 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 		}
 	}
 	greeted, want := make(map[string]int), `{"resumed":false,"after":"e-0"}`
-	greeting := func(e testenv.Report) {
+	greeting := func(e browser.Report) {
 		if e.Type == channels.StartType {
 			greeted[e.Client]++
 			if e.Data != want {
@@ -97,10 +97,10 @@ func TestCutBeforeFirstEvent(t *testing.T) {
 
 // startClients has all clients listen through a relay, each to the channel of its name,
 // until the test ends, and returns their names and what they hand on.
-func startClients(t *testing.T, r *relay) (names []string, _ <-chan testenv.Report) {
-	pages, streams := testenv.ServePages(t, "testdata/node"), "http://"+r.ln.Addr().String()
-	reports := make(chan testenv.Report)
-	report := func(e testenv.Report) {
+func startClients(t *testing.T, r *relay) (names []string, _ <-chan browser.Report) {
+	pages, streams := browser.ServePages(t, "testdata/node"), "http://"+r.ln.Addr().String()
+	reports := make(chan browser.Report)
+	report := func(e browser.Report) {
 		select {
 		case reports <- e:
 		case <-t.Context().Done():
@@ -128,15 +128,15 @@ func startClients(t *testing.T, r *relay) (names []string, _ <-chan testenv.Repo
 		})
 		running.Go(func() {
 			for e := range got {
-				report(testenv.Report{Client: name, Type: e.Type, Data: e.Data, ID: e.ID})
+				report(browser.Report{Client: name, Type: e.Type, Data: e.Data, ID: e.ID})
 			}
 		})
 	}
 	follow(t, script(t, "clients-node.mjs", streams, pages.URL+"/report"))
 	names = append(names, "node/eventsource", "node/eventsource-client")
 
-	testenv.Firefox(t, pages.URL+"/clients.html?"+streams+"#firefox")
-	page := testenv.Browser(t, "ERR_")
+	browser.Firefox(t, pages.URL+"/clients.html?"+streams+"#firefox")
+	page := browser.Chromium(t, "ERR_")
 	page.Do("opening the page", chromedp.Navigate(pages.URL+"/clients.html?"+streams+"#chromium"))
 	for _, browser := range []string{"firefox", "chromium"} {
 		for _, client := range browserClients {

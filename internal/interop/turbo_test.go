@@ -16,6 +16,7 @@ import (
 	"millrace/internal/auth"
 	"millrace/internal/dialect"
 	"millrace/internal/testenv"
+	"millrace/internal/testenv/browser"
 	"millrace/internal/turbo"
 	"millrace/server"
 )
@@ -45,7 +46,7 @@ func TestTurboStreams(t *testing.T) {
 		Dialects:     []dialect.Dialect{dialect.Turbo{}},
 		Authorizer:   auth.Turbo{Verifier: func() *turbo.Verifier { return verifier }},
 	}, channels.Options{Decode: forms.Decode})
-	page := testenv.Browser(t) // it takes long to start, so it comes before what is bounded
+	page := browser.Chromium(t) // it takes long to start, so it comes before what is bounded
 	cmd := ruby(t, []string{"actioncable", "redis"}, "turbo.rb", "redis://"+f.admin+"/1", secret, name)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

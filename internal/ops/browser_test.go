@@ -15,7 +15,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/backplane/link"
-	"millrace/internal/testenv"
+	"millrace/internal/testenv/browser"
 	"millrace/server"
 )
 
@@ -54,7 +54,7 @@ func (n *node) load() {
 func TestDashboard(t *testing.T) {
 	n := start(t, Config{Version: "v0.0.0-test"}, channels.Options{History: 10, Epoch: "E"}, server.Config{Loops: 2})
 	n.load()
-	page := testenv.Browser(t)
+	page := browser.Chromium(t)
 	text := func(id string) string { return fmt.Sprintf("document.getElementById(%q).textContent", id) }
 
 	page.Do("opening", chromedp.Navigate("http://"+n.ops.Addr().String()+"/"))
@@ -128,7 +128,7 @@ func TestDashboardOfAnIdleNode(t *testing.T) {
 		}
 		return nil
 	}}, channels.Options{}, server.Config{Loops: 1})
-	page := testenv.Browser(t)
+	page := browser.Chromium(t)
 	page.Prepare(noted)
 	page.Do("opening", chromedp.Navigate("http://"+n.ops.Addr().String()+"/"))
 	page.Await("figures", "document.getElementById('streams').textContent == '0'")
@@ -151,7 +151,7 @@ func TestDashboardOfAnIdleNode(t *testing.T) {
 // after the right one.
 func TestDashboardToken(t *testing.T) {
 	n := start(t, Config{Token: "secret"}, channels.Options{}, server.Config{Loops: 1})
-	page := testenv.Browser(t, "401 (Unauthorized)")
+	page := browser.Chromium(t, "401 (Unauthorized)")
 	enter := func(token string) {
 		page.Do("token", chromedp.WaitVisible(chromedp.CSS("#token")), chromedp.SendKeys(chromedp.CSS("#token"), token+kb.Enter))
 	}

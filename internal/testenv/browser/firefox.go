@@ -1,10 +1,9 @@
-package testenv
+package browser
 
 import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -30,15 +29,7 @@ user_pref("toolkit.telemetry.enabled", false);
 // page has to report by itself. Without Firefox the test ends.
 func Firefox(t testing.TB, url string) {
 	t.Helper()
-	var path string
-	for _, name := range firefoxes {
-		if found, err := exec.LookPath(name); err == nil && path == "" {
-			path = found
-		}
-	}
-	if path == "" {
-		Lack(t, "no browser: want one of "+strings.Join(firefoxes, ", "))
-	}
+	path := find(t, firefoxes)
 	profile, err := os.MkdirTemp("", "millrace-firefox-")
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,7 @@
-package testenv
+// Package browser has tests look at pages as people do: in Chromium, which a test drives,
+// and in Firefox, where a page reports by itself. Where a browser is missing, the test ends
+// as package testenv has it.
+package browser
 
 import (
 	"context"
@@ -16,6 +19,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"millrace/internal/testenv"
 )
 
 const (
@@ -25,16 +30,18 @@ const (
 	pageTimeout    = time.Minute
 )
 
-// browsers are the programs that will do.
-var browsers = []string{"chromium", "chromium-browser", "google-chrome"}
+// chromiums are the programs that will do.
+var chromiums = []string{"chromium", "chromium-browser", "google-chrome"}
 
-// chromium returns the path of one of browsers, "" if there is none.
-func chromium() string {
-	for _, name := range browsers {
+// find returns the path of the first of programs that there is. Without any the test ends.
+func find(t testing.TB, programs []string) string {
+	t.Helper()
+	for _, name := range programs {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
+	testenv.Lack(t, fmt.Sprintf("no browser: %q, want one of them", programs))
 	return ""
 }
 
@@ -44,15 +51,12 @@ type Page struct {
 	ctx context.Context
 }
 
-// Browser starts Chromium with an empty page, until the test ends. Without
+// Chromium starts Chromium with an empty page, until the test ends. Without
 // Chromium the test ends. An error on the page's console, or an exception, fails
 // the test, unless its text contains one of expected.
-func Browser(t testing.TB, expected ...string) *Page {
+func Chromium(t testing.TB, expected ...string) *Page {
 	t.Helper()
-	path := chromium()
-	if path == "" {
-		Lack(t, fmt.Sprintf("no browser: %q, want one of them", browsers))
-	}
+	path := find(t, chromiums)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
 		chromedp.WSURLReadTimeout(pageTimeout))
 	if os.Geteuid() == 0 {

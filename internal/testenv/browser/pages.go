@@ -1,4 +1,4 @@
-package testenv
+package browser
 
 import (
 	"encoding/json"
