@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 
-	"millrace/internal/limits"
 	"millrace/internal/netpoll"
 	"millrace/internal/proxyproto"
 )
@@ -45,37 +44,6 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 		return 0, false
 	}
 	return length, false
-}
-
-// admit decides whether a stream may come of a connection. If none may, the
-// request is still awaited, to tell an EventSource to come back; and other
-// requests are answered as ever, which a health check needs most when much is
-// going on. A client that its proxy has not named counts at no address. The connection
-// is ended if too many of that address are being told already.
-func (l *loop) admit(c *conn, client netpoll.Peer, named bool) result {
-	if named && l.server.addresses != nil {
-		var decision limits.Decision
-		c.address, decision = l.server.addresses.Arrive(limits.NetworkOf(client.IP), l.now)
-		c.why = whyNot[decision]
-		c.flags.set(toldToReturn, c.why != admitted)
-		if c.why == reasonAddressFlood {
-			return l.drop(c, client, c.why, "too many of this address are being told to come back")
-		}
-	}
-	// What is refused already takes nothing from the bucket of all, or one
-	// address could empty it.
-	if c.why == admitted && !l.server.arrivals.Take(l.now) {
-		c.why = reasonRate
-	}
-	return sent
-}
-
-// whyNot has the reason for which an address's connection may not become a stream.
-var whyNot = [...]reason{
-	limits.Admitted:   admitted,
-	limits.AboveLimit: reasonAddressLimit,
-	limits.AboveRate:  reasonAddressRate,
-	limits.Flood:      reasonAddressFlood,
 }
 
 // drop ends a connection without an answer.

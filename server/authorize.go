@@ -8,6 +8,7 @@ import (
 	"millrace/httpparse"
 	"millrace/internal/auth"
 	"millrace/internal/dialect"
+	"millrace/internal/limits"
 )
 
 // authorize opens the stream that a request asks for, if it may be opened: at once, or when
@@ -36,17 +37,6 @@ func (l *loop) authorize(c *conn, to asker, r *httpparse.Request, asked dialect.
 		return
 	}
 	l.ask(c, undecided{request: request, to: to, lastID: asked.LastEventID, deadline: l.now + verdictTimeout})
-}
-
-// objection tells why a connection may not become a stream, whatever it asks for.
-func (l *loop) objection(c *conn) reason {
-	switch {
-	case c.why != admitted:
-		return c.why
-	case l.drain.begun:
-		return reasonDrained
-	}
-	return admitted
 }
 
 // authRequest returns what an authorizer gets to see of a request.
@@ -107,24 +97,16 @@ func (l *loop) decide(c *conn, to asker, v *auth.Verdict, lastID []byte) {
 		l.finish(c, l.server.heads.streamHead(nil, to.origin), reasonAnswered)
 		return
 	}
-	if why := l.objection(c); why != admitted {
+	var user limits.UserRef
+	why := l.objection(c)
+	if why == admitted {
+		user, why = l.takePlaces(v)
+	}
+	if why != admitted {
 		l.turnAway(c, to, why)
 		return
 	}
-	switch {
-	case !l.inbox.HasRoom(l.server.capacity.channels, l.names...):
-		l.turnAway(c, to, reasonChannels)
-	case !l.takeStream():
-		l.turnAway(c, to, reasonOverload)
-	default:
-		user, ok := l.joinUser(v)
-		if !ok {
-			l.leaveStream()
-			l.turnAway(c, to, reasonUserLimit)
-			return
-		}
-		l.startStream(c, opening{names: l.names, lastID: lastID, origin: to.origin, user: user, expires: v.Expires, renewal: v.Renewal})
-	}
+	l.startStream(c, opening{names: l.names, lastID: lastID, origin: to.origin, user: user, expires: v.Expires, renewal: v.Renewal})
 }
 
 // maxUserName is how long the name of a user may be, in bytes.

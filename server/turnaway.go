@@ -5,6 +5,10 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"time"
+
+	"millrace/internal/auth"
+	"millrace/internal/limits"
+	"millrace/internal/netpoll"
 )
 
 // Times that a client which is not let in is told to wait: at least turnAwayDelay, at most
@@ -14,6 +18,65 @@ const (
 	turnAwayDelay = 5 * time.Second
 	longestDelay  = time.Minute
 )
+
+// admit decides whether a stream may come of a connection. If none may, the
+// request is still awaited, to tell an EventSource to come back; and other
+// requests are answered as ever, which a health check needs most when much is
+// going on. A client that its proxy has not named counts at no address. The connection
+// is ended if too many of that address are being told already.
+func (l *loop) admit(c *conn, client netpoll.Peer, named bool) result {
+	if named && l.server.addresses != nil {
+		var decision limits.Decision
+		c.address, decision = l.server.addresses.Arrive(limits.NetworkOf(client.IP), l.now)
+		c.why = whyNot[decision]
+		c.flags.set(toldToReturn, c.why != admitted)
+		if c.why == reasonAddressFlood {
+			return l.drop(c, client, c.why, "too many of this address are being told to come back")
+		}
+	}
+	// What is refused already takes nothing from the bucket of all, or one
+	// address could empty it.
+	if c.why == admitted && !l.server.arrivals.Take(l.now) {
+		c.why = reasonRate
+	}
+	return sent
+}
+
+// whyNot has the reason for which an address's connection may not become a stream.
+var whyNot = [...]reason{
+	limits.Admitted:   admitted,
+	limits.AboveLimit: reasonAddressLimit,
+	limits.AboveRate:  reasonAddressRate,
+	limits.Flood:      reasonAddressFlood,
+}
+
+// objection tells why a connection may not become a stream, whatever it asks for.
+func (l *loop) objection(c *conn) reason {
+	switch {
+	case c.why != admitted:
+		return c.why
+	case l.drain.begun:
+		return reasonDrained
+	}
+	return admitted
+}
+
+// takePlaces takes the places of a stream on l.names: of its channels, of the stream itself,
+// and of its user. Without them it returns why the client is to be turned away.
+func (l *loop) takePlaces(v *auth.Verdict) (user limits.UserRef, why reason) {
+	switch {
+	case !l.inbox.HasRoom(l.server.capacity.channels, l.names...):
+		return 0, reasonChannels
+	case !l.takeStream():
+		return 0, reasonOverload
+	}
+	user, ok := l.joinUser(v)
+	if !ok {
+		l.leaveStream()
+		return 0, reasonUserLimit
+	}
+	return user, admitted
+}
 
 // turnAway answers a stream request that comes when there is no room, too soon,
 // or too late. An EventSource takes any status but 200 as final, so it gets a
