@@ -19,6 +19,8 @@ type doctorCommand struct {
 	Backplane     secret          `name:"backplane" placeholder:"URL" help:"Engine to try, as for serve: reach, version, permissions, and whether an event comes through it. [none]"`
 	ChannelPrefix string          `name:"channel-prefix" placeholder:"PREFIX" help:"Prefix of channels at the engine, as for serve. [none]"`
 	JSON          bool            `name:"json" env:"-" help:"Print the report as JSON. [off]"`
+
+	accessFlags `group:"Who may listen"`
 }
 
 // Run prints the report.
@@ -39,6 +41,11 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 			Name: "millrace serve --host", Value: "any name", Note: "pages elsewhere may read streams by DNS rebinding",
 		})
 	}
+	access, hasKeys, err := c.examineAccess()
+	if err != nil {
+		return err
+	}
+	r.Settings = append(r.Settings, access...)
 	engineFails := false
 	if c.Backplane != "" {
 		settings, ok, err := c.examineEngine()
@@ -58,7 +65,7 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 	if err := write(w); err != nil {
 		return fmt.Errorf("the report cannot be written: %w", err)
 	}
-	if !r.Enough || engineFails {
+	if !r.Enough || engineFails || !hasKeys {
 		return errReported // in the report
 	}
 	return nil

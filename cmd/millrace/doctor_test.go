@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -62,6 +63,26 @@ func TestDoctorPrintsTable(t *testing.T) {
 	}
 	if verdict := doctor.Examine(host, doctor.Plan{}).Verdict(); !bytes.HasPrefix(out.Bytes(), []byte(verdict+"\n")) {
 		t.Errorf("the table begins otherwise than %q:\n%s", verdict, &out)
+	}
+}
+
+// Ensure that the doctor says who may listen, and which keys of tokens are missing.
+func TestDoctorSaysWhoMayListen(t *testing.T) {
+	const key = "0123456789abcdef0123456789abcdef"
+	for want, args := range map[string][]string{
+		"access: who                         anybody                    anybody may listen to every channel":           nil,
+		"access: keys of tokens              1                          HS512":                                         {"--jwt-key", "HS512:" + key},
+		"access: keys                        missing                    keys of tokens: Get \"http://127.0.0.1:1/\": ": {"--jwt-jwks", "http://127.0.0.1:1/", "--jwt-audience", "any"},
+	} {
+		var c commands
+		if _, err := newParser(&c).Parse(append([]string{"doctor"}, args...)); err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		var out bytes.Buffer
+		err := c.Doctor.report(&out, doctor.Local())
+		if (err != nil) != strings.Contains(want, "missing") || !strings.Contains(out.String(), want) || strings.Contains(out.String(), key) {
+			t.Errorf("%q: %v, want a line %q of\n%s", args, err, want, &out)
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ type commands struct {
 	Demo      demoCommand      `cmd:"" set:"listen=127.0.0.1:8080" help:"Serve, with an example on the public port: open it in a browser."`
 	Publish   publishCommand   `cmd:"" help:"Publish events through the admin port, and print the number of receivers."`
 	Subscribe subscribeCommand `cmd:"" help:"Print the events of a stream, one a line."`
+	Sign      signCommand      `cmd:"" help:"Print an address that grants channels for some time, signed as an application would."`
 	Doctor    doctorCommand    `cmd:"" help:"Tell how many event streams this host can hold, which limit binds first, and which line raises it."`
 	Version   versionCommand   `cmd:"" help:"Print the version of millrace, of Go and of the platform."`
 	Help      helpCommand      `cmd:"" help:"Print the help of a command."`
@@ -70,7 +71,7 @@ func run(args []string) int {
 	// Values are quoted from where they came; none may break the line.
 	text := strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(err.Error())
 	if errors.Is(err, errUsage) {
-		text = strings.TrimPrefix(text, errUsage.Error()+": ")
+		text = strings.ReplaceAll(text, errUsage.Error()+": ", "")
 		fmt.Fprintf(os.Stderr, "millrace: error: %s (try --help)\n", text)
 		return 2
 	}
@@ -82,7 +83,7 @@ func run(args []string) int {
 // parser does not.
 func explain(err error) error {
 	if argument, ok := strings.CutPrefix(err.Error(), "unexpected argument "); ok {
-		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, doctor, version or help) or flags of it", errUsage, argument)
+		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, sign, doctor, version or help) or flags of it", errUsage, argument)
 	}
 	return fmt.Errorf("%w: %w", errUsage, err)
 }

@@ -12,6 +12,7 @@ import (
 // docs/configuration.md and --help are made of the tags.
 type serverFlags struct {
 	publicFlags    `group:"Public port"`
+	accessFlags    `group:"Who may listen"`
 	adminPortFlags `group:"Admin port"`
 	opsPortFlags   `group:"Ops port"`
 	nodesFlags     `group:"Several nodes"`
@@ -24,7 +25,7 @@ type serverFlags struct {
 // options returns the options of a node. The flags are as resolved returns them.
 func (f *serverFlags) options() (o node.Options, err error) {
 	for _, set := range []func(*node.Options) error{
-		f.publicFlags.set, f.adminPortFlags.set, f.opsPortFlags.set, f.nodesFlags.set,
+		f.publicFlags.set, f.accessFlags.set, f.adminPortFlags.set, f.opsPortFlags.set, f.nodesFlags.set,
 		f.railsFlags.set, f.streamFlags.set, f.limitFlags.set, f.logFlags.set,
 	} {
 		if err := set(&o); err != nil {
@@ -45,6 +46,8 @@ func (f *serverFlags) secretSources() []secretSource {
 		{flag: "admin-password", value: &f.AdminPassword, file: f.AdminPasswordFile},
 		{flag: "ops-token", value: &f.OpsToken, file: f.OpsTokenFile},
 		{flag: "backplane", value: &f.Backplane, file: f.BackplaneFile, fixed: true},
+		{flag: "sign-key", value: f.signKeys()}, // resolveKeys has read its files
+		{flag: "ticket-key", value: &f.TicketKey, file: f.TicketKeyFile},
 		{flag: "turbo-key", value: &f.TurboKey, file: f.TurboKeyFile},
 		{flag: "turbo-secret-key-base", value: &f.TurboSecretKeyBase, file: f.TurboSecretKeyBaseFile},
 	}
@@ -55,6 +58,9 @@ func (f *serverFlags) secretSources() []secretSource {
 func (f *serverFlags) resolved() (*serverFlags, error) {
 	r := *f
 	if err := resolve(r.secretSources()); err != nil {
+		return nil, err
+	}
+	if err := r.resolveKeys(); err != nil {
 		return nil, err
 	}
 	return &r, nil

@@ -23,8 +23,9 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 		kong.DefaultEnvars("MILLRACE"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		reader("text", func(text string) (string, error) { return text, nil }),
-		reader("a secret: has the command that should give it failed? For none, leave out the flag and the variable", parseSecret),
-		reader("the path of a file that has a secret", parseSecretFile),
+		reader(wantSecret, parseSecret), listReader(wantSecret, parseSecret),
+		reader(wantGiven, parseGiven), listReader(wantGiven, parseGiven),
+		reader(wantSecretFile, parseSecretFile), listReader(wantSecretFile, parseSecretFile),
 		reader("HOST:PORT or :PORT; port 0 picks a free one", parseAddress),
 		reader("HOST:PORT, :PORT, or off for no such port", parsePortAddress),
 		reader("a whole number", strconv.Atoi),
@@ -33,6 +34,36 @@ func newParser(target any, options ...kong.Option) *kong.Kong {
 		readerBy("a rate such as 1000/s, 30/m or 100/10s, at most 1000000 in 1s to 24h, or 0 for no limit", server.ParseRate, func(_, _ server.Rate) int { return 0 }),
 		reader("a size such as 65536, 64KiB, 256MiB or 1GiB", parseSize),
 	}, options...)...)
+}
+
+// What a value has to be if it may not be empty.
+const (
+	wantSecret     = "a secret: has the command that should give it failed? For none, leave out the flag and the variable"
+	wantGiven      = "a text that is not empty: for none, leave out the flag and the variable"
+	wantSecretFile = "the path of a file that has a secret: for none, leave out the flag and the variable"
+)
+
+// listReader has lists of T read, whose values have commas between unless the tag sep says
+// "none". An empty variable is refused like an empty value, which kong's own would pass over.
+func listReader[T any](want string, parse func(string) (T, error)) kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[[]T](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		token, err := ctx.Scan.PopValue("")
+		if err != nil {
+			return fmt.Errorf("the value is missing, want %s", want)
+		}
+		texts := kong.SplitEscaped(token.String(), ctx.Value.Tag.Sep)
+		if len(texts) == 0 {
+			texts = []string{""}
+		}
+		for _, text := range texts {
+			v, err := parse(text)
+			if err != nil {
+				return fmt.Errorf("%q, want %s", text, want)
+			}
+			target.Set(reflect.Append(target, reflect.ValueOf(v)))
+		}
+		return nil
+	}))
 }
 
 // negative is a number below 0, which the parser takes for a flag.

@@ -2,7 +2,8 @@
 // that the application has signed, and the last event that the client has seen.
 //
 // A [Dialect] is one way to put that into a request: [Plain], whose paths are channels,
-// and [Turbo], whose streams have names signed by Rails. Whether the client may have what
+// [Turbo], whose streams have names signed by Rails, and [Nameless], whose channels
+// may be those that the credentials name. Whether the client may have what
 // it asks for is not decided here: that is package auth's.
 //
 // It is pure: no I/O, no clock, no state.

@@ -53,6 +53,7 @@ func TestRead(t *testing.T) {
 		{"/turbo?signed_stream_name=a--b", "[] [a--b]"},
 		{"/turbo?signed_stream_name=a%3d+b&channel=/c&signed_stream_name=d&signed_stream_name=d", "[/c] [a= b d]"},
 		{"/turbo?channel=/c", "[/c] []"},
+		{"/turbo?signed_stream=a--b&turbo_signed_stream_name=c&signed_stream_name=c", "[] [a--b c]"},
 		{"/turbo", "/turbo without the parameter signed_stream_name"},
 		{"/turbo?signed_stream_name=%zz", "percent sign without two hexadecimal digits"},
 		{"/turbo?signed_stream_name=1&signed_stream_name=2&channel=3&signed_stream_name=4", "more than 3 channels in one stream, ask for fewer or raise --max-channels-per-stream"},
@@ -70,6 +71,28 @@ func TestRead(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.target, got, tt.want)
 		}
+	}
+}
+
+// Ensure that where streams take grants, / and /events are no channels, unless they stand
+// for one.
+func TestNameless(t *testing.T) {
+	for _, tt := range []struct{ target, want string }{
+		{"/", "[] []"},
+		{"/events?x=y", "[] []"},
+		{"/events?channel=/a&channel=b&channel=/a", "[/a b] []"},
+		{"/?signed_stream=a--b&turbo_signed_stream_name=c&channel=d", "[d] [a--b c]"},
+		{"/events/", "[/events/] []"},
+		{"/events?channel", "bad channel name: it is empty, want 1 to 255 bytes"},
+	} {
+		a, err := read(t, []Dialect{Nameless{}, Plain{}}, tt.target, "")
+		if got := fmt.Sprint(a.Channels, " ", a.Signed); got != tt.want && (err == nil || err.Error() != tt.want) {
+			t.Errorf("%s: %s, %v, want %s", tt.target, got, err, tt.want)
+		}
+	}
+	aliases := map[string]string{"/events": "news"}
+	if a, err := read(t, []Dialect{Nameless{aliases}, Plain{aliases}}, "/events", ""); err != nil || fmt.Sprint(a.Channels) != "[news]" {
+		t.Errorf("an alias: %v, %v", a.Channels, err)
 	}
 }
 

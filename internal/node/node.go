@@ -46,11 +46,13 @@ func Start(o Options) (*Node, error) {
 		return nil, err
 	}
 	n := new(Node)
-	if err := n.access.set(&o); err != nil {
+	if err := n.access.open(&o); err != nil {
+		n.access.close()
 		return nil, err
 	}
 	var err error
 	if n.backplane, err = OpenBackplane(&o); err != nil {
+		n.access.close()
 		return nil, err
 	}
 	o.setDecoding()
@@ -167,10 +169,11 @@ func (n *Node) Ready() error {
 // Failed returns a channel that receives an error for every loop that has stopped.
 func (n *Node) Failed() <-chan error { return n.public.Failed() }
 
-// Renew has the node go on with the secrets of o: passwords, tokens, and keys of signed
-// names. All else of o is for the next start. With an error, an ErrOptions, all stays as
+// Renew has the node go on with the secrets of o: passwords, tokens, and the keys
+// of grants. All else of o is for the next start. With an error, an ErrOptions, all stays as
 // it is.
 func (n *Node) Renew(o Options) error {
+	o.Logger = n.opts.Logger
 	if err := n.access.renew(&o); err != nil {
 		return err
 	}
@@ -210,6 +213,7 @@ func (n *Node) Close() {
 	if n.backplane != nil {
 		n.backplane.Close()
 	}
+	n.access.close()
 }
 
 // Broker returns the broker of the node.
@@ -217,6 +221,14 @@ func (n *Node) Broker() *channels.Broker { return n.broker }
 
 // Streams returns the public port.
 func (n *Node) Streams() *server.Server { return n.public }
+
+// Access says in a line who may listen.
+func (n *Node) Access() string {
+	if n.access.verifier.Load() != nil && n.opts.Access.IsOpen() {
+		return "anybody may listen to channels that begin with /, others take a signed name"
+	}
+	return n.opts.Access.String()
+}
 
 // PublicAddr returns the address of the public port.
 func (n *Node) PublicAddr() string { return n.public.Addr().String() }

@@ -41,6 +41,8 @@ type Options struct {
 	// TurboKey is the key of signed stream names, TurboSecretKeyBase that from which Rails
 	// derives it. At most one is set; with neither there are no signed names.
 	TurboKey, TurboSecretKeyBase string
+	// Access says who may listen.
+	Access Access
 
 	// DrainDelay is the time between the begin of Drain, when Ready says no, and the end
 	// of the first stream.

@@ -42,6 +42,24 @@ func (k *Keyring) Await(then func(failed error, last bool)) bool {
 	return true
 }
 
+// Fetched waits until keys have been fetched for the first time, if any are, and returns
+// what has gone wrong.
+func (k *Keyring) Fetched(ctx context.Context) error {
+	if !k.IsMissing() {
+		return nil
+	}
+	failed := make(chan error, 1)
+	if !k.Await(func(err error, _ bool) { failed <- err }) {
+		return context.Canceled
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // fetch fetches keys until ctx is done: at once, from time to time, and whenever that is
 // wanted, but never twice within the pause.
 func (k *Keyring) fetch(ctx context.Context) {

@@ -35,6 +35,9 @@ const (
 	maxUnknown = 1024
 )
 
+// readAgain is what is logged when keys in files have changed.
+const readAgain = "keys of tokens have been read again from their files"
+
 // ErrKeys is wrapped by refusals of what keys are to be read from.
 var ErrKeys = errors.New("keys of tokens")
 
@@ -175,16 +178,20 @@ func (k *Keyring) IsFetching() bool { return k.fetches }
 // what was stays; errors wrap jwt.ErrKey or ErrKeys. Keys at URLs are fetched again soon.
 func (k *Keyring) Reload(given []string) error {
 	errs := []error{k.setGiven(given)}
+	changed := false
 	k.mu.Lock()
 	for _, s := range k.sources {
 		if s.url == "" {
-			_, err := s.read()
-			errs = append(errs, err)
+			is, err := s.read()
+			changed, errs = changed || is, append(errs, err)
 		}
 	}
 	k.mu.Unlock()
 	k.assemble()
 	k.want()
+	if changed {
+		k.log.Info(readAgain)
+	}
 	return errors.Join(errs...)
 }
 
@@ -229,7 +236,7 @@ func (k *Keyring) watch(ctx context.Context) {
 		}
 		if changed {
 			k.assemble()
-			k.log.Info("keys of tokens have been read again from their files")
+			k.log.Info(readAgain)
 		}
 	}
 }
