@@ -102,13 +102,13 @@ func newNode(t *testing.T, address string, opts Options) *node {
 		t.Fatal(err)
 	}
 	n := &node{Broker: channels.NewBroker(channels.Options{Backplane: back}), back: back, woken: make(chan struct{}, 1)}
-	n.inbox = channels.NewInbox(func() {
+	n.inbox = n.NewInbox(func() {
 		select {
 		case n.woken <- struct{}{}:
 		default:
 		}
 	})
-	back.Start(n.Broker)
+	back.Start(n.Broker.Feed())
 	t.Cleanup(func() { back.Close() })
 	return n
 }
@@ -126,11 +126,11 @@ func startLocal(t *testing.T, address string, opts Options) *enginetest.Local {
 func (n *node) subscribe(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		n.Attach(n.inbox, nil, []byte(name))
+		n.inbox.Attach(nil, []byte(name))
 	}
 	ready := 0
 	for deadline := time.After(long); ready < len(names); {
-		ready += len(n.inbox.TakeReady(nil))
+		ready += len(n.inbox.TakeFollowed(nil))
 		if ready == len(names) {
 			break
 		}
@@ -154,8 +154,8 @@ func (n *node) next(t *testing.T) string {
 	t.Helper()
 	for deadline := time.After(long); len(n.got) == 0; {
 		messages := n.inbox.Take(nil)
-		gaps, _ := n.Gaps(n.inbox, nil, 0, math.MaxInt)
-		n.Served(n.inbox, messages)
+		gaps, _ := n.inbox.Gaps(nil, 0, math.MaxInt)
+		n.inbox.Served(messages)
 		n.got = slices.Concat(messages, gaps)
 		slices.SortFunc(n.got, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
 		if len(n.got) > 0 {
