@@ -10,7 +10,7 @@ const Earliest = "earliest"
 
 // StartType is the type of the event that a stream begins with where there are event ids.
 // Its data is JSON: whether the stream goes on after the last event id that its client
-// came with, and the id after which it begins.
+// came with, and the id after which it begins; and its renewal, if there is one.
 const StartType = ownTypes + "start"
 
 // Start is where a subscriber begins. One value can be used over and over: its
@@ -32,6 +32,9 @@ type Start struct {
 	Gap Gap
 	// Resumed says that it goes on after its last event id, and misses nothing.
 	Resumed bool
+	// Renewal is what the client can open its next stream with; empty for most. It is
+	// printable ASCII, for AppendStart, and set after Join or Begin.
+	Renewal string
 
 	epoch  string // of the sequences
 	oldest uint64 // sequence of the oldest message kept, for the gap event; 0 for none
@@ -184,26 +187,43 @@ func (b *Broker) hasIDs() bool { return b.opts.History > 0 }
 // AppendStart appends to the fields that a stream begins with what the broker has
 // to say to its subscriber, and the blank line. With ids that is one event, which says
 // from where to resume if the connection were lost before the next: a gap, or else the
-// start. It has data, since many clients take no id from what has none. Safe for
-// concurrent use.
+// start. It has data, since many clients take no id from what has none. A stream with a
+// renewal has a start in any case, after the gap. Safe for concurrent use.
 func (in *Inbox) AppendStart(dst []byte, s *Start) []byte {
 	b := in.broker
-	if !b.hasIDs() {
-		if s.Gap != NoGap {
-			dst = append(dst, '\n')
-			dst = b.appendGap(dst, s.Gap, s.epoch, s.oldest, s.Head)
-		}
-		return append(dst, '\n')
-	}
 	if s.Gap != NoGap {
+		if !b.hasIDs() {
+			dst = append(dst, '\n')
+		}
 		dst = b.appendGap(dst, s.Gap, s.epoch, s.oldest, s.Head)
-	} else {
-		dst = append(dst, "event: "+StartType+"\ndata: {\"resumed\":"...)
-		dst = strconv.AppendBool(dst, s.Resumed)
-		dst = append(dst, ",\"after\":\""...)
-		dst = appendID(dst, s.epoch, b.number(s.id))
-		dst = append(dst, "\"}\n"...)
 	}
-	dst = appendIDLine(dst, s.epoch, b.number(s.id))
+	if s.Gap == NoGap && b.hasIDs() || s.Renewal != "" {
+		if s.Gap != NoGap {
+			dst = b.endEvent(dst, s)
+		}
+		dst = b.appendStart(dst, s)
+	}
+	return b.endEvent(dst, s)
+}
+
+// appendStart appends the fields of the start event, but for the id.
+func (b *Broker) appendStart(dst []byte, s *Start) []byte {
+	dst = append(dst, "event: "+StartType+"\ndata: {\"resumed\":"...)
+	dst = strconv.AppendBool(dst, s.Resumed)
+	if b.hasIDs() {
+		dst = append(dst, ",\"after\":\""...)
+		dst = append(appendID(dst, s.epoch, b.number(s.id)), '"')
+	}
+	if s.Renewal != "" {
+		dst = strconv.AppendQuote(append(dst, ",\"renewal\":"...), s.Renewal)
+	}
+	return append(dst, "}\n"...)
+}
+
+// endEvent appends the id that s stands for, if there are ids, and the blank line.
+func (b *Broker) endEvent(dst []byte, s *Start) []byte {
+	if b.hasIDs() {
+		dst = appendIDLine(dst, s.epoch, b.number(s.id))
+	}
 	return append(dst, '\n')
 }

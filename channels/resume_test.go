@@ -205,3 +205,37 @@ func TestBacklogOfLargeEvents(t *testing.T) {
 		b.verify(t)
 	}
 }
+
+// Ensure that a stream with a renewal gets a start in any case, and that others begin as
+// without any.
+func TestStartWithRenewal(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		history int
+		lastID  string
+		opening string
+	}{
+		{"ids", 8, "", "event: millrace.start\ndata: {\"resumed\":false,\"after\":\"E-1\",\"renewal\":\"R\"}\nid: E-1\n\n"},
+		{"a gap", 8, "F-1", gapEvent("restart", "E-1", "E-1", "E-0") +
+			"event: millrace.start\ndata: {\"resumed\":false,\"after\":\"E-0\",\"renewal\":\"R\"}\nid: E-0\n\n"},
+		{"no ids", 0, "", "event: millrace.start\ndata: {\"resumed\":false,\"renewal\":\"R\"}\n\n"},
+		{"a gap without ids", 0, "F-1", "\nevent: millrace.gap\ndata: {\"reason\":\"unknown\",\"oldest\":\"\",\"head\":\"\"}\n\n" +
+			"event: millrace.start\ndata: {\"resumed\":false,\"renewal\":\"R\"}\n\n"},
+	} {
+		b := NewBroker(Options{History: tt.history, Epoch: "E"})
+		if _, err := b.Publish("/a", Event{Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+		in := b.NewInbox(func() {})
+		var s Start
+		in.Join(&s, []byte(tt.lastID), 1<<20, []byte("/a"))
+		s.Renewal = "R"
+		if got := string(in.AppendStart(nil, &s)); got != tt.opening {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.opening)
+		}
+		in.Join(&s, nil, 1<<20, []byte("/a"))
+		if got := string(in.AppendStart(nil, &s)); strings.Contains(got, "renewal") {
+			t.Errorf("%s: the next stream gets %q", tt.name, got)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func (l *loop) startStream(c *conn, o opening) {
 	}
 	l.out = l.server.heads.opening(l.out[:0], o.origin)
 	l.dropHead(c) // which held lastID and origin
-	l.sendStart(c)
+	l.sendStart(c, o.renewal)
 }
 
 // subscribeAll puts a stream into the lists of its channels.
@@ -73,8 +73,9 @@ func (l *loop) unsubscribeAll(c *conn) {
 
 // sendStart sends a stream what l.out has, then what it starts with by l.start: what
 // the broker has to say, and what the client missed, in one write if that will do.
-func (l *loop) sendStart(c *conn) {
+func (l *loop) sendStart(c *conn, renewal string) {
 	start := &l.start
+	start.Renewal = renewal
 	c.cursor = start.Cursor
 	l.scheduleStream(c)
 	l.out = l.inbox.AppendStart(l.out, start)

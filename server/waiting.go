@@ -16,6 +16,7 @@ const headPatience = time.Second
 // other nodes is not yet delivered here.
 type waiter struct {
 	lastID, origin []byte
+	renewal        string
 	greeted        bool // the response head is sent
 }
 
@@ -23,7 +24,7 @@ type waiter struct {
 // fan-out passes it over.
 func (l *loop) wait(c *conn, o opening) {
 	c.state = stateWaiting
-	l.waiting.set(c.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin)})
+	l.waiting.set(c.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin), renewal: o.renewal})
 	l.schedule(c, l.now+headPatience)
 }
 
@@ -81,7 +82,7 @@ func (l *loop) startIfFollowed(c *conn) {
 	} else if len(w.lastID) == 0 {
 		l.start.Gap = channels.GapBackplane
 	}
-	l.sendStart(c)
+	l.sendStart(c, w.renewal)
 }
 
 // waitingDue sends the response head when that has been held back for long

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/auth"
 )
 
 // Ensure that a stream which waits for an engine is told so much that its head passes
@@ -13,6 +14,9 @@ import (
 // line before it would be an empty message to some clients.
 func TestWaitingIsGreeted(t *testing.T) {
 	const gap = "event: millrace.gap\ndata: {\"reason\":\"backplane\",\"oldest\":\"\",\"head\":\"%E-0%\"}\n"
+	granted := Config{Retry: 7 * time.Second, Authorizer: authorizer(func(r *auth.Request, _ time.Time) auth.Verdict {
+		return auth.Verdict{Means: "ticket", Channels: r.Channels, Renewal: r.Cookie}
+	})}
 	for _, tt := range []struct {
 		name           string
 		history        int
@@ -23,9 +27,13 @@ func TestWaitingIsGreeted(t *testing.T) {
 		{"with ids", 9, "", ":\nretry: 7000\n", strings.ReplaceAll(gap, "%", "") + "id: E-0\n\n"},
 		{"with ids, resuming", 9, "Last-Event-ID: E-0\r\n", ":\nretry: 7000\n",
 			"event: millrace.start\ndata: {\"resumed\":true,\"after\":\"E-0\"}\nid: E-0\n\n"},
+		{"with ids, by a ticket", 9, "Last-Event-ID: E-0\r\nCookie: renewal\r\n", ":\nretry: 7000\n",
+			"event: millrace.start\ndata: {\"resumed\":true,\"after\":\"E-0\",\"renewal\":\"renewal\"}\nid: E-0\n\n"},
+		{"without ids, by a ticket", 0, "Cookie: renewal\r\n", ":\nretry: 7000\n\n", "\n" + strings.ReplaceAll(gap, "%E-0%", "") + "\n" +
+			"event: millrace.start\ndata: {\"resumed\":false,\"renewal\":\"renewal\"}\n\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := turnByHand(t, Config{Retry: 7 * time.Second},
+			h := turnByHand(t, granted,
 				channels.Options{History: tt.history, Epoch: "E", Backplane: lateEngine{"/late"}})
 			fd, peer := h.connect()
 			unixWrite(t, peer, "GET /late HTTP/1.1\r\nHost: test\r\n"+tt.header+"\r\n")
