@@ -69,3 +69,11 @@ func (cfg *Config) trusts(p netpoll.Peer) bool {
 	}
 	return false
 }
+
+// peerOf returns the client of a connection, as far as it is known.
+func (l *loop) peerOf(c *conn) netpoll.Peer {
+	if p, ok := l.peers.m[c.id()]; ok {
+		return p
+	}
+	return c.peer()
+}

@@ -16,12 +16,13 @@
 // # Files
 //
 // A connection, from its socket to its answer: listener, conn, table, socket (the one place
-// that reads and writes), admission, peer, addresses, request, authorize, permitted,
-// answer, turnaway (clients that are told to come back), head, cors, hosts.
+// that reads and writes), admission, request, authorize, verdicts, permitted, answer,
+// turnaway (clients that are told to come back), head, cors, hosts.
 //
 // A stream, from its start to its end: streams, loopchannel (lists of subscribers),
-// waiting, fanout, early, batch, send, slowreader, slowreport, pace, need, pings.
+// waiting, fanout, early, batch, send, slowreader, slowreport, pace, need, pings, grants,
+// ending, farewell.
 //
 // A node: server, config, capacity, loop (where everything is called from), timers,
-// moment, mail, drain, reason, stats, histogram, notices, rate, shrink.
+// moment, mail, drain, reason, stats, histogram, verdictcounts, notices, shrink.
 package server

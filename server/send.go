@@ -55,8 +55,7 @@ func (l *loop) sendRest(c *conn, r *slowReader) result {
 	if did == ended {
 		return ended
 	}
-	r.rest = r.rest[n:]
-	if did == sent && r.message {
+	if r.rest = r.rest[n:]; len(r.rest) == 0 && r.message {
 		l.counters.deliveries.Add(1)
 	}
 	return did
