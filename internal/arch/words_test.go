@@ -39,6 +39,14 @@ var oldWords = []struct{ old, right string }{
 	{"server.loop.dropPartial", "unfinishedHead: a write may be partial, too"},
 	{"server.severalChannels", "multi"},
 	{"server.places", "occupancy: a place is one in a list"},
+	{"server.Stats.Turn", "Step: a turn is the messages that a loop sends out together"},
+	{"server.slot.away", "toldToReturn"},
+	{"channels.Listener", "Observer: a loop listens, too"},
+	{"channels.Pattern", "Glob: a pattern is one of package pattern"},
+	{"channels.Broker.Resume", "Join: a client resumes"},
+	{"channels.Broker.resume", "wakePublishers: a client resumes"},
+	{"channels.Broker.Since", "CatchUp"},
+	{"channels.Channel.ready", "followed: the log says that millrace is ready"},
 }
 
 // Ensure that no package declares a name that was given up for a better one.
