@@ -29,8 +29,8 @@ func pauseBetweenAlarms(ttl time.Duration) time.Duration {
 	return min(mostPause, max(ttl/8, leastPause))
 }
 
-// setAlarmLocked sees to it that what is due is done. left tells that a slice of work was
-// left.
+// setAlarmLocked sets the alarm for the next work that is due. left tells that a slice of
+// work was left.
 func (b *Broker) setAlarmLocked(left bool) {
 	pause := pauseBetweenAlarms(b.opts.HistoryTTL)
 	switch {
@@ -51,7 +51,7 @@ func (b *Broker) setAlarmLocked(left bool) {
 	}
 }
 
-// sweep does what is due, and holds the broker up for a slice at a time.
+// sweep does the work that is due, and holds the broker up for a slice at a time.
 func (b *Broker) sweep() {
 	for more := true; more; {
 		b.mu.Lock()

@@ -1,13 +1,12 @@
 package channels
 
-// Backplane links the brokers of several nodes: what is published at one is
+// Backplane links the brokers of several nodes: an event that is published at one is
 // delivered by all. Its methods are safe for concurrent use.
 //
-// An implementation is given to a Broker by Options, and has its Feed. An event that is
-// published goes round: Broker.Publish checks it, Send hands it to the engine, and what
-// the engine brings to the nodes each of them hands to its Feed, the one where it was
-// published included. By Feed.Followed and Feed.Interrupted the implementation says from
-// where on that is everything.
+// An implementation is given to a Broker by Options, and has its Feed. An event goes
+// round: Broker.Publish checks it, and Send hands it to the engine, which brings it to
+// every node, this one included; each node hands it to its Feed. By Feed.Followed and
+// Feed.Interrupted the implementation says from which place on the feed has everything.
 type Backplane interface {
 	// Send hands an event that Broker.Publish has checked to the engine, within
 	// bounded time. ev.Data is not kept. Receivers are those of this node.

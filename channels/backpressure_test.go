@@ -186,8 +186,8 @@ func TestFloodLeavesRoom(t *testing.T) {
 	})
 }
 
-// Ensure that who waits for room is served in the order of arrival, over all channels
-// of a loop, and that nobody who comes later overtakes.
+// Ensure that publishers that wait for room are served in the order of arrival, over all
+// channels of a loop, and that no later one overtakes.
 func TestRoomInOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBroker(Options{PublishTimeout: time.Hour})

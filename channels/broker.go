@@ -12,31 +12,31 @@ const DefaultPublishTimeout = 5 * time.Second
 // Options of a Broker. Zero fields mean the defaults, but for History; none may
 // be negative.
 type Options struct {
-	// History is how many messages a channel keeps when nobody listens. With
-	// 0 it keeps none, and events carry no id.
+	// History is how many messages a channel keeps without streams. With 0 it keeps
+	// none, and events carry no id.
 	History int
 	// MaxKept bounds the kept messages of all channels, in bytes, with the
-	// channels that are there only for them; the oldest go first, whatever
-	// History says.
+	// channels that are there only for them; the oldest go first, even if History
+	// would keep them.
 	MaxKept int
 	// HistoryTTL is how long a message is kept at most; 0 for no such limit.
 	HistoryTTL time.Duration
-	// MaxEventBytes bounds Data and Type of one event, and also what becomes of it
-	// in a stream: decoded, with the longest id and the blank line.
+	// MaxEventBytes bounds Data and Type of one event, and also its form in a
+	// stream: decoded, with the longest id and the blank line.
 	MaxEventBytes int
 	// PublishTimeout bounds how long Publish waits for a loop that is behind.
 	PublishTimeout time.Duration
 	// Epoch names this run of the broker in event ids, in letters and digits;
 	// drawn at random when empty.
 	Epoch string
-	// Payload, if set, says what is published on a channel; else all is Text. It must
-	// not wait, and is safe for concurrent use.
+	// Payload, if set, returns the kind of payloads of a channel; else all are Text. It
+	// must not wait, and is safe for concurrent use.
 	Payload func(channel string) Payload
-	// Decode, if set, makes the data of streams of what is published on a channel;
-	// observers hear that as it is. What it refuses, Publish refuses. It must not
+	// Decode, if set, makes the data of streams of a channel's payloads; observers hear
+	// these as they are. Publish refuses a payload that Decode refuses. It must not
 	// wait, and is safe for concurrent use.
 	Decode func(channel string, data []byte) ([]byte, error)
-	// Undecoded, if set, is told what Decode has refused of a backplane's events.
+	// Undecoded, if set, is told of events of a backplane that Decode has refused.
 	// Streams get these as they are. It must not wait.
 	Undecoded func(channel string, err error)
 	// Backplane links this broker with those of other nodes; nil for a node on
@@ -48,12 +48,12 @@ type Options struct {
 }
 
 // Broker owns the channels and the order of their messages. All of its methods are safe
-// for concurrent use. It needs no end: what is due without anybody's asking, a timer does.
+// for concurrent use. It needs no Close: a timer does the work that becomes due by itself.
 type Broker struct {
 	opts       Options
 	idSize     int // length of the longest id line; 0 when events carry none
-	backlog    int // what a channel with streams keeps at least, in bytes
-	tailSize   int // of what follows the fields of an event, at most, where events carry ids
+	backlog    int // the least that a channel with streams keeps, in bytes
+	tailSize   int // the most that may follow the fields of an event, where events carry ids
 	clock      func() time.Duration
 	publishing publishing
 	streamed   atomic.Int64  // channels that streams are on
@@ -103,7 +103,7 @@ func NewBroker(opts Options) *Broker {
 	if opts.History > 0 {
 		b.idSize = idSize
 	}
-	b.tailSize = idSize + len("\n") // what one node takes, all take
+	b.tailSize = idSize + len("\n") // an event that one node takes, all take
 	b.backlog = max(backlogBytes, backlogEvents*(opts.MaxEventBytes+messageOverhead))
 	return b
 }

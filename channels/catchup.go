@@ -1,6 +1,6 @@
 package channels
 
-// CatchUp appends to dst what was published on chans after cursor, in order, with the gaps
+// CatchUp appends to dst the messages of chans after cursor, in order, with the gaps
 // that told has not: at least one message if there is any, and no more once their wire
 // forms reach maxBytes, which is at least 1. It returns false, and nothing, when some of
 // it may no longer be kept, beside what told has. chans must be attached by the caller.

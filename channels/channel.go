@@ -13,26 +13,27 @@ type Channel struct {
 	// audience are the observers that hear the channel beside the loops, each once; nil
 	// for none, as with most channels. The list never changes, another takes its place.
 	audience *[]Observer
-	// log is what is kept, nil for nothing: most channels that a crowd opens keep none.
+	// log has the kept messages, nil for none: most channels that a crowd opens keep none.
 	log *log
 	// published is the number of messages since the channel was opened.
 	published uint64
 	// evicted is the sequence of the newest message that is no longer in the
-	// log, or a later one: what is above it is in the log for certain.
+	// log, or a later one: messages above it are in the log for certain.
 	evicted uint64
-	// gap is the place of the newest gap: what came before may be missing, whatever the
-	// log says. 0 for none. Who begins without an id, or above it, is not concerned.
+	// gap is the place of the newest gap: messages before it may be missing, even if the
+	// log has some. 0 for none. It does not concern a stream that begins without an id, or
+	// above it.
 	gap uint64
 	// subscribers is the sum over loops, and the observers.
 	subscribers int32
-	// rent is what the channel itself counts for against MaxKept, in bytes.
+	// rent is the size that the channel itself counts for against MaxKept, in bytes.
 	rent int32
 	// why is the reason of the gap, and unfollowed that it is where the channel began to
 	// be followed, which the backplane knows.
 	why        Gap
 	unfollowed bool
-	// followed tells that the backplane delivers everything; until then those who
-	// attach wait, or what is published meanwhile would be lost to them.
+	// followed tells that the backplane delivers everything. Until then, subscribers that
+	// attach wait, or messages of that time would be lost to them.
 	followed bool
 	// refused tells that the backplane will not deliver: it counts as followed, since
 	// nothing is to be waited for, but who begins is told.
@@ -115,8 +116,8 @@ func (c *Channel) told(in *Inbox) {
 	in.gapped.Store(in.gaps.n > 0)
 }
 
-// served takes what in has done with off its account. Where the loop has left
-// meanwhile, there is none; where it has come back too, that began at nothing.
+// served takes served messages off the account of in. If the loop has left meanwhile,
+// there is no account; if it has come back too, the account began at nothing.
 func (c *Channel) served(in *Inbox, size int) {
 	if i := c.find(in); i >= 0 {
 		c.loops[i].unserved = max(c.loops[i].unserved-int32(size), 0)

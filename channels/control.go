@@ -2,9 +2,9 @@ package channels
 
 import "fmt"
 
-// ControlChannel is what the nodes of a backplane tell each other on beside events. It is
+// ControlChannel carries messages between the nodes of a backplane that are no events. It is
 // for the process itself: no stream can have it, no glob fits it, and Publish refuses
-// it. Whoever can write to the engine can write there, as they can to every channel.
+// it. A program that can write to the engine can write there, as it can to every channel.
 const ControlChannel = "__millrace:control"
 
 var errControl = fmt.Errorf("%w: nodes talk to each other on %q", ErrName, ControlChannel)

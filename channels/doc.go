@@ -8,8 +8,8 @@
 //     subscribers, gets their messages, and brings a reader that fell behind, or comes
 //     back, from its cursor to the head;
 //   - the admin and ops ports have [Ports]: observers, listings and figures;
-//   - what links the brokers of several nodes is a [Backplane]: it sends what is published
-//     here to an engine, and what the engine brings it hands to the [Feed].
+//   - a [Backplane] links the brokers of several nodes: it sends events to an engine, and
+//     hands the events that the engine brings to the [Feed].
 //
 // A [Message] is an event on the wire, immutable and shared by every loop. The broker owns
 // the [Channel]s, assigns one total order to all messages of the node (the sequence), and

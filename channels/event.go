@@ -11,8 +11,8 @@ import (
 )
 
 // DefaultMaxEventBytes is the largest event unless Options say otherwise, in
-// bytes: what clients take whose lines and events are bounded by 64 KiB, as the
-// usual ones in Go are. One that is larger would end them at every resume again.
+// bytes: clients whose lines and events are bounded by 64 KiB, as the usual ones in
+// Go are, can take it. A larger one would end them at every resume again.
 const DefaultMaxEventBytes = 60 << 10
 
 // Errors of an event that cannot be put on the wire.
@@ -24,7 +24,7 @@ var (
 )
 
 // Event is one event as its publisher hands it in. Data is text of any number
-// of lines, in UTF-8: clients replace what else a stream carries by U+FFFD.
+// of lines, in UTF-8: clients replace other bytes of a stream by U+FFFD.
 // Type is the name that EventSource dispatches it under ("" is "message").
 // Retry, when not 0, sets the client's reconnection delay, in whole
 // milliseconds.
@@ -34,7 +34,7 @@ type Event struct {
 	Retry time.Duration
 }
 
-// ownTypes is how the types of events begin that nobody publishes.
+// ownTypes is the beginning of the types of millrace's own events.
 const ownTypes = "millrace."
 
 // check reports why e cannot be an event of at most max bytes on a channel of text, or
@@ -63,7 +63,7 @@ func (e Event) check(max, tail int, text bool) error {
 }
 
 // checkSent reports why e cannot go to streams as sent, which has other data where
-// e's is decoded: its wire form may have max bytes, with tail bytes behind the
+// e's is decoded: its wire form may have max bytes, with tail bytes after the
 // fields. Each line takes seven bytes there beside its own.
 func (e Event) checkSent(sent Event, max, tail int) error {
 	perByte := len("data: \n") // were each byte the end of a line; most events fit all the same
@@ -124,8 +124,8 @@ func (e Event) appendFields(dst []byte) []byte {
 	return dst
 }
 
-// fieldsSize is the length of what appendFields appends, if it takes the longest
-// Retry to be there.
+// fieldsSize is the length of the fields that appendFields appends, with the longest
+// Retry.
 func (e Event) fieldsSize() int {
 	ends := bytes.Count(e.Data, lf) // bytes that end lines
 	lines := 1 + ends
@@ -143,7 +143,7 @@ func (e Event) fieldsSize() int {
 	return size
 }
 
-// What ends a line.
+// The ends of a line.
 var cr, lf, crlf = []byte("\r"), []byte("\n"), []byte("\r\n")
 
 // maxDecimal is the length of the longest 64-bit integer in decimal.

@@ -30,8 +30,8 @@ func (e *excess) insert(c *Channel, streams bool) {
 	}
 }
 
-// published moves c, if it is in the list, to the end of those with streams: what is
-// published to last has its turn last.
+// published moves c, if it is in the list, to the end of those with streams: the channel
+// that was published to last has its turn last.
 func (e *excess) published(c *Channel) {
 	if x := &c.log.excess; x.listed && x.streams && e.last != c {
 		e.remove(c)

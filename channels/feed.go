@@ -2,16 +2,16 @@ package channels
 
 import "slices"
 
-// Feed is what a backplane has of the broker: what the engine brings goes in here, and
-// what is known of its being everything. All of its methods are safe for concurrent use,
-// but what concerns a channel is told in its order.
+// Feed is the part of the broker that a backplane has: the backplane hands in the engine's
+// events here, and tells from which place on they are everything. All of its methods are
+// safe for concurrent use, but calls about one channel are made in their order.
 //
 // An engine that keeps no history calls Deliver for each event, Followed when it delivers
 // everything of a channel, and Interrupted when something may have been missed. One that
 // does, numbers its messages: see SetEpoch, Advance, Fill and DeliverAt.
 type Feed struct{ broker *Broker }
 
-// Feed returns what a backplane is started with.
+// Feed returns the feed that a backplane is started with.
 func (b *Broker) Feed() Feed { return Feed{b} }
 
 // Arrival is an event that has been checked and encoded, on its way to its place in the
@@ -27,15 +27,15 @@ type Arrival struct {
 	heard   bool    // observers have been told of it, see Broker.hear
 }
 
-// Size is what an arrival holds on to, in bytes, beside itself.
+// Size is the memory that an arrival holds beside itself, in bytes.
 func (a *Arrival) Size() int { return len(a.data) + len(a.wire) }
 
 // Prepare checks and encodes an event that the engine brings, decoded as
 // Options.Decode wants it, so that it can be delivered once there is room. number is the
 // one that the engine has given it, 0 if it gives none. ev.Data is kept until then. It
 // returns an error that wraps ErrName, ErrEventTooLarge, ErrEventData, ErrEventType,
-// ErrEventRetry or ErrNumber for what cannot be delivered. Unlike Publish it takes what
-// Options.Decode refuses: streams get that as it is.
+// ErrEventRetry or ErrNumber for an event that cannot be delivered. Unlike Publish it takes
+// a payload that Options.Decode refuses: streams get it as it is.
 func (f Feed) Prepare(channel string, ev Event, number uint64) (*Arrival, error) {
 	b, a := f.broker, new(Arrival)
 	if number != 0 {
@@ -62,8 +62,9 @@ func (f Feed) Prepare(channel string, ev Event, number uint64) (*Arrival, error)
 // number is not above all before has been delivered already, and is passed over.
 func (f Feed) Admit(a *Arrival) (Receipt, error) { return f.broker.admit(a, forLoops) }
 
-// Offer is Admit for one that must not wait, such as what reads from an engine for all
-// channels: where Admit would wait, it returns ErrBusy at once. It may be called again.
+// Offer is Admit for a caller that must not wait, such as the goroutine that reads from an
+// engine for all channels: where Admit would wait, Offer returns ErrBusy at once. It may be
+// called again.
 func (f Feed) Offer(a *Arrival) (Receipt, error) { return f.broker.admit(a, forNothing) }
 
 // Deliver is Prepare and Admit for an event to which the engine gives no number.
@@ -96,18 +97,17 @@ func (f Feed) Head() uint64 {
 }
 
 // Subscribers returns how many subscribers the channel has on this node, observers
-// included: the receivers of what is sent to the engine.
+// included: the receivers of an event that is sent to the engine.
 func (f Feed) Subscribers(channel string) int { return f.broker.Ports().Subscribers(channel) }
 
 // lossSlice is how many channels are told of a gap under one hold of the lock.
 const lossSlice = 128
 
 // Followed tells that everything published on the channels after the sequence
-// from is being delivered. Subscribers that wait for it can begin. Where there
-// are some that do not wait, it is for the second time, and they are told what
-// Interrupted tells. It is of the names that confirm, if given, returns true for: what
-// that changes, and what Backplane.Follow returns, changes together with the broker. It is
-// called under the broker's lock, as Follow is.
+// from is being delivered. Subscribers that wait for it can begin. If there are some
+// that do not wait, it is for the second time, and they are told as by Interrupted. If
+// confirm is given, only the names count for which it returns true. confirm is called
+// under the broker's lock, as Follow is, so its state changes together with the broker's.
 func (f Feed) Followed(from uint64, confirm func(name string) bool, names ...string) {
 	b := f.broker
 	for part := range slices.Chunk(names, lossSlice) {
@@ -135,9 +135,9 @@ func (b *Broker) followedLocked(from uint64, name string) {
 	}
 }
 
-// Refused tells that the engine will not deliver what is published on the channels.
-// Subscribers that wait for it can begin, all with a gap until it is told otherwise
-// by Followed; those that do not wait are told what Interrupted tells.
+// Refused tells that the engine will not deliver the messages of the channels.
+// Subscribers that wait for it can begin, all with a gap until Followed is called;
+// those that do not wait are told as by Interrupted.
 func (f Feed) Refused(names ...string) {
 	b := f.broker
 	b.mu.Lock()

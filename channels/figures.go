@@ -2,7 +2,7 @@ package channels
 
 import "strings"
 
-// Info is what there is to say of one channel.
+// Info has the figures of one channel.
 type Info struct {
 	Name        string
 	Subscribers int
@@ -13,8 +13,7 @@ type Info struct {
 	Bytes       int    // that these take
 }
 
-// Lookup returns what there is to say of a channel, false if there is none of
-// that name.
+// Lookup returns the figures of a channel, false if there is none of that name.
 func (p Ports) Lookup(name string) (Info, bool) {
 	b := p.Broker
 	b.mu.Lock()
@@ -96,7 +95,7 @@ func (b *Broker) infoLocked(c *Channel) Info {
 // Figures are those of a broker.
 type Figures struct {
 	Channels  int
-	Messages  uint64       // published here or on another node, those that nobody was there for included
+	Messages  uint64       // published here or on another node, those without subscribers included
 	Gaps      [Gaps]uint64 // by reason: one for a stream that came back, and one for a channel with streams
 	Undecoded uint64       // events of other nodes that streams got as they were
 	Refused   int          // channels with subscribers that the backplane's engine refuses

@@ -29,8 +29,8 @@ type forgotten struct {
 	pages [buckets >> pageShift]*[1 << pageShift]bucket
 }
 
-// forgottenKey keys the hash of names, so that nobody can choose names that share a
-// bucket. Whoever has it can read the buckets, in another process too.
+// forgottenKey keys the hash of names, so that an outsider cannot choose names that share
+// a bucket. A process that has it can read the buckets.
 type forgottenKey [2]uint64
 
 // bucket is the names whose hashes begin alike.
@@ -56,8 +56,8 @@ func (f *forgotten) of(name string) uint64 {
 	return p.of(tag)
 }
 
-// add notes that messages up to seq went with a channel. What is known already takes
-// no room, so that channels without messages come and go for nothing.
+// add notes that messages up to seq went with a channel. A place that is known already
+// takes no room, so that channels without messages come and go for nothing.
 func (f *forgotten) add(name string, seq uint64) {
 	if seq == 0 {
 		return

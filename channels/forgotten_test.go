@@ -74,7 +74,7 @@ func TestForgottenCrowd(t *testing.T) {
 	}
 }
 
-// Ensure that who has the key and the buckets can tell the same.
+// Ensure that another process with the key and the buckets can tell the same.
 func TestForgottenKeyLeavesTheProcess(t *testing.T) {
 	here := forgotten{key: newForgottenKey()}
 	here.add("/a", 7)

@@ -10,13 +10,13 @@ import (
 // kept of its channels ("" if there is none) and of the newest message of all.
 const GapType = ownTypes + "gap"
 
-// Gap says why what a client missed cannot all be replayed.
+// Gap says why not all messages that a client missed can be replayed.
 type Gap uint8
 
 const (
 	NoGap      Gap = iota
 	GapRestart     // its last event id is of another epoch
-	GapEvicted     // some of what it missed is no longer kept
+	GapEvicted     // some messages that it missed are no longer kept
 	GapUnknown     // its last event id is none of ours
 	// GapBackplane says that this node may not have been told of all that was
 	// published on the others.
@@ -48,11 +48,11 @@ func (b *Broker) appendGap(dst []byte, why Gap, epoch string, oldest, head uint6
 }
 
 // A gap that comes while streams are open is a property of its channel: the place in
-// the order before which something may be missing, and why. Who has not everything up
-// to there, a client that resumes included, is told when it is brought past. Of several
-// gaps of a channel the newest counts: who has been told of that has been told of all.
-// Its reason is a restart where a loop has yet to tell of one, which says more than any
-// other.
+// the order before which something may be missing, and why. A reader that has not
+// everything up to there, a client that resumes included, is told when it is brought past.
+// Of several gaps of a channel the newest counts: a reader that has been told of it has
+// been told of all. Its reason is a restart if a loop has yet to tell of one, which says
+// more than any other reason.
 //
 // The gap is no message. It is in no log, and evicts nothing; a loop with subscribers
 // of the channel has one entry for it, and makes an event of it when its turn comes.
@@ -66,7 +66,7 @@ func (b *Broker) postGapLocked(c *Channel, why Gap) {
 	}
 	c.gap, c.why, c.unfollowed = b.gapPlaceLocked(), why, false
 	if !c.followed {
-		return // nobody has begun
+		return // no stream has begun
 	}
 	counted := false // it is one more, unless all loops have yet to tell the one before
 	for i := range c.loops {
@@ -93,7 +93,7 @@ func (b *Broker) loseLocked(name string, why Gap) {
 	}
 }
 
-// lack notes that what came before a place may be missing on c, of which nobody has
+// lack notes that messages before a place may be missing on c, on which no stream has
 // begun.
 func (c *Channel) lack(before uint64) {
 	if before > c.gap {
@@ -111,7 +111,7 @@ func (c *Channel) lost() uint64 {
 }
 
 // gapPlaceLocked returns the place of a gap that comes now: above the cursors of all
-// subscribers, so a new one unless the newest is another gap's, and nobody has been
+// subscribers, so a new one unless the newest is another gap's, and no stream has been
 // brought to it.
 func (b *Broker) gapPlaceLocked() uint64 {
 	if b.shared == 0 || b.seq != b.shared {
@@ -121,7 +121,7 @@ func (b *Broker) gapPlaceLocked() uint64 {
 	return b.seq
 }
 
-// gapNotice is what a reader is told of a channel's gap.
+// gapNotice has the facts that a reader is told of a channel's gap.
 type gapNotice struct {
 	channel *Channel
 	seq     uint64 // the gap's place
@@ -130,7 +130,7 @@ type gapNotice struct {
 	why     Gap
 }
 
-// notice returns what is to be told of a channel's gap now.
+// notice returns the facts of a channel's gap as they are now.
 func (c *Channel) notice() gapNotice {
 	n := gapNotice{channel: c, seq: c.gap, evicted: c.evicted, why: c.why}
 	if c.log.count() > 0 {
@@ -150,7 +150,7 @@ func (n *gapNotice) message(b *Broker, epoch string) *Message {
 }
 
 // Gaps appends to dst, as messages and in order, the gaps that the owner of the inbox has to
-// tell before it goes on to a message of the sequence next, or, with 0, to what waits in
+// tell before it goes on to a message of the sequence next, or, with 0, to the messages in
 // the inbox: limit at most. It returns true if there are more, which may be at the place
 // of the last. Those messages are not to be reported as served.
 func (in *Inbox) Gaps(dst []*Message, next uint64, limit int) (_ []*Message, more bool) {

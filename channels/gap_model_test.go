@@ -107,8 +107,9 @@ func (m *gapModel) open(t *rapid.T, l *gapLoop, s *gapStream, maxBytes int) {
 	}
 }
 
-// turn does one turn of a loop, of at most most messages and as many gaps. Whoever falls
-// is behind after the first of what it gets. It returns false when there was nothing.
+// turn does one turn of a loop, of at most most messages and as many gaps. A stream for
+// which falls returns true is behind after the first that it gets. It returns false when
+// there was nothing.
 func (m *gapModel) turn(t *rapid.T, l *gapLoop, most int, falls func() bool) bool {
 	l.taken = append(l.taken, l.in.Take(nil)...)
 	next := min(most, len(l.taken))
@@ -200,9 +201,9 @@ func (m *gapModel) restart() {
 	}
 }
 
-// Ensure that whatever an engine loses, on whichever channels and however often at one
-// place, is told to every stream before what comes afterwards, live, to slow readers and to
-// who comes back, and that nothing else is missed or seen twice.
+// Ensure that every loss of an engine, on any channels and however often at one place, is
+// told to every stream before later messages, live, to slow readers and to clients that come
+// back, and that nothing else is missed or seen twice.
 func TestGapsAgainstModel(t *testing.T) {
 	t.Run("an engine with numbers", func(t *testing.T) { testGapsAgainstModel(t, true) })
 	t.Run("one without", func(t *testing.T) { testGapsAgainstModel(t, false) })

@@ -6,7 +6,7 @@ package channels
 type Glob string
 
 // Match tells whether name fits p. It takes time in proportion to the product of
-// the lengths, whatever the glob.
+// the lengths, for any glob.
 func (p Glob) Match(name string) bool {
 	glob := string(p)
 	i, n := 0, 0
@@ -24,8 +24,8 @@ func (p Glob) Match(name string) bool {
 				continue
 			}
 		}
-		// An earlier * need not be tried again: whatever it could take, the
-		// last one can.
+		// An earlier * need not be tried again: the last one can take all that it
+		// could.
 		if star < 0 || begin == len(name) {
 			return false
 		}

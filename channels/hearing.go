@@ -2,21 +2,21 @@ package channels
 
 import "sync"
 
-// hearings are the events that observers have yet to hear, in the one order. They do not
-// hear them under the broker's lock, which would be held for every one of them, but when
-// it has been given up, by whoever published: Broker.hear. That returns when the event
-// has been heard, so there are never more of them than publishers.
+// hearings are the events that observers have yet to hear, in the one order. Observers do
+// not hear them under the broker's lock, which would be held for every one of them. The
+// publisher has them heard after it has given the lock up (Broker.hear), and waits for that,
+// so there are never more hearings than publishers.
 type hearings struct {
-	turn  sync.Mutex // of who has them heard, so that all are in order. Taken before Broker.mu
+	turn  sync.Mutex // of the publisher that has them heard, so that all are in order. Taken before Broker.mu
 	queue []audible  // guarded by Broker.mu
 	spare []audible  // guarded by turn
 }
 
-// audible is an event that observers hear, and who they are, with the glob of each;
-// neither list changes.
+// audible is an event and the observers that hear it, by name or by a glob; neither list
+// changes.
 type audible struct {
 	channel   string
-	data      []byte // its publisher's, who waits
+	data      []byte // the publisher's, which waits
 	observers []Observer
 	globs     []matched
 }
@@ -29,7 +29,7 @@ type matched struct {
 
 // tellLocked has an event heard on c, which is nil if there is no such channel, and then by the
 // globs that match. It returns the number of the latter, each of which receives it once
-// more. Whoever admits it calls hear afterwards.
+// more. The caller that admits it calls hear afterwards.
 func (b *Broker) tellLocked(c *Channel, e *Arrival) (byGlob int) {
 	a := audible{channel: e.channel, data: e.data}
 	if c != nil {
@@ -48,7 +48,8 @@ func (b *Broker) tellLocked(c *Channel, e *Arrival) (byGlob int) {
 	return byGlob
 }
 
-// hear has everything heard that was told. When it returns, nobody hears it any more.
+// hear has every event heard that was told. When it returns, no observer hears one any
+// more.
 func (b *Broker) hear() {
 	h := &b.hearings
 	h.turn.Lock()

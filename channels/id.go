@@ -18,7 +18,7 @@ func appendIDLine(dst []byte, epoch string, seq uint64) []byte {
 	return append(appendID(dst, epoch, seq), '\n')
 }
 
-// parseID takes an event id apart. It returns false for what appendID does not
+// parseID takes an event id apart. It returns false for a text that appendID does not
 // write.
 func parseID(id []byte) (epoch []byte, seq uint64, ok bool) {
 	epoch, digits, _ := bytes.Cut(id, dash)

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// Inbox is what one loop has of the broker: it is attached to the channels of the loop's
+// Inbox is the part of the broker that one loop has: it is attached to the channels of the loop's
 // subscribers, and receives their messages, in the order of their sequence. Its methods
 // are for the loop that owns it; nothing of the broker waits for that but publishers.
 type Inbox struct {
@@ -18,8 +18,8 @@ type Inbox struct {
 	followed []*Channel
 	asked    []*Channel
 
-	// unserved is the size of what was posted and not yet reported by Served, in
-	// bytes. Guarded by Broker.mu.
+	// unserved is the size of the messages that were posted and not yet reported by
+	// Served, in bytes. Guarded by Broker.mu.
 	unserved int
 	// gaps are those to be told, see Gaps. Guarded by Broker.mu.
 	gaps gapList
@@ -28,7 +28,7 @@ type Inbox struct {
 }
 
 // NewInbox returns an inbox whose owner is woken by wake: once a burst, when a
-// message comes into the empty inbox. wake runs on whatever goroutine has posted, which
+// message comes into the empty inbox. wake runs on the goroutine that has posted, which
 // holds no lock of the broker, so it must not block.
 func (b *Broker) NewInbox(wake func()) *Inbox { return &Inbox{broker: b, wake: wake} }
 
@@ -63,8 +63,8 @@ func (in *Inbox) first() uint64 {
 // before a message that was taken it does not fail to. Safe for concurrent use.
 func (in *Inbox) Gapped() bool { return in.gapped.Load() }
 
-// Take returns everything that waits and leaves spare, emptied, for what comes
-// next: the owner passes back the slice it got before. Loop-owned.
+// Take returns everything that waits and leaves spare, emptied, for the next messages:
+// the owner passes back the slice it got before. Loop-owned.
 func (in *Inbox) Take(spare []*Message) []*Message {
 	clear(spare) // the messages must not outlive their serving
 	in.mu.Lock()
@@ -74,15 +74,15 @@ func (in *Inbox) Take(spare []*Message) []*Message {
 	return msgs
 }
 
-// ask asks the owner, who has to be woken, what its readers of c need.
+// ask asks the owner, which has to be woken, for the messages that its readers of c need.
 func (in *Inbox) ask(c *Channel) {
 	in.mu.Lock()
 	in.asked = append(in.asked, c)
 	in.mu.Unlock()
 }
 
-// TakeAsked returns the channels of which it is asked what readers need, see
-// Need, which most often are none, and leaves spare, emptied, for those to come.
+// TakeAsked returns the channels about which the loop is asked what readers need (see
+// Need), most often none, and leaves spare, emptied, for those to come.
 // Loop-owned.
 func (in *Inbox) TakeAsked(spare []*Channel) []*Channel {
 	clear(spare)

@@ -47,7 +47,7 @@ func (x *index) add(c *Channel) {
 }
 
 // remove takes out c, which is there. A block that is left with few goes into
-// the one behind it, so that there are never many small ones.
+// the one after it, so that there are never many small ones.
 func (x *index) remove(c *Channel) {
 	i, j := x.find(c.name)
 	block := slices.Delete(x.blocks[i], j, j+1)
@@ -62,7 +62,7 @@ func (x *index) remove(c *Channel) {
 }
 
 // find returns the block and the place in it of the first channel whose name is
-// not below name. Behind the last channel, the block is one more than there are.
+// not below name. After the last channel, the block is one more than there are.
 func (x *index) find(name string) (block, place int) {
 	block, _ = slices.BinarySearchFunc(x.blocks, name, func(b []*Channel, name string) int {
 		return strings.Compare(b[len(b)-1].name, name)

@@ -22,19 +22,19 @@ type publisher struct {
 	done  chan Receipt // holds one
 }
 
-// waits says what an arrival waits for.
+// waits says for what an arrival waits.
 type waits int
 
 const (
 	forNothing waits = iota
 	forLoops         // that have no room
-	forReaders       // that need what it would push out, too: see need.go
+	forReaders       // that need messages which it would push out, too: see need.go
 )
 
 // line is the publishers that wait, in the order in which they came. Guarded by
-// Broker.mu. Whatever may make room calls Broker.wakePublishersLocked under the same hold of that
-// lock. So whenever the lock is free, nobody in the line could go; and who comes and
-// finds room overtakes nobody who waits for the same.
+// Broker.mu. Code that may make room calls Broker.wakePublishersLocked under the same hold
+// of that lock. So whenever the lock is free, no publisher in the line could go; and a new
+// publisher that finds room overtakes none that waits for the same.
 type line []*publisher
 
 // admit gives an arrival its place in the order, once there is room. It returns ErrBusy
@@ -98,7 +98,8 @@ func (b *Broker) fullLocked(a *Arrival, w waits) *Channel {
 	return c
 }
 
-// wakePublishersLocked places what waits and has room now, in the order of arrival. Its time is that of the line, in which every connection of a publisher is at
+// wakePublishersLocked places the waiting arrivals that have room now, in the order in which
+// they came. Its time is that of the line, in which every connection of a publisher is at
 // most once.
 func (b *Broker) wakePublishersLocked() {
 	if len(b.line) == 0 {

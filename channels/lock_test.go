@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Ensure that whoever posts wakes the loops when it has given up the broker's
+// Ensure that a goroutine that posts wakes the loops after it has given up the broker's
 // lock.
 func TestWakesWithoutTheLock(t *testing.T) {
 	const loops = 40

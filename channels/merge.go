@@ -1,8 +1,8 @@
 package channels
 
 // Merge appends to dst, in the order of their sequences, the messages of runs, each
-// of which is in order; of gaps that share a place, one. Its time is that of what it appends, times the logarithm of the
-// number of runs.
+// of which is in order; of gaps that share a place, one. Its time is the number of messages
+// that it appends, times the logarithm of the number of runs.
 func Merge(dst []*Message, runs ...[]*Message) []*Message {
 	var onStack [64]head
 	heads := heads(onStack[:0])

@@ -20,13 +20,13 @@ type Message struct {
 	born time.Duration // when it was published, on the broker's clock
 
 	// older and newer link every kept message of the broker by age. Guarded by
-	// Broker.mu, and not part of what is immutable.
+	// Broker.mu, and not among the immutable fields.
 	older, newer *Message
 }
 
-// messageOverhead is what a kept or waiting message costs beside its wire
-// form: the struct, its place in a log and in an inbox. In bytes.
+// messageOverhead is the memory of a kept or waiting message beside its wire form, in
+// bytes: the struct, its place in a log and in an inbox.
 const messageOverhead = 128
 
-// size is what m counts for against the bounds on memory, in bytes.
+// size is the size that m counts for against the bounds on memory, in bytes.
 func (m *Message) size() int { return len(m.Wire) + messageOverhead }

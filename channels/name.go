@@ -12,7 +12,7 @@ import (
 const MaxName = 255
 
 // ShardPrefix begins the names of shard channels, which are for observers by name
-// alone: no glob fits them, whatever it is, and no stream is on them.
+// alone: no glob fits them, not even *, and no stream is on them.
 const ShardPrefix = "__shard:"
 
 // byNameAlone tells whether a channel is for those that observe it by name: no glob
@@ -27,7 +27,7 @@ var ErrName = errors.New("bad channel name")
 // CheckName reports why name cannot name a channel: it has to be 1 to MaxName
 // bytes of valid UTF-8 without control characters. Safe for concurrent use.
 func CheckName(name []byte) error {
-	// What an error quotes is copied, so that a name in order is not.
+	// An error quotes a copy, so that a good name is not copied.
 	switch {
 	case len(name) == 0:
 		return fmt.Errorf("%w: it is empty, want 1 to %d bytes", ErrName, MaxName)

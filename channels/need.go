@@ -3,9 +3,9 @@ package channels
 import "slices"
 
 // A publisher on this node waits for readers that are behind and yet read fast: a burst
-// above the backlog would lap them otherwise, only for them to come back at once. Which
-// readers these are, their loop says, and what they need; see Inbox.Need. A delivery
-// that would push that out of the log waits, unless an engine has brought it.
+// above the backlog would lap them otherwise, only for them to come back at once. Their
+// loop says which readers these are, and which messages they need (Inbox.Need). A delivery
+// that would push these out of the log waits, unless an engine has brought it.
 
 // Need tells from which sequence on, 0 for none, the readers of c on the loop that owns
 // the inbox need messages that publishers are not to push out. It returns true when publishers
@@ -28,8 +28,8 @@ func (in *Inbox) Need(c *Channel, from uint64) (awaited bool) {
 	return a.asked
 }
 
-// pushesOutLocked tells whether a message of that size would push out of the log what readers
-// need, and asks their loops whether they still do.
+// pushesOutLocked tells whether a message of that size would push messages out of the log
+// that readers need, and asks their loops whether they still do.
 func (b *Broker) pushesOutLocked(c *Channel, size int) (needed bool) {
 	for i := range c.loops {
 		a := &c.loops[i]

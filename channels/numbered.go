@@ -10,26 +10,26 @@ import (
 // An engine that keeps history numbers the messages of all channels in one order
 // for all nodes, so that a client can resume at any of them. Its numbers are even, and
 // stand in event ids as they are. A broker's own sequence, in which its gaps have places
-// too, is such a number and a count of the gaps behind it: a gap's id is that of the
-// message before, so who resumes there, on whatever node, is told again. Nodes of
+// too, is such a number and a count of the gaps after it: a gap's id is that of the
+// message before, so a client that resumes there, on any node, is told again. Nodes of
 // releases before gave gaps the odd numbers; such an id stands for the number below it.
 //
 // A node takes a channel over at a place in that order, up to which it has everything
-// that it follows: first it is told of the place by Advance, then of the channel's
-// history up to there by Fill, then by Followed that it has it. What has a higher
-// number comes by DeliverAt, of all channels in order.
+// that it follows. Advance tells the place, Fill then brings the channel's history up to
+// there, and Followed makes the channel followed. Messages with a higher number come by
+// DeliverAt, of all channels in order.
 
 const (
 	// MaxNumber is the highest that an engine may give, in twice the microseconds since
 	// 1970 up to the year 2112.
 	MaxNumber = 1<<53 - 1
-	// countBits is what a sequence has for the count. Should there be more gaps behind
+	// countBits is the number of bits for the count. Should there be more gaps after
 	// one number, and streams that come between them, the count goes on into the next
 	// numbers: a message that has one of these comes too late, and is told as a gap.
 	countBits = 12
 )
 
-// ErrNumber is what DeliverAt returns for a number that no engine gives.
+// ErrNumber is returned by DeliverAt for a number that no engine gives.
 var ErrNumber = errors.New("bad number of a message")
 
 // sequence returns the place of the message that has a number.
@@ -57,8 +57,8 @@ type Kept struct {
 
 // SetEpoch tells the epoch of the engine's history, and a number that it has reached.
 // When that is another epoch than before, the history is gone: subscribers are told so
-// by a gap event, channel by channel, and it returns true. What was kept of a channel may
-// be read until its turn has come, with ids of the epoch before, and its gap follows.
+// by a gap event, channel by channel, and it returns true. The kept messages of a channel
+// may be read until its turn has come, with ids of the epoch before, and its gap follows.
 // Nothing may be delivered meanwhile.
 func (f Feed) SetEpoch(epoch string, number uint64) (restarted bool) {
 	b := f.broker
@@ -85,7 +85,7 @@ func (b *Broker) changeEpoch(epoch string, number uint64) bool {
 	return true
 }
 
-// restart does what another epoch means to some channels, from a name on. It returns the
+// restart gives some channels, from a name on, the gap of another epoch. It returns the
 // name from which on there may be more.
 func (b *Broker) restart(from string) (next string, more bool) {
 	b.mu.Lock()
@@ -125,11 +125,11 @@ func (f Feed) Advance(number uint64) {
 	b.seq = max(b.seq, b.newest)
 }
 
-// Fill sets the history of a channel up to the place of Advance, in order. What was
-// published up to evicted may not be in it, nor is what cannot be delivered. It returns
-// false when nobody subscribes to the channel any more, or the channel is another one
-// meanwhile: then it is to be filled anew. Who reads a channel while it is filled may lack
-// some of it, and is told by Followed.
+// Fill sets the history of a channel up to the place of Advance, in order. Messages up to
+// evicted may be missing in it, and so are those that cannot be delivered. It returns
+// false if the channel has no subscribers any more, or is another one meanwhile: then it
+// is to be filled anew. A reader that reads a channel while it is filled may lack some of
+// it, and is told by Followed.
 func (f Feed) Fill(channel string, evicted uint64, kept []Kept) bool {
 	b := f.broker
 	wires := make([][]byte, 0, len(kept))
@@ -163,7 +163,7 @@ func (f Feed) Fill(channel string, evicted uint64, kept []Kept) bool {
 // push out a great many small ones.
 const sliceOfBytes = 64 << 10
 
-// beginFill drops what is kept of a channel, and returns nil if nobody subscribes to it.
+// beginFill drops the kept messages of a channel, and returns nil if it has no subscribers.
 func (b *Broker) beginFill(channel string, evicted uint64) *Channel {
 	for {
 		b.mu.Lock()

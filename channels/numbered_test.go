@@ -136,7 +136,7 @@ func gapOrData(m *Message) string {
 }
 
 // Ensure that gaps of an engine with numbers are told on every channel and as often as
-// something was lost, live and to who resumes, with an id that other nodes know.
+// something was lost, live and to clients that resume, with an id that other nodes know.
 func TestNumberedGaps(t *testing.T) {
 	b := NewBroker(Options{History: 9, HistoryTTL: time.Minute, Numbered: true, Backplane: new(engine)})
 	in, stuck := b.NewInbox(func() {}), b.NewInbox(func() {})
@@ -333,8 +333,8 @@ func TestFillOldMessages(t *testing.T) {
 	}
 }
 
-// Ensure that whoever attaches while a channel is confirmed gets no gap, since nothing was
-// missed, and that what is confirmed for the second time is a gap.
+// Ensure that a subscriber that attaches while a channel is confirmed gets no gap, since
+// nothing was missed, and that a second confirmation is a gap.
 func TestFollowedAsItIsConfirmed(t *testing.T) {
 	b := NewBroker(Options{History: 1, Epoch: "E", Backplane: new(engine)})
 	in := b.NewInbox(func() {})

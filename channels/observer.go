@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Observer hears what is published on channels beside the streams, as it was
-// published. It must be comparable: it is known by its value.
+// Observer hears the payloads of channels beside the streams, as they were published.
+// It must be comparable: it is known by its value.
 type Observer interface {
 	// Hear is called once for every event, in the one order and by one goroutine at a
 	// time, and must not keep data. Publishers wait for it, so it must neither block nor
@@ -115,9 +115,9 @@ func (p Ports) Unobserve(o Observer, names ...string) {
 	b.tidyLocked()
 }
 
-// ObserveGlob has o hear, from now on, every channel whose name fits g. Of what
-// is published on other nodes these are the channels that somebody on this node
-// subscribes to by name: a glob has no channel followed.
+// ObserveGlob has o hear, from now on, every channel whose name fits g. Messages of
+// other nodes come for channels to which a subscriber on this node has subscribed by
+// name: a glob has no channel followed.
 func (p Ports) ObserveGlob(o Observer, g Glob) {
 	b := p.Broker
 	b.mu.Lock()

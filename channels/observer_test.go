@@ -111,7 +111,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// Ensure that streams and listeners have the same order, whoever publishes.
+// Ensure that streams and observers have the same order, with many publishers.
 func TestListenersHearTheOneOrder(t *testing.T) {
 	b := NewBroker(Options{})
 	in := b.NewInbox(func() {})

@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// Payload is what is published on a channel.
+// Payload is the kind of payloads that a channel takes.
 type Payload int
 
 const (
-	// Text is valid UTF-8. Streams get it, or what Options.Decode makes of it.
+	// Text is valid UTF-8. Streams get it, decoded by Options.Decode if that is set.
 	Text Payload = iota
-	// Binary is any bytes. Streams get what Options.Decode makes of it.
+	// Binary is any bytes. Streams get them decoded by Options.Decode.
 	Binary
 	// Unstreamed is any bytes, for observers only: no stream can have the channel,
 	// and nothing of it is kept.
@@ -30,7 +30,7 @@ func (in *Inbox) CheckStream(channel []byte) error {
 	return nil
 }
 
-// payload returns what is published on a channel.
+// payload returns the kind of payloads of a channel.
 func (b *Broker) payload(channel string) Payload {
 	switch {
 	case byNameAlone(channel):

@@ -8,8 +8,8 @@ import (
 )
 
 // Ensure that any bytes are taken on the channels for which Options.Payload says so,
-// from publishers and from other nodes, that listeners get them as they are, and that
-// all other channels refuse them, whoever listens.
+// from publishers and from other nodes, that observers get them as they are, and that
+// all other channels refuse them, with streams and without.
 func TestBinaryPayloads(t *testing.T) {
 	var heard []string
 	b := NewBroker(Options{History: 10, Epoch: "e",

@@ -4,5 +4,5 @@ package channels
 // that hear channels, listings and figures. All of its methods are safe for concurrent use.
 type Ports struct{ *Broker }
 
-// Ports returns what ports have of the broker.
+// Ports returns the part of the broker that ports have.
 func (b *Broker) Ports() Ports { return Ports{b} }

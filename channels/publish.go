@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// ErrBusy is what Publish returns when a loop has not caught up in time.
+// ErrBusy is returned by Publish when a loop has not caught up in time.
 var ErrBusy = errors.New("an event loop is too far behind, the event was not published: publish again later")
 
-// Receipt says what has become of an event that was published.
+// Receipt is the result of a publish.
 type Receipt struct {
 	// Receivers is how many subscribers this node had for it.
 	Receivers int
@@ -57,7 +57,7 @@ func (b *Broker) publish(a *Arrival, ev Event) (r Receipt, err error) {
 	return r, err
 }
 
-// Publication is an event on its way in a pipeline, and what has become of it.
+// Publication is an event on its way in a pipeline, and its result.
 type Publication struct {
 	Channel string
 	Event   Event
@@ -65,8 +65,8 @@ type Publication struct {
 	Err     error // as of Broker.Publish
 }
 
-// PublishAll is Publish for all of batch, in order, and sets what has become of each.
-// Where there is a backplane, it waits once for many.
+// PublishAll is Publish for all of batch, in order, and sets the result of each. If there
+// is a backplane, it waits once for many.
 func (b *Broker) PublishAll(batch []Publication) {
 	p, pipelined := b.opts.Backplane.(Pipeline)
 	var accepted []*Publication
@@ -116,9 +116,9 @@ func (b *Broker) accept(a *Arrival, channel string, ev Event) error {
 	return refused
 }
 
-// check begins an arrival of ev, and returns why it cannot be delivered, whoever wants
-// it. refused tells why Options.Decode refuses it, which streams can have as it is. This
-// is the one place that decodes.
+// check begins an arrival of ev, and returns why it cannot be delivered to anybody.
+// refused tells why Options.Decode refuses it; streams can still have such an event as it
+// is. This is the one place that decodes.
 func (b *Broker) check(a *Arrival, channel string, ev Event) (refused, err error) {
 	if err := CheckName([]byte(channel)); err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ type Times struct {
 // from 128 µs to 8 s. The last bucket has no end.
 func TimesBound(bucket int) time.Duration { return 128 * time.Microsecond << bucket }
 
-// publishing counts what is published at this node. Safe for concurrent use.
+// publishing counts the publishes at this node. Safe for concurrent use.
 type publishing struct {
 	done, failed atomic.Uint64
 	counts       [TimesBuckets]atomic.Uint64
@@ -33,7 +33,7 @@ func (p *publishing) took(d time.Duration) {
 	p.sum.Add(int64(d))
 }
 
-// note notes what has become of an event that was handed to the backplane.
+// note counts the result of an event that was handed to the backplane.
 func (p *publishing) note(err error) {
 	if err == nil {
 		p.done.Add(1)
@@ -42,7 +42,7 @@ func (p *publishing) note(err error) {
 	}
 }
 
-// PublishingFigures are those of what is published at this node.
+// PublishingFigures are those of the publishes at this node.
 type PublishingFigures struct {
 	Published uint64 // events
 	Failed    uint64 // events that the backplane did not take

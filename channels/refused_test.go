@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Ensure that who begins on a channel that the engine refuses is told of a gap, at
-// once and each time, and that who listens when it no longer does is told too.
+// Ensure that a stream that begins on a channel which the engine refuses is told of a gap,
+// at once and each time, and that one that is open when it no longer does is told too.
 func TestRefused(t *testing.T) {
 	b := NewBroker(Options{History: 9, Epoch: "E", Backplane: new(engine)})
 	in := b.NewInbox(func() {})

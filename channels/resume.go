@@ -18,17 +18,17 @@ const StartType = ownTypes + "start"
 type Start struct {
 	// Channels are those that it is attached to.
 	Channels []*Channel
-	// Missed is what it gets first: all that it missed, or as much of it as
+	// Missed are the messages that it gets first: all that it missed, or as many as
 	// CatchUp would return.
 	Missed []*Message
 	// Cursor is the sequence up to which it has everything, before Missed.
 	Cursor uint64
-	// Told is what it cannot be lapped by, and need not be told later: it is told, by
-	// Gap, or none of it was for it.
+	// Told has the losses that cannot lap it and need not be told later: Gap tells of
+	// them, or they were not for it.
 	Told Told
 	// Head is the sequence of the newest message or gap.
 	Head uint64
-	// Gap is what it has to be told before anything else.
+	// Gap is the gap that it has to be told before anything else.
 	Gap Gap
 	// Resumed says that it goes on after its last event id, and misses nothing.
 	Resumed bool
@@ -41,7 +41,7 @@ type Start struct {
 	id     uint64 // for the last event id that stands for Cursor
 }
 
-// Told is what was missing when a reader came. The zero value is of one that has had
+// Told has the losses from before a reader came. The zero value is of a reader that has had
 // everything up to its cursor.
 type Told struct {
 	// Gaps is the sequence up to which the gaps of its channels are told.
@@ -74,9 +74,9 @@ func (in *Inbox) Join(s *Start, lastID []byte, maxBytes int, names ...[]byte) (b
 	return b.beginLocked(s, lastID, maxBytes)
 }
 
-// Begin fills s with where a subscriber of s.Channels, attached, begins: behind
-// the message of its last event id if that is of this epoch, or else, after a
-// gap, with the oldest that is kept; at the head if it has no id. Missed is
+// Begin fills s with the place where a subscriber of s.Channels, attached, begins: after
+// the message of its last event id if that is of this epoch; else, after a gap, with the
+// oldest that is kept; at the head if it has no id. Missed is
 // limited to maxBytes. It returns false, and no more than s.Channels, while the
 // backplane does not yet deliver all of them: then it is to be called again when
 // Inbox.TakeFollowed has one of them.
@@ -130,7 +130,7 @@ func (b *Broker) setFloorsLocked(s *Start) {
 // locateLocked sets where a subscriber with a last event id begins.
 func (b *Broker) locateLocked(s *Start, lastID []byte) {
 	after, known := uint64(0), false // from the oldest on
-	if b.opts.History == 0 {         // what is there is for readers that are behind
+	if b.opts.History == 0 {         // kept messages are for readers that are behind
 		if string(lastID) != Earliest {
 			s.Gap = GapUnknown
 		}
@@ -184,11 +184,11 @@ func (in *Inbox) HasIDs() bool { return in.broker.hasIDs() }
 
 func (b *Broker) hasIDs() bool { return b.opts.History > 0 }
 
-// AppendStart appends to the fields that a stream begins with what the broker has
-// to say to its subscriber, and the blank line. With ids that is one event, which says
-// from where to resume if the connection were lost before the next: a gap, or else the
-// start. It has data, since many clients take no id from what has none. A stream with a
-// renewal has a start in any case, after the gap. Safe for concurrent use.
+// AppendStart appends the broker's part of a greeting to the fields in dst, and the blank
+// line. With ids that is one event, which says from where to resume if the connection were
+// lost before the next: a gap, or else the start. It has data, since many clients take no
+// id from an event without. A stream with a renewal has a start in any case, after the gap.
+// Safe for concurrent use.
 func (in *Inbox) AppendStart(dst []byte, s *Start) []byte {
 	b := in.broker
 	if s.Gap != NoGap {

@@ -107,7 +107,7 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// Ensure that messages older than the time to live go, whoever asks, and that
+// Ensure that messages older than the time to live go, for every kind of reader, and that
 // their loss is told.
 func TestHistoryTTL(t *testing.T) {
 	var now time.Duration

@@ -4,15 +4,15 @@ const (
 	// backlogBytes and backlogEvents are how much of its newest messages a channel with
 	// streams keeps, so that a reader that is behind finds what it missed: these bytes,
 	// and at least so many of the largest events.
-	// Well above maxUnserved: a reader counts as lapped only when it is that
-	// much behind its own loop.
+	// Well above maxUnserved: a reader counts as lapped only when its own loop is so
+	// far ahead of it.
 	backlogBytes  = 4 << 20
 	backlogEvents = 4
 	// DefaultMaxKept bounds the kept messages of all channels together, and
 	// the channels that are there only for them.
 	DefaultMaxKept = 256 << 20
-	// channelOverhead is what a channel costs beside its name and messages:
-	// the struct, the least ring, the place in the map.
+	// channelOverhead is the memory of a channel beside its name and messages: the
+	// struct, the least ring, the place in the map.
 	channelOverhead = 192
 )
 
@@ -35,8 +35,8 @@ func (r *retention) push(m *Message) {
 	r.size += m.size()
 }
 
-// remove takes m out, and the links out of m: who holds it longer must not hold
-// its neighbours with it.
+// remove takes m out, and the links out of m: a holder of m must not hold its neighbours
+// with it.
 func (r *retention) remove(m *Message) {
 	if m.older != nil {
 		m.older.newer = m.newer
@@ -53,8 +53,7 @@ func (r *retention) remove(m *Message) {
 }
 
 // sliceOfWork is how many messages are dropped at most while the broker is held up,
-// which takes it some 0.1 ms. What is left is dropped by whoever comes next, or by
-// the alarm.
+// which takes it some 0.1 ms. The next caller drops the rest, or the alarm does.
 const sliceOfWork = 512
 
 // retainLocked puts m, the newest message, into its channel's log and evicts what the
@@ -74,8 +73,8 @@ func (b *Broker) retainLocked(m *Message) {
 	b.tidyLocked()
 }
 
-// tidyLocked drops what is no longer to be kept, a slice of it, and has the alarm see to the
-// rest. It returns true when there may be more.
+// tidyLocked drops messages that are no longer to be kept, a slice of them, and has the
+// alarm see to the rest. It returns true when there may be more.
 func (b *Broker) tidyLocked() (more bool) {
 	more = true
 	for left := sliceOfWork; more && left > 0; left-- {
@@ -85,11 +84,11 @@ func (b *Broker) tidyLocked() (more bool) {
 	return more
 }
 
-// dropLocked drops a message: of what channels that no stream is on keep above History, then
-// of what is too old, then of what is above MaxKept. Of that, what channels keep above
-// History goes before what is their history: at first that of the channel to which
-// nothing has been published for longest. It returns false if there is none to be
-// dropped.
+// dropLocked drops one message, and returns false if there is none to be dropped. First go
+// the messages above History of channels without streams, then those that are too old,
+// then some as long as all together are above MaxKept: of these, the ones that channels
+// keep above History go before the others, and those of the channel that has been quiet
+// for longest go first.
 func (b *Broker) dropLocked() bool {
 	switch c := b.excess.first; {
 	case c != nil && len(c.loops) == 0:
@@ -111,8 +110,8 @@ func (b *Broker) aged(m *Message) bool {
 	return b.opts.HistoryTTL > 0 && b.clock()-m.born >= b.opts.HistoryTTL
 }
 
-// dropAgedLocked drops what is too old of chans, so that nobody is sent it, as far as a slice
-// goes, and of the others.
+// dropAgedLocked drops messages of chans, and of other channels, that are too old, as far as
+// a slice goes, so that no stream is sent one.
 func (b *Broker) dropAgedLocked(chans ...*Channel) {
 	if b.opts.HistoryTTL == 0 {
 		return
@@ -126,7 +125,7 @@ func (b *Broker) dropAgedLocked(chans ...*Channel) {
 	b.tidyLocked()
 }
 
-// shed evicts until what is kept is within MaxKept.
+// shed evicts until the kept messages are within MaxKept.
 func (b *Broker) shed() {
 	for more := true; more; {
 		b.mu.Lock()

@@ -33,9 +33,9 @@ func (b *Broker) noteClosedLocked(c *Channel) {
 		return
 	} else {
 		b.shrink.next, b.shrink.upTo = make(map[string]*Channel), ""
-		b.setAlarmLocked(true) // nobody else may come
+		b.setAlarmLocked(true) // no other call may come
 	}
-	// Two for one that goes: so it is done before half of what is left has gone.
+	// Two for one that goes: so it is done before half of the rest has gone.
 	b.shrinkOnLocked(2)
 }
 

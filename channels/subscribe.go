@@ -2,9 +2,9 @@ package channels
 
 // Attach counts one subscriber of each of names on the loop that owns the inbox, and
 // returns the channels, appended to dst, with the cursor from which the
-// subscriber has everything that is delivered: what comes later reaches the
-// inbox, what came before does not concern it. The names must pass CheckName and
-// differ from each other.
+// subscriber has everything that is delivered: later messages reach the inbox,
+// earlier ones do not concern it. The names must pass CheckName and differ from each
+// other.
 func (in *Inbox) Attach(dst []*Channel, names ...[]byte) ([]*Channel, uint64) {
 	b := in.broker
 	b.mu.Lock()
@@ -55,7 +55,7 @@ func (in *Inbox) Detach(chans ...*Channel) {
 		b.leftLocked(c)
 	}
 	b.tidyLocked()
-	b.wakePublishersLocked() // nobody need wait for a loop that has left
+	b.wakePublishersLocked() // no publisher need wait for a loop that has left
 }
 
 // leftLocked is called when c has one subscriber less.

@@ -142,7 +142,7 @@ func besideFlood(t testing.TB, n, events int) (published, arrived []time.Duratio
 	return published, arrived
 }
 
-// Ensure that who publishes to a quiet channel does not stand in the line of 64 publishers
+// Ensure that a publisher to a quiet channel does not stand in the line of 64 publishers
 // that flood another one: the median is some two times that of a quiet loop, and was some
 // hundreds of times that in their line.
 func TestQuietBesideAFlood(t *testing.T) {

@@ -176,7 +176,7 @@ func (cfg *Config) check() error {
 	return nil
 }
 
-// checkProxies reports what cannot be meant about proxies.
+// checkProxies reports invalid settings of proxies.
 func (cfg *Config) checkProxies() error {
 	if cfg.ProxyProtocol && len(cfg.TrustedProxies) == 0 {
 		return fmt.Errorf("%w: the PROXY protocol without trusted proxies: name them, or anybody could claim any address", ErrConfig)

@@ -158,7 +158,7 @@ func TestDrainCutShort(t *testing.T) {
 	}
 }
 
-// Ensure that whoever is dismissed under load and goes on, with its last id, at
+// Ensure that a client that is dismissed under load and goes on, with its last id, at
 // another server of the same broker, has everything once: a hundred drains.
 func TestDrainUnderLoad(t *testing.T) {
 	const clients, drains, last = 20, 100, "last"

@@ -178,7 +178,7 @@ func TestHeadDeadline(t *testing.T) {
 }
 
 // Ensure that a fan-out goes back to the poller between slices, and that
-// whoever joins, leaves or takes another's place meanwhile gets every message
+// a stream that joins, leaves or takes another's place meanwhile gets every message
 // once: against a model that knows what each stream should have.
 func TestFanOutInSlices(t *testing.T) {
 	h := turnByHand(t, Config{}, channels.Options{})

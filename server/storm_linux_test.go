@@ -60,7 +60,7 @@ func (c *client) isStream() (open bool) {
 }
 
 // Ensure that one address has as many streams as it may and others are not
-// concerned; that who is above is told to come back, and let in once there is
+// concerned; that a client above is told to come back, and let in once there is
 // room; and that other requests are answered.
 func TestMaxConnectionsPerIP(t *testing.T) {
 	const most = 5

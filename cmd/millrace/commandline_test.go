@@ -36,8 +36,8 @@ func execute(t *testing.T, binary string, env []string, args ...string) ran {
 	return ran{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// Ensure that what cannot be meant ends with status 2, what may pass with 1, and that
-// the one line about it says what would be right.
+// Ensure that an invalid setting ends with status 2, a trouble that may pass with 1, and
+// that the one line about it says what would be right.
 func TestCommandLines(t *testing.T) {
 	binary, dir := build(t), t.TempDir()
 	file := func(name, text string) string {
@@ -130,7 +130,7 @@ func TestCommandLines(t *testing.T) {
 	}
 }
 
-// Ensure that help and version are to be had in each of the ways that people try.
+// Ensure that help and version appear in each of the ways that people try.
 func TestHelpAndVersion(t *testing.T) {
 	binary := build(t)
 	version := execute(t, binary, nil, "version")

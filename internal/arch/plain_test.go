@@ -20,9 +20,6 @@ var plain = []struct {
 	{regexp.MustCompile(`(?i)\bmakes? nothing of\b|\bnone to speak of\b`), "the plain statement"},
 }
 
-// plainExempt are packages whose words are still to be mended.
-var plainExempt = []string{"server", "channels", "cmd/millrace"}
-
 // Ensure that prose stays plain where a pattern can tell.
 func TestPlainEnglish(t *testing.T) {
 	report := func(where, text string) {
@@ -41,7 +38,7 @@ func TestPlainEnglish(t *testing.T) {
 		}
 	}
 	for _, f := range parse(t) {
-		if matches(plainExempt, f.pkg()) || f.name == "internal/arch/plain_test.go" {
+		if f.name == "internal/arch/plain_test.go" {
 			continue
 		}
 		for _, group := range f.syntax.Comments {
