@@ -73,7 +73,7 @@ func TestCommandLines(t *testing.T) {
 		{nil, args("publish", "--admin-password", "x", "--admin-password-file", good, "/a", "b"), 2, "both set"},
 		{nil, args("--turbo-key-file", good, "--turbo-secret-key-base-file", good), 2, "--turbo-key and --turbo-secret-key-base are both set"},
 		{nil, args("--backplane-file", good), 2, "--backplane: the scheme"},
-		// whoever may listen is not everybody by mistake
+		// nobody gets in by mistake
 		{args("MILLRACE_JWT_KEY="), nil, 2, "--jwt-key: \"\", want a secret"},
 		{args("MILLRACE_JWT_KEY_FILE="), nil, 2, "--jwt-key-file: \"\""},
 		{args("MILLRACE_JWT_KEY_FILE=" + good + ",,"), nil, 2, "--jwt-key-file: \"\""},

@@ -11,7 +11,7 @@ import (
 )
 
 // examineAccess says who may listen, and reads the keys by which that is decided. ok tells
-// that all of them are to be had.
+// that it could read all of them.
 func (c *doctorCommand) examineAccess() (settings []doctor.Setting, ok bool, err error) {
 	f := c.accessFlags
 	if err := resolve([]secretSource{{flag: "ticket-key", value: &f.TicketKey, file: f.TicketKeyFile}}); err != nil {

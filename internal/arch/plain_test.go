@@ -14,7 +14,7 @@ var plain = []struct {
 	instead string
 }{
 	{regexp.MustCompile(`(?i)\bwhoever\b`), "a noun: a client that, a publisher that"},
-	{regexp.MustCompile(`(?:^|[.;:] )Who [a-z]+s\b|\b(?:that|than|to|for|of|by|neither|costs) who [a-z]`), "a noun: a client that, a publisher that"},
+	{regexp.MustCompile(`(?:^|[.;:] )Who [a-z]+s\b|\b(?:that|than|to|for|of|by|neither|costs) who (?:[a-ln-z]|m[^a])`), "a noun: a client that, a publisher that"},
 	{regexp.MustCompile(`(?i)\bcannot be meant\b|\bis to be had\b|\bare to be had\b`), "invalid; can be opened, can be got"},
 	{regexp.MustCompile(`(?i)\b(?:stands?|comes?|lies|put|written) behind\b`), "after: behind is only a slow reader"},
 	{regexp.MustCompile(`(?i)\bmakes? nothing of\b|\bnone to speak of\b`), "the plain statement"},
