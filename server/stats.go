@@ -58,7 +58,7 @@ type Stats struct {
 	RefusedBy map[int]uint64
 	// Verdicts counts those of authorizers, LateVerdicts those that came when nobody
 	// waited for them any more.
-	Verdicts     map[VerdictKind]uint64
+	Verdicts     map[VerdictKind]uint64 `json:"-"` // whose keys are no texts
 	LateVerdicts uint64
 	// Fanout is the time from the first write of a turn to its last, on one
 	// loop. Step is the time that a loop takes for one ready descriptor, or for

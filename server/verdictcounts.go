@@ -12,12 +12,6 @@ const maxVerdictKinds = 256
 // VerdictKind is what verdicts are counted by: the labels of auth.Verdict.
 type VerdictKind struct{ Means, Status, Reason string }
 
-// MarshalText returns the labels with slashes between them, so that Stats can be written as
-// JSON.
-func (k VerdictKind) MarshalText() ([]byte, error) {
-	return []byte(k.Means + "/" + k.Status + "/" + k.Reason), nil
-}
-
 // verdictCounts counts the verdicts of one loop. Safe for concurrent use.
 type verdictCounts struct {
 	mu     sync.Mutex
