@@ -79,7 +79,7 @@ const (
 	maxRequestHeaders = 4096
 )
 
-// appendPreflight appends what a preflight is to be told if its origin is allowed.
+// appendPreflight appends the headers of the answer to a preflight whose origin is allowed.
 // Any header may be sent, since all but a few are ignored: the list that the
 // browser asks for is echoed if it is one.
 func (c *cors) appendPreflight(dst []byte, r *httpparse.Request, origin []byte) []byte {

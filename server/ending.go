@@ -151,7 +151,7 @@ func (l *loop) isOf(c *conn, user string) bool {
 	return ref != 0 && l.server.users.Name(ref) == user
 }
 
-// abandonEndings ends the waiting for what is not done, when the loop ends.
+// abandonEndings ends the wait for endings that are not done, when the loop ends.
 func (l *loop) abandonEndings() {
 	for _, e := range l.endings {
 		close(e.over)

@@ -15,7 +15,7 @@ const turnBytes = 128 << 10
 // turn is a run of messages on its way to all of their receivers. Any message that is
 // posted meanwhile waits for the next turn, and goes out together then.
 type turn struct {
-	taken    []*channels.Message // what came from the inbox and was not served early
+	taken    []*channels.Message // messages from the inbox that were not served early
 	next     int                 // taken[:next] has had its turn, or has it now
 	served   []*channels.Message // the part of taken whose turn it is
 	messages []*channels.Message // the same, with the gaps between them
@@ -246,7 +246,7 @@ func (l *loop) visit(c *conn, g *group) {
 		} else if c.flags.is(fast) && (g.need == 0 || c.cursor < g.need) {
 			g.need = c.cursor + 1
 		}
-	case len(g.messages) == 0: // only what readers need is asked for
+	case len(g.messages) == 0: // a survey of the readers' needs
 	case c.channel == multiChannel:
 		l.visitMulti(c)
 	default:
@@ -257,8 +257,7 @@ func (l *loop) visit(c *conn, g *group) {
 	}
 }
 
-// isLapped tells whether something is no longer kept of what a stream that is behind
-// lacks.
+// isLapped tells whether a message that a stream lacks, which is behind, is no longer kept.
 func (l *loop) isLapped(c *conn, g *group) bool {
 	if len(g.messages) == 0 {
 		return false

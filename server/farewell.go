@@ -12,7 +12,7 @@ import (
 // is that of a stream that stays.
 type farewell struct {
 	why   reason
-	retry time.Duration // what its client is told
+	retry time.Duration // the delay that its client is told
 	by    time.Duration // when it is ended, were it still behind then; 0: never for that
 }
 

@@ -17,8 +17,8 @@ const (
 	expirySpread = 30 * time.Second
 )
 
-// grant is what a stream has beside its slot if it has a user or an end: 16 bytes without a
-// pointer.
+// grant is the part of a stream's state beside its slot, if it has a user or an end: 16 bytes
+// without a pointer.
 type grant struct {
 	user          limits.UserRef // 0: none
 	until         moment         // when the stream ends; 0: never

@@ -18,7 +18,7 @@ type heads struct {
 
 func newHeads(cfg *Config) heads {
 	cacheControl := "no-cache, no-transform"
-	if cfg.Authorizer != nil { // what one client may have is nobody else's
+	if cfg.Authorizer != nil { // a stream of one client is for no other
 		cacheControl = "private, " + cacheControl
 	}
 	h := heads{
@@ -44,7 +44,7 @@ func (h *heads) streamHead(dst, origin []byte) []byte {
 }
 
 // opening appends the response head of an event stream and its first fields,
-// without the blank line behind them.
+// without the blank line after them.
 func (h *heads) opening(dst, origin []byte) []byte {
 	return append(h.streamHead(dst, origin), h.greeting...)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // HistogramBuckets is the number of buckets of a Histogram: four to every power
-// of two microseconds, up to half a minute, and what is longer in the last.
+// of two microseconds, up to half a minute; the last takes longer times too.
 const HistogramBuckets = 4 * 24
 
 // Histogram is a distribution of durations. Its values can be added and
@@ -26,7 +26,7 @@ func HistogramBound(bucket int) time.Duration {
 	return time.Duration(bucket%4+5) << (bucket/4 - 1) * time.Microsecond
 }
 
-// bucketOf returns the bucket that d belongs to: the two bits behind the highest
+// bucketOf returns the bucket that d belongs to: the two bits after the highest
 // tell the quarter.
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d, 0) / time.Microsecond)
@@ -45,7 +45,7 @@ func (h *Histogram) Count() (n uint64) {
 	return n
 }
 
-// Since returns what has come since earlier, an older value of h.
+// Since returns the times recorded since earlier, an older value of h.
 func (h Histogram) Since(earlier *Histogram) Histogram {
 	for i := range h.Counts {
 		h.Counts[i] -= earlier.Counts[i]
@@ -86,7 +86,7 @@ func (h *histogram) record(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// addTo adds what was recorded to sum. Safe for concurrent use.
+// addTo adds the recorded times to sum. Safe for concurrent use.
 func (h *histogram) addTo(sum *Histogram) {
 	for i := range h.counts {
 		sum.Counts[i] += h.counts[i].Load()

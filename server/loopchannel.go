@@ -3,7 +3,7 @@ package server
 import "millrace/channels"
 
 // loopChannel is a channel as one loop sees it: its subscribers here. It takes 48 bytes;
-// what only few channels need is in loop.needs.
+// the state that only few channels have is in loop.needs.
 type loopChannel struct {
 	shared      *channels.Channel // the same for all loops
 	subscribers []streamID
@@ -90,8 +90,7 @@ func (l *loop) channelsOf(c *conn, dst []*channels.Channel) []*channels.Channel 
 const longList = 4096
 
 // roomy returns a long list with room for one more. Doubling it leaves
-// a quarter of the garbage that append does, and what is not used of it is not
-// touched.
+// a quarter of the garbage that append does, and its unused part is not touched.
 func roomy(list []streamID) []streamID {
 	if len(list) < cap(list) || len(list) < longList {
 		return list

@@ -69,7 +69,7 @@ func askAll[T any](ctx context.Context, s *Server, f func(*loop) T) ([]T, error)
 	return given, nil
 }
 
-// readMail answers what waited when it was called.
+// readMail answers the questions that waited when it was called.
 func (l *loop) readMail() {
 	for range len(l.mail) {
 		(<-l.mail)()

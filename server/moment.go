@@ -2,8 +2,8 @@ package server
 
 import "time"
 
-// moment is a time of the loop in ticks, counted round: what a slot keeps of a
-// time, in half the bytes. 497 days look the same as none, so the reader has
+// moment is a time of the loop in ticks, counted round: a slot keeps it in half
+// the bytes of a time. 497 days look the same as none, so the reader has
 // to know on which side of the present it lies.
 type moment uint32
 
@@ -16,8 +16,8 @@ func (m moment) age(now time.Duration) time.Duration {
 	return time.Duration(momentOf(now)-m)*tick + now%tick
 }
 
-// within returns the time of m, which lies at most so far ahead of now; what
-// would lie further ahead has passed.
+// within returns the time of m, which lies at most so far ahead of now; a time
+// that would lie further ahead has passed.
 func (m moment) within(ahead, now time.Duration) time.Duration {
 	ticks := int64(m - momentOf(now))
 	if ticks > int64(ahead/tick) {

@@ -1,6 +1,7 @@
 package server
 
-// need is what the broker was told that the readers of a channel need: see Inbox.Need.
+// need is the loop's last word to the broker on a channel: which messages its readers need
+// (Inbox.Need).
 // Only channels with readers that are behind have one.
 type need struct {
 	from     uint64 // the sequence, 0 for none
@@ -8,7 +9,7 @@ type need struct {
 	surveyed bool   // the channel is in loop.surveys
 }
 
-// setNeed keeps what the broker was told of a channel.
+// setNeed keeps the last word to the broker on a channel.
 func (l *loop) setNeed(ch *loopChannel, n need) {
 	if n == (need{}) {
 		l.needs.remove(ch)
@@ -17,8 +18,8 @@ func (l *loop) setNeed(ch *loopChannel, n need) {
 	l.needs.set(ch, n)
 }
 
-// needLess has the loop tell anew what the readers need of the channels of a stream that
-// is fast, if publishers wait for that and it is one of those they wait for.
+// needLess has the loop tell the needs of a fast stream's channels anew, if publishers wait
+// for that and it is one of the readers that they wait for.
 func (l *loop) needLess(c *conn) {
 	if c.channel != multiChannel {
 		l.survey(l.channels[c.channel], c.cursor)
@@ -39,8 +40,7 @@ func (l *loop) survey(ch *loopChannel, cursor uint64) {
 	}
 }
 
-// addSurveys has the turn visit the subscribers of the channels of which has to be told
-// what readers need.
+// addSurveys has the turn visit the subscribers of the channels whose needs have to be told.
 func (l *loop) addSurveys() {
 	l.asked = l.inbox.TakeAsked(l.asked)
 	for _, channel := range l.asked {
@@ -61,8 +61,8 @@ func (l *loop) addSurveys() {
 	l.surveys = l.surveys[:0]
 }
 
-// tellNeed tells the broker what the readers of a channel need whose subscribers have
-// all been visited, if that is another thing than before or somebody waits for it.
+// tellNeed tells the broker which messages the readers of a channel need, whose subscribers
+// have all been visited, if these are others than before or a publisher waits for that.
 func (l *loop) tellNeed(g *group) {
 	if len(g.channel.subscribers) == 0 { // the last has left, which the broker knows
 		return

@@ -5,7 +5,7 @@ import "time"
 const (
 	// fastWindow is how often the pace of a reader that publishers wait for is judged.
 	fastWindow = 250 * time.Millisecond
-	// fastBytes is what such a reader takes in that time at least: 1 MiB a second.
+	// fastBytes is the least that such a reader takes in that time: 1 MiB a second.
 	fastBytes = 1 << 20 / 4
 	// fastCredit is how much of what it took before counts in a window, in bytes: a client
 	// on a busy host may not get to read for a moment. So a reader that stops holds up
@@ -16,7 +16,7 @@ const (
 	fastLate = fastWindow / 4
 	// fastMost is how long after a reader has fallen behind another window may begin.
 	fastMost = 2 * time.Second
-	// floorRate is what a reader has to take to go on being behind for longer than
+	// floorRate is the least that a reader has to take to go on being behind for longer than
 	// Config.SlowTimeout, in bytes a second, over each such time.
 	floorRate = 4 << 10
 )
@@ -25,9 +25,9 @@ const (
 //
 // Publishers wait for a reader that is fast: one that took fastBytes in each window of
 // late, or whose socket took all that it was last offered, so that the loop owes it more. A
-// reader that has just fallen behind counts as fast for one window, and then has to its
-// credit what it had taken before that. It is offered what its socket takes before it is
-// judged, since the loop may have been late.
+// reader that has just fallen behind counts as fast for one window, and then has the bytes to
+// its credit that it had taken before that. It is judged after a write of as much as its
+// socket takes, since the loop may have been late.
 type pace struct {
 	window time.Duration // when the window began
 	taken  int           // bytes since then, and fastCredit of before
@@ -78,7 +78,8 @@ func (l *loop) becomeFast(c *conn) {
 	}
 }
 
-// judge does what is due on a stream that is behind.
+// judge ends a stream that is behind for too long or too slow, or sets the next time to
+// judge it.
 func (l *loop) judge(c *conn) result {
 	if did := l.catchUp(c); did != cut {
 		return did

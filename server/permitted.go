@@ -30,7 +30,7 @@ func (l *loop) permit(names []string) error {
 	return nil
 }
 
-// reserved are the channels that no client may have, whatever the configuration:
+// reserved are the channels that no client may have, in any configuration:
 // engines tell of their keys and servers there, and Action Cable of connections to
 // be closed.
 var reserved = mustParse("__*", "_action_cable_internal", "action_cable/*")

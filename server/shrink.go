@@ -5,7 +5,7 @@ package server
 const fewLeft = 4096
 
 // peaked is a map that gives memory back, which a map by itself does not: once it has
-// shrunk to an eighth of what it has been, and to fewLeft, it is made anew.
+// shrunk to an eighth of its peak, and to fewLeft, it is made anew.
 type peaked[K comparable, V any] struct {
 	m    map[K]V
 	peak int // the most entries since it was made

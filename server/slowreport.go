@@ -20,13 +20,13 @@ type SlowReader struct {
 	Address  string
 	Channels []string
 	Loop     int
-	// Behind is how long it has been so.
+	// Behind is for how long it has been behind.
 	Behind time.Duration
 	// Missing is how many messages are kept for it that it has not got, or not
 	// the whole of.
 	Missing int
-	// Lapped tells that some of what it misses is no longer kept: its next
-	// message ends it.
+	// Lapped tells that a message that it misses is no longer kept: its next message
+	// ends it.
 	Lapped bool
 }
 

@@ -34,8 +34,8 @@ func (l *loop) admit(c *conn, client netpoll.Peer, named bool) result {
 			return l.drop(c, client, c.why, "too many of this address are being told to come back")
 		}
 	}
-	// What is refused already takes nothing from the bucket of all, or one
-	// address could empty it.
+	// A connection that is refused already takes nothing from the bucket of all, or
+	// one address could empty it.
 	if c.why == admitted && !l.server.arrivals.Take(l.now) {
 		c.why = reasonRate
 	}
@@ -50,7 +50,7 @@ var whyNot = [...]reason{
 	limits.Flood:      reasonAddressFlood,
 }
 
-// objection tells why a connection may not become a stream, whatever it asks for.
+// objection tells why a connection may not become a stream on any channel.
 func (l *loop) objection(c *conn) reason {
 	switch {
 	case c.why != admitted:

@@ -9,7 +9,7 @@ import (
 // maxVerdictKinds bounds the kinds that are told apart. There are a few dozen.
 const maxVerdictKinds = 256
 
-// VerdictKind is what verdicts are counted by: the labels of auth.Verdict.
+// VerdictKind has the labels by which verdicts are counted: those of auth.Verdict.
 type VerdictKind struct{ Means, Status, Reason string }
 
 // verdictCounts counts the verdicts of one loop. Safe for concurrent use.

@@ -16,7 +16,7 @@ const (
 	// maxAsked bounds the requests that authorizers have and have not answered, in bytes. A
 	// request of a client that has left counts until it is answered.
 	maxAsked = 64 << 20
-	// askedOverhead is what such a request takes beside its strings, in bytes.
+	// askedOverhead is the memory of such a request beside its strings, in bytes.
 	askedOverhead = 1 << 10
 )
 
@@ -31,7 +31,7 @@ type undecided struct {
 	serial uint64
 }
 
-// question is what an authorizer is asked, as it answers: from any goroutine, once.
+// question is one to an authorizer, which answers from any goroutine, once.
 type question struct {
 	loop   *loop
 	id     streamID
@@ -63,7 +63,7 @@ func (l *loop) ask(c *conn, u undecided) {
 	l.schedule(c, u.deadline)
 }
 
-// askedSize is what a request takes as long as it is asked about, in bytes.
+// askedSize is the memory of a request as long as it is asked about, in bytes.
 func askedSize(r *auth.Request) int64 {
 	n := askedOverhead + len(r.Method) + len(r.Path) + len(r.Query) + len(r.Host) +
 		len(r.Authorization) + len(r.Cookie) + len(r.Origin) + len(r.UserAgent) + len(r.FetchSite)
@@ -75,7 +75,7 @@ func askedSize(r *auth.Request) int64 {
 	return int64(n)
 }
 
-// close takes the request off what is asked. It returns false if that has been done.
+// close takes the request's size off the account. It returns false if that has been done.
 func (q *question) close() bool {
 	if q.closed.Swap(true) {
 		return false

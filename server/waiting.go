@@ -12,8 +12,8 @@ import (
 // that it misses nothing from then on: one that gets it earlier is told of a gap.
 const headPatience = time.Second
 
-// waiter is what a stream needs that cannot start, since what is published on
-// other nodes is not yet delivered here.
+// waiter is the state of a stream that cannot start, since the messages of other nodes
+// are not yet delivered here.
 type waiter struct {
 	lastID, origin []byte
 	renewal        string
@@ -109,7 +109,7 @@ func (l *loop) waitingDue(c *conn) {
 		did = l.send(c, len(l.out), nil, l.out)
 	}
 	switch did {
-	case cut: // so little, and nobody reads it
+	case cut: // so little, and the client does not read it
 		l.end(c, reasonSlow)
 	case sent:
 		l.passPing(c)
