@@ -78,8 +78,8 @@ func (l *loop) becomeFast(c *conn) {
 	}
 }
 
-// judge ends a stream that is behind for too long or too slow, or sets the next time to
-// judge it.
+// judge lets a stream that is behind catch up, ends it if it has been stuck for too long, and
+// decides whether it is fast.
 func (l *loop) judge(c *conn) result {
 	if did := l.catchUp(c); did != cut {
 		return did

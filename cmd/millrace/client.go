@@ -23,7 +23,7 @@ const (
 // adminFlags say how to reach the admin port of a server.
 type adminFlags struct {
 	Admin             address    `default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address of the server's admin port. [${default}]"`
-	AdminPassword     secret     `placeholder:"TEXT" help:"Password of the admin port. Others see a command line: set the variable. [none]"`
+	AdminPassword     secret     `placeholder:"TEXT" help:"Password of the admin port. Other users can read a command line: set the variable. [none]"`
 	AdminPasswordFile secretFile `placeholder:"FILE" help:"File with the password. [none]"`
 }
 

@@ -9,7 +9,7 @@ import (
 // adminPortFlags are about the port for publishers.
 type adminPortFlags struct {
 	Admin               portAddress `default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
-	AdminPassword       secret      `placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+	AdminPassword       secret      `placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Other users can read a command line: set the variable. [none]"`
 	AdminPasswordFile   secretFile  `placeholder:"FILE" help:"File with the password; read again on SIGHUP. [none]"`
 	MaxAdminConnections int         `default:"256" min:"1" max:"65536" placeholder:"N" help:"Connections of the admin port; a quarter of them may be without the password yet. [${default}]"`
 }
@@ -25,7 +25,7 @@ func (f *adminPortFlags) set(o *node.Options) error {
 // opsPortFlags are about the port for health, metrics and the dashboard.
 type opsPortFlags struct {
 	Ops          portAddress `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for health, metrics, the dashboard and publishing by HTTP; off for none. [${default}]"`
-	OpsToken     secret      `placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Others see a command line: set the variable. [none]"`
+	OpsToken     secret      `placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Other users can read a command line: set the variable. [none]"`
 	OpsTokenFile secretFile  `placeholder:"FILE" help:"File with the token; read again on SIGHUP. [none]"`
 }
 
