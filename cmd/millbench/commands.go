@@ -10,7 +10,7 @@ import (
 type holdCommand struct {
 	common
 	Streams int           `default:"15000" placeholder:"N" help:"Open streams. [${default}]"`
-	For     time.Duration `default:"30s" placeholder:"TIME" help:"How long they are idle. [${default}]"`
+	For     time.Duration `default:"30s" placeholder:"TIME" help:"Time for which the streams are idle. [${default}]"`
 }
 
 // Run runs the scenario.
@@ -32,7 +32,7 @@ func (c *fanoutCommand) Run() error {
 type floodCommand struct {
 	common
 	Streams int           `default:"1000" placeholder:"N" help:"Open streams. [${default}]"`
-	For     time.Duration `default:"5s" placeholder:"TIME" help:"How long it is published. [${default}]"`
+	For     time.Duration `default:"5s" placeholder:"TIME" help:"Time for which events are published. [${default}]"`
 }
 
 // Run runs the scenario.
@@ -43,7 +43,7 @@ func (c *floodCommand) Run() error {
 type churnCommand struct {
 	common
 	Streams int           `default:"5000" placeholder:"N" help:"Open streams. [${default}]"`
-	For     time.Duration `default:"10s" placeholder:"TIME" help:"How long they are replaced. [${default}]"`
+	For     time.Duration `default:"10s" placeholder:"TIME" help:"Time for which streams are replaced. [${default}]"`
 }
 
 // Run runs the scenario.
@@ -65,8 +65,8 @@ type millionCommand struct {
 	common
 	Streams int           `default:"1000000" placeholder:"N" help:"Open streams. [${default}]"`
 	Events  int           `default:"5" placeholder:"N" help:"Events, one after the other. [${default}]"`
-	Idle    time.Duration `default:"130s" placeholder:"TIME" help:"How long they are idle afterwards, for their pings; 0 for not at all. [${default}]"`
-	Floors  bench.Floors  `default:"both" enum:"both,before" placeholder:"WHEN" help:"When the bare loop of writes is measured beside them: both before and after, or before only. [${default}]"`
+	Idle    time.Duration `default:"130s" placeholder:"TIME" help:"Time for which the streams are idle afterwards, to measure pings; 0 for none. [${default}]"`
+	Floors  bench.Floors  `default:"both" enum:"both,before" placeholder:"WHEN" help:"When the bare loop of writes is measured: both before and after millrace, or before only. [${default}]"`
 }
 
 // Run runs the scenario.
@@ -77,7 +77,7 @@ func (c *millionCommand) Run() error {
 type compareCommand struct {
 	common
 	Events int           `default:"30" placeholder:"N" help:"Events, one after the other. [${default}]"`
-	For    time.Duration `default:"5s" placeholder:"TIME" help:"How long a flood takes. [${default}]"`
+	For    time.Duration `default:"5s" placeholder:"TIME" help:"Time of a flood. [${default}]"`
 }
 
 // Run runs the scenario.

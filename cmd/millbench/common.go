@@ -17,31 +17,31 @@ import (
 
 // common are the flags of every scenario.
 type common struct {
-	Servers []string `group:"Servers to start" placeholder:"NAME,..." help:"Which: millrace, floor, net/http, nchan. [those that the scenario is about]"`
+	Servers []string `group:"Servers to start" placeholder:"NAME,..." help:"Servers to start: millrace, floor, net/http, nchan. [those of the scenario]"`
 
-	Millrace  string        `group:"Servers to start" placeholder:"PATH" help:"Program of millrace. [the one beside millbench, or else built from the source]"`
+	Millrace  string        `group:"Servers to start" placeholder:"PATH" help:"Program of millrace. [the one beside millbench, else one built from the source]"`
 	Flag      []string      `group:"Servers to start" sep:"none" placeholder:"FLAG" help:"Flag for millrace, such as --flag=--loops=4; repeatable. [none]"`
 	Keepalive time.Duration `default:"60s" group:"Servers to start" placeholder:"TIME" help:"Time between two pings of millrace. [${default}]"`
 
-	URL      string `name:"url" group:"A server that is there" placeholder:"URL" help:"A stream of it. [none: servers are started]"`
-	Admin    string `group:"A server that is there" placeholder:"HOST:PORT" help:"Its port for PUBLISH of the Redis protocol. [none]"`
+	URL      string `name:"url" group:"A server that is there" placeholder:"URL" help:"Address of a stream. [none: servers are started]"`
+	Admin    string `group:"A server that is there" placeholder:"HOST:PORT" help:"Port for PUBLISH in the Redis protocol. [none]"`
 	Channel  string `group:"A server that is there" placeholder:"NAME" help:"Channel to publish on. [the path of the URL]"`
-	Publish  string `group:"A server that is there" placeholder:"COMMAND" help:"Shell command that publishes what it reads. [none]"`
-	PID      int    `name:"pid" group:"A server that is there" placeholder:"N" help:"Its first process, to measure its use of processor and memory. [unknown]"`
-	Anywhere bool   `group:"A server that is there" help:"Load it even though it is not on this host. [off]"`
+	Publish  string `group:"A server that is there" placeholder:"COMMAND" help:"Shell command that publishes its input. [none]"`
+	PID      int    `name:"pid" group:"A server that is there" placeholder:"N" help:"First process of the server, to measure its use of processor and memory. [unknown]"`
+	Anywhere bool   `group:"A server that is there" help:"Load a server on another host. [off]"`
 
-	Network string        `default:"auto" enum:"auto,own,host" group:"Load" placeholder:"KIND" help:"Where servers are started: in a network namespace of its own, whose table of connections has room for all, or in the host's; auto: its own if there can be one. [${default}]"`
+	Network string        `default:"auto" enum:"auto,own,host" group:"Load" placeholder:"KIND" help:"Network namespace of the servers: own, with a table of connections that has room for all; host, that of the host; or auto, for own if the host allows one. [${default}]"`
 	Payload int           `default:"16" group:"Load" placeholder:"BYTES" help:"Size of the data of an event. [${default}]"`
-	Gather  time.Duration `default:"0s" group:"Load" placeholder:"TIME" help:"How long a client's loop lets arrivals gather. [20ms where there are many loops]"`
-	Timeout time.Duration `default:"5m" group:"Load" placeholder:"TIME" help:"Bound of every step. [${default}]"`
+	Gather  time.Duration `default:"0s" group:"Load" placeholder:"TIME" help:"Time for which a client's loop lets arrivals gather. [20ms if there are many loops]"`
+	Timeout time.Duration `default:"5m" group:"Load" placeholder:"TIME" help:"Longest time of a step. [${default}]"`
 
 	output
 }
 
 // output are the flags of the files that a report is written to.
 type output struct {
-	JSON string `name:"json" group:"Report" placeholder:"FILE" help:"Write the figures for programs. [none]"`
-	HTML string `name:"html" group:"Report" placeholder:"FILE" help:"Write a page with plots. [none]"`
+	JSON string `name:"json" group:"Report" placeholder:"FILE" help:"File for the figures as JSON. [none]"`
+	HTML string `name:"html" group:"Report" placeholder:"FILE" help:"File for a page with plots. [none]"`
 }
 
 // errVerdict says that a verdict does not hold; the report tells which.

@@ -23,9 +23,9 @@ type commands struct {
 	Flood    floodCommand    `cmd:"" help:"Publish as fast as the server accepts: deliveries per second, events per write, lag."`
 	Churn    churnCommand    `cmd:"" help:"Replace streams, the oldest first: connections per second."`
 	Storm    stormCommand    `cmd:"" help:"Close all streams and open them again at once."`
-	Simulate simulateCommand `cmd:"" help:"Nodes of a service go away, and their clients come back to the others: a simulation, which loads nothing."`
-	Million  millionCommand  `cmd:"" help:"A million streams in one process, from the first connection to the end of the last."`
-	Compare  compareCommand  `cmd:"" help:"millrace beside a bare loop of writes, net/http and nchan: memory, fan-out and floods."`
+	Simulate simulateCommand `cmd:"" help:"Simulate nodes that go away, and their clients that come back to the others. No server runs."`
+	Million  millionCommand  `cmd:"" help:"Measure a million streams in one process, from the first connection to the last."`
+	Compare  compareCommand  `cmd:"" help:"Measure millrace beside a bare loop of writes, net/http and nchan: memory, fan-out, floods."`
 }
 
 func main() {

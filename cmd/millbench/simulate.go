@@ -14,17 +14,17 @@ import (
 
 type simulateCommand struct {
 	Nodes      int             `default:"10" group:"Service" placeholder:"N" help:"Nodes of the service. [${default}]"`
-	Streams    int             `default:"1000000" group:"Service" placeholder:"N" help:"Open streams at each. [${default}]"`
+	Streams    int             `default:"1000000" group:"Service" placeholder:"N" help:"Open streams at each node. [${default}]"`
 	Lost       int             `default:"1" group:"Service" placeholder:"N" help:"Nodes that go away. [${default}]"`
-	Drain      []time.Duration `default:"30s,2m" group:"Service" placeholder:"TIME" help:"Their --drain: a scenario each, beside one in which they are killed. [${default}]"`
-	AcceptRate []string        `default:"2000/s" group:"Service" placeholder:"RATE" help:"The others' --accept-rate: a scenario each, beside those without. [only ${default}]"`
+	Drain      []time.Duration `default:"30s,2m" group:"Service" placeholder:"TIME" help:"--drain of these nodes: a scenario each, beside one in which they are killed. [${default}]"`
+	AcceptRate []string        `default:"2000/s" group:"Service" placeholder:"RATE" help:"--accept-rate of the other nodes: a scenario each, beside those without. [only ${default}]"`
 	Capacity   int             `default:"20000" group:"Service" placeholder:"N" help:"Connections that a node answers in a second; 0 for any number. [${default}]"`
-	Backlog    int             `default:"65535" group:"Service" placeholder:"N" help:"Its net.core.somaxconn. [${default}]"`
-	Retry      time.Duration   `default:"3s" group:"Clients" placeholder:"TIME" help:"After which they come back if they are told nothing: --retry, or what browsers take. [${default}]"`
-	Jitter     time.Duration   `default:"2s" group:"Clients" placeholder:"TIME" help:"How much later than told they come at most. [${default}]"`
-	Notice     time.Duration   `default:"2s" group:"Balancer" placeholder:"TIME" help:"Until it sends no more clients to a lost node. [${default}]"`
-	Seed       uint64          `default:"1" placeholder:"N" help:"Of the random numbers. [${default}]"`
-	SVG        string          `name:"svg" group:"Report" placeholder:"FILE" help:"Write the plots. [none]"`
+	Backlog    int             `default:"65535" group:"Service" placeholder:"N" help:"net.core.somaxconn of a node. [${default}]"`
+	Retry      time.Duration   `default:"3s" group:"Clients" placeholder:"TIME" help:"Delay of a client that is told none: --retry, or that of browsers. [${default}]"`
+	Jitter     time.Duration   `default:"2s" group:"Clients" placeholder:"TIME" help:"The most that a client comes later than told. [${default}]"`
+	Notice     time.Duration   `default:"2s" group:"Balancer" placeholder:"TIME" help:"Time until it sends no more clients to a lost node. [${default}]"`
+	Seed       uint64          `default:"1" placeholder:"N" help:"Seed of the random numbers. [${default}]"`
+	SVG        string          `name:"svg" group:"Report" placeholder:"FILE" help:"File for the plots. [none]"`
 	output
 }
 
