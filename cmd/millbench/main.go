@@ -24,7 +24,7 @@ type commands struct {
 	Churn    churnCommand    `cmd:"" help:"Replace streams, the oldest first: connections per second."`
 	Storm    stormCommand    `cmd:"" help:"Close all streams and open them again at once."`
 	Simulate simulateCommand `cmd:"" help:"Simulate nodes that go away, and their clients that come back to the others. No server runs."`
-	Million  millionCommand  `cmd:"" help:"Measure a million streams in one process, from the first connection to the last."`
+	Million  millionCommand  `cmd:"" help:"Measure a million streams in one process, from the first connection to the end of the last."`
 	Compare  compareCommand  `cmd:"" help:"Measure millrace beside a bare loop of writes, net/http and nchan: memory, fan-out, floods."`
 }
 
