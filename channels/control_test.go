@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Ensure that what nodes tell each other is heard by them alone, and that nobody else can
+// Ensure that messages between nodes are heard by nodes alone, and that nobody else can
 // tell them anything.
 func TestControl(t *testing.T) {
 	b := NewBroker(Options{History: 10})

@@ -304,7 +304,7 @@ func TestGapFirstOfAll(t *testing.T) {
 	}
 }
 
-// Ensure that what an engine has kept for a while already is not replayed after its time,
+// Ensure that a message that an engine has kept for a while is not replayed after its time,
 // though it has come here behind what is younger.
 func TestFillOldMessages(t *testing.T) {
 	var now time.Duration

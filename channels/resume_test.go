@@ -153,7 +153,7 @@ func TestHistoryTTLOfQuietChannel(t *testing.T) {
 	}
 }
 
-// Ensure that what appendID writes parseID reads, and that it reads nothing
+// Ensure that parseID reads every id that appendID writes, and reads nothing
 // else.
 func FuzzParseID(f *testing.F) {
 	for _, id := range []string{"E-1", "E-0", "E-1-2", "E-01", "E--1", "-1", "E", "E-", "E-1-", "E-1-2-3",

@@ -32,7 +32,7 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// Ensure that what is kept for readers that are behind goes before the history of
+// Ensure that messages kept for readers that are behind go before the history of
 // channels that are quiet.
 func TestBacklogGoesBeforeHistory(t *testing.T) {
 	const busy, quiet = 7, 100
@@ -62,7 +62,7 @@ func TestBacklogGoesBeforeHistory(t *testing.T) {
 	}
 }
 
-// Ensure that whatever makes a great many messages go lets others have the broker in
+// Ensure that every call that makes a great many messages go lets others have the broker in
 // between, and that all go in the end.
 func TestDropsInSlices(t *testing.T) {
 	const n = 20 * sliceOfWork

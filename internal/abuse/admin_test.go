@@ -79,7 +79,7 @@ func TestGuessedPasswords(t *testing.T) {
 	v.stop()
 }
 
-// Ensure that what speaks another protocol publishes nothing.
+// Ensure that a client that speaks another protocol publishes nothing.
 func TestOtherProtocols(t *testing.T) {
 	v := start(t, setup{flags: []string{"--drain", "0s"}})
 	stream := v.open("/rooms/42")

@@ -86,7 +86,7 @@ func TestLogReaderGoes(t *testing.T) {
 	v.stop()
 }
 
-// Ensure that what strangers can cause is logged once a second, with how many more
+// Ensure that a line that strangers can cause is logged once a second, with how many more
 // there were, and not each time.
 func TestStrangersInTheLog(t *testing.T) {
 	v := start(t, setup{})

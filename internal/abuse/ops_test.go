@@ -13,7 +13,7 @@ import (
 // it, its goroutines, an answer, and garbage of as much.
 const opsRoom = 512 << 10
 
-// Ensure that whatever connections of the ops port do not send or do not read, health and
+// Ensure that with connections of the ops port that do not send or do not read, health and
 // everything else of the port is answered meanwhile.
 func TestCrowdAtTheOpsPort(t *testing.T) {
 	const crowd, most = 300, 512

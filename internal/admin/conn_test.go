@@ -21,7 +21,7 @@ type counted struct {
 func (c *counted) Read(p []byte) (int, error)  { c.reads++; return c.Conn.Read(p) }
 func (c *counted) Write(p []byte) (int, error) { c.writes++; return c.Conn.Write(p) }
 
-// Ensure that what comes together is answered together, in order.
+// Ensure that commands that come together are answered together, in order.
 func TestPipeline(t *testing.T) {
 	broker := &recorder{subscribers: map[string]int{"/a": 3}}
 	ln := newPipes()

@@ -10,7 +10,7 @@ import (
 	"millrace/internal/resp"
 )
 
-// Ensure that whatever comes is answered in well-formed replies, and the same
+// Ensure that any bytes are answered in well-formed replies, and the same
 // however it is cut into reads.
 func FuzzConn(f *testing.F) {
 	for _, tt := range replyTable {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Ensure that what is published over an engine is handed to it together, and that
+// Ensure that the events of a pipeline are handed to an engine together, and that
 // everything else in a pipeline keeps its place.
 func TestPublishInBatches(t *testing.T) {
 	broker := &recorder{subscribers: map[string]int{"/a": 1, "/b": 2}, linked: true}

@@ -122,7 +122,7 @@ func TestKicksFull(t *testing.T) {
 	}
 }
 
-// Ensure that what the kicks say is what the list of all kicks says, or more with a table
+// Ensure that the table of kicks agrees with the list of all kicks, or more with a table
 // that is full.
 func TestKicksModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

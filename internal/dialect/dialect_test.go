@@ -132,7 +132,7 @@ func TestLastEventID(t *testing.T) {
 	}
 }
 
-// Ensure that whatever is asked for is within the bound, each once, and has names that a
+// Ensure that all names asked for are within the bound, each once, and are names that a
 // channel can have.
 func FuzzRead(f *testing.F) {
 	for _, target := range []string{

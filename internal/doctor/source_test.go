@@ -128,7 +128,7 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// Ensure that what is not there, or not for us to read, is named and not counted,
+// Ensure that a file that is missing, or that we may not read, is named and not counted,
 // and that the rest is.
 func TestUnread(t *testing.T) {
 	empty := Examine(Read(files(nil)), Plan{Target: 1})

@@ -141,7 +141,7 @@ func checkAddresses(t *rapid.T, a *Addresses) {
 	}
 }
 
-// Ensure that what is remembered of addresses without connections is bounded,
+// Ensure that the memory of addresses without connections is bounded,
 // however many there are.
 func TestAddressesBounded(t *testing.T) {
 	a := NewAddresses(0, Rate{1, time.Hour})

@@ -148,7 +148,7 @@ func signedName(key, message string) string {
 	return fmt.Sprintf("%s--%x", encoded, mac.Sum(nil))
 }
 
-// Ensure that what leaves a door open is an ErrOptions, and that the log says who may
+// Ensure that options that leave a door open are an ErrOptions, and that the log says who may
 // listen.
 func TestAccessOptions(t *testing.T) {
 	public, _ := pattern.ParseList([]string{"/a"})

@@ -91,7 +91,7 @@ func TestPlacesAreKeptForHealth(t *testing.T) {
 	}
 }
 
-// Ensure that a refusal does not wait for a body, and that what comes of it is never
+// Ensure that a refusal does not wait for a body, and that a late body is never
 // taken for a request.
 func TestRefusalsDoNotWaitForBodies(t *testing.T) {
 	n := start(t, Config{Token: "secret"}, channels.Options{}, server.Config{Loops: 1})

@@ -19,7 +19,7 @@ type nowhere struct {
 
 func (n *nowhere) Close() error { n.closed = true; return nil }
 
-// Ensure that whatever connections do, there are never more than there may be, that one
+// Ensure that for any behaviour of connections, there are never more than there may be, that one
 // that is not idle keeps its place, that of the others the first that is idle goes, and
 // that every new connection gets a place, one for health if need be.
 func TestPlaces(t *testing.T) {

@@ -211,7 +211,7 @@ func TestParserLetsGo(t *testing.T) {
 	}
 }
 
-// Ensure that what AppendCommand writes, and the same as a quoted line, parse
+// Ensure that a command that AppendCommand writes, and the same as a quoted line, parse
 // to the same arguments.
 func TestParserRoundTrip(t *testing.T) {
 	seed := rand.Int63()

@@ -30,7 +30,7 @@ func TestLogger(t *testing.T) {
 	})
 }
 
-// Ensure that whatever net/http says counts as one message.
+// Ensure that all lines of net/http count as one message.
 func TestErrorLog(t *testing.T) {
 	got := new(bytes.Buffer)
 	log := ErrorLog(textLog(got), "a bad connection")

@@ -73,7 +73,7 @@ func TestParseForms(t *testing.T) {
 	}
 }
 
-// Ensure that decoded data is text, no longer than the payload, and what JSON means.
+// Ensure that decoded data is text, no longer than the payload, and the JSON's value.
 func FuzzDecode(f *testing.F) {
 	for _, payload := range []string{`"x"`, `"\u003c\ud83c\udf0d\n"`, `"\ud83c"`, `null`, `"\u0000"`, `"`} {
 		f.Add([]byte(payload))

@@ -191,7 +191,7 @@ func TestKicks(t *testing.T) {
 	asked("x, kicked all the time", "x", 2, auth.Later)
 }
 
-// Ensure that what does not fit is told to come back, and that one address leaves room
+// Ensure that a request for which there is no room is told to come back, and that one address leaves room
 // for the next.
 func TestFull(t *testing.T) {
 	release := make(chan struct{})

@@ -51,7 +51,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// Ensure that what tokens of attackers try is refused, each for its reason.
+// Ensure that the tokens of attackers are refused, each for its reason.
 func TestAttacks(t *testing.T) {
 	p := pairs()
 	pem := publicPEM(p.rsa)
@@ -126,7 +126,7 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// Ensure that what honest tokens have beside is passed over.
+// Ensure that the other fields of honest tokens are passed over.
 func TestTaken(t *testing.T) {
 	set := keys(t, secret)
 	deepest := strings.Repeat(`{"a":`, 7) + `"}{[]\""` + strings.Repeat("}", 7)

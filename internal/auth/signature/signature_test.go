@@ -25,7 +25,7 @@ func request(t *testing.T, query string) *auth.Request {
 	return &auth.Request{Query: query, Channels: values["channel"]}
 }
 
-// Ensure that what is signed is what the issue of signed addresses says, byte for byte.
+// Ensure that the signed text is the documented one, byte for byte.
 func TestFormat(t *testing.T) {
 	// printf 'millrace1\n1790000000\n/rooms/42\nGrüße' | openssl dgst -sha256 -hmac KEY -binary | basenc --base64url
 	const want = "channel=Gr%C3%BC%C3%9Fe&channel=%2Frooms%2F42&expires=1790000000&signature=SIGNATURE"

@@ -209,7 +209,7 @@ func TestIssueRefuses(t *testing.T) {
 	}
 }
 
-// Ensure that what another node has opened is not opened here, and that what it says is
+// Ensure that a ticket that another node has opened is not opened here, and that what it says is
 // bounded.
 func TestHear(t *testing.T) {
 	here, there := New(keysOf(t, "a")), New(keysOf(t, "a"))

@@ -97,7 +97,7 @@ func TestUnknownKey(t *testing.T) {
 	}
 }
 
-// Ensure that whatever a provider does, keys that are known stay, tokens by others are told
+// Ensure that for any answer of a provider, keys that are known stay, tokens by others are told
 // to come back, and what it sends is bounded.
 func TestBadProvider(t *testing.T) {
 	known, other := newPair(t, "known"), newPair(t, "other")

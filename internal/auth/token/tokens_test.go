@@ -121,7 +121,7 @@ func TestClockSteps(t *testing.T) {
 	}
 }
 
-// Ensure that what an event loop verifies itself is answered at once, and all else by
+// Ensure that a token that an event loop verifies itself is answered at once, and others by
 // workers, once for a token that is known, until the keys change.
 func TestAtOnce(t *testing.T) {
 	p := newPair(t, "k")

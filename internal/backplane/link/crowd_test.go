@@ -105,7 +105,7 @@ func TestCrowdedChannel(t *testing.T) {
 	})
 }
 
-// Ensure that a crowd is bounded, in memory and time, and that what it gives up is told.
+// Ensure that a crowd is bounded, in memory and time, and that a message given up is told.
 func TestCrowdIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(channels.Options{})

@@ -7,7 +7,7 @@ import (
 	"millrace/channels"
 )
 
-// Ensure that what an engine delivers or keeps is told as a gap where it is too
+// Ensure that an event that an engine delivers or keeps is told as a gap where it is too
 // large for a stream, though its data alone would do.
 func TestTooLargeForStreamsIsAGap(t *testing.T) {
 	lines := channels.Event{Data: bytes.Repeat([]byte("\n"), channels.DefaultMaxEventBytes/2)}

@@ -102,7 +102,7 @@ func TestStreamDeleted(t *testing.T) {
 	startNode(t, address, o).Open(before, "/a").Want("gap restart", "2", "4")
 }
 
-// Ensure that what programs of others publish is kept like anything else, and that what
+// Ensure that messages of other programs are kept like any others, and that what
 // cannot be an event is told as a gap.
 func TestForeignKept(t *testing.T) {
 	s := startServer(t, 0, t.TempDir())

@@ -35,7 +35,7 @@ var names = []string{
 	"🌍",
 }
 
-// Ensure that what one node publishes arrives at all, as it was published.
+// Ensure that a payload of one node arrives at all nodes, as it was published.
 func testForms(t *testing.T, p *testenv.Postgres) {
 	for _, form := range forms {
 		for _, prefix := range []string{"", "prefix"} {
@@ -75,7 +75,7 @@ func testForms(t *testing.T, p *testenv.Postgres) {
 	}
 }
 
-// Ensure that what a notification cannot carry is refused, and the table carries
+// Ensure that a payload that a notification cannot carry is refused, and the table carries
 // it.
 func testPayloads(t *testing.T, p *testenv.Postgres) {
 	for _, tt := range []struct {

@@ -102,7 +102,7 @@ func TestIDs(t *testing.T) {
 	})
 }
 
-// Ensure that what was rolled back is forgotten, and only once nobody can have
+// Ensure that an id that was rolled back is forgotten, and only once nobody can have
 // drawn it.
 func TestIDsForget(t *testing.T) {
 	began := time.Unix(0, 0)

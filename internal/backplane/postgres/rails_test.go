@@ -16,7 +16,7 @@ import (
 	"millrace/server"
 )
 
-// Ensure that what Rails broadcasts reaches curl, and what is published here
+// Ensure that broadcasts of Rails reach curl, and that events published here
 // reaches Rails.
 func testRails(t *testing.T, p *testenv.Postgres) {
 	for _, prefix := range []string{"", "app_production"} {

@@ -77,7 +77,7 @@ func testOutOfOrder(t *testing.T, p *testenv.Postgres) {
 	n.expect(t, "c data: 5")
 }
 
-// Ensure that what is rolled back holds up nobody for long.
+// Ensure that a rollback holds up no later message for long.
 func testRolledBack(t *testing.T, p *testenv.Postgres) {
 	n := newNode(t, p.URL()+tableQuery, Options{})
 	n.subscribe(t, "c")
@@ -94,7 +94,7 @@ func testRolledBack(t *testing.T, p *testenv.Postgres) {
 	n.expect(t, "c data: 0", "c data: 1", "c data: 2", "c data: 3", "c data: 4")
 }
 
-// Ensure that what was committed before the start is not delivered, and what was
+// Ensure that a row that was committed before the start is not delivered, and one that was
 // written before it and committed later is.
 func testOpenAtStart(t *testing.T, p *testenv.Postgres) {
 	open, done := begin(t, p), begin(t, p)

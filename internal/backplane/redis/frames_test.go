@@ -19,7 +19,7 @@ type fed struct {
 func (f fed) Read(p []byte) (int, error)  { return f.Reader.Read(p) }
 func (f fed) Write(p []byte) (int, error) { return len(p), nil }
 
-// Ensure that what a server may say comes through as it is, in whatever pieces it comes.
+// Ensure that every reply of a real server comes through as it is, in pieces of any size.
 func TestFramesHandOn(t *testing.T) {
 	text := "+OK\r\n-ERR no\r\n:-5\r\n$-1\r\n*-1\r\n_\r\n#t\r\n,1.5\r\n(12345678901234567890\r\n$0\r\n\r\n$5\r\na\r\nb*\r\n=5\r\ntxt:x\r\n!3\r\nERR\r\n" +
 		"*0\r\n%0\r\n*2\r\n*2\r\n:1\r\n$1\r\nx\r\n%1\r\n+a\r\n*0\r\n" +
@@ -38,7 +38,7 @@ func TestFramesHandOn(t *testing.T) {
 	}
 }
 
-// Ensure that a text which is longer than any is cut, and what follows is not.
+// Ensure that a text which is longer than any is cut, and the next one is not.
 func TestFramesCut(t *testing.T) {
 	const over = 100 << 20
 	many := io.LimitReader(endless{}, over)

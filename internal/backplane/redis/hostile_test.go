@@ -191,7 +191,7 @@ func FuzzHostile(f *testing.F) {
 	})
 }
 
-// Ensure that what has no end takes a node neither memory nor stack.
+// Ensure that an endless reply takes neither memory nor stack of a node.
 func TestEndless(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -12,7 +12,7 @@ import (
 	"millrace/internal/testenv"
 )
 
-// Ensure that what Rails broadcasts with its Redis adapter reaches streams, whether
+// Ensure that broadcasts of Rails with its Redis adapter reach streams, whether
 // it is told of the Redis that links the nodes, or of millrace itself.
 func TestRails(t *testing.T) {
 	ruby, curl := testenv.Need(t, "ruby"), testenv.Need(t, "curl")

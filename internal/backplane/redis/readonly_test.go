@@ -84,7 +84,7 @@ func TestNeverAnyWrite(t *testing.T) {
 	}
 }
 
-// Ensure that what Redis has evicted is told, and once that is past, nothing is.
+// Ensure that an eviction by Redis is told, and once it is past, nothing is.
 func TestEvicted(t *testing.T) {
 	for _, policy := range []string{"volatile-lru", "allkeys-lru"} {
 		t.Run(policy, func(t *testing.T) {

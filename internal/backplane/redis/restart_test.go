@@ -56,7 +56,7 @@ func TestServerForgets(t *testing.T) {
 	}
 }
 
-// Ensure that what a node has kept less of is not taken for everything by one that wants
+// Ensure that a history that a node has kept shorter is not taken for everything by one that wants
 // more, and the other way round.
 func TestHistoryRaised(t *testing.T) {
 	address := "redis://" + startProcess(t, "stream-node-max-entries 1").address() + "/?history=streams"

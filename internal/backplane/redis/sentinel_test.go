@@ -53,7 +53,7 @@ func TestSentinel(t *testing.T) {
 	stream.Want("2")
 }
 
-// Ensure that a failover keeps the history, and that what the replica lacks is told.
+// Ensure that a failover keeps the history, and that messages that the replica lacks are told.
 func TestSentinelStreams(t *testing.T) {
 	r := startReplicated(t)
 	address := r.address() + "&history=streams"
