@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
@@ -17,7 +18,7 @@ func measured(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes thousands of connections and some seconds: not with -short")
 	}
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector changes what is measured: not with -race")
 	}
 	if _, err := processCPU(os.Getpid()); err != nil {

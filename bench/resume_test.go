@@ -12,6 +12,7 @@ import (
 	"millrace/channels"
 	"millrace/internal/node"
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
@@ -116,7 +117,7 @@ func (report *ResumersReport) follow(number int, args ResumersArgs, dialing chan
 // events are published, end up with exactly what was published, in order.
 func TestResumeOfManyCutClients(t *testing.T) {
 	args := ResumersArgs{Clients: 10_000, Events: 200}
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testenv.Race {
 		args.Clients = 1000
 	}
 	n, err := node.Start(node.Options{

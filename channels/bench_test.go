@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"millrace/internal/testenv"
 )
 
 var benchEvent = Event{Data: []byte(`{"foo":"bar"}`)}
@@ -165,7 +167,7 @@ func BenchmarkEncode(b *testing.B) {
 // whatever the number of loops, and that the rest of the hot path allocates
 // nothing.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	b := NewBroker(Options{History: 100})

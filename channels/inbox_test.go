@@ -3,6 +3,8 @@ package channels
 import (
 	"sync"
 	"testing"
+
+	"millrace/internal/testenv"
 )
 
 // Ensure that the first message of a burst is told from the others, since the owner is
@@ -49,7 +51,7 @@ func TestInboxReusesSpare(t *testing.T) {
 	if second := in.Take(nil); &second[0] != &first[0] {
 		t.Error("the slice passed back was not used for what came next")
 	}
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	var spare []*Message

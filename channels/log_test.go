@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"millrace/internal/testenv"
 )
 
 // verify rechecks the whole ring against what it should hold.
@@ -100,7 +102,7 @@ func TestLogFollowsItsContent(t *testing.T) {
 			t.Fatalf("%d slots for %d messages", len(l.ring), l.n)
 		}
 	}
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector allocates")
 	}
 	m := &Message{}

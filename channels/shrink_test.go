@@ -3,6 +3,8 @@ package channels
 import (
 	"fmt"
 	"testing"
+
+	"millrace/internal/testenv"
 )
 
 // Ensure that the map is the same, channel by channel, while a smaller one is filled.
@@ -49,7 +51,7 @@ func TestShrinkAgainstIndex(t *testing.T) {
 
 // Ensure that memory goes back after a peak of channels.
 func TestMemoryAfterAPeak(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector takes memory")
 	}
 	const peak, stay = 200_000, 1000

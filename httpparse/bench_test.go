@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"millrace/internal/testenv"
 )
 
 // browserHead is what the benchmarks read: 430 bytes, 9 headers, the size of a
@@ -118,7 +120,7 @@ func TestSpeedRatios(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures for some seconds: left out by -short")
 	}
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector's instrumentation is what would be measured")
 	}
 	byteByByte := func(size int) func(*testing.B) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // Ensure that connections which come and go at random during broadcasts, so
@@ -33,7 +34,7 @@ func TestChurnTablePerLoop(t *testing.T) {
 // churn makes a part of the connections that a churn is made of.
 func churn(t *testing.T, tables FDTables, part int64) {
 	connections := int64(20_000)
-	if raceEnabled {
+	if testenv.Race {
 		connections = 100_000
 	}
 	if testing.Short() {

@@ -14,6 +14,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/auth"
+	"millrace/internal/testenv"
 )
 
 // byQuery grants the channels asked for to the user that the cookie names, until the time
@@ -255,7 +256,7 @@ func TestGrantsModel(t *testing.T) {
 // Ensure that a grant costs an idle stream at most 24 bytes more, a user at most 120 and
 // the name, and that nothing is there for streams without one.
 func TestMemoryOfGrants(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector takes memory")
 	}
 	const streams = 8 << 10

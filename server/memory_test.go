@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a stranger's channels take no more memory than the documentation says,
 // and that it goes back when they go.
 func TestMemoryOfChannels(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector takes memory")
 	}
 	const streams, each = 300, 64

@@ -9,6 +9,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/netpoll"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a map that gives memory back has what any map has.
@@ -62,7 +63,7 @@ func TestBriefLists(t *testing.T) {
 // Ensure that the tables of a loop give memory back when a crowd of 200,000 streams has
 // left, each of which was in all of them.
 func TestMemoryAfterACrowd(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector takes memory")
 	}
 	const crowd, stay = 200_000, 100

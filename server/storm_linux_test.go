@@ -14,6 +14,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/limits"
+	"millrace/internal/testenv"
 )
 
 // Linux answers at all of 127.0.0.0/8, so that tests can come from many
@@ -200,7 +201,7 @@ func TestOneAddressAboveItsRate(t *testing.T) {
 // later, those who are in get every event: none waits for the storm to end.
 func TestStormStarvesNobody(t *testing.T) {
 	comers := 5_000
-	if testing.Short() || raceEnabled {
+	if testing.Short() || testenv.Race {
 		comers = 2_000
 	}
 	s, b := start(t, Config{Loops: 2, AcceptRate: Rate{Events: 100, Period: limits.MaxPeriod}, Keepalive: time.Second}, channels.Options{})

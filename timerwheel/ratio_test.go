@@ -3,13 +3,15 @@ package timerwheel
 import (
 	"testing"
 	"time"
+
+	"millrace/internal/testenv"
 )
 
 // Ensure that setting and unsetting a timer beside a million others takes less
 // than with the runtime's timers, when either is kept with a connection that is
 // visited in random order. The best of several rounds counts on each side.
 func TestFasterThanAfterFunc(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("the race detector slows the two sides down unequally")
 	}
 	if testing.Short() {

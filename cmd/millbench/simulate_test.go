@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"millrace/bench/report"
+	"millrace/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "write the plot of docs/scaling.md")
@@ -36,7 +37,7 @@ func simulated(t *testing.T) *report.Document {
 // Ensure that the plot and the figures of docs/scaling.md are those of
 // `millbench simulate`.
 func TestScalingDocument(t *testing.T) {
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("a minute of one goroutine, in which there are no races")
 	}
 	d := simulated(t)

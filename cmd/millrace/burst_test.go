@@ -26,7 +26,7 @@ func TestBurst(t *testing.T) {
 	if os.Getenv("MILLRACE_TEST_FULL") != "" {
 		streams, runs = 200, []int{0, 0, 0, 3, 3, 3}
 	}
-	benchmark, binary := testenv.Need(t, "redis-benchmark"), build(t)
+	benchmark, binary := testenv.Need(t, "redis-benchmark"), testenv.Program(t, false)
 	for _, busy := range runs {
 		t.Run(fmt.Sprint(busy*runtime.NumCPU(), " burners"), func(t *testing.T) {
 			testBurst(t, benchmark, binary, streams, busy*runtime.NumCPU())

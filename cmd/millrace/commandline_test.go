@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"millrace/internal/testenv"
 )
 
 // ran is what a command line came to.
@@ -39,7 +41,7 @@ func execute(t *testing.T, binary string, env []string, args ...string) ran {
 // Ensure that an invalid setting ends with status 2, a trouble that may pass with 1, and
 // that the one line about it says what would be right.
 func TestCommandLines(t *testing.T) {
-	binary, dir := build(t), t.TempDir()
+	binary, dir := testenv.Program(t, false), t.TempDir()
 	file := func(name, text string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -132,7 +134,7 @@ func TestCommandLines(t *testing.T) {
 
 // Ensure that help and version appear in each of the ways that people try.
 func TestHelpAndVersion(t *testing.T) {
-	binary := build(t)
+	binary := testenv.Program(t, false)
 	version := execute(t, binary, nil, "version")
 	help := execute(t, binary, nil, "serve", "--help")
 	for _, tt := range []struct {
@@ -207,7 +209,7 @@ func TestVisible(t *testing.T) {
 // Ensure that commands which are sent to the wrong port say what they have found, and
 // that a channel without its slash is noticed.
 func TestWrongPorts(t *testing.T) {
-	binary := build(t)
+	binary := testenv.Program(t, false)
 	p := launch(t, binary)
 	for _, tt := range []struct {
 		args   []string
@@ -231,7 +233,7 @@ func TestWrongPorts(t *testing.T) {
 
 // Ensure that `subscribe` has nothing but data on stdout, the rest on stderr.
 func TestSubscribeOutput(t *testing.T) {
-	binary := build(t)
+	binary := testenv.Program(t, false)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"millrace/internal/testenv"
 )
 
 // Ensure that `millrace demo` serves its page, and streams beside it, on the
 // public port.
 func TestDemo(t *testing.T) {
-	p := launchCommand(t, build(t), "demo")
+	p := launchCommand(t, testenv.Program(t, false), "demo")
 	get := func(path string) *http.Response {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)

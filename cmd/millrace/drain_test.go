@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // patience bounds every wait; none lasts that long unless something is broken.
@@ -26,16 +26,6 @@ type process struct {
 	cmd                *exec.Cmd
 	log                *bufio.Scanner
 	public, admin, ops string // addresses
-}
-
-// build returns the path of the binary.
-func build(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "millrace")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return binary
 }
 
 // launch starts binary, on free ports unless flags say otherwise, and kills it
@@ -109,7 +99,7 @@ func (p *process) publish(data string) (receivers int) {
 // of which loses anything without being told; and that a drained server ends in
 // order, having said how far it was.
 func TestHandOver(t *testing.T) {
-	binary := build(t)
+	binary := testenv.Program(t, false)
 	old, next := launch(t, binary, "--drain", "3s"), launch(t, binary)
 	const clients = 12
 	var streams [clients]ssetest.Client
@@ -184,7 +174,7 @@ func TestHandOver(t *testing.T) {
 
 // Ensure that a second signal ends a drain at once.
 func TestSecondSignal(t *testing.T) {
-	p := launch(t, build(t), "--drain", "1h")
+	p := launch(t, testenv.Program(t, false), "--drain", "1h")
 	for range 2 {
 		c := ssetest.Client{Target: "/x"}
 		if err := c.Open(p.public, time.Now().Add(patience)); err != nil {

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a server which is killed and started again never gives an id twice,
 // and tells every client that comes back what it may have missed.
 func TestKilled(t *testing.T) {
 	const runs, events = 20, 5
-	binary, listen := build(t), "127.0.0.1:0"
+	binary, listen := testenv.Program(t, false), "127.0.0.1:0"
 	c := ssetest.Client{Target: "/x"}
 	given := make(map[string]string) // by id, what had it
 	for run := range runs {

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a node that drains is healthy still, and wants no new clients.
 func TestReadyUntilDrain(t *testing.T) {
-	p := launch(t, build(t), "--ops", "127.0.0.1:0", "--drain", "1m", "--loops", "2")
+	p := launch(t, testenv.Program(t, false), "--ops", "127.0.0.1:0", "--drain", "1m", "--loops", "2")
 	get := func(path string) (int, string) {
 		t.Helper()
 		response, err := http.Get("http://" + p.ops + path)

@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
 // Ensure that the real binary tells systemd what its unit waits for, in order.
 func TestSystemdIsTold(t *testing.T) {
-	binary := build(t)
+	binary := testenv.Program(t, false)
 	socket := listenNotify(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 const (
 	// healthWithin is how long an answer to a question about health may take.
-	healthWithin = time.Second * slowness
+	healthWithin = time.Second * testenv.Slowness
 	// pulse is the time between two looks, and two events, during an attack.
 	pulse = 50 * time.Millisecond
 	// watching is how many streams want every event meanwhile.
@@ -38,7 +39,7 @@ func (v *victim) bears(grows int, attack func()) {
 	for _, s := range streams {
 		wantNumbers(v, s, want)
 	}
-	grows *= slowness
+	grows *= testenv.Slowness
 	if after := v.memory("VmHWM"); after > before+grows {
 		v.t.Errorf("memory has grown from %d to %d bytes, want %d more at most", before, after, grows)
 	}

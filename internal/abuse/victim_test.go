@@ -16,7 +16,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,29 +25,11 @@ import (
 	"time"
 
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // patience bounds every wait; none lasts that long unless something is broken.
 const patience = 60 * time.Second
-
-// program is the path of the binary, built once for all tests.
-var program string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "millrace")
-	if err != nil {
-		panic(err)
-	}
-	program = filepath.Join(dir, "millrace")
-	build := exec.Command("go", "build", fmt.Sprintf("-race=%t", raceEnabled), "-o", program, "millrace/cmd/millrace")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		panic(err)
-	}
-	status := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(status)
-}
 
 // victim is a millrace at work.
 type victim struct {
@@ -79,6 +60,7 @@ type setup struct {
 func start(t *testing.T, s setup) *victim {
 	t.Helper()
 	flags := append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--loops", "2"}, s.flags...)
+	program := testenv.Program(t, testenv.Race)
 	v := &victim{t: t, log: new(journal), exited: make(chan struct{}), cmd: exec.Command(program, flags...)}
 	if s.files > 0 { // a child of ours would have our own limit
 		v.cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.files), program}, flags...)...)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/testenv"
 )
 
 var roomy = Limits{Elements: 32, Bulk: 1 << 10, Command: 4 << 10}
@@ -254,7 +256,7 @@ func TestParserIsLinear(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures time")
 	}
-	if raceEnabled {
+	if testenv.Race {
 		t.Skip("measures time, and the race detector distorts it")
 	}
 	const small, factor = 4 << 10, 16

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,22 +14,6 @@ import (
 
 // patience bounds every wait; none lasts that long unless something is broken.
 const patience = 60 * time.Second
-
-// Build returns the path of the millrace program, built for this test: with the race
-// detector if the test has it. A race then ends the node.
-func Build(t testing.TB) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "millrace")
-	args := []string{"build", "-o", program}
-	if raceEnabled {
-		args = append(args, "-race")
-	}
-	out, err := exec.Command("go", append(args, "millrace/cmd/millrace")...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return program
-}
 
 // Node is one millrace, a process of its own, that can be killed and started
 // again. Its addresses differ each time.

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"millrace/internal/testenv"
 )
 
 // Engine is a server that links nodes. It keeps its data, if it has any, while it
@@ -61,7 +63,7 @@ func Run(t *testing.T, s Suite) {
 	if os.Getenv(Full) != "" {
 		streams, cycles = 3000, 20
 	}
-	program := Build(t)
+	program := testenv.Program(t, testenv.Race)
 	for _, scenario := range []struct {
 		name    string
 		disturb func(t *testing.T, f *fleet, i int) // once a cycle
@@ -80,7 +82,7 @@ func Run(t *testing.T, s Suite) {
 		}},
 		{"ConnectionsCut", func(t *testing.T, f *fleet, _ int) { f.proxy.cut() }},
 	} {
-		if raceEnabled && scenario.name != "ConnectionsCut" {
+		if testenv.Race && scenario.name != "ConnectionsCut" {
 			continue
 		}
 		t.Run(scenario.name, func(t *testing.T) {
@@ -98,7 +100,7 @@ func Run(t *testing.T, s Suite) {
 			f.finish(s.Complete || scenario.disturb == nil || s.Lossless && scenario.name != "NodeKilled")
 		})
 	}
-	if raceEnabled {
+	if testenv.Race {
 		return
 	}
 	t.Run("Upgrade", func(t *testing.T) { s.upgrade(t, program, streams) })

@@ -22,7 +22,7 @@ func TestRails(t *testing.T) {
 	server := newServer(t)
 	server.Start(t)
 	proxy := enginetest.StartProxy(t, server.Dial)
-	program := enginetest.Build(t)
+	program := testenv.Program(t, testenv.Race)
 	linked := enginetest.StartNode(t, program, "--backplane", server.URL(proxy.Address()), "--channel-prefix", "app_production", "--history", "0", "--keepalive", "0")
 	alone := enginetest.StartNode(t, program, "--history", "0", "--keepalive", "0")
 	_, admin := alone.Addresses()

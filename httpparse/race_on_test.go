@@ -1,5 +1,0 @@
-//go:build race
-
-package httpparse
-
-const raceEnabled = true

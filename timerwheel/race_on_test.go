@@ -1,5 +1,0 @@
-//go:build race
-
-package timerwheel
-
-const raceEnabled = true
