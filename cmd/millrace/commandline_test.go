@@ -183,7 +183,7 @@ func TestStrangers(t *testing.T) {
 		{"OTHER_MILLRACE=x", ""},
 	} {
 		got := strings.Join(strangers(parser, []string{tt.variable}), "\n")
-		if tt.nearest == "" && got != "" || !strings.HasSuffix(got, tt.nearest+" meant?") && tt.nearest != "" {
+		if tt.nearest == "" && got != "" || !strings.HasSuffix(got, "did you mean "+tt.nearest+"?") && tt.nearest != "" {
 			t.Errorf("%s: %q, want a warning that names %q", tt.variable, got, tt.nearest)
 		}
 		if strings.Contains(got, "=") {
@@ -218,7 +218,7 @@ func TestWrongPorts(t *testing.T) {
 	}{
 		{[]string{"publish", "--admin", p.public, "/a", "b"}, 1, p.public + " speaks HTTP"},
 		{[]string{"subscribe", p.admin + "/a"}, 1, p.admin + "/a speaks the Redis protocol"},
-		{[]string{"publish", "--admin", p.admin, "rooms/42", "b"}, 0, `is "/rooms/42" meant?`},
+		{[]string{"publish", "--admin", p.admin, "rooms/42", "b"}, 0, `did you mean "/rooms/42"?`},
 		{[]string{"publish", "--admin", p.admin, "/rooms/42", "b"}, 0, ""},
 	} {
 		got := execute(t, binary, nil, tt.args...)
@@ -226,7 +226,7 @@ func TestWrongPorts(t *testing.T) {
 			t.Errorf("%q: %+v, want status %d and %q on stderr", tt.args, got, tt.status, tt.stderr)
 		}
 	}
-	if got := execute(t, binary, []string{"MILLRACE_ADMIN_PASWORD=x"}, "publish", "--admin", p.admin, "/a", "b"); got.stdout != "0\n" || !strings.Contains(got.stderr, "MILLRACE_ADMIN_PASSWORD meant?") {
+	if got := execute(t, binary, []string{"MILLRACE_ADMIN_PASWORD=x"}, "publish", "--admin", p.admin, "/a", "b"); got.stdout != "0\n" || !strings.Contains(got.stderr, "did you mean MILLRACE_ADMIN_PASSWORD?") {
 		t.Errorf("a mistyped variable: %+v, want a warning and the event published", got)
 	}
 }
