@@ -36,7 +36,7 @@ func (l *loop) authorize(c *conn, to asker, r *httpparse.Request, asked dialect.
 		l.refuseError(c, to, err)
 		return
 	}
-	l.ask(c, undecided{request: request, to: to, lastID: asked.LastEventID, deadline: l.now + verdictTimeout})
+	l.askAuthorizer(c, undecided{request: request, to: to, lastID: asked.LastEventID, deadline: l.now + verdictTimeout})
 }
 
 // authRequest returns what an authorizer gets to see of a request.

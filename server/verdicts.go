@@ -40,8 +40,8 @@ type question struct {
 	closed atomic.Bool
 }
 
-// ask asks the authorizer about a request. If it does not answer at once, the request waits.
-func (l *loop) ask(c *conn, u undecided) {
+// askAuthorizer hands a request to the authorizer. If it does not answer at once, the request waits.
+func (l *loop) askAuthorizer(c *conn, u undecided) {
 	l.serial++
 	u.serial = l.serial
 	q := &question{loop: l, id: c.id(), serial: u.serial, size: askedSize(u.request)}
@@ -150,7 +150,7 @@ func (l *loop) takeVerdicts(budget int) (more bool) {
 		l.dropUndecided(c)
 		c.state = stateHead
 		if a.verdict.Status == auth.Granted && l.kicked.since(u.serial, a.verdict.User) {
-			l.ask(c, *u)
+			l.askAuthorizer(c, *u)
 			continue
 		}
 		l.decide(c, u.to, &a.verdict, u.lastID)
