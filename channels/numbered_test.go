@@ -305,7 +305,7 @@ func TestGapFirstOfAll(t *testing.T) {
 }
 
 // Ensure that a message that an engine has kept for a while is not replayed after its time,
-// though it has come here behind what is younger.
+// though it has come here after younger ones.
 func TestFillOldMessages(t *testing.T) {
 	var now time.Duration
 	b := numbered()

@@ -122,8 +122,8 @@ func TestKicksFull(t *testing.T) {
 	}
 }
 
-// Ensure that the table of kicks agrees with the list of all kicks, or more with a table
-// that is full.
+// Ensure that the table of kicks agrees with the list of all kicks, or says more if the table
+// is full.
 func TestKicksModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := time.Unix(1_790_000_000, 0)

@@ -17,7 +17,7 @@ import (
 )
 
 // Ensure that broadcasts of Rails reach curl, and that events published here
-// reaches Rails.
+// reach Rails.
 func testRails(t *testing.T, p *testenv.Postgres) {
 	for _, prefix := range []string{"", "app_production"} {
 		t.Run("prefix "+prefix, func(t *testing.T) {
