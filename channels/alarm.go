@@ -32,15 +32,13 @@ func pauseBetweenAlarms(ttl time.Duration) time.Duration {
 // setAlarmLocked sets the alarm for the next work that is due. left tells that a slice of
 // work was left.
 func (b *Broker) setAlarmLocked(left bool) {
+	if b.alarm.set == alarmSoon || !left && (b.alarm.set == alarmLate || b.opts.HistoryTTL == 0 || b.kept.oldest == nil) {
+		return
+	}
 	pause := pauseBetweenAlarms(b.opts.HistoryTTL)
-	switch {
-	case b.alarm.set == alarmSoon:
-		return
-	case left:
+	if left {
 		b.alarm.set = alarmSoon
-	case b.alarm.set == alarmLate || b.opts.HistoryTTL == 0 || b.kept.oldest == nil:
-		return
-	default:
+	} else {
 		b.alarm.set = alarmLate
 		pause = max(pause, b.opts.HistoryTTL-(b.clock()-b.kept.oldest.born))
 	}

@@ -14,7 +14,7 @@ import (
 func fill(t *testing.T, b *Broker, channel string) (n int) {
 	t.Helper()
 	event := Event{Data: make([]byte, largestData)}
-	for began := time.Now(); !b.channels[channel].crowded(); n++ {
+	for began := time.Now(); !b.fullLocked(b.channels[channel], new(Arrival), forLoops); n++ {
 		if _, err := b.Publish(channel, event); err != nil {
 			t.Fatal(err)
 		}

@@ -154,7 +154,7 @@ func BenchmarkEncode(b *testing.B) {
 				if err := ev.check(DefaultMaxEventBytes, largestTail, true); err != nil {
 					b.Fatal(err)
 				}
-				if err := ev.checkSent(ev, DefaultMaxEventBytes, largestTail); err != nil {
+				if err := ev.checkWire(len(ev.Data), DefaultMaxEventBytes, largestTail); err != nil {
 					b.Fatal(err)
 				}
 				wire = ev.appendFields(wire[:0])

@@ -123,10 +123,3 @@ func (c *Channel) served(in *Inbox, size int) {
 		c.loops[i].unserved = max(c.loops[i].unserved-int32(size), 0)
 	}
 }
-
-// crowded tells whether a loop that listens has no room for the channel.
-func (c *Channel) crowded() bool {
-	return slices.ContainsFunc(c.loops, func(a attachment) bool {
-		return a.unserved >= channelShare || a.inbox.unserved >= maxUnserved
-	})
-}

@@ -12,15 +12,14 @@ var errControl = fmt.Errorf("%w: nodes talk to each other on %q", ErrName, Contr
 // Tell has every node of the backplane hear data, this one too (see HearControl): at most
 // 4 KiB of text. It waits for the engine as Publish does. Safe for concurrent use.
 func (b *Broker) Tell(data []byte) error {
-	ev := Event{Data: data}
-	if err := ev.check(maxControl, 0, true); err != nil {
+	a := Arrival{channel: ControlChannel, data: data, event: Event{Data: data}}
+	if err := a.event.check(maxControl, 0, true); err != nil {
 		return err
 	}
-	var a Arrival
-	if _, err := b.check(&a, ControlChannel, ev); err != nil {
+	if _, err := b.check(&a); err != nil {
 		return err
 	}
-	_, err := b.publish(&a, ev)
+	_, err := b.publish(&a)
 	return err
 }
 

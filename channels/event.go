@@ -38,21 +38,18 @@ type Event struct {
 const ownTypes = "millrace."
 
 // check reports why e cannot be an event of at most max bytes on a channel of text, or
-// of any bytes. tail is that of checkSent.
-func (e Event) check(max, tail int, text bool) error {
+// of any bytes. tail is that of checkWire.
+func (e *Event) check(max, tail int, text bool) error {
 	if len(e.Data)+len(e.Type) > max {
-		return e.tooLarge(e, max, tail)
+		return e.tooLarge(len(e.Data), max, tail)
 	}
-	if i := strings.IndexAny(e.Type, "\r\n\x00"); i >= 0 {
-		return fmt.Errorf("%w: %.64q has %q at byte %d, want no line break and no NUL", ErrEventType, e.Type, e.Type[i], i)
+	if e.Type != "" {
+		if err := checkType(e.Type); err != nil {
+			return err
+		}
 	}
-	if !utf8.ValidString(e.Type) {
-		return fmt.Errorf("%w: %.64q is not valid UTF-8", ErrEventType, e.Type)
-	}
-	if strings.HasPrefix(e.Type, ownTypes) {
-		return fmt.Errorf("%w: %.64q begins with %q, by which clients know what nobody has published", ErrEventType, e.Type, ownTypes)
-	}
-	if i := invalidUTF8(e.Data); i >= 0 && text {
+	if text && !utf8.Valid(e.Data) {
+		i := invalidUTF8(e.Data)
 		return fmt.Errorf("%w: byte %d (%#02x) is not valid UTF-8: "+
 			"channels of --decode PATTERN=base64, and of PATTERN=none, which no stream can have, take any bytes", ErrEventData, i, e.Data[i])
 	}
@@ -62,20 +59,33 @@ func (e Event) check(max, tail int, text bool) error {
 	return nil
 }
 
-// checkSent reports why e cannot go to streams as sent, which has other data where
-// e's is decoded: its wire form may have max bytes, with tail bytes after the
-// fields. Each line takes seven bytes there beside its own.
-func (e Event) checkSent(sent Event, max, tail int) error {
-	perByte := len("data: \n") // were each byte the end of a line; most events fit all the same
-	most := perByte*(len(sent.Data)+1) + len("event: \n") + len(sent.Type) + len("retry: \n") + maxDecimal
-	if most+tail > max && sent.fieldsSize()+tail > max {
-		return e.tooLarge(sent, max, tail)
+func checkType(name string) error {
+	if i := strings.IndexAny(name, "\r\n\x00"); i >= 0 {
+		return fmt.Errorf("%w: %.64q has %q at byte %d, want no line break and no NUL", ErrEventType, name, name[i], i)
+	}
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("%w: %.64q is not valid UTF-8", ErrEventType, name)
+	}
+	if strings.HasPrefix(name, ownTypes) {
+		return fmt.Errorf("%w: %.64q begins with %q, by which clients know what nobody has published", ErrEventType, name, ownTypes)
 	}
 	return nil
 }
 
-func (e Event) tooLarge(sent Event, max, tail int) error {
-	return fmt.Errorf("%w: %d bytes, %d in a stream, want at most %d of either (--max-event-bytes)", ErrEventTooLarge, len(e.Data)+len(e.Type), sent.fieldsSize()+tail, max)
+// checkWire reports why e, whose data has been decoded of so many bytes that were
+// published, cannot go to streams: its wire form may have max bytes, with tail bytes after
+// the fields. Each line takes seven bytes there beside its own.
+func (e *Event) checkWire(published, max, tail int) error {
+	perByte := len("data: \n") // were each byte the end of a line; most events fit all the same
+	most := perByte*(len(e.Data)+1) + len("event: \n") + len(e.Type) + len("retry: \n") + maxDecimal
+	if most+tail > max && e.fieldsSize()+tail > max {
+		return e.tooLarge(published, max, tail)
+	}
+	return nil
+}
+
+func (e *Event) tooLarge(published, max, tail int) error {
+	return fmt.Errorf("%w: %d bytes, %d in a stream, want at most %d of either (--max-event-bytes)", ErrEventTooLarge, published+len(e.Type), e.fieldsSize()+tail, max)
 }
 
 // invalidUTF8 returns the index of the first byte of p that is not part of a
@@ -96,7 +106,7 @@ func invalidUTF8(p []byte) int {
 // appendFields appends the fields of e, each on a line of its own, without the
 // blank line that ends an event. Data is split at CRLF, CR and LF into one
 // data line each; a client joins them with LF (WHATWG HTML, 9.2.6).
-func (e Event) appendFields(dst []byte) []byte {
+func (e *Event) appendFields(dst []byte) []byte {
 	if e.Type != "" {
 		dst = append(dst, "event: "...)
 		dst = append(dst, e.Type...)
@@ -106,6 +116,11 @@ func (e Event) appendFields(dst []byte) []byte {
 		dst = append(dst, "retry: "...)
 		dst = strconv.AppendInt(dst, e.Retry.Milliseconds(), 10)
 		dst = append(dst, '\n')
+	}
+	if e.oneLine() {
+		dst = append(dst, "data: "...)
+		dst = append(dst, e.Data...)
+		return append(dst, '\n')
 	}
 	for rest, more := e.Data, true; more; {
 		var line []byte
@@ -126,12 +141,12 @@ func (e Event) appendFields(dst []byte) []byte {
 
 // fieldsSize is the length of the fields that appendFields appends, with the longest
 // Retry.
-func (e Event) fieldsSize() int {
-	ends := bytes.Count(e.Data, lf) // bytes that end lines
-	lines := 1 + ends
-	if n := bytes.Count(e.Data, cr); n > 0 {
-		ends += n
-		lines += n - bytes.Count(e.Data, crlf)
+func (e *Event) fieldsSize() int {
+	ends, lines := 0, 1 // bytes that end lines, and lines
+	if !e.oneLine() {
+		lfs, crs := bytes.Count(e.Data, lf), bytes.Count(e.Data, cr)
+		ends = lfs + crs
+		lines += ends - bytes.Count(e.Data, crlf)
 	}
 	size := len(e.Data) - ends + lines*len("data: \n")
 	if e.Type != "" {
@@ -141,6 +156,11 @@ func (e Event) fieldsSize() int {
 		size += len("retry: \n") + maxDecimal
 	}
 	return size
+}
+
+// oneLine tells whether the data is one line, as most is.
+func (e *Event) oneLine() bool {
+	return bytes.IndexByte(e.Data, '\n') < 0 && bytes.IndexByte(e.Data, '\r') < 0
 }
 
 // The ends of a line.

@@ -20,8 +20,8 @@ type Arrival struct {
 	channel string
 	payload Payload
 	data    []byte  // as it was published, for observers
-	sent    Event   // for streams: decoded
-	wire    []byte  // sent, without id and blank line; nil if the channel is Unstreamed
+	event   Event   // for streams: data is decoded
+	wire    []byte  // of event, without id and blank line; nil if the channel is Unstreamed
 	seq     uint64  // the place that an engine has given it, or 0
 	matches matches // globs that it fits
 	heard   bool    // observers have been told of it, see Broker.hear
@@ -37,13 +37,13 @@ func (a *Arrival) Size() int { return len(a.data) + len(a.wire) }
 // ErrEventRetry or ErrNumber for an event that cannot be delivered. Unlike Publish it takes
 // a payload that Options.Decode refuses: streams get it as it is.
 func (f Feed) Prepare(channel string, ev Event, number uint64) (*Arrival, error) {
-	b, a := f.broker, new(Arrival)
+	b, a := f.broker, &Arrival{channel: channel, data: ev.Data, event: ev}
 	if number != 0 {
 		if err := checkNumber(number); err != nil {
 			return nil, err
 		}
 	}
-	refused, err := b.check(a, channel, ev)
+	refused, err := b.check(a)
 	if err != nil {
 		return nil, err
 	}

@@ -31,11 +31,14 @@ type matched struct {
 // globs that match. It returns the number of the latter, each of which receives it once
 // more. The caller that admits it calls hear afterwards.
 func (b *Broker) tellLocked(c *Channel, e *Arrival) (byGlob int) {
+	b.globs.add(&e.matches, e.channel)
+	if (c == nil || c.audience == nil) && len(e.matches.heard) == 0 {
+		return 0
+	}
 	a := audible{channel: e.channel, data: e.data}
 	if c != nil {
 		a.observers = c.observers()
 	}
-	b.globs.add(&e.matches, e.channel)
 	for _, h := range e.matches.heard {
 		if n := len(h.observers); n > 0 { // else all have left meanwhile
 			a.globs = append(a.globs, matched{h.glob, h.observers})

@@ -41,9 +41,9 @@ type line []*publisher
 // when that takes longer than Options.PublishTimeout, or at all if it does not wait.
 func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 	b.mu.Lock()
-	full := b.fullLocked(a, w)
-	if full == nil {
-		r := b.placeLocked(a)
+	c := b.channels[a.channel]
+	if c == nil || !b.fullLocked(c, a, w) {
+		r := b.placeLocked(c, a)
 		above := b.kept.size > b.opts.MaxKept
 		b.mu.Unlock()
 		if a.heard {
@@ -58,7 +58,7 @@ func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 		b.mu.Unlock()
 		return Receipt{}, ErrBusy
 	}
-	p := &publisher{*a, w, full, make(chan Receipt, 1)}
+	p := &publisher{*a, w, c, make(chan Receipt, 1)}
 	b.line = append(b.line, p)
 	b.mu.Unlock()
 	timer := time.NewTimer(b.opts.PublishTimeout)
@@ -83,24 +83,29 @@ func (b *Broker) giveUp(p *publisher) (Receipt, error) {
 		return <-p.done, nil // it had its turn at the last moment
 	}
 	b.line = slices.Delete(b.line, i, i+1)
-	if b.fullLocked(&p.Arrival, forLoops) != nil {
+	c := b.channels[p.channel]
+	if c != nil && b.fullLocked(c, &p.Arrival, forLoops) {
 		return Receipt{}, ErrBusy
 	}
-	return b.placeLocked(&p.Arrival), nil // readers have had their time
+	return b.placeLocked(c, &p.Arrival), nil // readers have had their time
 }
 
-// fullLocked returns the channel of a when it has no room for it, else nil.
-func (b *Broker) fullLocked(a *Arrival, w waits) *Channel {
-	c := b.channels[a.channel]
-	if c == nil || !c.crowded() && (w != forReaders || !b.pushesOutLocked(c, len(a.wire)+b.idSize+messageOverhead)) {
-		return nil
+// fullLocked tells whether c has no room for an arrival.
+func (b *Broker) fullLocked(c *Channel, a *Arrival, w waits) bool {
+	needed := false // by readers
+	for i := range c.loops {
+		l := &c.loops[i]
+		if l.unserved >= channelShare || l.inbox.unserved >= maxUnserved {
+			return true
+		}
+		needed = needed || l.need != 0
 	}
-	return c
+	return needed && w == forReaders && b.pushesOutLocked(c, len(a.wire)+b.idSize+messageOverhead)
 }
 
 // wakePublishersLocked places the waiting arrivals that have room now, in the order in which
-// they came. Its time is that of the line, in which every connection of a publisher is at
-// most once.
+// they came, and wakes their publishers. Its time is that of the line, in which every connection of a
+// publisher is at most once.
 func (b *Broker) wakePublishersLocked() {
 	if len(b.line) == 0 {
 		return
@@ -109,14 +114,16 @@ func (b *Broker) wakePublishersLocked() {
 	left := b.line[:0]
 	for _, p := range b.line {
 		if p.on != full || full == nil {
-			full = b.fullLocked(&p.Arrival, p.waits)
+			c := b.channels[p.channel]
+			if c == nil || !b.fullLocked(c, &p.Arrival, p.waits) {
+				full = nil
+				p.done <- b.placeLocked(c, &p.Arrival)
+				continue
+			}
+			full = c
 		}
-		if full != nil {
-			p.on = full
-			left = append(left, p)
-			continue
-		}
-		p.done <- b.placeLocked(&p.Arrival)
+		p.on = full
+		left = append(left, p)
 	}
 	clear(b.line[len(left):])
 	b.line = left

@@ -27,6 +27,9 @@ var ErrName = errors.New("bad channel name")
 // CheckName reports why name cannot name a channel: it has to be 1 to MaxName
 // bytes of valid UTF-8 without control characters. Safe for concurrent use.
 func CheckName(name []byte) error {
+	if isPrintable(name) && len(name) > 0 && len(name) <= MaxName {
+		return nil
+	}
 	// An error quotes a copy, so that a good name is not copied.
 	switch {
 	case len(name) == 0:
@@ -44,4 +47,14 @@ func CheckName(name []byte) error {
 		i += size
 	}
 	return nil
+}
+
+// isPrintable tells whether name is ASCII without control characters, as most are.
+func isPrintable(name []byte) bool {
+	for _, c := range name {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }

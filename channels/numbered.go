@@ -213,9 +213,7 @@ func checkNumber(number uint64) error {
 // channel is to be settled.
 func (b *Broker) clearLocked(c *Channel, most int) (n int) {
 	for ; n < most && c.log.count() > 0; n++ {
-		m := c.log.pop()
-		c.evicted = max(c.evicted, m.Seq)
-		b.kept.remove(m)
+		b.popLocked(c)
 	}
 	return n
 }

@@ -1,7 +1,6 @@
 package channels
 
 import (
-	"math"
 	"slices"
 	"sync/atomic"
 )
@@ -46,18 +45,12 @@ type matches struct {
 
 // match goes through all globs. Safe for concurrent use.
 func (g *globs) match(name string) (m matches) {
-	if byNameAlone(name) {
-		return matches{upTo: math.MaxUint64}
-	}
 	all := g.all()
-	for _, h := range all {
-		if h.glob.Match(name) {
-			m.heard = append(m.heard, h)
-		}
+	if len(all) == 0 {
+		return matches{}
 	}
-	if len(all) > 0 {
-		m.upTo = all[len(all)-1].number
-	}
+	m.upTo = all[len(all)-1].number
+	m.among(all, name)
 	return m
 }
 
@@ -68,7 +61,17 @@ func (g *globs) add(m *matches, name string) {
 	for first > 0 && all[first-1].number > m.upTo {
 		first--
 	}
-	for _, h := range all[first:] {
+	if first < len(all) {
+		m.among(all[first:], name)
+	}
+}
+
+// among adds those that the name fits.
+func (m *matches) among(all []*heard, name string) {
+	if byNameAlone(name) {
+		return
+	}
+	for _, h := range all {
 		if h.glob.Match(name) {
 			m.heard = append(m.heard, h)
 		}

@@ -2,8 +2,9 @@ package channels
 
 import "time"
 
-// placeLocked gives a its place in the order.
-func (b *Broker) placeLocked(a *Arrival) Receipt {
+// placeLocked gives an arrival on c, which is nil if there is no such channel, its place in
+// the order.
+func (b *Broker) placeLocked(c *Channel, a *Arrival) Receipt {
 	seq := a.seq
 	switch {
 	case seq == 0:
@@ -17,7 +18,6 @@ func (b *Broker) placeLocked(a *Arrival) Receipt {
 	}
 	b.seq, b.newest = seq, seq
 	b.placed++
-	c := b.channels[a.channel]
 	heard := b.tellLocked(c, a)
 	if a.wire == nil {
 		if c != nil {

@@ -36,18 +36,18 @@ func (b *Broker) ID(r Receipt) string {
 // then returns ErrBusy; other errors wrap ErrName, ErrEventTooLarge, ErrEventData,
 // ErrEventType or ErrEventRetry, or are the backplane's or Options.Decode's.
 func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
-	var a Arrival
-	if err := b.accept(&a, channel, ev); err != nil {
+	a := Arrival{channel: channel, data: ev.Data, event: ev}
+	if err := b.accept(&a); err != nil {
 		return Receipt{}, err
 	}
-	return b.publish(&a, ev)
+	return b.publish(&a)
 }
 
-// publish sends ev, of which a is the arrival that was checked, or admits it.
-func (b *Broker) publish(a *Arrival, ev Event) (r Receipt, err error) {
+// publish sends an arrival that was accepted, or admits it.
+func (b *Broker) publish(a *Arrival) (r Receipt, err error) {
 	if b.Linked() {
 		began := time.Now()
-		r, err = b.opts.Backplane.Send(a.channel, ev)
+		r, err = b.opts.Backplane.Send(a.channel, Event{a.data, a.event.Type, a.event.Retry})
 		b.publishing.took(time.Since(began))
 	} else {
 		b.encode(a)
@@ -75,7 +75,7 @@ func (b *Broker) PublishAll(batch []Publication) {
 		case !pipelined:
 			one.Receipt, one.Err = b.Publish(one.Channel, one.Event)
 		default:
-			if one.Err = b.accept(new(Arrival), one.Channel, one.Event); one.Err == nil {
+			if one.Err = b.accept(&Arrival{channel: one.Channel, data: one.Event.Data, event: one.Event}); one.Err == nil {
 				accepted = append(accepted, one)
 			}
 		}
@@ -104,36 +104,36 @@ func (b *Broker) Health() error {
 	return b.opts.Backplane.Health()
 }
 
-// accept begins an arrival of ev, and returns why Publish refuses it.
-func (b *Broker) accept(a *Arrival, channel string, ev Event) error {
-	if channel == ControlChannel {
+// accept returns why Publish refuses an arrival.
+func (b *Broker) accept(a *Arrival) error {
+	if a.channel == ControlChannel {
 		return errControl
 	}
-	refused, err := b.check(a, channel, ev)
+	refused, err := b.check(a)
 	if err != nil {
 		return err
 	}
 	return refused
 }
 
-// check begins an arrival of ev, and returns why it cannot be delivered to anybody.
-// refused tells why Options.Decode refuses it; streams can still have such an event as it
-// is. This is the one place that decodes.
-func (b *Broker) check(a *Arrival, channel string, ev Event) (refused, err error) {
-	if err := CheckName([]byte(channel)); err != nil {
+// check decodes an arrival, or returns why it cannot be delivered to anybody. refused
+// tells why Options.Decode refuses it; streams can still have such an event as it is. This
+// is the one place that decodes.
+func (b *Broker) check(a *Arrival) (refused, err error) {
+	if err := CheckName([]byte(a.channel)); err != nil {
 		return nil, err
 	}
-	*a = Arrival{channel: channel, data: ev.Data, sent: ev, payload: b.payload(channel)}
-	if err := ev.check(b.opts.MaxEventBytes, b.tailSize, a.payload == Text); err != nil || a.payload == Unstreamed {
+	a.payload = b.payload(a.channel)
+	if err := a.event.check(b.opts.MaxEventBytes, b.tailSize, a.payload == Text); err != nil || a.payload == Unstreamed {
 		return nil, err
 	}
 	if b.opts.Decode != nil {
-		data, err := b.opts.Decode(channel, ev.Data)
+		data, err := b.opts.Decode(a.channel, a.data)
 		if refused = err; err == nil {
-			a.sent.Data = data
+			a.event.Data = data
 		}
 	}
-	return refused, ev.checkSent(a.sent, b.opts.MaxEventBytes, b.tailSize)
+	return refused, a.event.checkWire(len(a.data), b.opts.MaxEventBytes, b.tailSize)
 }
 
 // noteUndecoded notes that streams get an event of the engine as it is.
@@ -149,7 +149,7 @@ func (b *Broker) noteUndecoded(channel string, why error) {
 func (b *Broker) encode(a *Arrival) {
 	a.matches = b.globs.match(a.channel)
 	if a.payload != Unstreamed {
-		room := a.sent.fieldsSize() + b.idSize + len("\n")
-		a.wire = a.sent.appendFields(make([]byte, 0, room))
+		room := a.event.fieldsSize() + b.idSize + len("\n")
+		a.wire = a.event.appendFields(make([]byte, 0, room))
 	}
 }

@@ -65,11 +65,11 @@ func (b *Broker) retainLocked(m *Message) {
 	}
 	c.log.push(m)
 	b.kept.push(m)
+	for left := sliceOfWork; left > 0 && c.log.count() > b.opts.History && c.log.bytes() > b.backlog; left-- {
+		b.popLocked(c)
+	}
 	b.excess.published(c)
 	b.settleLocked(c)
-	for left := sliceOfWork; left > 0 && c.log.count() > b.opts.History && c.log.bytes() > b.backlog; left-- {
-		b.evictLocked(c)
-	}
 	b.tidyLocked()
 }
 
@@ -136,10 +136,15 @@ func (b *Broker) shed() {
 
 // evictLocked drops the oldest message of c, and c when nothing is left of it.
 func (b *Broker) evictLocked(c *Channel) {
+	b.popLocked(c)
+	b.settleLocked(c)
+}
+
+// popLocked drops the oldest message of c, which is to be settled.
+func (b *Broker) popLocked(c *Channel) {
 	m := c.log.pop()
 	c.evicted = max(c.evicted, m.Seq) // an engine may lack something later
 	b.kept.remove(m)
-	b.settleLocked(c)
 }
 
 // settleLocked has c stand where it belongs when its log or its subscribers have changed: in
