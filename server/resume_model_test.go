@@ -275,7 +275,7 @@ func TestResumeAgainstModel(t *testing.T) {
 			}
 		}
 	})
-	if len(h.readers.m) > 0 || h.counters.streams.Load() > 0 {
-		t.Errorf("%d readers and %d streams are left", len(h.readers.m), h.counters.streams.Load())
+	if len(h.readers.m) > 0 || len(h.needs.m) > 0 || h.counters.streams.Load() > 0 {
+		t.Errorf("%d readers, %d needs and %d streams are left", len(h.readers.m), len(h.needs.m), h.counters.streams.Load())
 	}
 }
