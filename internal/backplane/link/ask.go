@@ -5,26 +5,18 @@ import (
 	"time"
 )
 
-const (
-	// batch is how many channels are asked for at once.
-	batch = 512
-	// pingPeriod is how often an Asker pings.
-	pingPeriod = 2 * time.Second
-)
+// batch is how many channels are asked for at once.
+const batch = 512
 
 // Asker is a session, as far as Ask talks to it.
 type Asker interface {
 	Subscribe(ctx context.Context, names []string) error
 	Unsubscribe(ctx context.Context, names []string) error
-	// Ping asks the engine for a sign of life.
-	Ping(context.Context) error
 }
 
 // Ask asks for the channels that the set wants, in batches, and gives up those that it no
 // longer wants, until ctx is done, or a call fails. It returns why.
 func (l *Link) Ask(ctx context.Context, a Asker) error {
-	ping := time.NewTicker(pingPeriod)
-	defer ping.Stop()
 	for {
 		ask, drop, again := l.Set.Next(batch)
 		if len(drop) > 0 {
@@ -49,10 +41,6 @@ func (l *Link) Ask(ctx context.Context, a Asker) error {
 			return context.Cause(ctx)
 		case <-l.Set.Wake():
 		case <-later:
-		case <-ping.C:
-			if err := a.Ping(ctx); err != nil {
-				return err
-			}
 		}
 	}
 }

@@ -77,20 +77,23 @@ func (b *Backplane) run(ctx context.Context) error {
 			return err
 		}
 	}
-	var asking sync.WaitGroup
-	asking.Go(func() { end(b.Ask(ctx, s)) })
+	var others sync.WaitGroup
+	others.Go(func() { end(b.Ask(ctx, s)) })
+	if s.keeper == nil { // fences are signs of life, too
+		others.Go(func() { end(link.Pulse(ctx, s.ping)) })
+	}
 	for ctx.Err() == nil {
 		if err := s.Listen(ctx); err != nil {
 			end(err)
 		}
 	}
-	asking.Wait()
+	others.Wait()
 	return context.Cause(ctx)
 }
 
-// Ping implements link.Asker. In the form with history fences are the signs of life.
-func (s *session) Ping(context.Context) error {
-	if s.keeper == nil && s.conn.FlushTimeout(timeout) == nil {
+// ping asks for a sign of life.
+func (s *session) ping(context.Context) error {
+	if s.conn.FlushTimeout(timeout) == nil {
 		s.Alive()
 	}
 	return nil // that the connection is lost, the client tells

@@ -40,36 +40,40 @@ func testForms(t *testing.T, p *testenv.Postgres) {
 	for _, form := range forms {
 		for _, prefix := range []string{"", "prefix"} {
 			t.Run(form.name+" "+prefix, func(t *testing.T) {
-				a := newNode(t, p.URL()+form.query, Options{Prefix: prefix})
-				b := newNode(t, p.URL()+form.query, Options{Prefix: prefix})
-				stranger := newNode(t, p.URL()+form.query, Options{Prefix: "another"})
-				a.subscribe(t, names...)
-				b.subscribe(t, names...)
-				stranger.subscribe(t, names...)
+				a := startLocal(t, p.URL()+form.query, Options{Prefix: prefix})
+				b := startLocal(t, p.URL()+form.query, Options{Prefix: prefix})
+				stranger := startLocal(t, p.URL()+form.query, Options{Prefix: "another"})
+				other := stranger.Open("", names...)
+				all := []*enginetest.Client{a.Open("", names...), b.Open("", names...)}
 				var want []string
 				for i, name := range names {
+					one := []*enginetest.Client{a.Open("", name), b.Open("", name)}
+					from := len(want)
 					for _, ev := range []channels.Event{
 						{Data: fmt.Appendf(nil, `{"n":%d,"text":"Grüße, '世界' \\ $1"}`, i)},
 						{Data: []byte("typed"), Type: "größer", Retry: 1500e6},
 						{Data: []byte(strings.Repeat("7", maxPayload))},
 						{Data: nil},
 					} {
-						if _, err := a.Publish(name, ev); err != nil {
+						if _, err := a.Broker.Publish(name, ev); err != nil {
 							t.Fatalf("%q: %.80q: %v", name, ev.Data, err)
 						}
 						if ev.Type != "" {
-							want = append(want, name+" event: größer\nretry: 1500\ndata: typed")
+							want = append(want, "größer retry 1500 typed")
 						} else {
-							want = append(want, name+" data: "+string(ev.Data))
+							want = append(want, string(ev.Data))
 						}
 					}
+					for _, c := range one {
+						c.Want(want[from:]...)
+						c.Close()
+					}
 				}
-				a.expect(t, want...)
-				b.expect(t, want...)
-				if _, err := stranger.Publish("/rooms/42", channels.Event{Data: []byte("own")}); err != nil {
-					t.Fatal(err)
+				for _, c := range all {
+					c.Want(want...)
 				}
-				stranger.expect(t, "/rooms/42 data: own")
+				stranger.Publish("/rooms/42", "own")
+				other.Want("own")
 			})
 		}
 	}
@@ -90,18 +94,18 @@ func testPayloads(t *testing.T, p *testenv.Postgres) {
 		{"NUL", "a\x00b", nil},
 	} {
 		for _, form := range forms[:2] {
-			n := newNode(t, p.URL()+form.query, Options{})
-			n.subscribe(t, "c")
+			n := startLocal(t, p.URL()+form.query, Options{})
+			c := n.Open("", "c")
 			want := tt.want
 			if form.query != "" {
 				want = nil
 			}
-			_, err := n.Publish("c", channels.Event{Data: []byte(tt.data)})
+			_, err := n.Broker.Publish("c", channels.Event{Data: []byte(tt.data)})
 			if !errors.Is(err, want) {
 				t.Errorf("%s, %s: error %v, want %v", form.name, tt.name, err, want)
 			}
 			if want == nil && err == nil {
-				n.expect(t, "c data: "+tt.data)
+				c.Want(tt.data)
 			}
 		}
 	}

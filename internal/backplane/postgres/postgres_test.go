@@ -1,13 +1,10 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"math"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,105 +78,13 @@ func query(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	}
 }
 
-// node is a broker with a backplane, and one subscriber.
-type node struct {
-	*channels.Broker
-	back  *Backplane
-	inbox *channels.Inbox
-	woken chan struct{}
-	got   []*channels.Message
-}
-
-func newNode(t *testing.T, address string, opts Options) *node {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.Logger = slog.New(slog.DiscardHandler)
-	back, err := Open(u, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{Broker: channels.NewBroker(channels.Options{Backplane: back}), back: back, woken: make(chan struct{}, 1)}
-	n.inbox = n.NewInbox(func() {
-		select {
-		case n.woken <- struct{}{}:
-		default:
-		}
-	})
-	back.Start(n.Broker.Feed())
-	t.Cleanup(func() { back.Close() })
-	return n
-}
-
-// startLocal runs a node whose streams are told of gaps.
+// startLocal runs a node until the test ends.
 func startLocal(t *testing.T, address string, opts Options) *enginetest.Local {
 	t.Helper()
 	return enginetest.StartLocal(t, address, channels.Options{}, func(u *url.URL, log *slog.Logger) (enginetest.Backplane, error) {
 		opts.Logger = log
 		return Open(u, opts)
 	})
-}
-
-// subscribe listens to the channels, and waits until that is so.
-func (n *node) subscribe(t *testing.T, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		n.inbox.Attach(nil, []byte(name))
-	}
-	ready := 0
-	for deadline := time.After(long); ready < len(names); {
-		ready += len(n.inbox.TakeFollowed(nil))
-		if ready == len(names) {
-			break
-		}
-		select {
-		case <-n.woken:
-		case <-deadline:
-			t.Fatalf("%d of %d channels are followed: %v", ready, len(names), n.Health())
-		}
-	}
-}
-
-func (n *node) publish(t *testing.T, channel, data string) {
-	t.Helper()
-	if _, err := n.Publish(channel, channels.Event{Data: []byte(data)}); err != nil {
-		t.Fatalf("%q: %v", channel, err)
-	}
-}
-
-// next returns the wire form of the next message or gap.
-func (n *node) next(t *testing.T) string {
-	t.Helper()
-	for deadline := time.After(long); len(n.got) == 0; {
-		messages := n.inbox.Take(nil)
-		gaps, _ := n.inbox.Gaps(nil, 0, math.MaxInt)
-		n.inbox.Served(messages)
-		n.got = slices.Concat(messages, gaps)
-		slices.SortFunc(n.got, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
-		if len(n.got) > 0 {
-			break
-		}
-		select {
-		case <-n.woken:
-		case <-deadline:
-			t.Fatalf("no message: %v", n.Health())
-		}
-	}
-	m := n.got[0]
-	n.got = n.got[1:]
-	return m.Channel.Name() + " " + strings.TrimSuffix(string(m.Wire), "\n\n")
-}
-
-// expect compares the next messages.
-func (n *node) expect(t *testing.T, want ...string) {
-	t.Helper()
-	for _, w := range want {
-		if got := n.next(t); got != w {
-			t.Fatalf("got %.200q, want %.200q", got, w)
-		}
-	}
 }
 
 // triggerSQL is what docs/scaling.md tells operators to install.

@@ -21,7 +21,7 @@ import (
 func testRails(t *testing.T, p *testenv.Postgres) {
 	for _, prefix := range []string{"", "app_production"} {
 		t.Run("prefix "+prefix, func(t *testing.T) {
-			n := newNode(t, p.URL(), Options{Prefix: prefix})
+			n := startLocal(t, p.URL(), Options{Prefix: prefix})
 			srv, err := server.New(server.Config{Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}, n.Broker)
 			if err != nil {
 				t.Fatal(err)
@@ -52,7 +52,7 @@ func testRails(t *testing.T, p *testenv.Postgres) {
 						t.Fatalf("Rails received %.200v, want %.200q", got, tt.data)
 					}
 				}
-				n.publish(t, channel, `{"from":"millrace"}`)
+				n.Publish(channel, `{"from":"millrace"}`)
 				expectLine(t, stream, `data: {"from":"millrace"}`)
 				if got := r.next(); got.Channel != channel || got.Message != `{"from":"millrace"}` {
 					t.Fatalf("Rails received %v", got)

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -44,20 +43,19 @@ func commit(t *testing.T, tx pgx.Tx) {
 // Ensure that messages whose ids come out of order arrive once each: in the order
 // of the ids when they are late by a moment, at all when by more.
 func testOutOfOrder(t *testing.T, p *testenv.Postgres) {
-	n := newNode(t, p.URL()+tableQuery, Options{})
-	n.subscribe(t, "c", "d")
+	c := startLocal(t, p.URL()+tableQuery, Options{}).Open("", "c", "d")
 	first, second, third := begin(t, p), begin(t, p), begin(t, p)
-	insert(t, first, "c", "1")
-	insert(t, second, "d", "2")
-	insert(t, third, "c", "3")
-	insert(t, second, "c", "4")
+	insert(t, first, "c", "1 of c")
+	insert(t, second, "d", "2 of d")
+	insert(t, third, "c", "3 of c")
+	insert(t, second, "c", "4 of c")
 	began := time.Now()
 	commit(t, third)
 	commit(t, second)
 	commit(t, first)
 	soon := time.Since(began) < settling
-	got, want := []string{n.next(t), n.next(t), n.next(t), n.next(t)}, []string{"c data: 1", "c data: 3", "c data: 4", "d data: 2"}
-	if soon && !slices.IsSortedFunc(got, func(a, b string) int { return cmp.Compare(a[len("c "):], b[len("c "):]) }) {
+	got, want := c.Next(4), []string{"1 of c", "2 of d", "3 of c", "4 of c"}
+	if soon && !slices.IsSorted(got) {
 		t.Fatalf("got %q, want the order of the ids", got)
 	}
 	if slices.Sort(got); !slices.Equal(got, want) { // a machine that is very busy may commit late
@@ -68,19 +66,18 @@ func testOutOfOrder(t *testing.T, p *testenv.Postgres) {
 	insert(t, first, "c", "5")
 	insert(t, second, "c", "6")
 	commit(t, second)
-	n.expect(t, "c data: 6") // after settling
+	c.Want("6") // after settling
 	third = begin(t, p)
 	insert(t, third, "c", "7")
 	commit(t, third)
-	n.expect(t, "c data: 7") // which has not to wait for the 5th once more
+	c.Want("7") // which has not to wait for the 5th once more
 	commit(t, first)
-	n.expect(t, "c data: 5")
+	c.Want("5")
 }
 
 // Ensure that a rollback holds up no later message for long.
 func testRolledBack(t *testing.T, p *testenv.Postgres) {
-	n := newNode(t, p.URL()+tableQuery, Options{})
-	n.subscribe(t, "c")
+	c := startLocal(t, p.URL()+tableQuery, Options{}).Open("", "c")
 	for i := range 5 {
 		tx := begin(t, p)
 		insert(t, tx, "c", "rolled back")
@@ -91,7 +88,7 @@ func testRolledBack(t *testing.T, p *testenv.Postgres) {
 		insert(t, tx, "c", fmt.Sprint(i))
 		commit(t, tx)
 	}
-	n.expect(t, "c data: 0", "c data: 1", "c data: 2", "c data: 3", "c data: 4")
+	c.Want("0", "1", "2", "3", "4")
 }
 
 // Ensure that a row that was committed before the start is not delivered, and one that was
@@ -101,41 +98,38 @@ func testOpenAtStart(t *testing.T, p *testenv.Postgres) {
 	insert(t, open, "c", "open")
 	insert(t, done, "c", "done")
 	commit(t, done)
-	n := newNode(t, p.URL()+tableQuery, Options{})
-	n.subscribe(t, "c")
+	c := startLocal(t, p.URL()+tableQuery, Options{}).Open("", "c")
 	commit(t, open)
-	n.expect(t, "c data: open")
+	c.Want("open")
 }
 
-// gap is the event that tells of what may be missing.
-const gap = `c event: millrace.gap
-data: {"reason":"backplane","oldest":"","head":""}`
+// gap is what tells of what may be missing.
+const gap = "gap backplane"
 
 // Ensure that a connection that is lost costs nothing, as long as the table keeps
 // what was published meanwhile, and that the rest is told.
 func testTrimmed(t *testing.T, p *testenv.Postgres) {
 	conn := connect(t, p)
-	n := newNode(t, p.URL()+tableQuery, Options{})
-	n.subscribe(t, "c")
+	c := startLocal(t, p.URL()+tableQuery, Options{}).Open("", "c")
 	publish := func(payload string) {
 		t.Helper()
 		query(t, conn, rails, []byte("c"), []byte(payload), hash("c"))
 	}
 	publish("1")
-	n.expect(t, "c data: 1")
+	c.Want("1")
 	for i := range 5 {
 		disconnect(t, conn)
 		publish(fmt.Sprint(i))
-		n.expect(t, fmt.Sprint("c data: ", i))
+		c.Want(fmt.Sprint(i))
 	}
 
 	query(t, conn, "BEGIN; LOCK TABLE solid_cable_messages")
 	disconnect(t, conn)
 	query(t, conn, rails, []byte("c"), []byte("lost"), hash("c"))
 	query(t, conn, "DELETE FROM solid_cable_messages; COMMIT")
-	n.expect(t, gap)
+	c.Want(gap)
 	publish("2")
-	n.expect(t, "c data: 2")
+	c.Want("2")
 }
 
 // disconnect has the database end all followers' connections.
@@ -147,15 +141,14 @@ func disconnect(t *testing.T, conn *pgx.Conn) {
 // Ensure that ids that begin anew are noticed.
 func testAnew(t *testing.T, p *testenv.Postgres) {
 	conn := connect(t, p)
-	n := newNode(t, p.URL()+tableQuery, Options{})
-	n.subscribe(t, "c")
+	c := startLocal(t, p.URL()+tableQuery, Options{}).Open("", "c")
 	query(t, conn, rails, []byte("c"), []byte("1"), hash("c"))
-	n.expect(t, "c data: 1")
+	c.Want("1")
 	query(t, conn, "TRUNCATE solid_cable_messages RESTART IDENTITY")
 	query(t, conn, rails, []byte("c"), []byte("told by the gap"), hash("c"))
-	n.expect(t, gap)
+	c.Want(gap)
 	query(t, conn, rails, []byte("c"), []byte("2"), hash("c"))
-	n.expect(t, "c data: 2")
+	c.Want("2")
 }
 
 // Ensure that the trigger has a message read at once, and a message without it in
@@ -164,29 +157,27 @@ func testTrigger(t *testing.T, p *testenv.Postgres) {
 	conn := connect(t, p)
 	query(t, conn, triggerSQL(t))
 	t.Cleanup(func() { conn.Exec(context.Background(), "DROP FUNCTION millrace_wake CASCADE") })
-	n := newNode(t, p.URL()+tableQuery, Options{})
-	n.subscribe(t, "c")
+	c := startLocal(t, p.URL()+tableQuery, Options{}).Open("", "c")
 	for i := range 20 {
 		began := time.Now()
 		query(t, conn, rails, []byte("c"), fmt.Append(nil, i), hash("c"))
-		n.expect(t, fmt.Sprint("c data: ", i))
+		c.Want(fmt.Sprint(i))
 		t.Log(time.Since(began))
 	}
 	query(t, conn, "ALTER TABLE solid_cable_messages DISABLE TRIGGER millrace_wake")
 	query(t, conn, rails, []byte("c"), []byte("quiet"), hash("c"))
-	n.expect(t, "c data: quiet")
+	c.Want("quiet")
 }
 
 // Ensure that subscribers of notifications are told what they may have missed,
 // and that others are not.
 func testInterrupted(t *testing.T, p *testenv.Postgres) {
 	conn := connect(t, p)
-	n := newNode(t, p.URL(), Options{})
-	n.subscribe(t, "c")
+	c := startLocal(t, p.URL(), Options{}).Open("", "c")
 	for i := range 5 {
 		disconnect(t, conn)
-		n.expect(t, gap)
+		c.Want(gap)
 		query(t, conn, "SELECT pg_notify('c', $1)", fmt.Sprint(i))
-		n.expect(t, fmt.Sprint("c data: ", i))
+		c.Want(fmt.Sprint(i))
 	}
 }

@@ -69,6 +69,7 @@ func (b *Backplane) session(ctx context.Context) error {
 		}
 	}
 	others.Go(func() { end(b.Ask(ctx, s)) })
+	others.Go(func() { end(link.Pulse(ctx, s.ping)) })
 	for ctx.Err() == nil {
 		if err := s.Listen(ctx); err != nil {
 			end(err)
@@ -86,7 +87,7 @@ func (s *session) open(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.Ping(ctx)
+	return s.ping(ctx)
 }
 
 // Listen implements link.History.
@@ -215,8 +216,8 @@ func (s *session) Unsubscribe(ctx context.Context, names []string) error {
 	return s.sub.Unsubscribe(ctx, s.names(names)...)
 }
 
-// Ping implements link.Asker.
-func (s *session) Ping(ctx context.Context) error {
+// ping asks for a sign of life.
+func (s *session) ping(ctx context.Context) error {
 	s.asking.Lock()
 	defer s.asking.Unlock()
 	s.questions.ask("pong", 1, nil)
