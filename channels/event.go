@@ -67,7 +67,7 @@ func checkType(name string) error {
 		return fmt.Errorf("%w: %.64q is not valid UTF-8", ErrEventType, name)
 	}
 	if strings.HasPrefix(name, ownTypes) {
-		return fmt.Errorf("%w: %.64q begins with %q, by which clients know what nobody has published", ErrEventType, name, ownTypes)
+		return fmt.Errorf("%w: %.64q begins with %q, which marks the events of millrace itself", ErrEventType, name, ownTypes)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func TestEventRefuses(t *testing.T) {
 		{"type with CR", Event{Type: "a\r"}, ErrEventType, `bad event type: "a\r" has '\r' at byte 1, want no line break and no NUL`},
 		{"type with NUL", Event{Type: "\x00"}, ErrEventType, `bad event type: "\x00" has '\x00' at byte 0, want no line break and no NUL`},
 		{"long type with LF", Event{Type: long + "\n"}, ErrEventType, `bad event type: "` + long[:64] + `" has '\n' at byte 80, want no line break and no NUL`},
-		{"type of our own", Event{Type: "millrace.gap"}, ErrEventType, `bad event type: "millrace.gap" begins with "millrace.", by which clients know what nobody has published`},
+		{"type of our own", Event{Type: "millrace.gap"}, ErrEventType, `bad event type: "millrace.gap" begins with "millrace.", which marks the events of millrace itself`},
 		{"type not UTF-8", Event{Type: "a\xc3"}, ErrEventType, `bad event type: "a\xc3" is not valid UTF-8`},
 		{"data not UTF-8", Event{Data: []byte("ä\xff")}, ErrEventData, "bad event data: byte 2 (0xff) is not valid UTF-8: channels of --decode PATTERN=base64, and of PATTERN=none, which no stream can have, take any bytes"},
 		{"data cut in a rune", Event{Data: []byte("ab\xe2\x82")}, ErrEventData, "bad event data: byte 2 (0xe2) is not valid UTF-8: channels of --decode PATTERN=base64, and of PATTERN=none, which no stream can have, take any bytes"},

@@ -83,8 +83,8 @@ type Config struct {
 	Hosts []string
 	// Aliases maps paths to the channels they stand for.
 	Aliases map[string]string
-	// Channels are those that clients may have, none for all. What engines and
-	// frameworks keep for themselves is never to be had.
+	// Channels are those that clients may open, none for all. Those that engines and
+	// frameworks keep for themselves can never be opened.
 	Channels pattern.List
 	// Dialects are the ways to ask for a stream beside the plain one, by which a path is
 	// a channel.

@@ -49,7 +49,7 @@ func (cfg *Config) checkChannel(name string) error {
 	case reserved.Match(name):
 		return fmt.Errorf("%w: the channel %.64q is kept for engines and frameworks", errForbidden, name)
 	case len(cfg.Channels) > 0 && !cfg.Channels.Match(name):
-		return fmt.Errorf("%w: the channel %.64q is none of those that clients may have here", errForbidden, name)
+		return fmt.Errorf("%w: clients may not open the channel %.64q here", errForbidden, name)
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		return
 	}
 	if !hosts(l.cfg.Hosts).match(r.Host) && string(r.Path) != healthPath {
-		l.refuse(c, to, 421, fmt.Sprintf("%.64q is none of the hosts that are served here", r.Host))
+		l.refuse(c, to, 421, fmt.Sprintf("this server does not answer for the host %.64q", r.Host))
 		return
 	}
 	if string(r.Method) == "OPTIONS" {
@@ -112,7 +112,7 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		return
 	}
 	if !r.Accepts("text/event-stream") {
-		l.refuse(c, to, 406, "only text/event-stream is served here, and the Accept header excludes it")
+		l.refuse(c, to, 406, "this server sends text/event-stream only, and the Accept header excludes it")
 		return
 	}
 	asked, err := dialect.Read(l.server.dialects, r, string(path), l.cfg.MaxChannelsPerStream)

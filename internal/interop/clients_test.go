@@ -18,7 +18,7 @@ import (
 var browserClients = []string{"EventSource", "event-source-polyfill", "reconnecting-eventsource", "fetch-event-source"}
 
 // Ensure that a cut before the first event loses nothing, whatever the client, and
-// that a client can tell what nobody has published: it has a type of millrace's own, or
+// that a client can tell events of millrace: they have a type of its own, or
 // no data.
 func TestCutBeforeFirstEvent(t *testing.T) {
 	n := start(t, server.Config{Loops: 1, Retry: 100 * time.Millisecond, Keepalive: 100 * time.Millisecond, AllowOrigins: []string{"*"}}, 100)
