@@ -12,6 +12,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/node"
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
@@ -92,7 +93,7 @@ func TestSlowReadersHarmNobody(t *testing.T) {
 			alone, base := p99(), heapInUse()
 
 			call(t, sleepers, "Open", SleepersArgs{s.Addr().String(), rigTarget, slow}, &None{})
-			await(t, "all streams are open", func() bool { return s.Stats().Streams == streams })
+			testenv.Eventually(t, "all streams are open", func() bool { return s.Stats().Streams == streams })
 			for int(s.Stats().Behind) < slow && s.Stats().Closed["slow timeout"] == 0 {
 				broadcast()
 			}
@@ -113,7 +114,7 @@ func TestSlowReadersHarmNobody(t *testing.T) {
 			if among > 2*alone {
 				t.Errorf("p99 of healthy streams: %v with %d slow ones, %v without, want at most twice that", among, slow, alone)
 			}
-			await(t, "the slow ones are ended", func() bool { return s.Stats().Streams == int64(healthy) })
+			testenv.Eventually(t, "the slow ones are ended", func() bool { return s.Stats().Streams == int64(healthy) })
 			stats := s.Stats()
 			if n := stats.Closed["slow timeout"]; n != uint64(slow) || stats.Behind != 0 || stats.Accepted != streams {
 				t.Errorf("%d of %d closed as slow, %d are behind, %d accepted (%v)", n, slow, stats.Behind, stats.Accepted, stats.Closed)
@@ -143,16 +144,4 @@ func heapInUse() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
-}
-
-// await polls until ok holds.
-func await(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for deadline := time.Now().Add(patience); !ok(); <-poll.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
 }

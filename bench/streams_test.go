@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"millrace/internal/testenv"
 )
 
-// patience bounds every wait of these tests; none lasts that long unless
-// something is broken.
-const patience = time.Minute
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // startFloor runs a floor until the test ends.
 func startFloor(t testing.TB, loops int) *Floor {

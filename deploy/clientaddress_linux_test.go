@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"testing"
 
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
@@ -56,7 +57,7 @@ func TestClientAddress(t *testing.T) {
 					}
 				}
 				m.publish("/a", "to all", 3*most)
-				eventually(t, "health checks are answered", func() bool { return m.server.Stats().Closed["answered"] >= 3 })
+				testenv.Eventually(t, "health checks are answered", func() bool { return m.server.Stats().Closed["answered"] >= 3 })
 				for _, reason := range []string{"not a trusted proxy", "bad proxy header"} {
 					if n, ok := m.server.Stats().Closed[reason]; n > 0 || !ok {
 						t.Errorf("%d connections closed as %q, want none", n, reason)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"millrace/internal/testenv"
 )
 
 // Ensure that no proxy logs a query string, which has signed names and tickets: neither when
@@ -23,7 +25,7 @@ func TestNoQueryStringsInLogs(t *testing.T) {
 			leave()
 		}
 		if p.tool == "nginx" {
-			eventually(t, "nginx logs the failures", func() bool {
+			testenv.Eventually(t, "nginx logs the failures", func() bool {
 				text, _ := os.ReadFile(filepath.Join(down.dir, "failures.log"))
 				return strings.Count(string(text), "GET /a ") == 3
 			})

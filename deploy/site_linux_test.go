@@ -32,8 +32,8 @@ import (
 	"millrace/server"
 )
 
-// patience bounds every wait; none lasts that long unless something is broken.
-const patience = 60 * time.Second
+// patience bounds every wait.
+const patience = testenv.Patience
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
@@ -120,7 +120,7 @@ func (s *site) run(cmd *exec.Cmd) {
 			s.t.Logf("%s wrote:\n%s", cmd.Path, text)
 		}
 	})
-	eventually(s.t, cmd.Path+" listens", func() bool {
+	testenv.Eventually(s.t, cmd.Path+" listens", func() bool {
 		select {
 		case <-exited:
 			s.t.Fatalf("%s: %v", cmd.Path, cmd.ProcessState)
@@ -285,18 +285,7 @@ func (m *millrace) publish(channel, data string, receivers int) {
 // awaitSubscribers waits until the channel has n.
 func (m *millrace) awaitSubscribers(channel string, n int) {
 	m.t.Helper()
-	eventually(m.t, fmt.Sprintf("%d subscribers of %s", n, channel), func() bool { return m.broker.Ports().Subscribers(channel) == n })
-}
-
-// eventually waits until ok holds, looking at it again and again.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	testenv.Eventually(m.t, fmt.Sprintf("%d subscribers of %s", n, channel), func() bool { return m.broker.Ports().Subscribers(channel) == n })
 }
 
 // freeAddress returns an address that nobody listens on, of a loopback host

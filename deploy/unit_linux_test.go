@@ -194,7 +194,7 @@ func traceMillrace(t *testing.T) string {
 	var text []byte
 	// strace pads numbers of less than five digits.
 	ended := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with 0 \+\+\+$`, cmd.Process.Pid))
-	eventually(t, "strace has written "+ended.String(), func() bool {
+	testenv.Eventually(t, "strace has written "+ended.String(), func() bool {
 		text, err = os.ReadFile(trace)
 		return err == nil && ended.Match(text)
 	})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // openMany opens n streams on target. What they are sent is for the kernel to hold, or, if
@@ -35,7 +36,7 @@ func openMany(t testing.TB, s *Server, target string, n int, read bool) (conns [
 			}()
 		}
 	}
-	eventually(t, fmt.Sprint(n, " streams on ", target), func() bool { return s.Stats().Streams == before+int64(n) })
+	testenv.Eventually(t, fmt.Sprint(n, " streams on ", target), func() bool { return s.Stats().Streams == before+int64(n) })
 	return conns
 }
 
@@ -136,7 +137,7 @@ func besideFlood(t testing.TB, n, events int) (published, arrived []time.Duratio
 	openMany(t, s, "/big", n, true)
 	small := subscribe(t, s, "/small")
 	stop := keepPublishing(t, b, "/big", 64)
-	eventually(t, "the loop is flooded", func() bool { return s.loops[0].inbox.Len() > 1000 })
+	testenv.Eventually(t, "the loop is flooded", func() bool { return s.loops[0].inbox.Len() > 1000 })
 	published, arrived = beside(t, b, small, events)
 	stop()
 	return published, arrived

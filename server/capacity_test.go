@@ -14,6 +14,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/fdtable"
+	"millrace/internal/testenv"
 )
 
 // Ensure that tables and loops follow from the limit and what is asked for.
@@ -115,7 +116,7 @@ func TestTablePerLoop(t *testing.T) {
 		}
 	}
 	if left := ownTables(t); len(left) != 0 {
-		eventually(t, "the loops' threads have ended", func() bool { return len(ownTables(t)) == 0 })
+		testenv.Eventually(t, "the loops' threads have ended", func() bool { return len(ownTables(t)) == 0 })
 	}
 }
 

@@ -77,7 +77,7 @@ func churn(t *testing.T, tables FDTables, part int64) {
 	clients.Wait()
 	close(done)
 	publisher.Wait()
-	eventually(t, "every connection is forgotten", func() bool {
+	testenv.Eventually(t, "every connection is forgotten", func() bool {
 		got := s.Stats()
 		return got.Connections == 0 && got.Streams == 0 && got.Behind == 0
 	})

@@ -16,6 +16,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // startDrain begins the drain of a loop that is turned by hand.
@@ -146,7 +147,7 @@ func TestDrainCutShort(t *testing.T) {
 	c, d := subscribe(t, s, "/x"), subscribe(t, s, "/x")
 	var draining sync.WaitGroup
 	draining.Go(s.Drain)
-	eventually(t, "the drain has begun", s.draining.Load)
+	testenv.Eventually(t, "the drain has begun", s.draining.Load)
 	s.Close()
 	draining.Wait()
 	for _, c := range []*client{c, d} {
@@ -235,7 +236,7 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 	})
 	for i := 0; i < drains && !t.Failed(); i++ {
-		eventually(t, "all clients have come back", func() bool { return broker.Ports().Subscribers("/x") == clients || t.Failed() })
+		testenv.Eventually(t, "all clients have come back", func() bool { return broker.Ports().Subscribers("/x") == clients || t.Failed() })
 		old := present.Swap(next())
 		old.Drain()
 		if stats := old.Stats(); stats.Closed[reasonDrained.String()] < clients || stats.Closed[reasonShutdown.String()] > 0 {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // limited is a server in a process of its own with few descriptors.
@@ -198,7 +199,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		streams = s.Streams
 		return s.AcceptPauses > 3 && s.Streams > 20 && s.Streams == c.open.Load() && s.Streams == before
 	}
-	eventually(t, "the descriptors are used up", settled)
+	testenv.Eventually(t, "the descriptors are used up", settled)
 
 	before := l.stats()
 	const window = 2 * time.Second
@@ -219,7 +220,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		if receivers != c.open.Load() {
 			t.Errorf("%d receivers, want the %d open streams", receivers, c.open.Load())
 		}
-		eventually(t, "every open stream hears the news", func() bool { return c.heard.Load() == heard+receivers })
+		testenv.Eventually(t, "every open stream hears the news", func() bool { return c.heard.Load() == heard+receivers })
 	}
 	broadcast()
 	accepted := after.Accepted
@@ -227,7 +228,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	for range leaving {
 		c.leave <- struct{}{}
 	}
-	eventually(t, "as many are let in as have left", func() bool {
+	testenv.Eventually(t, "as many are let in as have left", func() bool {
 		return c.left.Load() == leaving && l.stats().Accepted == accepted+leaving && settled()
 	})
 	broadcast()
@@ -245,7 +246,7 @@ func TestCrowdAboveRoom(t *testing.T) {
 			const size = 1000
 			c := gather(t, l, size)
 			defer close(c.leave)
-			eventually(t, "every client has a stream or is told to come back", func() bool {
+			testenv.Eventually(t, "every client has a stream or is told to come back", func() bool {
 				return c.open.Load()+c.turnedAway.Load() == size
 			})
 			if room := l.stats().Room; c.open.Load() > room || tables == FDTablesShared && c.open.Load() != room {
@@ -262,7 +263,7 @@ func TestCrowdAtDefaultLimit(t *testing.T) {
 	const limit = 256 - 128
 	c := gather(t, l, 1000)
 	defer close(c.leave)
-	eventually(t, "every client has a stream or is told to come back", func() bool {
+	testenv.Eventually(t, "every client has a stream or is told to come back", func() bool {
 		return c.open.Load() == limit && c.turnedAway.Load() == 1000-limit
 	})
 	if s := l.stats(); s.Streams != limit {
@@ -273,12 +274,12 @@ func TestCrowdAtDefaultLimit(t *testing.T) {
 	if receivers != limit {
 		t.Errorf("%d receivers, want %d", receivers, limit)
 	}
-	eventually(t, "every open stream hears the news", func() bool { return c.heard.Load() == limit })
+	testenv.Eventually(t, "every open stream hears the news", func() bool { return c.heard.Load() == limit })
 	for range 20 {
 		c.leave <- struct{}{}
 	}
-	eventually(t, "those who left are forgotten", func() bool { return l.stats().Streams == limit-20 })
+	testenv.Eventually(t, "those who left are forgotten", func() bool { return l.stats().Streams == limit-20 })
 	again := gather(t, l, 20)
 	defer close(again.leave)
-	eventually(t, "new ones are let in", func() bool { return again.open.Load() == 20 })
+	testenv.Eventually(t, "new ones are let in", func() bool { return again.open.Load() == 20 })
 }

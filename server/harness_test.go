@@ -14,11 +14,11 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
-// patience bounds every wait of these tests; none lasts that long unless
-// something is broken.
-const patience = 30 * time.Second
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // start runs a server with cfg on a free port until the test ends, and then
 // checks that it left no goroutine and no descriptor.
@@ -38,7 +38,7 @@ func start(t testing.TB, cfg Config, opts channels.Options) (*Server, *channels.
 	s.Start()
 	t.Cleanup(func() {
 		s.Close()
-		eventually(t, "all descriptors closed", func() bool { return openDescriptors(t) <= descriptors })
+		testenv.Eventually(t, "all descriptors closed", func() bool { return openDescriptors(t) <= descriptors })
 		goleak.VerifyNone(t, leaks)
 	})
 	return s, broker
@@ -53,17 +53,6 @@ func openDescriptors(t testing.TB) int {
 		return 0
 	}
 	return len(entries)
-}
-
-// eventually waits until ok holds, looking at it again and again.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // client is one raw connection to the server under test.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a client which sends behind its request head is read so far and no
@@ -59,7 +60,7 @@ func TestFloodOfBytes(t *testing.T) {
 			t.Fatalf("%d bytes were taken from one client", sent)
 		}
 	}
-	eventually(t, "the one that keeps sending is ended", func() bool { return b.Ports().Subscribers("/x") == 1 })
+	testenv.Eventually(t, "the one that keeps sending is ended", func() bool { return b.Ports().Subscribers("/x") == 1 })
 	if n := s.Stats().Closed[reasonTalks.String()]; n != 1 {
 		t.Errorf("%d streams ended by %q, want 1", n, reasonTalks)
 	}

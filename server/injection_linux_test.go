@@ -20,14 +20,14 @@ func TestAcceptFails(t *testing.T) {
 			const clients = 150
 			c := gather(t, l, clients)
 			defer close(c.leave)
-			eventually(t, "accepting has failed", func() bool { return l.stats().AcceptPauses > 0 })
+			testenv.Eventually(t, "accepting has failed", func() bool { return l.stats().AcceptPauses > 0 })
 			var receivers, heard int64
 			l.ask("publish first", &receivers)
-			eventually(t, "the streams that are open hear the news", func() bool { return c.heard.Load() >= receivers })
-			eventually(t, "everybody gets in", func() bool { return c.open.Load() == clients })
+			testenv.Eventually(t, "the streams that are open hear the news", func() bool { return c.heard.Load() >= receivers })
+			testenv.Eventually(t, "everybody gets in", func() bool { return c.open.Load() == clients })
 			heard = c.heard.Load()
 			l.ask("publish second", &receivers)
-			eventually(t, "everybody hears the news", func() bool { return c.heard.Load() == heard+clients })
+			testenv.Eventually(t, "everybody hears the news", func() bool { return c.heard.Load() == heard+clients })
 			stats := l.stats()
 			if receivers != clients || stats.Streams != clients || stats.Accepted != clients || stats.AcceptPauses < 10 {
 				t.Errorf("%d receivers; %d streams, %d accepted, %d pauses; want %d and at least 10 pauses",

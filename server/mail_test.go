@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a probe goes through every loop, tells which one hangs, and passes
@@ -78,7 +79,7 @@ func TestSlowReaders(t *testing.T) {
 	}
 	subscribe(t, s, "/c")
 	data := string(make([]byte, 59<<10))
-	eventually(t, "all readers are behind", func() bool {
+	testenv.Eventually(t, "all readers are behind", func() bool {
 		publish(t, b, "/a", data, slow)
 		return s.Stats().Behind == slow
 	})

@@ -19,6 +19,7 @@ import (
 	"millrace/channels"
 	"millrace/internal/auth"
 	"millrace/internal/dialect"
+	"millrace/internal/testenv"
 	"millrace/internal/turbo"
 )
 
@@ -75,9 +76,9 @@ func TestSignedNames(t *testing.T) {
 		if tt.names == "by alias" {
 			want = []string{tt.names}
 		}
-		eventually(t, tt.target, func() bool { return fmt.Sprint(b.Ports().Channels()) == fmt.Sprint(want) })
+		testenv.Eventually(t, tt.target, func() bool { return fmt.Sprint(b.Ports().Channels()) == fmt.Sprint(want) })
 		c.Close()
-		eventually(t, "the end of "+tt.target, func() bool { return len(b.Ports().Channels()) == 0 })
+		testenv.Eventually(t, "the end of "+tt.target, func() bool { return len(b.Ports().Channels()) == 0 })
 	}
 	s.Close()
 	if n := s.Stats().RefusedBy[403]; n != 4 {

@@ -16,6 +16,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/netpoll"
+	"millrace/internal/testenv"
 )
 
 // logLines keeps what is logged, as lines of JSON.
@@ -115,7 +116,7 @@ func TestProxiedClientInLog(t *testing.T) {
 	c.isStream()
 	c.Close()
 	for _, msg := range []string{"client connected", "client disconnected"} {
-		eventually(t, "the log names the client", func() bool { return log.find(msg, "peer") == "203.0.113.7:40000" })
+		testenv.Eventually(t, "the log names the client", func() bool { return log.find(msg, "peer") == "203.0.113.7:40000" })
 	}
 }
 
@@ -159,8 +160,8 @@ func TestProxyHeaderBad(t *testing.T) {
 		io.WriteString(c, text)
 		c.wantClosed(fmt.Sprintf("%q", text))
 	}
-	eventually(t, "all are counted", func() bool { return s.Stats().Closed[reasonProxyHeader.String()] == uint64(len(bad)) })
-	eventually(t, "the log says so", func() bool {
+	testenv.Eventually(t, "all are counted", func() bool { return s.Stats().Closed[reasonProxyHeader.String()] == uint64(len(bad)) })
+	testenv.Eventually(t, "the log says so", func() bool {
 		return log.find("a connection is closed without an answer", "detail") == "not a PROXY header"
 	})
 }
@@ -178,7 +179,7 @@ func TestUntrustedProxy(t *testing.T) {
 	if got := stats.Closed[reasonNoProxy.String()]; got != 20 || stats.Accepted != 20 || stats.Connections != 0 {
 		t.Errorf("%d counted as untrusted, %d accepted, %d open; want 20, 20, 0", got, stats.Accepted, stats.Connections)
 	}
-	eventually(t, "the log says so", func() bool {
+	testenv.Eventually(t, "the log says so", func() bool {
 		return strings.HasPrefix(log.find("a connection is closed without an answer", "peer"), "127.1.0.9:")
 	})
 	c := dial(t, s)
@@ -223,7 +224,7 @@ func TestClientBehindProxyIsCounted(t *testing.T) {
 		}
 	}
 	last.Close()
-	eventually(t, "there is room again", func() bool { _, open := ask(proxyLine("203.0.113.19")); return open })
+	testenv.Eventually(t, "there is room again", func() bool { _, open := ask(proxyLine("203.0.113.19")); return open })
 }
 
 // wantClosed reads the end of the connection and nothing before it.

@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a broadcast reaches the streams of its channel, byte for byte as
@@ -27,10 +28,10 @@ func TestBroadcast(t *testing.T) {
 	other.want("data: two\ndata: lines\n\n")
 
 	root.Close()
-	eventually(t, "the stream that left is forgotten", func() bool { return b.Ports().Subscribers("/sse/test") == 1 })
+	testenv.Eventually(t, "the stream that left is forgotten", func() bool { return b.Ports().Subscribers("/sse/test") == 1 })
 	publish(t, b, "/sse/test", "again", 1)
 	direct.want("data: again\n\n")
-	eventually(t, "4 deliveries to what are now 2 streams", func() bool {
+	testenv.Eventually(t, "4 deliveries to what are now 2 streams", func() bool {
 		got := s.Stats()
 		return got.Deliveries == 4 && got.Streams == 2
 	})
@@ -62,7 +63,7 @@ func TestChannelNames(t *testing.T) {
 			c.want("data: " + name + "\n\n")
 		}
 		c.Close()
-		eventually(t, "no channel is left", func() bool { return len(b.Ports().Channels()) == 0 })
+		testenv.Eventually(t, "no channel is left", func() bool { return len(b.Ports().Channels()) == 0 })
 	}
 }
 
@@ -112,7 +113,7 @@ func TestClientsLeave(t *testing.T) {
 			c.Conn.(*net.TCPConn).CloseWrite()
 		}
 	}
-	eventually(t, "nobody is left", func() bool { return b.Ports().Subscribers("/x") == 0 && s.Stats().Connections == 0 })
+	testenv.Eventually(t, "nobody is left", func() bool { return b.Ports().Subscribers("/x") == 0 && s.Stats().Connections == 0 })
 	if got := s.Stats().Closed[reasonClient.String()]; got != 3*each {
 		t.Errorf("%d connections closed by their clients, want %d", got, 3*each)
 	}
@@ -145,11 +146,11 @@ func TestConnectionLimit(t *testing.T) {
 	publish(t, b, "/x", "for two", 2)
 
 	first.Close()
-	eventually(t, "the first is forgotten", func() bool { return b.Ports().Subscribers("/x") == 1 })
+	testenv.Eventually(t, "the first is forgotten", func() bool { return b.Ports().Subscribers("/x") == 1 })
 	subscribe(t, s, "/x")
 	publish(t, b, "/x", "for two again", 2)
 	turnedAway.Close()
-	eventually(t, "the one turned away is counted", func() bool { return s.Stats().Closed[reasonOverload.String()] == 1 })
+	testenv.Eventually(t, "the one turned away is counted", func() bool { return s.Stats().Closed[reasonOverload.String()] == 1 })
 }
 
 // Ensure that Close ends every stream and frees the port.
@@ -243,7 +244,7 @@ func TestLogConnections(t *testing.T) {
 		c := subscribe(t, s, "/x?channel=/y")
 		peer := c.LocalAddr().String()
 		c.Close()
-		eventually(t, "the stream is forgotten", func() bool { return b.Ports().Subscribers("/x") == 0 })
+		testenv.Eventually(t, "the stream is forgotten", func() bool { return b.Ports().Subscribers("/x") == 0 })
 		s.Close() // after which nothing is logged any more
 		begin := strings.Index(log.String(), `msg="client connected" peer=`+peer+` channels="/x /y"`)
 		end := strings.Index(log.String(), `msg="client disconnected" reason="client closed" peer=`+peer+` channels="/x /y"`)

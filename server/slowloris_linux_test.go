@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // Ensure that clients that send a byte a second are ended at the deadline, which
@@ -88,7 +89,7 @@ func TestSlowlorisBesideStreams(t *testing.T) {
 			left++
 		}
 	}
-	eventually(t, "only the stream is left", func() bool { return s.Stats().Connections == 1 })
+	testenv.Eventually(t, "only the stream is left", func() bool { return s.Stats().Connections == 1 })
 	closed := s.Stats().Closed
 	if n := closed[reasonAnswered.String()] + closed[reasonClient.String()]; n != uint64(clients) {
 		t.Errorf("%d slow clients, closed are %v", clients, closed)

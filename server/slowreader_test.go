@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // narrow makes the loop's end of a connection take little at once.
@@ -164,7 +165,7 @@ func TestNeverReads(t *testing.T) {
 			break
 		}
 	}
-	eventually(t, "the one that never reads is ended", func() bool { return s.Stats().Closed[reasonLapped.String()] == 1 })
+	testenv.Eventually(t, "the one that never reads is ended", func() bool { return s.Stats().Closed[reasonLapped.String()] == 1 })
 	never.Close()
 	publish(t, b, "/x", "still here", 1)
 	healthy.want("data: still here\n\n")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // Ensure that at rest connections are counted once, in the state that they have,
@@ -22,7 +23,7 @@ func TestStatsByState(t *testing.T) {
 	fmt.Fprintf(refused, "POST / HTTP/1.1\r\nHost: test\r\n\r\n")
 	refused.line()
 	publish(t, b, "/a", "x", 4)
-	eventually(t, "all is as it will stay for a while", func() bool {
+	testenv.Eventually(t, "all is as it will stay for a while", func() bool {
 		n := s.Stats()
 		heads := n.Connections - n.Streams - n.Lingering
 		answered := n.Lingering + int64(n.Closed["answered"]) // it lingers for 2 s at most
@@ -32,7 +33,7 @@ func TestStatsByState(t *testing.T) {
 	if n.Behind != 0 || n.Opened != 4 || n.Refused != 1 || n.RefusedBy[405] != 1 || n.RefusedBy[404] != 0 {
 		t.Errorf("%+v, want none behind, 4 opened, and one refused with 405", n)
 	}
-	eventually(t, "the fan-outs are recorded", func() bool {
+	testenv.Eventually(t, "the fan-outs are recorded", func() bool {
 		n := s.Stats()
 		fanouts := n.Fanout.Count()
 		return fanouts >= 1 && fanouts <= 3 && n.Fanout.Sum > 0 // one on each loop with streams
@@ -51,5 +52,5 @@ func TestStatsByState(t *testing.T) {
 		t.Errorf("the loops together: %+v, want 6 or 7 connections, 4 streams, 4 deliveries", sum)
 	}
 	refused.Close()
-	eventually(t, "nothing lingers", func() bool { return s.Stats().Lingering == 0 })
+	testenv.Eventually(t, "nothing lingers", func() bool { return s.Stats().Lingering == 0 })
 }

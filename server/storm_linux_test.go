@@ -91,11 +91,11 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 	if !dialFrom(t, s, there).askStream() {
 		t.Error("another address is turned away")
 	}
-	eventually(t, "the log says so", func() bool {
+	testenv.Eventually(t, "the log says so", func() bool {
 		return strings.HasPrefix(log.find("a client is told to come back later", "peer"), here.String()+":")
 	})
 	streams[2].Close()
-	eventually(t, "there is room again", func() bool { return dialFrom(t, s, here).askStream() })
+	testenv.Eventually(t, "there is room again", func() bool { return dialFrom(t, s, here).askStream() })
 	if got := s.Stats().Closed[reasonAddressLimit.String()]; got < 3*limits.MaxTold {
 		t.Errorf("%d connections counted as above the limit of their address, want at least %d", got, 3*limits.MaxTold)
 	}
@@ -110,7 +110,7 @@ func TestAddressFlood(t *testing.T) {
 	for range size {
 		dialFrom(t, s, here)
 	}
-	eventually(t, "the rest is closed", func() bool { return s.Stats().Closed[reasonAddressFlood.String()] == size-most-limits.MaxTold })
+	testenv.Eventually(t, "the rest is closed", func() bool { return s.Stats().Closed[reasonAddressFlood.String()] == size-most-limits.MaxTold })
 	if got := s.Stats(); got.Accepted != size || got.Connections != most+limits.MaxTold {
 		t.Errorf("%d accepted and %d open, want %d and %d", got.Accepted, got.Connections, size, most+limits.MaxTold)
 	}
@@ -169,7 +169,7 @@ func TestAcceptStorm(t *testing.T) {
 	if open.Load() != int64(all) || away.Load() != int64(addresses*each-all) {
 		t.Errorf("%d streams and %d turned away, want %d and %d", open.Load(), away.Load(), all, addresses*each-all)
 	}
-	eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
+	testenv.Eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
 	closed := s.Stats().Closed
 	perAddress, overall := closed[reasonAddressRate.String()], closed[reasonRate.String()]
 	if perAddress+overall > uint64(away.Load()) || overall == 0 {

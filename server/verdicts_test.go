@@ -16,6 +16,7 @@ import (
 	"millrace/channels"
 	"millrace/internal/auth"
 	"millrace/internal/netpoll"
+	"millrace/internal/testenv"
 )
 
 // authorizer decides by a function, at once.
@@ -122,7 +123,7 @@ func TestVerdicts(t *testing.T) {
 				request.Header.Set("Origin", "https://app.example")
 				if when == "later" {
 					go func() {
-						eventually(t, "the question", func() bool { return questions.questions() == 1 })
+						testenv.Eventually(t, "the question", func() bool { return questions.questions() == 1 })
 						questions.answer()
 					}()
 				}
@@ -159,7 +160,7 @@ func TestVerdicts(t *testing.T) {
 						t.Errorf("%s: %s: %q, want %q", tt.path, name, got, want)
 					}
 				}
-				eventually(t, "the end of "+tt.path, func() bool { return len(b.Ports().Channels()) == 0 })
+				testenv.Eventually(t, "the end of "+tt.path, func() bool { return len(b.Ports().Channels()) == 0 })
 			}
 			http.DefaultClient.CloseIdleConnections()
 			n := s.Stats()
@@ -287,7 +288,7 @@ func TestVerdictsUnderChurn(t *testing.T) {
 	}
 	running.Wait()
 	slow.wait()
-	eventually(t, "all have left", func() bool { return s.Stats().Connections == 0 })
+	testenv.Eventually(t, "all have left", func() bool { return s.Stats().Connections == 0 })
 	n := s.Stats()
 	if n.Undecided != 0 || s.undecided.Load() != 0 || s.asked.Load() != 0 || s.streams.Load() != 0 {
 		t.Errorf("%d undecided, %d bytes asked, %d places taken, want none", n.Undecided, s.asked.Load(), s.streams.Load())

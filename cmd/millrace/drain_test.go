@@ -17,8 +17,8 @@ import (
 	"millrace/internal/testenv"
 )
 
-// patience bounds every wait; none lasts that long unless something is broken.
-const patience = 30 * time.Second
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // process is the real binary at work.
 type process struct {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/testenv"
 )
 
 // connRoom is what a connection of the admin port may take, in bytes: its buffers, and
@@ -27,7 +29,7 @@ func TestCrowdWithoutPassword(t *testing.T) {
 				t.Errorf("the password was taken after %v", took)
 			}
 		}
-		v.eventually("they are counted", func() bool { return v.metric("millrace_admin_connections_displaced_total") >= 300 })
+		testenv.Eventually(v.t, "they are counted", func() bool { return v.metric("millrace_admin_connections_displaced_total") >= 300 })
 		v.await("too many clients without a password")
 	})
 	v.stop()
@@ -41,12 +43,12 @@ func TestFullOfIdleClients(t *testing.T) {
 		first := v.publisher()
 		v.crowd(v.admin, 100, "PING\r\n")
 		v.await("admin port is full.*remedy=--max-admin-connections")
-		v.eventually("they are counted", func() bool { return v.metric("millrace_admin_connections_rejected_total") >= 60 })
+		testenv.Eventually(v.t, "they are counted", func() bool { return v.metric("millrace_admin_connections_rejected_total") >= 60 })
 		if n := v.metric("millrace_admin_connections"); n != 32 {
 			t.Errorf("%v connections, want 32", n)
 		}
 		first.Close()
-		v.eventually("there is room", func() bool {
+		testenv.Eventually(v.t, "there is room", func() bool {
 			answer, _ := request(v.admin, "PING\r\nQUIT\r\n", patience)
 			return answer == "+PONG\r\n+OK\r\n"
 		})

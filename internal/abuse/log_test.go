@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // logRoom is what the log of a process may hold, in bytes, with what it takes to get
@@ -70,7 +71,7 @@ func TestLogReaderStops(t *testing.T) {
 				t.Errorf("an HTTP request to the admin port: %q, %v, want nothing", answer, err)
 			}
 		})
-		v.eventually("lines are dropped", func() bool { return v.metric("millrace_log_lines_dropped_total") > 0 })
+		testenv.Eventually(v.t, "lines are dropped", func() bool { return v.metric("millrace_log_lines_dropped_total") > 0 })
 	})
 	v.stop()
 }
@@ -81,7 +82,7 @@ func TestLogReaderGoes(t *testing.T) {
 	reader.Close()
 	v.bears(logRoom, func() {
 		v.open("/logged").Close()
-		v.eventually("lines are dropped", func() bool { return v.metric("millrace_log_lines_dropped_total") >= 2 })
+		testenv.Eventually(v.t, "lines are dropped", func() bool { return v.metric("millrace_log_lines_dropped_total") >= 2 })
 	})
 	v.stop()
 }

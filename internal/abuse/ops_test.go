@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"millrace/internal/testenv"
 )
 
 // opsRoom is what a connection of the ops port may take, in bytes: what net/http has for
@@ -28,13 +30,13 @@ func TestCrowdAtTheOpsPort(t *testing.T) {
 			"GET /follow?channel=/watched HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		} {
 			v.crowd(v.ops, crowd, text)
-			v.eventually("something is answered", func() bool {
+			testenv.Eventually(v.t, "something is answered", func() bool {
 				answer, _ := request(v.ops, "POST /publish?channel=/b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", patience)
 				return strings.HasPrefix(answer, "HTTP/1.1 200 ")
 			})
 		}
 		var text string
-		v.eventually("metrics are answered", func() bool {
+		testenv.Eventually(v.t, "metrics are answered", func() bool {
 			text, _ = request(v.ops, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n", patience)
 			return strings.HasPrefix(text, "HTTP/1.0 200 ")
 		})

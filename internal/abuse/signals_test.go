@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"millrace/internal/testenv"
 )
 
 // Ensure that SIGHUP without a terminal ends nothing, takes secrets over that have
@@ -27,7 +29,7 @@ func TestHangup(t *testing.T) {
 		t.Helper()
 		v.cmd.Process.Signal(syscall.SIGHUP)
 		lines++
-		v.eventually(fmt.Sprintf("%d lines about SIGHUP", lines), func() bool { return v.log.count("SIGHUP") == lines })
+		testenv.Eventually(v.t, fmt.Sprintf("%d lines about SIGHUP", lines), func() bool { return v.log.count("SIGHUP") == lines })
 		if !strings.Contains(v.log.text(), want) {
 			t.Errorf("after SIGHUP the log has no %q", want)
 		}
@@ -79,7 +81,7 @@ func TestReadiness(t *testing.T) {
 	v := start(t, setup{flags: []string{"--backplane", "redis://u:hunter2@" + engine.address, "--drain-delay", "1s", "--drain", "0s"}})
 	want := func(path, prefix string) {
 		t.Helper()
-		v.eventually(path+" answers "+prefix, func() bool {
+		testenv.Eventually(v.t, path+" answers "+prefix, func() bool {
 			answer, err := request(v.ops, "GET "+path+" HTTP/1.0\r\nHost: localhost\r\n\r\n", patience)
 			if err != nil {
 				t.Fatal(err)

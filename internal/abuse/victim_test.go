@@ -28,8 +28,8 @@ import (
 	"millrace/internal/testenv"
 )
 
-// patience bounds every wait; none lasts that long unless something is broken.
-const patience = 60 * time.Second
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // victim is a millrace at work.
 type victim struct {
@@ -122,23 +122,11 @@ func (v *victim) find(line []string) { v.public, v.admin, v.ops = line[1], line[
 func (v *victim) await(pattern string) (found []string) {
 	v.t.Helper()
 	re := regexp.MustCompile(pattern)
-	v.eventually("the log has "+pattern, func() bool {
+	testenv.Eventually(v.t, "the log has "+pattern, func() bool {
 		found = re.FindStringSubmatch(v.log.text())
 		return found != nil
 	})
 	return found
-}
-
-// eventually waits until ok holds, looking at it again and again.
-func (v *victim) eventually(what string, ok func() bool) {
-	v.t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(patience); !ok(); <-ticker.C {
-		if time.Now().After(deadline) {
-			v.t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
 }
 
 // stop sends SIGTERM, and wants the victim to end in order.

@@ -156,13 +156,12 @@ func startRedis(t *testing.T) string {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if nc, err := net.Dial("unix", socket); err == nil {
+	testenv.Eventually(t, "redis-server answers", func() bool {
+		nc, err := net.Dial("unix", socket)
+		if err == nil {
 			nc.Close()
-			return socket
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not answer: %s", output.String())
-		}
-	}
+		return err == nil
+	})
+	return socket
 }

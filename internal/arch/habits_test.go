@@ -17,16 +17,11 @@ var longFiles = map[string]string{}
 // sleepers may call time.Sleep in tests outside of testing/synctest, each for a
 // reason. To wait for something by sleeping is flaky or slow, and mostly both.
 var sleepers = map[string]string{
-	"bench/measure_test.go":            "measures what happens within a time",
-	"bench/resume_test.go":             "clients stay away for random times",
-	"deploy/site_linux_test.go":        "polls for a condition, with a deadline",
-	"internal/demo/demo_test.go":       "polls for a condition, with a deadline",
-	"internal/interop/interop_test.go": "polls another goroutine's count, with a deadline",
-	"server/burst_test.go":             "readers that pause, and slow ones",
-	"server/churn_test.go":             "leaves the processors to the connections",
-	"server/harness_test.go":           "polls for a condition, with a deadline",
-	"server/storm_return_test.go":      "clients wait as long as they are told",
-	"internal/admin/redis_test.go":     "polls for a condition, with a deadline",
+	"bench/measure_test.go":       "measures what happens within a time",
+	"bench/resume_test.go":        "clients stay away for random times",
+	"server/burst_test.go":        "readers that pause, and slow ones",
+	"server/churn_test.go":        "leaves the processors to the connections",
+	"server/storm_return_test.go": "clients wait as long as they are told",
 }
 
 // Ensure that every package has exactly one package comment, which begins as

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -18,6 +17,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/node"
+	"millrace/internal/testenv"
 	"millrace/internal/testenv/browser"
 	"millrace/server"
 )
@@ -58,19 +58,9 @@ func startDemo(t *testing.T) (*channels.Broker, *server.Server, *Server, string)
 		n.Close()
 		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		// net/http lets a connection linger for half a second.
-		awaitTrue(t, "every goroutine has ended", func() bool { return goleak.Find(leaks) == nil })
+		testenv.Eventually(t, "every goroutine has ended", func() bool { return goleak.Find(leaks) == nil })
 	})
 	return broker, streams, d, "http://" + d.Addr().String()
-}
-
-// awaitTrue waits until ok holds.
-func awaitTrue(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
 }
 
 // Ensure that a newcomer sees prices move, can chat, and after a break misses
@@ -170,7 +160,7 @@ func TestStreamsBehind(t *testing.T) {
 		t.Errorf("%d subscribers of //a//b, want 1", n)
 	}
 	response.Body.Close()
-	awaitTrue(t, "the stream ends with its client", func() bool { return broker.Ports().Subscribers("//a//b") == 0 })
+	testenv.Eventually(t, "the stream ends with its client", func() bool { return broker.Ports().Subscribers("//a//b") == 0 })
 	streams.Close()
 	if response, err = http.Get(url + "/a"); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ import (
 	"millrace/server"
 )
 
-// patience bounds every wait; none lasts that long unless something is broken.
-const patience = 2 * time.Minute
+// patience bounds every wait. Browsers and clients from npm take theirs to begin.
+const patience = 2 * testenv.Patience
 
 const channel = "/sse/test"
 
@@ -86,11 +86,9 @@ func (f *fixture) awaitSubscribers(n int) {
 // awaitSubscribersOf is awaitSubscribers of any channel.
 func (f *fixture) awaitSubscribersOf(channel string, n int) {
 	f.t.Helper()
-	for deadline := time.Now().Add(patience); f.broker.Ports().Subscribers(channel) != n; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			f.t.Fatalf("%d subscribers, want %d", f.broker.Ports().Subscribers(channel), n)
-		}
-	}
+	testenv.Eventually(f.t, fmt.Sprintf("%d subscribers of %s", n, channel), func() bool {
+		return f.broker.Ports().Subscribers(channel) == n
+	})
 }
 
 // publish publishes to the one subscriber.

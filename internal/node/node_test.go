@@ -16,11 +16,12 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/resp"
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
-// patience bounds every wait; none lasts that long unless something is broken.
-const patience = time.Minute
+// patience bounds every wait.
+const patience = testenv.Patience
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

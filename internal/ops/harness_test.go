@@ -8,18 +8,17 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"millrace/channels"
 	"millrace/internal/eventstream"
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
-// patience bounds every wait of these tests; none lasts that long unless
-// something is broken.
-const patience = time.Minute
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // node is a real server with its ops port.
 type node struct {

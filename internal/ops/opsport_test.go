@@ -14,6 +14,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/eventstream"
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
@@ -32,25 +33,13 @@ func (n *node) dial(text string) net.Conn {
 	return conn
 }
 
-// await waits until ok holds.
-func (n *node) await(what string, ok func() bool) {
-	n.t.Helper()
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(patience); !ok(); <-ticker.C {
-		if time.Now().After(deadline) {
-			n.t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
-
 // Ensure that when all connections are taken the one that was idle for longest goes,
 // whatever it waits for.
 func TestIdleConnectionsGo(t *testing.T) {
 	for _, idle := range []string{"", "GET /met", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nX: "} {
 		n := start(t, Config{MaxConnections: 16}, channels.Options{}, server.Config{Loops: 1})
 		first := n.dial(idle)
-		n.await("it has a place", func() bool { return n.ops.Stats().Open == 1 })
+		testenv.Eventually(n.t, "it has a place", func() bool { return n.ops.Stats().Open == 1 })
 		for range 20 {
 			n.dial("")
 		}
@@ -144,8 +133,8 @@ func TestWrongTokens(t *testing.T) {
 	for range guesses {
 		n.dial("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\n\r\n")
 	}
-	n.await("all are counted", func() bool { return n.ops.Stats().WrongTokens == guesses })
-	n.await("those that do not wait are closed", func() bool { return n.ops.Stats().Open == 64 })
+	testenv.Eventually(n.t, "all are counted", func() bool { return n.ops.Stats().WrongTokens == guesses })
+	testenv.Eventually(n.t, "those that do not wait are closed", func() bool { return n.ops.Stats().Open == 64 })
 	n.want("GET", "/metrics", "", 200, "\nmillrace_ops_wrong_tokens_total 100\n", "Authorization: Bearer secret")
 	n.want("GET", "/metrics", "", 401, "")
 	if got := n.ops.Stats().Refused; got != 1 {
@@ -197,6 +186,6 @@ func TestProfilesAreBounded(t *testing.T) {
 	for range maxProfiles {
 		n.dial("GET /debug/pprof/goroutine?seconds=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
-	n.await("they are being made", func() bool { return n.ops.profiles.Open() == maxProfiles })
+	testenv.Eventually(n.t, "they are being made", func() bool { return n.ops.profiles.Open() == maxProfiles })
 	n.want("GET", "/debug/pprof/heap", "", 503, "8 profiles are being made")
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"millrace/internal/auth/jwt"
+	"millrace/internal/testenv"
 )
 
 // pemOf is a public key as applications hand it on.
@@ -52,16 +53,6 @@ func (p *provider) serve(document string) {
 }
 
 func (p *provider) does(handler http.HandlerFunc) { p.handler.Store(handler) }
-
-// eventually waits until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); <-time.After(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within a minute", what)
-		}
-	}
-}
 
 // Ensure that a token with a key that is not known waits until the keys have been fetched
 // again, however many there are, and that keys change without a restart.
@@ -128,7 +119,7 @@ func TestBadProvider(t *testing.T) {
 			}
 			want("before there were keys", known, "later keys")
 			p.serve(good)
-			eventually(t, "the keys", func() bool { return a.Stats().Keys == 1 })
+			testenv.Eventually(t, "the keys", func() bool { return a.Stats().Keys == 1 })
 			want("a known key", known, `granted [/a] for ""`)
 			want("an unknown one", other, "unauthorized unknown_key")
 			p.does(handler)
@@ -195,7 +186,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("before: %s, %s", by(secret), by(otherSecret))
 	}
 	write("secret", otherSecret)
-	eventually(t, "the new secret", func() bool { return by(otherSecret) == granted })
+	testenv.Eventually(t, "the new secret", func() bool { return by(otherSecret) == granted })
 	if by(secret) != refused {
 		t.Errorf("the old secret: %s", by(secret))
 	}

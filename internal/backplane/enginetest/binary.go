@@ -41,8 +41,8 @@ func Binary(t *testing.T, address string, history int, open func(*url.URL, *slog
 				if got != data {
 					t.Errorf("%s: %q was heard as %q", channel, data, got)
 				}
-			case <-time.After(localPatience):
-				t.Fatalf("%s: %q was not heard within %v", channel, data, localPatience)
+			case <-time.After(patience):
+				t.Fatalf("%s: %q was not heard within %v", channel, data, patience)
 			}
 			if channel == binary {
 				stream.Want(base64.StdEncoding.EncodeToString([]byte(data)))

@@ -16,7 +16,7 @@ func hearsControl(t *testing.T, one, two *Local) {
 	two.Broker.Ports().ObserveGlob(all, "*")
 	defer two.Broker.Ports().UnobserveGlob(all, "*")
 	text := `{"from":"one"}` + strings.Repeat(" ", 4<<10-14)
-	for deadline := time.After(localPatience); ; { // until the engine has the channel
+	for deadline := time.After(patience); ; { // until the engine has the channel
 		if err := one.Broker.Tell([]byte(text)); err != nil {
 			t.Fatalf("Tell: %v", err)
 		}
@@ -31,7 +31,7 @@ func hearsControl(t *testing.T, one, two *Local) {
 			return
 		case <-time.After(100 * time.Millisecond):
 		case <-deadline:
-			t.Fatalf("a node has heard nothing within %v", localPatience)
+			t.Fatalf("a node has heard nothing within %v", patience)
 		}
 	}
 }

@@ -13,9 +13,6 @@ import (
 	"millrace/channels"
 )
 
-// localPatience bounds every wait for a Local.
-const localPatience = 30 * time.Second
-
 // Backplane is the type that every engine's package has.
 type Backplane interface {
 	channels.Backplane
@@ -58,7 +55,7 @@ func (l *Local) Publish(channel, data string) (id string) {
 // PublishEvent is Publish for an event that is more than its data.
 func (l *Local) PublishEvent(channel string, ev channels.Event) (id string) {
 	l.t.Helper()
-	for deadline := time.Now().Add(localPatience); ; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(time.Millisecond) {
 		receipt, err := l.Broker.Publish(channel, ev)
 		if err == nil {
 			return l.Broker.ID(receipt)
@@ -72,13 +69,13 @@ func (l *Local) PublishEvent(channel string, ev channels.Event) (id string) {
 // AwaitHealth waits until the node says that it is connected, or that it is not.
 func (l *Local) AwaitHealth(connected bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(localPatience); ; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(time.Millisecond) {
 		err := l.Broker.Health()
 		if (err == nil) == connected {
 			return
 		}
 		if time.Now().After(deadline) {
-			l.t.Fatalf("after %v the health of a node is: %v", localPatience, err)
+			l.t.Fatalf("after %v the health of a node is: %v", patience, err)
 		}
 	}
 }
@@ -87,13 +84,13 @@ func (l *Local) AwaitHealth(connected bool) {
 // word.
 func (l *Local) AwaitRefusal(word string) {
 	l.t.Helper()
-	for deadline := time.Now().Add(localPatience); ; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(time.Millisecond) {
 		err := l.Broker.Health()
 		if err != nil && strings.Contains(err.Error(), word) {
 			return
 		}
 		if time.Now().After(deadline) {
-			l.t.Fatalf("after %v the health of a node is: %v, want an error about %q", localPatience, err, word)
+			l.t.Fatalf("after %v the health of a node is: %v, want an error about %q", patience, err, word)
 		}
 	}
 }
@@ -128,11 +125,11 @@ func (l *Local) Open(lastID string, names ...string) *Client {
 	}
 	const enough = 1 << 20
 	begun := c.inbox.Join(&c.start, []byte(lastID), enough, raw...)
-	for deadline := time.After(localPatience); !begun; begun = c.inbox.Begin(&c.start, []byte(lastID), enough) {
+	for deadline := time.After(patience); !begun; begun = c.inbox.Begin(&c.start, []byte(lastID), enough) {
 		select {
 		case <-c.woken:
 		case <-deadline:
-			l.t.Fatalf("%q: not followed within %v: %v", names, localPatience, l.Broker.Health())
+			l.t.Fatalf("%q: not followed within %v: %v", names, patience, l.Broker.Health())
 		}
 	}
 	c.take(c.inbox.AppendStart(nil, &c.start))
@@ -166,7 +163,7 @@ func (c *Client) WantNothing() {
 // Next waits for the next events and returns them.
 func (c *Client) Next(count int) (got []string) {
 	c.t.Helper()
-	for deadline := time.After(localPatience); len(c.events) < count; {
+	for deadline := time.After(patience); len(c.events) < count; {
 		select {
 		case <-c.woken:
 		case <-deadline:

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"millrace/internal/testenv"
 )
 
-// patience bounds every wait; none lasts that long unless something is broken.
-const patience = 60 * time.Second
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // Node is one millrace, a process of its own, that can be killed and started
 // again. Its addresses differ each time.

@@ -15,11 +15,11 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/backplane/enginetest"
+	"millrace/internal/testenv"
 )
 
-// patience bounds every wait of these tests; none lasts that long unless
-// something is broken.
-const patience = 30 * time.Second
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // Ensure that no test leaves a goroutine, but for those that a server of a cluster leaves.
 func TestMain(m *testing.M) {

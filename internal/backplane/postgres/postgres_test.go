@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,8 +27,8 @@ CREATE INDEX index_solid_cable_messages_on_channel ON solid_cable_messages (chan
 CREATE INDEX index_solid_cable_messages_on_channel_hash ON solid_cable_messages (channel_hash);
 CREATE INDEX index_solid_cable_messages_on_created_at ON solid_cable_messages (created_at)`
 
-// long bounds every wait; none lasts that long unless something is broken.
-const long = 30 * time.Second
+// long bounds every wait.
+const long = testenv.Patience
 
 // TestPostgres has the tests that share a server: to start one takes longer than
 // they do.

@@ -12,8 +12,8 @@ import (
 	"millrace/internal/testenv"
 )
 
-// patience bounds every wait; none lasts that long unless something is broken.
-const patience = 30 * time.Second
+// patience bounds every wait.
+const patience = testenv.Patience
 
 // redisServer is Debian's redis-server at a socket in a folder of the test's.
 type redisServer struct {
