@@ -58,7 +58,8 @@ func (l *loop) askAuthorizer(c *conn, u undecided) {
 	u.to.origin, u.lastID = bytes.Clone(u.to.origin), bytes.Clone(u.lastID)
 	l.dropHead(c) // which held them
 	c.state = stateUndecided
-	l.undecided.set(c.id(), &u)
+	waiting := u // so that only what waits is on the heap
+	l.undecided.set(c.id(), &waiting)
 	l.countUndecided(1)
 	l.schedule(c, u.deadline)
 }
