@@ -164,6 +164,7 @@ func (c *Control) end(e end) (ended int, err error) {
 	defer cancel()
 	ended, err = c.cfg.Streams.EndStreams(ctx, e.Channel, e.User)
 	c.ended.Add(int64(ended))
+	c.log.Info("streams are ended", "user", e.User, "channel", e.Channel, "ended", ended)
 	if err != nil {
 		err = fmt.Errorf("%d streams are ended, others may not be: %w", ended, err)
 	}

@@ -14,7 +14,9 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/admin"
+	"millrace/internal/auth/ticket"
 	"millrace/internal/backplane/link"
+	"millrace/internal/control"
 	"millrace/internal/ops"
 	"millrace/internal/ports"
 	"millrace/server"
@@ -29,6 +31,7 @@ type Node struct {
 	admin     *admin.Server // nil when it is off
 	ops       *ops.Server   // nil when it is off
 	access    access
+	control   *control.Control
 	stopping  atomic.Bool
 	running   sync.WaitGroup // the ports beside the public one
 }
@@ -72,6 +75,9 @@ func (n *Node) open() (err error) {
 	if n.public, err = server.New(o.Public, n.broker); err != nil {
 		return PortError(err, "--listen")
 	}
+	n.control = control.Start(control.Config{
+		Broker: n.broker, Streams: n.public, Kicks: &n.access.kicks, Tickets: n.access.tickets, Logger: o.Logger,
+	})
 	places := o.portPlaces()
 	if !isOff(o.Admin.Listen) {
 		if n.admin, err = admin.Listen(o.Admin.Listen, n.adminConfig(places)); err != nil {
@@ -91,6 +97,7 @@ func (n *Node) adminConfig(p places) admin.Config {
 	cfg := admin.Config{
 		Broker:        n.broker.Ports(),
 		Streams:       n.public,
+		Control:       n.control,
 		Password:      o.Admin.Password,
 		MaxEventBytes: o.Broker.MaxEventBytes,
 		MaxClients:    p.admin,
@@ -110,6 +117,9 @@ func (n *Node) opsConfig(p places) ops.Config {
 	cfg := ops.Config{
 		Broker:         n.broker,
 		Streams:        n.public,
+		Control:        n.control,
+		Tickets:        n.access.tickets,
+		Application:    n.access.application,
 		Token:          o.Ops.Token,
 		MaxEventBytes:  o.Broker.MaxEventBytes,
 		MaxConnections: p.ops,
@@ -207,6 +217,9 @@ func (n *Node) Close() {
 		n.admin.Close()
 	}
 	n.running.Wait()
+	if n.control != nil {
+		n.control.Close()
+	}
 	if n.public != nil {
 		n.public.Close()
 	}
@@ -221,6 +234,14 @@ func (n *Node) Broker() *channels.Broker { return n.broker }
 
 // Streams returns the public port.
 func (n *Node) Streams() *server.Server { return n.public }
+
+// Tickets returns the figures of tickets; none are issued where everybody may listen.
+func (n *Node) Tickets() (s ticket.Stats) {
+	if n.access.tickets != nil {
+		s = n.access.tickets.Stats()
+	}
+	return s
+}
 
 // Access says in a line who may listen.
 func (n *Node) Access() string {

@@ -53,12 +53,13 @@ type Page struct {
 
 // Chromium starts Chromium with an empty page, until the test ends. Without
 // Chromium the test ends. An error on the page's console, or an exception, fails
-// the test, unless its text contains one of expected.
+// the test, unless its text contains one of expected. Hosts whose names end in .test are
+// this one.
 func Chromium(t testing.TB, expected ...string) *Page {
 	t.Helper()
 	path := find(t, chromiums)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
-		chromedp.WSURLReadTimeout(pageTimeout))
+		chromedp.WSURLReadTimeout(pageTimeout), chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
