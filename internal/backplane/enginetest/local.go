@@ -1,7 +1,11 @@
 package enginetest
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
+	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/url"
@@ -11,6 +15,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/eventstream"
 )
 
 // Backplane is the type that every engine's package has.
@@ -189,29 +194,39 @@ func (c *Client) serve(messages []*channels.Message) {
 	}
 }
 
-// take notes an event.
+// take notes the events of wire.
 func (c *Client) take(wire []byte) {
-	var kind string
-	var data []string
-	for line := range strings.Lines(string(wire)) {
-		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch field {
-		case "event":
-			kind = value + " "
-		case "retry":
-			kind += "retry " + value + " "
-		case "data":
-			data = append(data, value)
-		case "id":
-			c.LastID = value
+	r := eventstream.Reader{LastID: c.LastID, Strict: true}
+	r.Reset(bufio.NewReader(bytes.NewReader(wire)))
+	for {
+		ev, err := r.Next()
+		if err == io.EOF {
+			c.LastID = r.LastID
+			return
+		}
+		if err != nil {
+			c.t.Fatalf("%.100q: %v", wire, err)
+		}
+		if !ev.Empty && ev.Type != channels.StartType {
+			c.note(ev)
 		}
 	}
-	text := kind + strings.Join(data, "\n")
+}
+
+// note keeps an event as Want has it.
+func (c *Client) note(ev eventstream.Event) {
+	text := ev.Data
+	if ev.Retry > 0 {
+		text = fmt.Sprintf("retry %d %s", ev.Retry.Milliseconds(), text)
+	}
+	if ev.Type != "" {
+		text = ev.Type + " " + text
+	}
 	if rest, ok := strings.CutPrefix(text, channels.GapType+` {"reason":"`); ok {
 		reason, _, _ := strings.Cut(rest, `"`)
 		text = "gap " + reason
 	}
-	if data == nil || strings.HasPrefix(kind, channels.StartType) || strings.HasPrefix(text, "gap ") && text == c.last {
+	if strings.HasPrefix(text, "gap ") && text == c.last {
 		return
 	}
 	c.events, c.last = append(c.events, text), text
