@@ -66,9 +66,9 @@ func openNull(t testing.TB, h handLoop, o opening) int {
 	return fd
 }
 
-// BenchmarkSeveral is a delivery to streams on 64 channels each, one of which is their
+// BenchmarkMulti is a delivery to streams on 64 channels each, one of which is their
 // own, in turns of one message for every stream, against a bare write for each.
-func BenchmarkSeveral(b *testing.B) {
+func BenchmarkMulti(b *testing.B) {
 	const streams, shared = 4000, 63
 	h := turnByHand(b, Config{}, channels.Options{})
 	descriptors := make([]int, streams)

@@ -220,7 +220,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		}
 	}
 	l.arm()
-	l.counters.served.record(l.server.clock() - l.now)
+	l.counters.step.record(l.server.clock() - l.now)
 	return false
 }
 

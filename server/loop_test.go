@@ -131,7 +131,7 @@ func TestHeadAtEverySplit(t *testing.T) {
 			h.on(fd, true, false)
 		}
 		if got := received(peer); !strings.HasSuffix(got, "\r\n\r\n:\n\n") || len(h.unfinished.m) != 0 {
-			t.Fatalf("head in %d parts, the first of %d bytes: %q, %d partial heads left", len(parts), len(parts[0]), got, len(h.unfinished.m))
+			t.Fatalf("head in %d parts, the first of %d bytes: %q, %d unfinished heads left", len(parts), len(parts[0]), got, len(h.unfinished.m))
 		}
 		unix.Close(peer)
 		h.on(fd, true, false)

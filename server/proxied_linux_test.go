@@ -99,7 +99,7 @@ func TestProxyHeaderInPieces(t *testing.T) {
 				h.on(fd, true, false)
 			}
 			if c.state != stateStream || h.peerOf(c).String() != tt.peer || len(h.unfinished.m) > 0 {
-				t.Fatalf("%q: state %d, peer %v, %d partial heads; want a stream of %s", pieces, c.state, h.peerOf(c), len(h.unfinished.m), tt.peer)
+				t.Fatalf("%q: state %d, peer %v, %d unfinished heads; want a stream of %s", pieces, c.state, h.peerOf(c), len(h.unfinished.m), tt.peer)
 			}
 			h.end(c, reasonClient)
 			unix.Close(client)

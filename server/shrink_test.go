@@ -75,7 +75,7 @@ func TestMemoryAfterACrowd(t *testing.T) {
 	}{
 		{"readers", func(id streamID) { h.readers.set(id, &slowReader{}) }, h.readers.remove},
 		{"waiting", func(id streamID) { h.waiting.set(id, &waiter{}) }, h.waiting.remove},
-		{"partial", func(id streamID) { h.unfinished.set(id, &unfinishedHead{}) }, h.unfinished.remove},
+		{"unfinished heads", func(id streamID) { h.unfinished.set(id, &unfinishedHead{}) }, h.unfinished.remove},
 		{"peers", func(id streamID) { h.peers.set(id, netpoll.Peer{}) }, h.peers.remove},
 	}
 	for _, table := range tables {

@@ -31,7 +31,7 @@ type counters struct {
 	keepalives atomic.Uint64
 
 	fanout histogram // of a turn, from its first write to the last
-	served histogram // of what was done for one ready descriptor, or of one slice
+	step   histogram // of what was done for one ready descriptor, or of one slice
 }
 
 // refuse counts a refusal.
@@ -94,7 +94,7 @@ func (s *Server) Stats() Stats {
 			sum.Closed[r.String()] += n.closed[r].Load()
 		}
 		n.fanout.addTo(&sum.Fanout)
-		n.served.addTo(&sum.Step)
+		n.step.addTo(&sum.Step)
 	}
 	return sum
 }
@@ -118,7 +118,7 @@ func (s *Server) LoopStats() []LoopStats {
 			Behind:      n.behind.Load(),
 			Inbox:       l.inbox.Len(),
 			Deliveries:  n.deliveries.Load(),
-			Busy:        time.Duration(n.served.sum.Load()),
+			Busy:        time.Duration(n.step.sum.Load()),
 		}
 	}
 	return stats

@@ -11,7 +11,7 @@ import (
 
 // Ensure that a request head of which little has come takes little, whatever
 // fan-out has needed before: its buffer is none of fan-out's.
-func TestPartialHeadsTakeWhatCame(t *testing.T) {
+func TestUnfinishedHeadsTakeWhatCame(t *testing.T) {
 	h := turnByHand(t, Config{}, channels.Options{})
 	_, peer := h.stream("/x")
 	for range 3 { // turns of 100 kB, whose buffers are used again
