@@ -38,7 +38,7 @@ type ending struct {
 }
 
 // EndStreams ends the streams on a channel, those of a user, or those of a user on a channel;
-// an empty name is any, and both are not empty. Each gets what has been published, and is told
+// an empty name is any, and both are not empty. Each gets all that has been published, and is told
 // when to come back, at a time drawn from how many they are. Verdicts that were under way
 // for a user without a channel are asked for anew. EndStreams returns how many streams it has
 // ended; with an error, which may be a StuckError, those of some loops are not yet. Safe for
