@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ListenerPerLoop: here SO_REUSEPORT does not spread connections, so one
-// listener is polled by all loops, by a duplicate of it each.
+// ListenerPerLoop is false, as SO_REUSEPORT does not spread connections here: all
+// loops poll one listener, by a duplicate of it each.
 const ListenerPerLoop = false
 
 // openWake returns a pipe: Signal writes to it, Drain reads it empty.

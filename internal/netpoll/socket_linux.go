@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ListenerPerLoop: the kernel spreads connections over the listeners of one
-// port, so every loop has its own and none shares an accept queue.
+// ListenerPerLoop is true, as the kernel spreads connections over the listeners of
+// one port: every loop has its own, and none shares an accept queue.
 const ListenerPerLoop = true
 
 // openWake returns a descriptor that Signal makes readable and Drain quiet.

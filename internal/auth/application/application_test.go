@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,12 +12,6 @@ import (
 
 	"millrace/internal/auth"
 )
-
-// result returns how many questions came to something.
-func result(a *Application, label string) int64 {
-	s := a.Stats()
-	return s.Results[slices.IndexFunc(s.Results, func(r Result) bool { return r.Label == label })].Count
-}
 
 // Ensure that an answer is kept for as long as it says, refusals too, for its client and
 // channel, and not beyond the end of the grant.

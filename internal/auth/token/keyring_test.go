@@ -97,7 +97,7 @@ func TestBadProvider(t *testing.T) {
 		"wrong":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
 		"empty":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"keys":[]}`) },
 		"failing":  func(w http.ResponseWriter, _ *http.Request) { http.Error(w, good, 500) },
-		"moved":    func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) },
+		"moved":    func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
 		"slow":     func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"dripping": func(w http.ResponseWriter, r *http.Request) { drip(w, r) },
 		"huge":     func(w http.ResponseWriter, r *http.Request) { flood(w) },
