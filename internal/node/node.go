@@ -120,6 +120,7 @@ func (n *Node) opsConfig(p places) ops.Config {
 		Control:        n.control,
 		Tickets:        n.access.tickets,
 		Application:    n.access.application,
+		Tokens:         n.access.tokens,
 		Token:          o.Ops.Token,
 		MaxEventBytes:  o.Broker.MaxEventBytes,
 		MaxConnections: p.ops,

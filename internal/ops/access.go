@@ -3,11 +3,12 @@ package ops
 import (
 	"millrace/internal/auth/application"
 	"millrace/internal/auth/ticket"
+	"millrace/internal/auth/token"
 	"millrace/internal/control"
 )
 
-// The metrics of kicks and tickets, and those of the application's word, which are there
-// if it is asked.
+// The metrics of kicks and tickets, and those of tokens and of the application's word, which
+// are there if these are among the means.
 var (
 	kicksDone      = desc("kicks_total", "Kicks that this node was asked for or told of.")
 	kickedStreams  = desc("kicked_streams_total", "Event streams that kicks have ended.")
@@ -18,6 +19,11 @@ var (
 	ticketsIssued    = desc("tickets_issued_total", "Tickets issued at this node.")
 	ticketsKnown     = desc("tickets_known", "Tickets of which it is remembered that they were opened.")
 	ticketsForgotten = desc("tickets_forgotten_total", "Tickets that were forgotten for want of room: their pages ask for new ones.")
+
+	tokenKeys     = desc("token_keys", "Keys of tokens that count now.")
+	tokenFetches  = desc("token_key_fetches_total", "Fetches of a key set from its URL, by what came of them: done or failed.", "result")
+	tokenStrange  = desc("token_strange_grants_total", "Grants in tokens of a form that is not known here: they grant nothing.")
+	tokensWaiting = desc("tokens_waiting", "Tokens that wait to be verified.")
 
 	applicationRequests = desc("application_requests_total", "Questions to the application who may listen, by what came of them.", "result")
 	applicationKept     = desc("application_answers_reused_total", "Answers of the application that were known already.")
@@ -40,6 +46,14 @@ func collectTickets(n ticket.Stats, gauge, counter collect) {
 	counter(ticketsIssued, float64(n.Issued))
 	gauge(ticketsKnown, float64(n.Known))
 	counter(ticketsForgotten, float64(n.Forgotten))
+}
+
+func collectTokens(n token.Stats, gauge, counter collect) {
+	gauge(tokenKeys, float64(n.Keys))
+	counter(tokenFetches, float64(n.Fetches-n.Failed), "done")
+	counter(tokenFetches, float64(n.Failed), "failed")
+	counter(tokenStrange, float64(n.Strange))
+	gauge(tokensWaiting, float64(n.Waiting))
 }
 
 func collectApplication(n application.Stats, gauge, counter collect) {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"millrace/internal/auth"
 	"millrace/internal/auth/application"
 	"millrace/internal/auth/ticket"
+	"millrace/internal/auth/token"
 	"millrace/internal/control"
 	"millrace/server"
 )
@@ -30,7 +32,13 @@ func TestTicketsAndKicks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer app.Close()
-	n := start(t, Config{Token: "secret", Control: orders, Tickets: tickets, Application: app}, channels.Options{}, server.Config{Loops: 1})
+	keys, err := token.OpenKeyring([]string{strings.Repeat("k", 32)}, nil, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := token.New(token.Config{Keys: keys})
+	defer tokens.Close()
+	n := start(t, Config{Token: "secret", Control: orders, Tickets: tickets, Tokens: tokens, Application: app}, channels.Options{}, server.Config{Loops: 1})
 	n.ops.guard.guesses.Delay = 1
 	for _, tt := range []struct {
 		path, body string
@@ -65,6 +73,7 @@ func TestTicketsAndKicks(t *testing.T) {
 	}
 	n.want("GET", "/kick", "", 405, "want POST", "Authorization: Bearer secret")
 	for _, line := range []string{"tickets_issued_total 2", "tickets_known 0", "kicks_total 5", "kicked_streams_total 20", "kicked_users 2",
+		"token_keys 1", `token_key_fetches_total{result="failed"} 0`, "token_strange_grants_total 0", "tokens_waiting 0",
 		"kicks_folded_total 0", "control_dropped_total 0", `application_requests_total{result="unreachable"} 0`, "application_asking 0"} {
 		n.want("GET", "/metrics", "", 200, "\nmillrace_"+line+"\n", "Authorization: Bearer secret")
 	}

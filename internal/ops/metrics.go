@@ -87,6 +87,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		eventsPublished, messages, gaps, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		kicksDone, kickedStreams, kickedUsers, kicksFolded, controlDropped, ticketsIssued, ticketsKnown, ticketsForgotten,
+		tokenKeys, tokenFetches, tokenStrange, tokensWaiting,
 		applicationRequests, applicationKept, applicationJoined, applicationOverflow, applicationAnswers, applicationWaiting, applicationAsking,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams,
@@ -159,6 +160,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.cfg.Tickets != nil {
 		collectTickets(c.cfg.Tickets.Stats(), gauge, counter)
+	}
+	if c.cfg.Tokens != nil {
+		collectTokens(c.cfg.Tokens.Stats(), gauge, counter)
 	}
 	if c.cfg.Application != nil {
 		collectApplication(c.cfg.Application.Stats(), gauge, counter)

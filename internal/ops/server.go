@@ -28,6 +28,7 @@ import (
 	"millrace/internal/admin"
 	"millrace/internal/auth/application"
 	"millrace/internal/auth/ticket"
+	"millrace/internal/auth/token"
 	"millrace/internal/backplane/link"
 	"millrace/internal/control"
 	"millrace/internal/ports"
@@ -68,6 +69,7 @@ type Config struct {
 	Ready          func() error             // why the node should get no new clients, nil if it should; nil: always
 	Control        *control.Control         // what POST /tickets and POST /kick ask; nil: they are not available
 	Tickets        *ticket.Tickets          // that it issues; nil: none
+	Tokens         *token.Tokens            // that it takes; nil: none
 	Application    *application.Application // that says who may listen; nil: none does
 	Logger         *slog.Logger             // nil: nothing is logged
 }

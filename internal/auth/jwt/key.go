@@ -8,15 +8,17 @@ import (
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rsa"
-	_ "crypto/sha256" // the hashes of the algorithms
-	_ "crypto/sha512"
+	_ "crypto/sha256" // a hash of the algorithms
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash"
 	"math/big"
 	"strings"
+	"sync"
 )
 
 // ErrKey is wrapped by every refusal of a key. The text has nothing of a secret.
@@ -36,7 +38,7 @@ type Key struct {
 	ID        string // kid of the tokens that it is for; empty: of any
 	Algorithm string // such as RS256
 
-	secret []byte           // of HS*
+	macs   *sync.Pool       // of HS*: hash.Hash that has the secret, which it takes a third of a signature to hash anew
 	public crypto.PublicKey // of the others
 	hash   crypto.Hash      // 0 for EdDSA
 }
@@ -99,7 +101,9 @@ func secretKey(id, algorithm string, secret []byte) (Key, error) {
 	case len(secret) < MinSecret:
 		return Key{}, fmt.Errorf("%w: a secret of %d bytes, want at least %d (openssl rand -base64 32)", ErrKey, len(secret), MinSecret)
 	}
-	return Key{ID: id, Algorithm: algorithm, secret: secret, hash: hashes[algorithm[2:]]}, nil
+	k := Key{ID: id, Algorithm: algorithm, hash: hashes[algorithm[2:]]}
+	k.macs = &sync.Pool{New: func() any { return hmac.New(k.hash.New, secret) }}
+	return k, nil
 }
 
 // isPublic tells whether text is a public key in base64, as PEM has it between its
@@ -197,10 +201,14 @@ func publicKey(id, algorithm string, public crypto.PublicKey) (Key, error) {
 
 // verify tells whether signature is that of signed by k.
 func (k *Key) verify(signed, signature []byte) bool {
-	if k.secret != nil {
-		mac := hmac.New(k.hash.New, k.secret)
+	if k.macs != nil {
+		mac := k.macs.Get().(hash.Hash)
 		mac.Write(signed)
-		return hmac.Equal(mac.Sum(nil), signature)
+		var sum [sha512.Size]byte
+		same := hmac.Equal(mac.Sum(sum[:0]), signature)
+		mac.Reset()
+		k.macs.Put(mac)
+		return same
 	}
 	if public, ok := k.public.(ed25519.PublicKey); ok {
 		return ed25519.Verify(public, signed, signature)

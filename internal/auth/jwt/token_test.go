@@ -149,7 +149,7 @@ func TestTaken(t *testing.T) {
 func TestTries(t *testing.T) {
 	var set Set
 	for i := range 20 {
-		set = append(set, Key{ID: fmt.Sprint("k", i), Algorithm: "HS256", secret: fmt.Appendf(nil, "%d%s", i, secret), hash: hashes["256"]})
+		set = append(set, must(secretKey(fmt.Sprint("k", i), "HS256", fmt.Appendf(nil, "%d%s", i, secret))))
 	}
 	for i, want := range map[int]error{0: nil, 7: nil, 8: ErrSignature, 19: ErrSignature} {
 		if _, err := verify(set, token(`{"alg":"HS256"}`, `{}`, fmt.Sprint(i)+secret)); err != want {
