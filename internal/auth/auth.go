@@ -75,7 +75,7 @@ type Verdict struct {
 
 	Channels []string  // if granted: what the stream is subscribed to
 	User     string    // may be empty
-	Expires  time.Time // zero: never
+	Expires  time.Time // zero: never; the stream ends in the minute after it
 	Issued   time.Time // zero: unknown; for kicks
 	Renewal  string    // of a ticket's stream; else empty
 }

@@ -186,12 +186,9 @@ func (q *question) verdict(c *jwt.Claims) auth.Verdict {
 	if c.User != "" && auth.CheckUser(c.User) != nil {
 		return refuseToken(jwt.ErrClaims)
 	}
-	v := auth.Verdict{Means: auth.MeansJWT, Channels: q.need, User: c.User, Issued: c.Issued}
+	v := auth.Verdict{Means: auth.MeansJWT, Channels: q.need, User: c.User, Issued: c.Issued, Expires: c.Expires}
 	if v.Issued.After(now) { // by a clock that is ahead of ours
 		v.Issued = now
-	}
-	if !c.Expires.IsZero() {
-		v.Expires = c.Expires.Add(jwt.Leeway)
 	}
 	no := func(reason, text string) auth.Verdict {
 		v := auth.Refuse(auth.MeansJWT, auth.Forbidden, reason, text)
