@@ -125,7 +125,7 @@ func TestRedisCLI(t *testing.T) {
 		t.Skip("redis-cli is not installed (Debian: redis-tools)")
 	}
 	broker := &recorder{subscribers: map[string]int{"/a": 2, "/b": 1}}
-	s := serve(t, Config{Broker: broker, Password: "secret"})
+	s := serve(t, Config{Broker: broker, Password: "secret", Control: controlled{}})
 	host, port, _ := strings.Cut(s.Addr().String(), ":")
 	var pipe strings.Builder
 	for i := range 1000 {
@@ -144,6 +144,9 @@ func TestRedisCLI(t *testing.T) {
 		{[]string{"-a", "secret"}, "PUBLISH /a 'two words'\nPING\n", "2\nPONG\n"},
 		{[]string{"-a", "secret", "-3"}, "PING hi\nCLIENT GETNAME\n", "hi\n\n"},
 		{[]string{"-a", "secret", "INFO"}, "", "redis_mode:standalone\r\n"},
+		{[]string{"-a", "secret", "SSE.TICKET", "EX", "30", "USER", "two words", "/a"}, "", "ticket of [/a] for \"two words\", 30s, until 0s\n"},
+		{[]string{"-a", "secret", "-3", "SSE.KICK", "USER", "u", "FOR", "60", "FINAL"}, "", "-60\n"},
+		{[]string{"-a", "secret"}, "SSE.KICK CHANNEL /a USER 'two words'\n", "12\n"},
 		{[]string{"-a", "secret", "PUBSUB", "CHANNELS"}, "", "/a\n/b\n"},
 		{[]string{"-a", "secret", "PUBSUB", "NUMSUB", "/a"}, "", "/a\n2\n"},
 		{[]string{"-a", "secret", "-3", "--json", "COMMAND", "DOCS"}, "", "{}\n"},

@@ -285,6 +285,13 @@ func TestCacheBounds(t *testing.T) {
 			t.Fatalf("%d answers, want at most 100", c.len())
 		}
 	}
+	c.put(key{4}, answer{issued: now}, until)
+	if _, ok := c.get(key{4}, now.Add(-slack)); !ok {
+		t.Error("an answer that came while a loop was busy is not kept")
+	}
+	if _, ok := c.get(key{4}, now.Add(-slack-1)); ok {
+		t.Error("kept though the clock has been put back")
+	}
 	if _, ok := c.get(key{1}, until); ok {
 		t.Error("kept beyond its end")
 	}

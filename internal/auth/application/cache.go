@@ -9,6 +9,9 @@ const (
 	maxKeptBytes = 16 << 20
 )
 
+// slack is how far before the time of an answer a time may be at which it is kept.
+const slack = time.Minute
+
 // cache is the answers that are kept: those that were asked for of late, in two parts.
 // When the young one is full it becomes the old one, and what was in that is forgotten;
 // an answer that is asked for moves into the young part. The zero value is ready.
@@ -36,7 +39,9 @@ func (c *cache) get(k key, now time.Time) (answer, bool) {
 	if !ok {
 		return answer{}, false
 	}
-	if !now.Before(found.until) || now.Before(found.issued) { // above it, the clock has been put back
+	// A loop's now may be from before the answer came. One that is long before it tells that
+	// the clock has been put back.
+	if !now.Before(found.until) || found.issued.Sub(now) > slack {
 		c.forget(k)
 		return answer{}, false
 	}
