@@ -209,7 +209,7 @@ func TestForwardAuthEndpoints(t *testing.T) {
 		config string
 		args   []string
 	}{
-		"nginx": {`daemon off; pid %[1]s/nginx.pid; error_log stderr;
+		"nginx": {`daemon off; master_process off; pid %[1]s/nginx.pid; error_log stderr;
 events {}
 http {
 	access_log off;
