@@ -36,6 +36,9 @@ func (l *loop) readProxy(c *conn, head []byte) (length int, awaited bool) {
 		return 0, false
 	}
 	c.state = stateHead
+	if c.flags.is(secure) {
+		c.state = stateHello
+	}
 	named := client.IsValid()
 	if named {
 		l.peers.set(c.id(), netpoll.PeerAt(client))

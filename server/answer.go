@@ -109,9 +109,15 @@ func (l *loop) refuseStream(c *conn, to asker, err error) {
 // close: were the socket closed with something unread in it, the reset could
 // overtake the answer (RFC 9112, 9.6).
 func (l *loop) finish(c *conn, last []byte, why reason) result {
-	if _, did := l.write(c, last); did == ended {
+	if l.writeLast(c, last) == ended {
 		return ended
 	}
+	return l.linger(c, why)
+}
+
+// linger tells the client of a connection that nothing more will be written, and waits for
+// it to close.
+func (l *loop) linger(c *conn, why reason) result {
 	if l.shut(c) != nil {
 		l.end(c, why)
 		return ended

@@ -47,7 +47,7 @@ func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) 
 	}
 	request := &auth.Request{
 		Channels: asked.Channels, Aliased: asked.Aliased, Signed: asked.Signed,
-		Method: string(r.Method), Path: string(r.Path), Query: string(r.Query), Host: string(r.Host),
+		Method: string(r.Method), Path: string(r.Path), Query: string(r.Query), Host: string(r.Host), Secure: c.flags.is(secure),
 		Client: l.peerOf(c).AddrPort().Addr(),
 		Origin: header("Origin"), UserAgent: header("User-Agent"), FetchSite: header("Sec-Fetch-Site"),
 	}

@@ -29,7 +29,7 @@ func BenchmarkConnect(b *testing.B) {
 			for b.Loop() {
 				i++
 				ours, peer := socketPair(b)
-				if err := h.open(int32(ours), netpoll.Peer{}); err != nil {
+				if err := h.open(int32(ours), netpoll.Peer{}, false); err != nil {
 					b.Fatal(err)
 				}
 				unix.Write(peer, fmt.Appendf(nil, "GET /rooms/%d HTTP/1.1\r\nHost: events.example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"+

@@ -111,7 +111,7 @@ func BenchmarkSubscribe(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ours, theirs := socketPair(b)
-		if err := h.open(int32(ours), netpoll.Peer{}); err != nil {
+		if err := h.open(int32(ours), netpoll.Peer{}, false); err != nil {
 			b.Fatal(err)
 		}
 		unixWrite(b, theirs, request)

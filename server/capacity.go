@@ -121,8 +121,11 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 			p.loops = min(max(p.loops, (cfg.MaxConnections+each-1)/each), maxLoops)
 		}
 	}
-	// A loop has a waker, which is in every table, a poller and a listener.
+	// A loop has a waker, which is in every table, a poller and a listener or two.
 	tables, own := 1, 3*p.loops
+	if cfg.Listen != "" && cfg.TLSListen != "" {
+		own += p.loops
+	}
 	if p.perLoop {
 		tables, own = p.loops, p.loops
 	}
@@ -191,7 +194,7 @@ func (l *loop) makeRoom() bool {
 		case stateLinger:
 			l.end(c, c.why)
 			return true
-		case stateProxy, stateHead:
+		case stateProxy, stateHello, stateHandshake, stateHead:
 			if c.opened.age(l.now) > crowdPatience {
 				l.end(c, reasonCrowded)
 				return true
@@ -204,10 +207,12 @@ func (l *loop) makeRoom() bool {
 // giveRoom ends a pause of accepting that waits for room: a connection of the loop has
 // ended, or has been answered, so that makeRoom may end it.
 func (l *loop) giveRoom() {
-	if l.crowded {
-		l.wheel.Cancel(l.listener)
-		l.resumeAccepting()
-		l.wakeAgain()
+	for _, ln := range l.listeners {
+		if ln.crowded {
+			l.wheel.Cancel(ln.descriptor)
+			ln.resume()
+			l.wakeAgain()
+		}
 	}
 }
 

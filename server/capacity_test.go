@@ -168,9 +168,9 @@ func TestPauseForRoomEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer next.Close()
-		h.on(h.listener, true, false)
-		if n := h.counters.accepted.Load(); !h.paused || n != 2 {
-			t.Errorf("%s: paused %t, %d accepted, want a pause after 2", name, h.paused, n)
+		h.on(h.listeners[0].descriptor, true, false)
+		if n := h.counters.accepted.Load(); !h.listeners[0].paused || n != 2 {
+			t.Errorf("%s: paused %t, %d accepted, want a pause after 2", name, h.listeners[0].paused, n)
 		}
 		give(client)
 		h.on(fd, true, false)

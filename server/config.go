@@ -14,6 +14,7 @@ import (
 	"millrace/httpparse"
 	"millrace/internal/auth"
 	"millrace/internal/dialect"
+	"millrace/internal/handshake"
 	"millrace/internal/limits"
 	"millrace/internal/pattern"
 	"millrace/internal/ports"
@@ -31,8 +32,15 @@ func ParseRate(text string) (Rate, error) { return limits.ParseRate(text) }
 // Config says what a Server does. Zero durations switch their feature off,
 // other zero fields mean the defaults.
 type Config struct {
-	// Listen is the TCP address of the public port; port 0 picks a free one.
+	// Listen is the TCP address of the public port; port 0 picks a free one. It may be
+	// empty if TLSListen is not.
 	Listen string
+	// TLSListen is that of the public port for TLS, empty for none. TLS makes its
+	// handshakes then, of which TLSHandshakes may be under way; 0 is
+	// DefaultTLSHandshakes.
+	TLSListen     string
+	TLS           *handshake.Server
+	TLSHandshakes int
 	// Loops is the number of event loops; 0 is one a core, or as many as it
 	// takes where each has a descriptor table.
 	Loops int
@@ -134,8 +142,8 @@ func (cfg *Config) check() error {
 	if err := cfg.checkProxies(); err != nil {
 		return err
 	}
-	if err := ports.CheckAddress(cfg.Listen); err != nil {
-		return fmt.Errorf("%w: listen: %w", ErrConfig, err)
+	if err := cfg.checkListeners(); err != nil {
+		return err
 	}
 	for _, d := range []struct {
 		name string
@@ -187,6 +195,35 @@ func (cfg *Config) checkProxies() error {
 	for _, prefix := range cfg.TrustedProxies {
 		if !prefix.IsValid() || prefix.Addr().Is4In6() {
 			return fmt.Errorf("%w: trusted proxy %v, want a network such as 10.0.0.0/8 or 2001:db8::/32", ErrConfig, prefix)
+		}
+	}
+	return nil
+}
+
+// DefaultTLSHandshakes is how many TLS handshakes may be under way, unless Config says
+// otherwise: one that waits for its client holds some 25 KB.
+const DefaultTLSHandshakes = 4096
+
+// checkListeners reports what cannot be listened on.
+func (cfg *Config) checkListeners() error {
+	if cfg.Listen == "" && cfg.TLSListen == "" {
+		return fmt.Errorf("%w: nothing to listen on: want an address for plain HTTP, for TLS, or both", ErrConfig)
+	}
+	if (cfg.TLSListen != "") != (cfg.TLS != nil) {
+		return fmt.Errorf("%w: listen for TLS on %q: want an address and certificates, or neither", ErrConfig, cfg.TLSListen)
+	}
+	if cfg.TLSHandshakes == 0 {
+		cfg.TLSHandshakes = DefaultTLSHandshakes
+	}
+	if cfg.TLSHandshakes < 1 {
+		return fmt.Errorf("%w: at most %d TLS handshakes, want 1 or more", ErrConfig, cfg.TLSHandshakes)
+	}
+	for _, l := range []struct{ name, addr string }{{"listen", cfg.Listen}, {"listen for TLS", cfg.TLSListen}} {
+		if l.addr == "" {
+			continue
+		}
+		if err := ports.CheckAddress(l.addr); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrConfig, l.name, err)
 		}
 	}
 	return nil

@@ -58,6 +58,7 @@ const (
 	behind                         // stream: it has an entry in loop.readers
 	granted                        // stream: it has an entry in table.grants
 	fast                           // stream: it is behind, and publishers wait for it: see slowReader.pace
+	secure                         // it has TLS
 )
 
 func (f flags) is(flag flags) bool { return f&flag != 0 }
@@ -77,6 +78,8 @@ const (
 	stateWake            // the loop's wake descriptor
 	stateListener        // timer: try to accept again
 	stateProxy           // a PROXY header is awaited, then a request head; timer: the deadline of both
+	stateHello           // TLS: a ClientHello is awaited; timer: the deadline of the request head
+	stateHandshake       // TLS: the handshake is under way, see loop.handshakes; timer: the same
 	stateHead            // a request head is awaited; timer: its deadline
 	stateUndecided       // a request waits for its verdict; timer: no longer
 	stateStream          // timer: the next ping, the end of patience, or of life
@@ -87,7 +90,13 @@ const (
 // end closes a connection and forgets all that was known of it. Its slot may
 // belong to another loop from then on: nothing may touch c afterwards.
 func (l *loop) end(c *conn, why reason) {
+	if c.flags.is(secure) {
+		l.bidFarewell(c, why)
+	}
 	l.forget(c, why)
+	if c.flags.is(secure) {
+		l.forgetKeys(c)
+	}
 	if l.cfg.keepsPeers() {
 		l.peers.remove(c.id())
 	}
@@ -106,8 +115,10 @@ func (l *loop) end(c *conn, why reason) {
 // forget takes a connection out of the lists and tables of its state.
 func (l *loop) forget(c *conn, why reason) {
 	switch c.state {
-	case stateProxy, stateHead:
+	case stateProxy, stateHello, stateHead:
 		l.dropHead(c)
+	case stateHandshake:
+		l.dropHandshake(c)
 	case stateUndecided:
 		l.dropUndecided(c)
 	case stateStream, stateWaiting:

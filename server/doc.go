@@ -19,6 +19,9 @@
 // that reads and writes), admission, request, authorize, verdicts, permitted, answer,
 // turnaway (clients that are told to come back), head, cors, hosts.
 //
+// TLS, between a socket and its connection: handshakes, secure (records), sealed (rests of
+// records), keys, keys_linux, keys_bsd.
+//
 // A stream, from its start to its end: streams, loopchannel (lists of subscribers),
 // waiting, fanout, early, batch, send, slowreader, slowreport, pace, need, pings, grants,
 // ending, farewell.

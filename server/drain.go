@@ -2,6 +2,7 @@ package server
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -72,13 +73,16 @@ func (l *loop) drainOn(budget int) (more bool) {
 		return false
 	case !d.begun:
 		*d = drain{begun: true, at: l.now, until: l.now + l.cfg.Drain + lingerTimeout, streams: l.counters.streams.Load()}
-		l.accepting = true // those in the accept queue are told as well
+		for _, ln := range l.listeners {
+			ln.accepting = true // those in the accept queue are told as well
+		}
 		return true
-	case l.listener >= 0:
-		if l.accepting && !l.paused && l.now-d.at < drainGrace {
+	case len(l.listeners) > 0:
+		waits := func(ln *listener) bool { return ln.accepting && !ln.paused }
+		if slices.ContainsFunc(l.listeners, waits) && l.now-d.at < drainGrace {
 			return true
 		}
-		l.closeListener()
+		l.closeListeners()
 	}
 	if l.turnAwayUndecided(budget, reasonDrained) {
 		return true

@@ -3,11 +3,13 @@ package server
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"millrace/internal/netpoll"
+	"millrace/internal/ports"
 )
 
 const (
@@ -26,26 +28,49 @@ const (
 	unsentBytes = 16 << 10
 )
 
+// listener is one of a loop's: of connections in the clear, or of those with TLS.
+type listener struct {
+	descriptor int32
+	secure     bool
+	accepting  bool         // the accept queue may hold more
+	paused     bool         // accepting waits for the listener's timer
+	crowded    bool         // that pause is for want of room
+	pauses     ports.Pauses // of failures to accept
+}
+
 // listen opens a listener of event streams.
 func listen(addr string, options ...netpoll.Option) (fd int32, _ net.Addr, err error) {
 	return netpoll.Listen(addr, append(options, netpoll.UserTimeout(userTimeout), netpoll.UnsentBytes(unsentBytes))...)
 }
 
-// openListener gives the loop a listener on the server's address. The first
-// loop settles which port that is.
-func (l *loop) openListener() error {
+// openListeners gives the loop its listeners: one on each address of the server.
+func (l *loop) openListeners() error {
 	s := l.server
+	if s.cfg.Listen != "" {
+		if err := l.openListener(s.cfg.Listen, &s.addr, false); err != nil {
+			return err
+		}
+	}
+	if s.cfg.TLSListen != "" {
+		return l.openListener(s.cfg.TLSListen, &s.tlsAddr, true)
+	}
+	return nil
+}
+
+// openListener opens one. The first loop settles which port that is, which bound gets to
+// know.
+func (l *loop) openListener(addr string, bound *net.Addr, secure bool) error {
 	var fd int32
 	var err error
 	switch {
 	case l.number == 0 && !netpoll.ListenerPerLoop:
-		fd, s.addr, err = listen(s.cfg.Listen)
+		fd, *bound, err = listen(addr)
 	case l.number == 0:
-		fd, s.addr, err = listen(s.cfg.Listen, netpoll.SharedPort())
+		fd, *bound, err = listen(addr, netpoll.SharedPort())
 	case netpoll.ListenerPerLoop:
-		fd, _, err = listen(s.addr.String(), netpoll.SharedPort())
+		fd, _, err = listen((*bound).String(), netpoll.SharedPort())
 	default:
-		fd, err = netpoll.Duplicate(s.loops[0].listener)
+		fd, err = netpoll.Duplicate(l.server.loops[0].listeners[len(l.listeners)].descriptor)
 	}
 	if err != nil {
 		return err
@@ -54,36 +79,42 @@ func (l *loop) openListener() error {
 		unix.Close(int(fd))
 		return unix.EMFILE
 	}
-	l.listener = fd
+	l.listeners = append(l.listeners, &listener{descriptor: fd, secure: secure})
 	return l.poller.WatchEdge(fd)
+}
+
+// listenerOf returns the listener that has a descriptor.
+func (l *loop) listenerOf(fd int32) *listener {
+	i := slices.IndexFunc(l.listeners, func(ln *listener) bool { return ln.descriptor == fd })
+	return l.listeners[i]
 }
 
 // accept takes what waits in the accept queue, a slice of it. It returns true
 // when there may be more. The listener reports new arrivals only, so a call
 // that stops short of an empty queue needs another: by the return value, or by
 // the listener's timer.
-func (l *loop) accept() (more bool) {
-	if !l.accepting || l.paused {
+func (l *loop) accept(ln *listener) (more bool) {
+	if !ln.accepting || ln.paused {
 		return false
 	}
 	for range acceptsAtOnce {
 		if l.full() && !l.makeRoom() {
-			l.crowded = true
-			l.pauseAccepting(limitPause, "as many clients are being answered as there are descriptors for", "limit", l.occupancy.room.sockets)
+			ln.crowded = true
+			l.pauseAccepting(ln, limitPause, "as many clients are being answered as there are descriptors for", "limit", l.occupancy.room.sockets)
 			return false
 		}
-		fd, from, err := netpoll.Accept(l.listener)
+		fd, from, err := netpoll.Accept(ln.descriptor)
 		if err == unix.EAGAIN {
-			l.accepting = false
+			ln.accepting = false
 			return false
 		}
 		if err == nil {
-			err = l.open(fd, from)
+			err = l.open(fd, from, ln.secure)
 		}
 		if err == nil {
-			l.pauses.Accepted()
-		} else if pause := l.pauses.After(err); pause > 0 {
-			l.pauseAccepting(pause, "cannot accept a connection", "error", err)
+			ln.pauses.Accepted()
+		} else if pause := ln.pauses.After(err); pause > 0 {
+			l.pauseAccepting(ln, pause, "cannot accept a connection", "error", err)
 			return false
 		}
 	}
@@ -92,26 +123,31 @@ func (l *loop) accept() (more bool) {
 
 // pauseAccepting leaves the accept queue alone until the listener's timer.
 // Connections stay in it meanwhile, none is lost and none costs anything.
-func (l *loop) pauseAccepting(pause time.Duration, why string, args ...any) {
-	l.paused = true
+func (l *loop) pauseAccepting(ln *listener, pause time.Duration, why string, args ...any) {
+	ln.paused = true
 	l.counters.acceptPauses.Add(1)
-	l.wheel.Schedule(l.listener, l.now+pause)
+	l.wheel.Schedule(ln.descriptor, l.now+pause)
 	if l.mayNotice(why) {
 		l.server.log(slog.LevelWarn, "accepting is paused: "+why, append(args, "loop", l.number, "connections", l.server.open.Load())...)
 	}
 }
 
-// resumeAccepting is the listener's timer.
-func (l *loop) resumeAccepting() {
-	l.paused, l.crowded = false, false
-	l.accepting = true
+// resume is the listener's timer.
+func (ln *listener) resume() {
+	ln.paused, ln.crowded = false, false
+	ln.accepting = true
 }
 
-// open takes an accepted socket in, and gives it the time to send a request head.
-func (l *loop) open(fd int32, from netpoll.Peer) error {
+// open takes an accepted socket in, and gives it the time to send a request head, with TLS
+// the handshake before it included.
+func (l *loop) open(fd int32, from netpoll.Peer, isSecure bool) error {
 	c, err := l.adopt(fd)
 	if err != nil {
 		return err
+	}
+	if isSecure {
+		c.state = stateHello
+		c.flags.set(secure, true)
 	}
 	l.server.open.Add(1)
 	l.occupancy.sockets.Add(1)
@@ -123,11 +159,12 @@ func (l *loop) open(fd int32, from netpoll.Peer) error {
 	return nil
 }
 
-// closeListener has the kernel refuse connections from now on.
-func (l *loop) closeListener() {
-	fd := l.listener
-	l.wheel.Cancel(fd)
-	l.table.at(streamID(fd)).release()
-	unix.Close(int(fd))
-	l.listener, l.accepting, l.crowded = -1, false, false
+// closeListeners has the kernel refuse connections from now on.
+func (l *loop) closeListeners() {
+	for _, ln := range l.listeners {
+		l.wheel.Cancel(ln.descriptor)
+		l.table.at(streamID(ln.descriptor)).release()
+		unix.Close(int(ln.descriptor))
+	}
+	l.listeners = nil
 }

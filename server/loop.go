@@ -9,9 +9,10 @@ import (
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/handshake"
 	"millrace/internal/limits"
 	"millrace/internal/netpoll"
-	"millrace/internal/ports"
+	"millrace/internal/tlsrecord"
 	"millrace/timerwheel"
 )
 
@@ -66,12 +67,9 @@ type connections struct {
 	occupancy  *occupancy                        // safe for concurrent use
 	unfinished peaked[streamID, *unfinishedHead] // those whose request head has come in part
 	peers      peaked[streamID, netpoll.Peer]    // only if Config.keepsPeers
-	listener   int32                             // descriptor
-	accepting  bool                              // the accept queue may hold more
-	paused     bool                              // accepting waits for the listener's timer
-	crowded    bool                              // that pause is for want of room
-	pauses     ports.Pauses                      // of failures to accept
+	listeners  []*listener                       // the open ones
 	hand       streamID                          // the slot that makeRoom looks at next
+	secured
 }
 
 // authorization is what a loop has of requests that an authorizer decides on.
@@ -105,6 +103,7 @@ type subscriptions struct {
 type scratch struct {
 	request httpparse.Request
 	buf     []byte                // what was read
+	sealed  []byte                // a record
 	out     []byte                // what is to be written
 	path    []byte                // of the request, decoded
 	names   [][]byte              // its channels
@@ -116,7 +115,7 @@ type scratch struct {
 
 // newLoop makes a loop and its waker. Everything else is opened by the goroutine
 // that it lives on, which may have a descriptor table of its own.
-func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, error) {
+func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys) (*loop, error) {
 	l := &loop{
 		server: s, number: number, cfg: &s.cfg, broker: s.broker,
 		armed: math.MaxInt64,
@@ -125,6 +124,11 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 			table: table, occupancy: taken,
 			unfinished: newPeaked[streamID, *unfinishedHead](),
 			peers:      newPeaked[streamID, netpoll.Peer](),
+			secured: secured{
+				keys:       keys,
+				parts:      newPeaked[streamID, []byte](),
+				handshakes: newPeaked[streamID, *handshaking](),
+			},
 		},
 		authorization: authorization{
 			undecided: newPeaked[streamID, *undecided](),
@@ -138,11 +142,12 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy) (*loop, er
 			needs:     newPeaked[*loopChannel, need](),
 			followed:  followed{left: everybody},
 		},
-		scratch:    scratch{buf: make([]byte, readSize)},
+		scratch:    scratch{buf: make([]byte, max(handshake.MaxUnread, tlsrecord.MaxRecord)+readSize)},
 		phases:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		nextNotice: make(map[string]time.Duration),
 	}
 	l.expired = l.expire
+	l.overNotify = l.notifyHandshake
 	l.wheel = timerwheel.New(timers{table}, tick, 0)
 	var err error
 	if l.waker, err = netpoll.OpenWaker(); err != nil {
@@ -168,7 +173,7 @@ func (l *loop) live(err error, opened chan<- error) {
 	defer l.hangUp()
 	l.table.claim(l.waker.FD(), l.number, slot{state: stateWake})
 	if err = l.poller.Watch(l.waker.FD()); err == nil {
-		err = l.openListener()
+		err = l.openListeners()
 	}
 	opened <- err
 	<-l.server.started
@@ -196,12 +201,15 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		}
 		l.wake()
 	case stateListener:
-		l.accepting = true
-		if l.accept() {
+		ln := l.listenerOf(fd)
+		ln.accepting = true
+		if l.accept(ln) {
 			l.wakeAgain()
 		}
-	case stateProxy, stateHead:
+	case stateProxy, stateHello, stateHead:
 		l.readHead(c)
+	case stateHandshake:
+		l.onHandshake(c, readable)
 	case stateStream:
 		if writable && c.flags.is(behind) && l.catchUp(c) == ended {
 			break
@@ -233,11 +241,15 @@ func (l *loop) wake() {
 		l.armed = math.MaxInt64 // the alarm may have been among the signals, even one that l.now does not know of
 	}
 	l.readMail()
+	l.takeHandshakes()
+	l.dropSealed()
 	more := l.wheel.Advance(l.now, slice, l.expired)
 	more = l.takeVerdicts(slice) || more
 	more = l.startFollowed(slice) || more
 	more = l.fanOut(slice) || more
-	more = l.accept() || more
+	for _, ln := range l.listeners {
+		more = l.accept(ln) || more
+	}
 	more = l.endOn(endSlice) || more
 	more = l.drainOn(slice) || more
 	if more {
@@ -265,7 +277,7 @@ func (l *loop) arm() {
 	}
 }
 
-// hangUp closes the listener and every connection.
+// hangUp closes the listeners and every connection.
 func (l *loop) hangUp() {
 	defer l.drainOver()
 	l.abandonEndings()
@@ -275,9 +287,10 @@ func (l *loop) hangUp() {
 			l.cancel(c)
 			c.release() // closed with the waker
 		case stateListener:
-			l.closeListener()
+			// closed below
 		default:
 			l.end(c, reasonShutdown)
 		}
 	})
+	l.closeListeners()
 }

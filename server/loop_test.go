@@ -58,7 +58,7 @@ func (h handLoop) connect() (fd int32, client int) {
 	h.t.Helper()
 	ours, client := socketPair(h.t)
 	h.t.Cleanup(func() { unix.Close(client) })
-	if err := h.open(int32(ours), netpoll.Peer{}); err != nil {
+	if err := h.open(int32(ours), netpoll.Peer{}, false); err != nil {
 		h.t.Fatal(err)
 	}
 	return int32(ours), client

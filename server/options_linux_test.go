@@ -13,7 +13,7 @@ import (
 func TestSocketsInheritOptions(t *testing.T) {
 	s, _ := start(t, Config{Loops: 1}, channels.Options{})
 	subscribe(t, s, "/x")
-	c := s.loops[0].table.next(0, streamID(s.loops[0].listener)+1)
+	c := s.loops[0].table.next(0, streamID(s.loops[0].listeners[0].descriptor)+1)
 	for _, option := range []struct {
 		name   string
 		option int

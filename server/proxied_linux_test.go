@@ -87,7 +87,7 @@ func TestProxyHeaderInPieces(t *testing.T) {
 		for _, pieces := range cuts {
 			ours, client := socketPair(t)
 			fd := int32(ours)
-			if err := h.open(fd, netpoll.PeerAt(netip.MustParseAddrPort("127.0.0.1:9"))); err != nil {
+			if err := h.open(fd, netpoll.PeerAt(netip.MustParseAddrPort("127.0.0.1:9")), false); err != nil {
 				t.Fatal(err)
 			}
 			c := h.conn(fd)

@@ -28,6 +28,7 @@ const (
 	reasonNoProxy                    // with the PROXY protocol: the peer is no trusted proxy
 	reasonProxyHeader                // a trusted proxy sent no right PROXY header
 	reasonKicked                     // ended by an order to end streams, and told to come back
+	reasonTLS                        // the handshake has failed, or a record was wrong
 	reasonDrained                    // told to come back, because the server was about to stop
 	reasonShutdown                   // the server stopped
 	reasonCount
@@ -57,6 +58,7 @@ var reasonNames = [reasonCount]string{
 	reasonNoProxy:      "not a trusted proxy",
 	reasonProxyHeader:  "bad proxy header",
 	reasonKicked:       "kicked",
+	reasonTLS:          "TLS failed",
 	reasonDrained:      "drained",
 	reasonShutdown:     "server stopped",
 }

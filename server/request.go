@@ -50,6 +50,9 @@ func (l *loop) readHead(c *conn) (awaited bool) {
 			head = unfinished.b
 		}
 	}
+	if c.state == stateHello {
+		return l.readHello(c, head)
+	}
 	r := &l.request
 	length, err := httpparse.Parse(r, head, seen, l.cfg.Head)
 	switch {

@@ -80,7 +80,7 @@ func (m *resumeModel) mayBeGone(message, head int) bool {
 func (m *resumeModel) join(t *rapid.T, c *modelClient, byQuery bool) {
 	ours, theirs := socketPair(m.t)
 	unix.SetsockoptInt(ours, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096)
-	if err := m.open(int32(ours), netpoll.Peer{}); err != nil {
+	if err := m.open(int32(ours), netpoll.Peer{}, false); err != nil {
 		t.Fatal(err)
 	}
 	c.fd, c.peer, c.head, c.gap, c.unread = int32(ours), theirs, len(m.published), false, ""

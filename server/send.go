@@ -48,8 +48,8 @@ func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte
 
 // sendRest writes to a stream what is left of what send has cut.
 func (l *loop) sendRest(c *conn, r *slowReader) result {
-	if len(r.rest) == 0 {
-		return sent
+	if did := l.sendSealed(c, r); did != sent || len(r.rest) == 0 {
+		return did
 	}
 	n, did := l.write(c, r.rest)
 	if did == ended {

@@ -24,7 +24,8 @@ type Server struct {
 	cfg      Config
 	capacity capacity
 	broker   *channels.Broker
-	addr     net.Addr
+	addr     net.Addr // nil without Config.Listen
+	tlsAddr  net.Addr // nil without Config.TLSListen
 	heads    heads
 	dialects []dialect.Dialect    // the plain one is the last
 	clock    func() time.Duration // loop time: since the server began
@@ -41,6 +42,10 @@ type Server struct {
 	// undecided are requests of all loops that wait for a verdict, asked the bytes of what
 	// authorizers have not answered.
 	undecided, asked atomic.Int64
+	sealed           atomic.Int64 // bytes of the rests of TLS records of all loops
+
+	handshakesEach int     // that may be under way on each loop
+	keys           []*keys // of the descriptor tables
 
 	drainAll sync.Once     // by Drain
 	draining atomic.Bool   // set by Drain
@@ -89,9 +94,11 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 
 // openLoops starts the goroutines of the loops, each with its listener open.
 func (s *Server) openLoops() error {
-	if netpoll.ListenerPerLoop {
-		if err := probe(s.cfg.Listen); err != nil {
-			return err
+	for _, addr := range []string{s.cfg.Listen, s.cfg.TLSListen} {
+		if addr != "" && netpoll.ListenerPerLoop {
+			if err := probe(addr); err != nil {
+				return err
+			}
 		}
 	}
 	// Every waker comes before the first table is copied: a number by which one
@@ -100,13 +107,15 @@ func (s *Server) openLoops() error {
 	if s.capacity.perLoop {
 		sharing = 1
 	}
-	shared, all := newTable(s.capacity.limit), newOccupancy(s.capacity.table, sharing)
+	s.handshakesEach = max(s.cfg.TLSHandshakes/s.capacity.loops, 1)
+	var table *table
+	var taken *occupancy
 	for i := range s.capacity.loops {
-		table, taken := shared, all
-		if s.capacity.perLoop && i > 0 {
-			table, taken = newTable(s.capacity.limit), newOccupancy(s.capacity.table, 1)
+		if i == 0 || s.capacity.perLoop {
+			table, taken = newTable(s.capacity.limit), newOccupancy(s.capacity.table, sharing)
+			s.keys = append(s.keys, newKeys(s.capacity.limit))
 		}
-		l, err := newLoop(s, int32(i), table, taken)
+		l, err := newLoop(s, int32(i), table, taken, s.keys[len(s.keys)-1])
 		if err != nil {
 			return err
 		}
@@ -151,8 +160,11 @@ func (s *Server) Start() { s.start.Do(func() { close(s.started) }) }
 // Failed receives an error for each loop that could not go on.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Addr returns the address that the server listens on.
+// Addr returns the address that the server listens on in the clear, nil if it does not.
 func (s *Server) Addr() net.Addr { return s.addr }
+
+// TLSAddr returns the address that it listens on for TLS, nil if it does not.
+func (s *Server) TLSAddr() net.Addr { return s.tlsAddr }
 
 // Loops returns the number of event loops.
 func (s *Server) Loops() int { return s.capacity.loops }
@@ -194,6 +206,12 @@ func (s *Server) Close() {
 		for _, l := range s.loops {
 			l.alarm.Stop()
 			l.waker.Close()
+		}
+		if s.cfg.TLS != nil {
+			s.cfg.TLS.Wait()
+		}
+		for _, k := range s.keys {
+			k.close()
 		}
 	})
 }

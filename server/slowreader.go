@@ -12,6 +12,8 @@ import (
 // it misses, which the broker keeps for all, but the rest of the one that its
 // socket took only in part.
 type slowReader struct {
+	sealed  []byte // of a TLS record, before rest
+	counted bool   // it has an entry in loop.cutOff
 	rest    []byte
 	message bool          // rest is of a message, not of a ping or a response head
 	fell    time.Duration // when it fell behind

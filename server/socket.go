@@ -42,12 +42,18 @@ func (l *loop) adopt(fd int32) (*conn, error) {
 // read reads what has come from a client into l.buf, n bytes. It ends a connection from
 // which nothing will come any more.
 func (l *loop) read(c *conn) (n int, _ result) {
-	n, err := unix.Read(int(c.fd), l.buf)
+	if c.flags.is(secure) && c.state >= stateHead {
+		return l.readSecure(c)
+	}
+	return l.readSocket(c, l.buf[:readSize])
+}
+
+// readSocket is read of what the socket has, into p.
+func (l *loop) readSocket(c *conn, p []byte) (n int, _ result) {
+	n, open := c.receive(p)
 	switch {
-	case n > 0:
+	case open:
 		return n, sent
-	case err == unix.EAGAIN || err == unix.EINTR:
-		return 0, sent
 	case c.state == stateLinger:
 		l.end(c, c.why)
 	default:
@@ -56,8 +62,26 @@ func (l *loop) read(c *conn) (n int, _ result) {
 	return 0, ended
 }
 
-// write writes p to a client, once, and returns how much of it the socket took.
+// write writes p to a client, and returns how much of it was taken. It is cut when the
+// socket took less, or with TLS when it took only a part of a record.
 func (l *loop) write(c *conn, p []byte) (n int, _ result) {
+	if c.flags.is(secure) {
+		return l.writeSecure(c, p)
+	}
+	return l.writeSocket(c, p)
+}
+
+// receive reads what the socket has. It returns false when nothing will come any more.
+func (c *conn) receive(p []byte) (n int, open bool) {
+	n, err := unix.Read(int(c.fd), p)
+	return max(n, 0), n > 0 || err == unix.EAGAIN || err == unix.EINTR
+}
+
+// sendLast writes p before the connection is ended; what the socket does not take is lost.
+func (c *conn) sendLast(p []byte) { unix.Write(int(c.fd), p) }
+
+// writeSocket writes p, once, and returns how much of it the socket took.
+func (l *loop) writeSocket(c *conn, p []byte) (n int, _ result) {
 	n, err := unix.Write(int(c.fd), p)
 	for err == unix.EINTR {
 		n, err = unix.Write(int(c.fd), p)
@@ -83,6 +107,9 @@ func (l *loop) watchWrites(c *conn) error { return l.poller.WatchWrites(c.fd) }
 
 // unwatchWrites takes watchWrites back.
 func (l *loop) unwatchWrites(c *conn) error { return l.poller.UnwatchWrites(c.fd) }
+
+// unwatch has loop.on called no more for what comes from the socket.
+func (l *loop) unwatch(c *conn) error { return l.poller.Unwatch(c.fd) }
 
 // acknowledged returns how many bytes the client has ever taken, as far as the kernel
 // knows.

@@ -16,6 +16,8 @@ type counters struct {
 	behind      atomic.Int64 // streams that are behind
 	lingering   atomic.Int64 // sockets that have had their last byte
 	undecided   atomic.Int64 // sockets whose request waits for its verdict
+	handshaking atomic.Int64 // TLS handshakes under way
+	secure      atomic.Int64 // TLS connections behind their handshake
 
 	accepted     atomic.Uint64
 	acceptPauses atomic.Uint64                // times that accepting had to wait for descriptors or memory
@@ -24,6 +26,9 @@ type counters struct {
 	closed       [reasonCount]atomic.Uint64
 	verdicts     verdictCounts
 	lateVerdicts atomic.Uint64 // of which nobody waited any more
+
+	handshakes        atomic.Uint64 // that have succeeded
+	handshakeFailures handshakeFailures
 
 	deliveries atomic.Uint64 // messages written to a stream, whole
 	writes     atomic.Uint64 // writes that carried them
@@ -52,6 +57,12 @@ type Stats struct {
 	Connections, Streams, Behind, Lingering, Undecided int64
 	Accepted, AcceptPauses, Refused, Opened            uint64
 	Deliveries, Writes, Bytes, Pings                   uint64
+	// Handshaking are the TLS handshakes under way, Secure the connections behind theirs.
+	Handshaking, Secure int64
+	// Handshakes counts those that have succeeded, HandshakeFailures the others, by kind;
+	// every kind is there.
+	Handshakes        uint64
+	HandshakeFailures map[string]uint64
 	// Closed counts ended connections by reason; every reason is there.
 	Closed map[string]uint64
 	// RefusedBy counts requests that were refused by the status of the answer.
@@ -68,7 +79,7 @@ type Stats struct {
 
 // Stats returns the present figures. Safe for concurrent use.
 func (s *Server) Stats() Stats {
-	sum := Stats{Closed: make(map[string]uint64, reasonCount-1), RefusedBy: make(map[int]uint64, len(statuses)), Verdicts: make(map[VerdictKind]uint64)}
+	sum := Stats{Closed: make(map[string]uint64, reasonCount-1), RefusedBy: make(map[int]uint64, len(statuses)), HandshakeFailures: make(map[string]uint64, len(handshakeKinds)), Verdicts: make(map[VerdictKind]uint64)}
 	for _, l := range s.loops {
 		n := &l.counters
 		sum.Connections += n.connections.Load()
@@ -85,6 +96,12 @@ func (s *Server) Stats() Stats {
 		sum.Writes += n.writes.Load()
 		sum.Bytes += n.bytes.Load()
 		sum.Pings += n.keepalives.Load()
+		sum.Handshaking += n.handshaking.Load()
+		sum.Secure += n.secure.Load()
+		sum.Handshakes += n.handshakes.Load()
+		for i, kind := range handshakeKinds {
+			sum.HandshakeFailures[string(kind)] += n.handshakeFailures[i].Load()
+		}
 		for i, status := range statuses {
 			refused := n.refused[i].Load()
 			sum.Refused += refused

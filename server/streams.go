@@ -23,7 +23,7 @@ type opening struct {
 // the client missed. Where a channel is not followed yet, the stream waits.
 func (l *loop) startStream(c *conn, o opening) {
 	begun := l.inbox.Join(&l.start, o.lastID, turnBytes, o.names...)
-	c.slot = slot{timer: c.timer, state: stateStream, opened: momentOf(l.now), address: c.address, heard: c.heard}
+	c.slot = slot{timer: c.timer, state: stateStream, opened: momentOf(l.now), address: c.address, heard: c.heard, flags: c.flags & secure}
 	l.subscribeAll(c, l.start.Channels)
 	l.keepGrant(c, o.user, o.expires)
 	l.firstPing(c)
@@ -117,6 +117,7 @@ func (l *loop) endStream(c *conn, why reason) {
 		l.waiting.remove(c.id())
 	}
 	if c.flags.is(behind) {
+		l.countSealed(-len(l.readers.m[c.id()].sealed))
 		l.readers.remove(c.id())
 		l.counters.behind.Add(-1)
 	}

@@ -7,11 +7,13 @@ func (l *loop) expire(i int32) {
 	c := l.table.at(streamID(i))
 	switch c.state {
 	case stateListener:
-		l.resumeAccepting()
-	case stateProxy, stateHead:
+		l.listenerOf(int32(c.id())).resume()
+	case stateProxy, stateHello, stateHead:
 		l.headDue(c)
 	case stateUndecided:
 		l.undecidedDue(c)
+	case stateHandshake:
+		l.handshakeDue(c)
 	case stateStream:
 		l.streamDue(c)
 	case stateWaiting:
@@ -33,6 +35,8 @@ func (l *loop) headDue(c *conn) {
 	awaited := l.readHead(c)
 	switch {
 	case !awaited:
+	case c.state == stateHello, c.state == stateHandshake:
+		l.handshakeDue(c)
 	case c.state == stateProxy, l.unfinished.m[c.id()] == nil: // nothing came: a spare connection of a browser, say
 		l.end(c, reasonHeadLate)
 	default:

@@ -228,7 +228,7 @@ func TestVerdictForAnotherClient(t *testing.T) {
 		}
 		unix.Close(ours)
 	}
-	if err := h.open(fd, netpoll.Peer{}); err != nil {
+	if err := h.open(fd, netpoll.Peer{}, false); err != nil {
 		t.Fatal(err)
 	}
 	ask(fd, other, "thief")
@@ -362,7 +362,7 @@ func TestFloodOfQuestions(t *testing.T) {
 		t.Helper()
 		ours, peer := socketPair(t)
 		defer unix.Close(peer)
-		if err := h.open(int32(ours), netpoll.Peer{}); err != nil {
+		if err := h.open(int32(ours), netpoll.Peer{}, false); err != nil {
 			t.Fatal(err)
 		}
 		unixWrite(t, peer, head)

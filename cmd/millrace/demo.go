@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -25,11 +26,14 @@ type front interface {
 // Run serves until ctx is done or the server fails. The page and its application
 // take the public port, and pass on to the event streams as a proxy does.
 func (c *demoCommand) Run(ctx context.Context, w warnings) error {
-	public := string(c.Listen)
+	public := cmp.Or(string(c.Listen), demoListen)
 	c.Listen = "127.0.0.1:0"
 	c.Drain = min(c.Drain, time.Second) // no other server needs time
 	return c.serve(ctx, os.Stderr, w, func(n *node.Node, log *slog.Logger) (front, error) { return openDemo(public, n, log) })
 }
+
+// demoListen is the address of the demo if none is asked for.
+const demoListen = "127.0.0.1:8080"
 
 // openDemo opens the demo at an address.
 func openDemo(public string, n *node.Node, log *slog.Logger) (front, error) {

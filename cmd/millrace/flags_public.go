@@ -5,13 +5,18 @@ import (
 	"net/netip"
 	"strings"
 
+	"millrace/internal/certs"
 	"millrace/internal/node"
 	"millrace/internal/pattern"
 )
 
 // publicFlags are about the public port and whom it serves.
 type publicFlags struct {
-	Listen         address  `default:"${listen}" placeholder:"HOST:PORT" help:"Address for event streams; port 0 picks a free one. [${default}]"`
+	Listen         address  `placeholder:"HOST:PORT" help:"Address for event streams in the clear; port 0 picks a free one. [${listen}, or none with --tls-listen]"`
+	TLSListen      address  `name:"tls-listen" placeholder:"HOST:PORT" help:"Address for event streams with TLS 1.3; port 0 picks a free one. [none]"`
+	TLSCert        []string `name:"tls-cert" placeholder:"FILE" help:"Certificate for --tls-listen, as PEM with those that it was signed by; repeatable. The name that a client asks for selects one, else the first is used. Read again when the file changes, and on SIGHUP. [none]"`
+	TLSKey         []string `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate at the same place, as PEM; repeatable. [none]"`
+	TLSHandshakes  int      `name:"tls-handshakes" default:"4096" min:"1" max:"1000000" placeholder:"N" help:"TLS handshakes that may be under way; then the one that has waited longest for its client goes. [${default}]"`
 	Alias          []string `placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
 	TrustedProxies []string `placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
@@ -22,7 +27,13 @@ type publicFlags struct {
 
 func (f *publicFlags) set(o *node.Options) (err error) {
 	p := &o.Public
-	p.Listen = string(f.Listen)
+	p.Listen, p.TLSListen, p.TLSHandshakes = string(f.Listen), string(f.TLSListen), f.TLSHandshakes
+	if f.Listen == "" && f.TLSListen == "" {
+		p.Listen = defaultListen
+	}
+	if o.Certificates, err = f.certificates(); err != nil {
+		return err
+	}
 	p.ProxyProtocol = f.ProxyProtocol
 	p.Hosts = f.Host
 	p.AllowOrigins = f.AllowOrigin
@@ -39,6 +50,25 @@ func (f *publicFlags) set(o *node.Options) (err error) {
 		return fmt.Errorf("%w: --proxy-protocol and --trusted-proxies go together: the proxies that may name clients, and that they do", errUsage)
 	}
 	return nil
+}
+
+// defaultListen is the address for event streams if none is asked for.
+const defaultListen = ":8080"
+
+// certificates returns the files of --tls-cert and --tls-key.
+func (f *publicFlags) certificates() (files []certs.Files, err error) {
+	switch certificates, keys := len(f.TLSCert), len(f.TLSKey); {
+	case certificates != keys:
+		return nil, fmt.Errorf("%w: --tls-cert and --tls-key: %d certificates and %d keys, want a key for each certificate, in the same order", errUsage, certificates, keys)
+	case certificates > 0 && f.TLSListen == "":
+		return nil, fmt.Errorf("%w: --tls-cert: %q without --tls-listen, the address that it is for", errUsage, f.TLSCert[0])
+	case certificates == 0 && f.TLSListen != "":
+		return nil, fmt.Errorf("%w: --tls-listen: %q without a certificate, want --tls-cert and --tls-key", errUsage, f.TLSListen)
+	}
+	for i := range f.TLSCert {
+		files = append(files, certs.Files{Cert: f.TLSCert[i], Key: f.TLSKey[i]})
+	}
+	return files, nil
 }
 
 // aliases returns the channel that each path of --alias stands for.

@@ -96,7 +96,7 @@ func (f *serverFlags) start(queue *logs.Queue) (*node.Node, error) {
 // logStart says where the server can be reached and what it may hold.
 func (c *serveCommand) logStart(log *slog.Logger, n *node.Node, publicAddr string) {
 	public := n.Streams()
-	log.Info("millrace is ready", "public", publicAddr, "admin", n.AdminAddr(), "ops", n.OpsAddr(), "access", n.Access(),
+	log.Info("millrace is ready", "public", publicAddr, "admin", n.AdminAddr(), "ops", n.OpsAddr(), "tls", n.TLSAddr(), "access", n.Access(),
 		"loops", public.Loops(), "descriptor_limit", public.DescriptorLimit(), "fd_tables", string(public.FDTables()),
 		"max_connections", public.MaxConnections(), "max_channels", public.MaxChannels(), "keepalive", c.Keepalive.String(), "history", c.History,
 		"version", version())

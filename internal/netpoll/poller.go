@@ -78,5 +78,8 @@ func (p Poller) UnwatchWrites(fd int32) error {
 	return p.p.ModRead(&netpoll.PollAttachment{FD: int(fd)}, false)
 }
 
+// Unwatch reports fd no more.
+func (p Poller) Unwatch(fd int32) error { return p.p.Delete(int(fd)) }
+
 // Close closes the poller, and none of the descriptors that it watches.
 func (p Poller) Close() error { return p.p.Close() }

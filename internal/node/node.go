@@ -6,8 +6,10 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"millrace/internal/admin"
 	"millrace/internal/auth/ticket"
 	"millrace/internal/backplane/link"
+	"millrace/internal/certs"
 	"millrace/internal/control"
 	"millrace/internal/ops"
 	"millrace/internal/ports"
@@ -24,16 +27,18 @@ import (
 
 // Node is a running server. Its methods are safe for concurrent use.
 type Node struct {
-	opts      Options
-	broker    *channels.Broker
-	backplane Backplane // nil for a node on its own
-	public    *server.Server
-	admin     *admin.Server // nil when it is off
-	ops       *ops.Server   // nil when it is off
-	access    access
-	control   *control.Control
-	stopping  atomic.Bool
-	running   sync.WaitGroup // the ports beside the public one
+	opts         Options
+	broker       *channels.Broker
+	backplane    Backplane // nil for a node on its own
+	public       *server.Server
+	admin        *admin.Server // nil when it is off
+	ops          *ops.Server   // nil when it is off
+	access       access
+	control      *control.Control
+	certificates *certs.Store // nil without TLS
+	unwatch      func()       // ends looking for certificates that have changed
+	stopping     atomic.Bool
+	running      sync.WaitGroup // the ports beside the public one
 }
 
 // Start opens the ports of a node and sets it to work. It opens none if the options are
@@ -56,6 +61,9 @@ func Start(o Options) (*Node, error) {
 	var err error
 	if n.backplane, err = OpenBackplane(&o); err != nil {
 		n.access.close()
+		return nil, err
+	}
+	if n.certificates, err = o.setTLS(); err != nil {
 		return nil, err
 	}
 	o.setDecoding()
@@ -128,6 +136,7 @@ func (n *Node) opsConfig(p places) ops.Config {
 		Engine:         n.engine(),
 		LogDropped:     o.LogDropped,
 		Ready:          n.Ready,
+		Certificates:   n.certificates,
 		Logger:         o.Logger,
 	}
 	if n.admin != nil {
@@ -150,6 +159,11 @@ func (n *Node) begin() {
 		n.backplane.Start(n.broker.Feed())
 	}
 	n.public.Start()
+	if n.certificates != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		n.unwatch = cancel
+		n.running.Go(func() { n.certificates.Watch(ctx, certificateInterval) })
+	}
 	serve := func(port func() error) {
 		if err := port(); err != nil {
 			n.opts.Logger.Error("a port cannot go on, streams are not affected", "error", err)
@@ -181,7 +195,7 @@ func (n *Node) Ready() error {
 func (n *Node) Failed() <-chan error { return n.public.Failed() }
 
 // Renew has the node go on with the secrets of o: passwords, tokens, and the keys
-// of grants. All else of o is for the next start. With an error, an ErrOptions, all stays as
+// of grants. Certificates are read again, too. All else of o is for the next start. With an error, an ErrOptions, all stays as
 // it is.
 func (n *Node) Renew(o Options) error {
 	o.Logger = n.opts.Logger
@@ -193,6 +207,9 @@ func (n *Node) Renew(o Options) error {
 	}
 	if n.ops != nil {
 		n.ops.SetToken(o.Ops.Token)
+	}
+	if n.certificates != nil {
+		n.certificates.Reload()
 	}
 	return nil
 }
@@ -216,6 +233,9 @@ func (n *Node) Close() {
 	}
 	if n.admin != nil {
 		n.admin.Close()
+	}
+	if n.unwatch != nil {
+		n.unwatch()
 	}
 	n.running.Wait()
 	if n.control != nil {
@@ -252,8 +272,18 @@ func (n *Node) Access() string {
 	return n.opts.Access.String()
 }
 
-// PublicAddr returns the address of the public port.
-func (n *Node) PublicAddr() string { return n.public.Addr().String() }
+// PublicAddr returns the address of the public port in the clear, or Off.
+func (n *Node) PublicAddr() string { return orOff(n.public.Addr()) }
+
+// TLSAddr returns the address of the public port with TLS, or Off.
+func (n *Node) TLSAddr() string { return orOff(n.public.TLSAddr()) }
+
+func orOff(addr net.Addr) string {
+	if addr == nil {
+		return Off
+	}
+	return addr.String()
+}
 
 // AdminAddr returns the address of the admin port, or Off.
 func (n *Node) AdminAddr() string {

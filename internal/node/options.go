@@ -8,6 +8,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/admin"
+	"millrace/internal/certs"
 	"millrace/internal/ops"
 	"millrace/internal/ports"
 	"millrace/internal/turbo"
@@ -30,8 +31,11 @@ type Options struct {
 	Public server.Config
 	// Broker stands between the ports. The node sets Backplane, Numbered and what decodes.
 	Broker channels.Options
-	Admin  AdminPort
-	Ops    OpsPort
+	// Certificates are those of Public.TLSListen, the first for clients that name no host.
+	// The node sets Public.TLS by them.
+	Certificates []certs.Files
+	Admin        AdminPort
+	Ops          OpsPort
 
 	// Backplane is the URL of the engine that links this node with others; empty for a
 	// node on its own. Channels have ChannelPrefix there, with a colon after it.

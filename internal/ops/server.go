@@ -30,6 +30,7 @@ import (
 	"millrace/internal/auth/ticket"
 	"millrace/internal/auth/token"
 	"millrace/internal/backplane/link"
+	"millrace/internal/certs"
 	"millrace/internal/control"
 	"millrace/internal/ports"
 	"millrace/internal/throttle"
@@ -71,6 +72,7 @@ type Config struct {
 	Tickets        *ticket.Tickets          // that it issues; nil: none
 	Tokens         *token.Tokens            // that it takes; nil: none
 	Application    *application.Application // that says who may listen; nil: none does
+	Certificates   *certs.Store             // of the public port; nil: it has no TLS
 	Logger         *slog.Logger             // nil: nothing is logged
 }
 

@@ -1,0 +1,182 @@
+// Package certs has the certificates of TLS ports, from files that are read again when they
+// change.
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Files names a certificate, with those that it was signed by behind it, and its private
+// key, both as PEM.
+type Files struct{ Cert, Key string }
+
+// Store is the certificates of a node. Safe for concurrent use.
+type Store struct {
+	log      *slog.Logger
+	byName   atomic.Pointer[index]
+	failures atomic.Uint64
+
+	mu    sync.Mutex // one reads files at a time
+	pairs []pair
+}
+
+// pair is a certificate as its files were last read.
+type pair struct {
+	files       Files
+	seen        [2]os.FileInfo
+	certificate *tls.Certificate
+}
+
+// index finds a certificate by a name in lower case; "" is that for clients that name none.
+type index map[string]*tls.Certificate
+
+// Certificate is what is known of one.
+type Certificate struct {
+	Files  Files
+	Names  []string
+	Expiry time.Time
+}
+
+// Load reads all certificates. The first is that of clients that name no host, or one that no
+// certificate has. log gets to know what reading them again brings.
+func Load(log *slog.Logger, files ...Files) (*Store, error) {
+	if len(files) == 0 {
+		return nil, errors.New("no certificate: want a file of one and a file of its key")
+	}
+	s := &Store{log: log, pairs: make([]pair, len(files))}
+	for i, f := range files {
+		s.pairs[i].files = f
+		if err := s.pairs[i].read(); err != nil {
+			return nil, err
+		}
+	}
+	s.publish()
+	return s, nil
+}
+
+// read reads the files anew. With an error the pair is as before, but for having been seen.
+func (p *pair) read() error {
+	seen, err := p.files.stat()
+	p.seen = seen
+	if err != nil {
+		return err
+	}
+	certificate, err := tls.LoadX509KeyPair(p.files.Cert, p.files.Key)
+	if err != nil {
+		return fmt.Errorf("certificate %s with key %s: %w", p.files.Cert, p.files.Key, err)
+	}
+	p.certificate = &certificate
+	return nil
+}
+
+// stat looks at what the files are, behind links: a link that is changed counts.
+func (f Files) stat() (seen [2]os.FileInfo, err error) {
+	for i, name := range []string{f.Cert, f.Key} {
+		info, failed := os.Stat(name)
+		seen[i], err = info, errors.Join(err, failed)
+	}
+	return seen, err
+}
+
+// hasChanged tells whether the files are others than when they were read.
+func (p *pair) hasChanged() bool {
+	seen, _ := p.files.stat()
+	for i, now := range seen {
+		switch before := p.seen[i]; {
+		case (now == nil) != (before == nil):
+			return true
+		case now != nil && (!os.SameFile(now, before) || now.ModTime() != before.ModTime() || now.Size() != before.Size()):
+			return true
+		}
+	}
+	return false
+}
+
+// publish has handshakes use the certificates that have been read.
+func (s *Store) publish() {
+	names := index{"": s.pairs[0].certificate}
+	for _, p := range s.pairs {
+		for _, name := range p.certificate.Leaf.DNSNames {
+			if name = strings.ToLower(name); names[name] == nil {
+				names[name] = p.certificate
+			}
+		}
+	}
+	s.byName.Store(&names)
+}
+
+// Get returns the certificate for a client: that of the name which it asks for, else that of
+// all names beside it, else the first.
+func (s *Store) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	names := *s.byName.Load()
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if c := names[name]; c != nil {
+		return c, nil
+	}
+	if _, domain, ok := strings.Cut(name, "."); ok {
+		if c := names["*."+domain]; c != nil {
+			return c, nil
+		}
+	}
+	return names[""], nil
+}
+
+// Reload reads all files again. A pair that is not right stays as it was; that is logged and
+// counted.
+func (s *Store) Reload() { s.reload(func(*pair) bool { return true }) }
+
+// Watch reads files again that have changed, which it looks for at every interval, until ctx
+// is done.
+func (s *Store) Watch(ctx context.Context, interval time.Duration) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.reload((*pair).hasChanged)
+		}
+	}
+}
+
+func (s *Store) reload(due func(*pair) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.pairs {
+		p := &s.pairs[i]
+		if !due(p) {
+			continue
+		}
+		if err := p.read(); err != nil {
+			s.failures.Add(1)
+			s.log.Error("a certificate cannot be read again, the one before is used on", "error", err, "expiry", p.certificate.Leaf.NotAfter)
+			continue
+		}
+		s.log.Info("a certificate was read again", "file", p.files.Cert, "names", p.certificate.Leaf.DNSNames, "expiry", p.certificate.Leaf.NotAfter)
+	}
+	s.publish()
+}
+
+// Failures counts how often a certificate could not be read again.
+func (s *Store) Failures() uint64 { return s.failures.Load() }
+
+// Certificates are those in use.
+func (s *Store) Certificates() []Certificate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Certificate, len(s.pairs))
+	for i, p := range s.pairs {
+		all[i] = Certificate{p.files, p.certificate.Leaf.DNSNames, p.certificate.Leaf.NotAfter}
+	}
+	return all
+}

@@ -1,0 +1,30 @@
+package ops
+
+import (
+	"millrace/internal/certs"
+	"millrace/server"
+)
+
+// The metrics of TLS.
+var (
+	tlsConnections  = desc("tls_connections", "Connections with TLS, after their handshake.")
+	tlsHandshaking  = desc("tls_handshakes_under_way", "TLS handshakes under way.")
+	tlsHandshakes   = desc("tls_handshakes_total", "TLS handshakes that have succeeded.")
+	tlsFailures     = desc("tls_handshake_failures_total", "TLS handshakes that have failed, by reason.", "reason")
+	certExpiry      = desc("tls_certificate_expiry_timestamp_seconds", "When a certificate in use expires.", "file")
+	certReloadFails = desc("tls_certificate_reload_failures_total", "Times that a certificate could not be read again; the one before is used on.")
+)
+
+// collectTLS is Collect of what there is only with TLS.
+func collectTLS(n *server.Stats, store *certs.Store, gauge, counter collect) {
+	gauge(tlsConnections, float64(n.Secure))
+	gauge(tlsHandshaking, float64(n.Handshaking))
+	counter(tlsHandshakes, float64(n.Handshakes))
+	for reason, times := range n.HandshakeFailures {
+		counter(tlsFailures, float64(times), reason)
+	}
+	for _, c := range store.Certificates() {
+		gauge(certExpiry, float64(c.Expiry.Unix()), c.Files.Cert)
+	}
+	counter(certReloadFails, float64(store.Failures()))
+}
