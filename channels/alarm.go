@@ -1,6 +1,9 @@
 package channels
 
-import "time"
+import (
+	"time"
+	"weak"
+)
 
 // alarm has the broker do what is due while nobody publishes or subscribes: drop
 // messages that have become too old, and finish work that was cut into slices. It is a
@@ -43,7 +46,12 @@ func (b *Broker) setAlarmLocked(left bool) {
 		pause = max(pause, b.opts.HistoryTTL-(b.clock()-b.kept.oldest.born))
 	}
 	if b.alarm.timer == nil {
-		b.alarm.timer = time.AfterFunc(pause, b.sweep)
+		w := weak.Make(b) // the timer keeps no broker that nobody else has
+		b.alarm.timer = time.AfterFunc(pause, func() {
+			if b := w.Value(); b != nil {
+				b.sweep()
+			}
+		})
 	} else {
 		b.alarm.timer.Reset(pause)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/internal/eventstream"
@@ -18,7 +19,7 @@ import (
 // id, to whichever node there is, when its connection is lost.
 type stream struct {
 	nodes    []*Node
-	at       int // index of the node that it is connected to
+	at       atomic.Int32 // index of the node that it is connected to
 	channels []int
 	target   string
 	opened   func() // called when the first response head is complete
@@ -32,7 +33,8 @@ type stream struct {
 }
 
 func newStream(nodes []*Node, at int, names []string, channels ...int) *stream {
-	s := &stream{nodes: nodes, at: at, channels: channels, newest: make(map[[2]int16]int32)}
+	s := &stream{nodes: nodes, channels: channels, newest: make(map[[2]int16]int32)}
+	s.at.Store(int32(at))
 	s.target = "/" + url.PathEscape(strings.TrimPrefix(names[channels[0]], "/"))
 	for i, channel := range channels[1:] {
 		s.target += fmt.Sprintf("%cchannel=%s", "?&"[min(i, 1)], url.QueryEscape(names[channel]))
@@ -50,7 +52,7 @@ func (s *stream) run(ctx context.Context, opened func()) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.at = (s.at + 1) % len(s.nodes)
+		s.at.Store((s.at.Load() + 1) % int32(len(s.nodes)))
 		select {
 		case <-ctx.Done():
 		case <-time.After(rand.N(20 * time.Millisecond)):
@@ -60,7 +62,7 @@ func (s *stream) run(ctx context.Context, opened func()) {
 
 // connect listens until the connection ends.
 func (s *stream) connect(ctx context.Context, c *ssetest.Client) {
-	public, _ := s.nodes[s.at].Addresses()
+	public, _ := s.nodes[s.at.Load()].Addresses()
 	err := c.OpenContext(ctx, public, time.Time{})
 	if err == nil && s.opened != nil {
 		s.opened()

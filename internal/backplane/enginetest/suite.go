@@ -273,7 +273,7 @@ func (f *fleet) await(numbers [][]int32, meanwhile func()) {
 			for i, s := range f.streams {
 				for _, p := range f.publishers {
 					if !s.has(p.id, numbers[p.id]) {
-						f.t.Errorf("stream %d at node %d, on channels %v, has not got all of publisher %d", i, s.at, s.channels, p.id)
+						f.t.Errorf("stream %d at node %d, on channels %v, has not got all of publisher %d", i, s.at.Load(), s.channels, p.id)
 					}
 				}
 			}
