@@ -114,6 +114,7 @@ func (r *reader) claim(f Form, name string) {
 	case f.ably && name == "x-ably-capability":
 		r.capability(r.str())
 	case f.channels && name == "channels":
+		r.c.Names = slices.Grow(r.c.Names, len(r.text)/32) // most names are longer
 		r.list(func() { r.exact(r.str()) })
 	case f.channel && name == "channel":
 		r.exact(r.str())
