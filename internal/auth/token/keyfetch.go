@@ -129,9 +129,9 @@ func (k *Keyring) fetchOne(ctx context.Context, s *keySource) (changed bool, err
 	k.tries.Add(1)
 	text, err := k.get(ctx, s.url)
 	if err == nil {
-		k.mu.Lock()
+		k.reading.Lock()
 		changed, err = s.take(text)
-		k.mu.Unlock()
+		k.reading.Unlock()
 	}
 	if err != nil {
 		k.failed.Add(1)

@@ -54,7 +54,9 @@ type Keyring struct {
 	set     atomic.Pointer[jwt.Set] // all together; the pointer tells whether they have changed
 	missing atomic.Bool             // a source has not been read yet
 
-	mu      sync.Mutex
+	reading sync.Mutex // held while sources are read; loops never wait for it
+
+	mu      sync.Mutex // held for an append or a swap
 	unknown []waiter
 	begun   int64         // fetches
 	over    bool          // nothing is fetched any more
@@ -179,14 +181,14 @@ func (k *Keyring) IsFetching() bool { return k.fetches }
 func (k *Keyring) Reload(given []string) error {
 	errs := []error{k.setGiven(given)}
 	changed := false
-	k.mu.Lock()
+	k.reading.Lock()
 	for _, s := range k.sources {
 		if s.url == "" {
 			is, err := s.read()
 			changed, errs = changed || is, append(errs, err)
 		}
 	}
-	k.mu.Unlock()
+	k.reading.Unlock()
 	k.assemble()
 	k.want()
 	if changed {
@@ -197,8 +199,8 @@ func (k *Keyring) Reload(given []string) error {
 
 // assemble puts the set of all sources together.
 func (k *Keyring) assemble() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.reading.Lock()
+	defer k.reading.Unlock()
 	all, missing := append(jwt.Set(nil), *k.given.Load()...), false
 	for _, s := range k.sources {
 		missing = missing || s.set == nil
@@ -224,9 +226,9 @@ func (k *Keyring) watch(ctx context.Context) {
 			if s.url != "" {
 				continue
 			}
-			k.mu.Lock()
+			k.reading.Lock()
 			is, err := s.read()
-			k.mu.Unlock()
+			k.reading.Unlock()
 			changed = changed || is
 			text := fmt.Sprint(err)
 			if err != nil && text != wrong[s] {
