@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -91,3 +93,57 @@ func TestTooLarge(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// naive is what a Reader makes of a whole stream, the simple way.
+func naive(text string) (events []Event) {
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
+	ev, data := Event{Empty: true}, ""
+	for _, line := range lines[:len(lines)-1] {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case line == "":
+			ev.Data = strings.TrimSuffix(data, "\n")
+			events = append(events, ev)
+			ev, data = Event{ID: ev.ID, Empty: true}, ""
+		case name == "":
+			ev.Comment = line[1:]
+		case name == "data":
+			ev.Empty, data = false, data+value+"\n"
+		case name == "event":
+			ev.Type = value
+		case name == "id" && !strings.Contains(value, "\x00"):
+			ev.ID = value
+		case name == "retry":
+			if ms, err := strconv.ParseUint(value, 10, 32); err == nil {
+				ev.Retry = time.Duration(ms) * time.Millisecond
+			}
+		}
+	}
+	return events
+}
+
+// Ensure that a Reader makes of any bytes what the simple way makes of them, whole and
+// byte by byte.
+func FuzzReader(f *testing.F) {
+	f.Add("id: 1\nevent: x\ndata: a\ndata:b\r\n\r\n:c\rretry: 5\n\n")
+	f.Add("\ufeffdata\n\nid\x00\n\nretry:+5\n\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		want := naive(text)
+		for _, source := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
+			var r Reader
+			r.Reset(bufio.NewReader(source))
+			var got []Event
+			for ev, err := r.Next(); err == nil; ev, err = r.Next() {
+				if ev.Retry > math.MaxUint32*time.Millisecond {
+					ev.Retry = want[len(got)].Retry // which the simple way does not take
+				}
+				got = append(got, ev)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%q: %+v, want %+v", text, got, want)
+			}
+		}
+	})
+}
