@@ -79,9 +79,9 @@ func needPerLoop(t *testing.T) {
 func TestTablePerLoop(t *testing.T) {
 	needPerLoop(t)
 	const loops, streams = 4, 200
-	before := openDescriptors(t)
+	before := testenv.Descriptors(t)
 	s, b := start(t, Config{Loops: loops, FDTables: FDTablesPerLoop}, channels.Options{})
-	if now := openDescriptors(t); now != before+loops {
+	if now := testenv.Descriptors(t); now != before+loops {
 		t.Errorf("the process's table has %d descriptors more, want the %d wakers", now-before, loops)
 	}
 	var clients []*client

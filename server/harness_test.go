@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ const patience = testenv.Patience
 func start(t testing.TB, cfg Config, opts channels.Options) (*Server, *channels.Broker) {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
-	descriptors := openDescriptors(t)
+	descriptors := testenv.Descriptors(t)
 	broker := channels.NewBroker(opts)
 	cfg.Listen = "127.0.0.1:0"
 	if cfg.Logger == nil {
@@ -38,21 +37,10 @@ func start(t testing.TB, cfg Config, opts channels.Options) (*Server, *channels.
 	s.Start()
 	t.Cleanup(func() {
 		s.Close()
-		testenv.Eventually(t, "all descriptors closed", func() bool { return openDescriptors(t) <= descriptors })
+		testenv.Eventually(t, "all descriptors closed", func() bool { return testenv.Descriptors(t) <= descriptors })
 		goleak.VerifyNone(t, leaks)
 	})
 	return s, broker
-}
-
-// openDescriptors counts the descriptors of this process; 0 where the system
-// does not tell.
-func openDescriptors(t testing.TB) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
 }
 
 // client is one raw connection to the server under test.

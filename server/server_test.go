@@ -180,7 +180,7 @@ func TestClose(t *testing.T) {
 // Ensure that a taken port is an error, though SO_REUSEPORT would allow it.
 func TestPortInUse(t *testing.T) {
 	s, b := start(t, Config{}, channels.Options{})
-	descriptors := openDescriptors(t)
+	descriptors := testenv.Descriptors(t)
 	second, err := New(Config{Listen: s.Addr().String()}, b)
 	if err == nil {
 		second.Close()
@@ -188,7 +188,7 @@ func TestPortInUse(t *testing.T) {
 	if !IsInUse(err) {
 		t.Errorf("a second server on %s: %v, want that the port is in use", s.Addr(), err)
 	}
-	if now := openDescriptors(t); now != descriptors {
+	if now := testenv.Descriptors(t); now != descriptors {
 		t.Errorf("%d descriptors left open", now-descriptors)
 	}
 }

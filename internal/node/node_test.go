@@ -140,12 +140,16 @@ func TestOptions(t *testing.T) {
 		{Options{Admin: AdminPort{Listen: "127.0.0.1:0"}, Ops: OpsPort{Listen: taken.Addr().String()}}, false, "--ops HOST:PORT"},
 	} {
 		tt.o.Public.Listen = "127.0.0.1:0"
+		descriptors := testenv.Descriptors(t)
 		n, err := Start(tt.o)
 		if err == nil {
 			n.Close()
 		}
 		if err == nil || errors.Is(err, ErrOptions) != tt.options || !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%+v: %v, want an error with %q, of options: %v", tt.o, err, tt.text, tt.options)
+		}
+		if now := testenv.Descriptors(t); now > descriptors {
+			t.Errorf("%+v: %d descriptors are left open", tt.o, now-descriptors)
 		}
 	}
 }
