@@ -3,8 +3,7 @@ package ticket
 import "sync"
 
 const (
-	// maxSpent is how many families are known of which a ticket has been opened: some 60
-	// MB.
+	// maxSpent is how many families are known of which a ticket has been opened: 45 MB.
 	maxSpent = 1 << 20
 	// keepSpent is how long, in seconds, families are gathered before those that are
 	// over are looked for.
