@@ -29,21 +29,27 @@ var errNoControl = errors.New("tickets and kicks are not available here")
 func (c *conn) sseTicket(args [][]byte) {
 	text, err := c.issueTicket(args[1:])
 	if err != nil {
-		c.fail("ERR %.512v: want SSE.TICKET [EX seconds] [USER name] [UNTIL seconds] channel [channel ...]", err)
+		c.fail("ERR %.512v", err)
 		return
 	}
 	c.out = resp.AppendBulk(c.out, text)
 }
 
 func (c *conn) issueTicket(args [][]byte) (string, error) {
-	g, err := ticketAsked(args)
-	if err != nil {
-		return "", err
-	}
 	if c.server.cfg.Control == nil {
 		return "", errNoControl
 	}
-	return c.server.cfg.Control.IssueTicket(g)
+	text := ""
+	g, err := ticketAsked(args)
+	misused := err != nil
+	if !misused {
+		text, err = c.server.cfg.Control.IssueTicket(g)
+		misused = errors.Is(err, ticket.ErrGrant)
+	}
+	if misused {
+		err = fmt.Errorf("%w: want SSE.TICKET [EX seconds] [USER name] [UNTIL seconds] channel [channel ...]", err)
+	}
+	return text, err
 }
 
 // ticketAsked reads the arguments of SSE.TICKET: options, and then channels.
