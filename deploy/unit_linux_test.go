@@ -3,9 +3,13 @@ package deploy
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -162,7 +166,11 @@ func traceMillrace(t *testing.T) string {
 	cmd := exec.CommandContext(ctx, testenv.Need(t, "strace"), "-D", "-f", "-q", "-o", trace, program, "serve")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "nobody"), "WATCHDOG_USEC=60000000")
 	cmd.Env = append(cmd.Env, shippedSettings(t)...)
-	cmd.Env = append(cmd.Env, "MILLRACE_LISTEN=127.0.0.1:0", "MILLRACE_ADMIN=127.0.0.1:0", "MILLRACE_OPS=127.0.0.1:0",
+	// The application decides on streams without a token.
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer application.Close()
+	cmd.Env = append(cmd.Env, "MILLRACE_JWT_KEY_FILE="+publicKey(t), "MILLRACE_AUTH_URL="+application.URL,
+		"MILLRACE_LISTEN=127.0.0.1:0", "MILLRACE_ADMIN=127.0.0.1:0", "MILLRACE_OPS=127.0.0.1:0",
 		"MILLRACE_KEEPALIVE=100ms", "MILLRACE_HISTORY=0", "MILLRACE_FD_TABLES=per-loop", "MILLRACE_LOOPS=2")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -199,6 +207,24 @@ func traceMillrace(t *testing.T) string {
 		return err == nil && ended.Match(text)
 	})
 	return string(text)
+}
+
+// publicKey returns a file with a public key, as tokens may be signed by.
+func publicKey(t *testing.T) string {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "jwt.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // carryEvent publishes to a stream, which shows everything that a millrace does. Host
