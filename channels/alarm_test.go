@@ -55,17 +55,18 @@ func TestBrokerFinishesByItself(t *testing.T) {
 			in.Served(in.Take(nil))
 		}
 		in.Detach(chans[0])
-		synctest.Wait()
-		if b.shrink.next == nil || b.alarm.set != alarmSoon {
-			t.Error("nothing is left to be done, want some of a new map and some messages")
+		state := func() (moving bool, kept int, set alarmState) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.shrink.next != nil, b.kept.size, b.alarm.set
+		}
+		if moving, kept, set := state(); !moving || kept == 0 || set != alarmSoon {
+			t.Errorf("a new map is under way: %v, %d bytes are kept, alarm %d; want work for the alarm", moving, kept, set)
 		}
 		time.Sleep(mostPause)
 		synctest.Wait()
-		b.mu.Lock()
-		left := b.shrink.next != nil || b.kept.size > 0 || b.alarm.set != alarmOff
-		b.mu.Unlock()
-		if left {
-			t.Errorf("a new map is under way: %v, %d bytes are kept, alarm %d; want all done", b.shrink.next != nil, b.kept.size, b.alarm.set)
+		if moving, kept, set := state(); moving || kept > 0 || set != alarmOff {
+			t.Errorf("a new map is under way: %v, %d bytes are kept, alarm %d; want all done", moving, kept, set)
 		}
 		b.verify(t)
 	})

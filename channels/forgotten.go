@@ -56,8 +56,8 @@ func (f *forgotten) of(name string) uint64 {
 	return p.of(tag)
 }
 
-// add notes that messages up to seq went with a channel. A place that is known already
-// takes no room, so that channels without messages come and go for nothing.
+// add notes that messages up to seq went with a channel. A sequence that is known
+// already takes no room, so that channels without messages come and go for nothing.
 func (f *forgotten) add(name string, seq uint64) {
 	if seq == 0 {
 		return

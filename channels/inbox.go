@@ -112,7 +112,8 @@ func (in *Inbox) TakeFollowed(spare []*Channel) []*Channel {
 	return followed
 }
 
-// Served tells that the owner has done with msgs, which it took from the inbox, and lets waiting publishers go on.
+// Served tells that the owner has done with msgs, which it took from the inbox, and lets
+// waiting publishers go on.
 func (in *Inbox) Served(msgs []*Message) {
 	b := in.broker
 	b.mu.Lock()
