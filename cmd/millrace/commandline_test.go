@@ -153,7 +153,7 @@ func TestHelpAndVersion(t *testing.T) {
 	if got := execute(t, binary, nil, "help", "bogus"); got.status != 2 {
 		t.Errorf("help bogus: %+v, want status 2", got)
 	}
-	for command, listen := range map[string]string{"serve": "[:8080]", "demo": "[127.0.0.1:8080]"} {
+	for command, listen := range map[string]string{"serve": "[:8080", "demo": "[127.0.0.1:8080"} {
 		if got := execute(t, binary, nil, command, "--help"); !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), "picks a free one. "+listen) {
 			t.Errorf("%s --help does not have %s for --listen", command, listen)
 		}
