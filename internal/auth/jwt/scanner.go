@@ -28,13 +28,13 @@ func (s *scanner) fail() { s.bad, s.pos = true, len(s.text) }
 // kind returns the first byte of the next value or punctuation, 0 at the end
 // (and for a NUL, which begins nothing).
 func (s *scanner) kind() byte {
-	for ; s.pos < len(s.text); s.pos++ {
-		switch c := s.text[s.pos]; c {
-		case ' ', '\t', '\r', '\n':
-		default:
+	for i := s.pos; i < len(s.text); i++ {
+		if c := s.text[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			s.pos = i
 			return c
 		}
 	}
+	s.pos = len(s.text)
 	return 0
 }
 
@@ -189,30 +189,44 @@ func (s *scanner) digits() {
 	}
 }
 
+// plain are the bytes that stand for themselves in a string, and are ASCII.
+var plain = func() (is [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
+
 // str reads a string, and returns what it stands for.
 func (s *scanner) str() string {
 	if s.take('"'); s.bad {
 		return ""
 	}
-	begin, ascii := s.pos, true
-	for ; s.pos < len(s.text); s.pos++ {
-		switch c := s.text[s.pos]; {
+	text, i, ascii := s.text[s.pos:], 0, true
+	for i < len(text) {
+		c := text[i]
+		if plain[c] {
+			i++
+			continue
+		}
+		switch {
 		case c == '"':
-			text := s.text[begin:s.pos]
-			s.pos++
-			if !ascii && !utf8.ValidString(text) {
+			s.pos += i + 1
+			if !ascii && !utf8.ValidString(text[:i]) {
 				s.fail()
 				return ""
 			}
-			return text
+			return text[:i]
 		case c == '\\':
+			begin := s.pos
+			s.pos += i
 			return s.escaped(begin)
 		case c < ' ':
 			s.fail()
 			return ""
-		case c >= utf8.RuneSelf:
-			ascii = false
 		}
+		ascii = false
+		i++
 	}
 	s.fail()
 	return ""
