@@ -14,11 +14,11 @@ import (
 // lingerTimeout is how long an answered client may take to close.
 const lingerTimeout = 2 * time.Second
 
-// allowedMethods is what the server answers; anything else is a 405.
+// allowedMethods are those that the server answers; any other is a 405.
 const allowedMethods = "GET, HEAD, OPTIONS"
 
-// asker is what an answer depends on beside what is asked for, as far as the request
-// could be read. The zero value is of one that said nothing.
+// asker has the facts of a client on which every answer depends, as far as the request
+// could be read. The zero value is of a client that said nothing.
 type asker struct {
 	origin   []byte // of the page that asks
 	onlyHead bool   // it wants no body

@@ -12,13 +12,13 @@ import (
 )
 
 // authorize opens the stream that a request asks for, if it may be opened: at once, or when
-// its verdict comes. Without an authorizer everybody may have what is permitted.
+// its verdict comes. Without an authorizer everybody may open permitted channels.
 func (l *loop) authorize(c *conn, to asker, r *httpparse.Request, asked dialect.Asked) {
 	if l.cfg.Authorizer == nil {
 		l.decide(c, to, &auth.Verdict{Channels: asked.Channels}, asked.LastEventID)
 		return
 	}
-	// What will be refused anyway costs the authorizer nothing.
+	// A request that will be refused anyway costs the authorizer nothing.
 	why := l.objection(c)
 	if why == admitted && !l.hasPlace() {
 		why = reasonOverload

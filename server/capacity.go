@@ -29,7 +29,7 @@ const (
 
 const (
 	// maxTable is the number of descriptors that a table has room for at most,
-	// whatever the limit says: 16 million.
+	// even if the limit is higher: 16 million.
 	maxTable = 1 << 24
 	// maxLoops is the number of event loops at most. With a descriptor table each,
 	// every one is a thread.
@@ -37,7 +37,7 @@ const (
 )
 
 // DescriptorLimit raises the soft limit on open descriptors to the hard one and
-// returns it. What cannot be raised stays as it is. Safe for concurrent use.
+// returns it. A limit that cannot be raised stays as it is. Safe for concurrent use.
 func DescriptorLimit() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
@@ -54,11 +54,11 @@ func DescriptorLimit() int {
 
 // Spare returns how many descriptors of the process's table are kept, under a
 // limit, for all that is no client of the public port: the admin and ops ports,
-// engines, files, and the loops' own. For example 625 of 20,000. What the other
-// ports may take has to be bounded by it.
+// engines, files, and the loops' own. For example 625 of 20,000. The descriptors of
+// the other ports have to be bounded by it.
 func Spare(limit int) int { return sharedSpare(limit).others }
 
-// capacity is what the server may hold, and how.
+// capacity is how many streams and connections the server may hold, and in which tables.
 type capacity struct {
 	limit    int  // descriptors in one table
 	perLoop  bool // whether each loop has a table
@@ -75,14 +75,14 @@ type roomOf struct {
 	sockets int // more by those that get no stream
 }
 
-// spare is what is kept from streams in a descriptor table.
+// spare is the room that is kept from streams in a descriptor table.
 type spare struct {
 	others   int // for all that is no client of the public port
 	answered int // for clients that get no stream: answered, or told to come back
 }
 
 // sharedSpare is that of the process's one table, loopSpare that of a table per
-// loop, in which there is nothing beside clients but what was open at the start.
+// loop, which has nothing beside clients but descriptors that were open at the start.
 func sharedSpare(limit int) spare { return halves(min(max(min(limit, maxTable)/16, 128), 2048)) }
 func loopSpare(limit int) spare   { return halves(min(max(min(limit, maxTable)/64, 64), 1024)) }
 
@@ -142,7 +142,7 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 	return p, nil
 }
 
-// occupancy is the room of one descriptor table, and what of it is taken: by one
+// occupancy is the room of one descriptor table, and how much of it is taken: by one
 // loop, or by all that share the table. Safe for concurrent use.
 type occupancy struct {
 	room    roomOf
@@ -230,7 +230,7 @@ func (l *loop) takeStream() bool {
 	return true
 }
 
-// leaveStream gives back what takeStream took.
+// leaveStream gives back the place that takeStream took.
 func (l *loop) leaveStream() {
 	l.occupancy.streams.Add(-1)
 	l.server.streams.Add(-1)

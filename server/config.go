@@ -29,8 +29,8 @@ type Rate = limits.Rate
 // ParseRate reads "100" or "100/s", "30/m", "500/h", "100/10s", or "0".
 func ParseRate(text string) (Rate, error) { return limits.ParseRate(text) }
 
-// Config says what a Server does. Zero durations switch their feature off,
-// other zero fields mean the defaults.
+// Config configures a Server. Zero durations switch their feature off, other zero
+// fields mean the defaults.
 type Config struct {
 	// Listen is the TCP address of the public port; port 0 picks a free one. It may be
 	// empty if TLSListen is not.
@@ -44,7 +44,7 @@ type Config struct {
 	// Loops is the number of event loops; 0 is one a core, or as many as it
 	// takes where each has a descriptor table.
 	Loops int
-	// MaxConnections is how many event streams may be open at once; 0 is what
+	// MaxConnections is how many event streams may be open at once; 0 is as many as
 	// the descriptor limit allows, less a reserve.
 	MaxConnections int
 	// MaxConnectionsPerIP is how many connections one client address may have,
@@ -103,12 +103,12 @@ type Config struct {
 	Head httpparse.Limits
 	// LogConnections logs every stream's begin and end.
 	LogConnections bool
-	// Logger takes what the server has to say; nil is slog.Default(). Loops log, so
-	// it must not wait, nor use a descriptor: see internal/logs.
+	// Logger is the server's; nil is slog.Default(). Loops log, so it must not wait, nor
+	// use a descriptor: see internal/logs.
 	Logger *slog.Logger
 }
 
-// check completes cfg with the defaults and reports what cannot be done.
+// check completes cfg with the defaults and reports the first invalid field.
 func (cfg *Config) check() error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

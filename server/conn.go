@@ -13,7 +13,7 @@ import (
 // Ids from there on are for streams that share a socket; there are none yet.
 type streamID int32
 
-// conn is what the server knows of one connection: one cache line, no pointer,
+// conn is the server's state of one connection: one cache line, no pointer,
 // so that a million of them cost the garbage collector nothing.
 //
 // owner is the loop that has the slot: its number and one, or 0 for none.
@@ -70,7 +70,7 @@ func (f *flags) set(flag flags, on bool) {
 	}
 }
 
-// state says what a descriptor is for, and what its timer means.
+// state is the use of a descriptor, and the meaning of its timer.
 type state uint8
 
 const (

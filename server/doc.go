@@ -5,8 +5,8 @@
 // its connections, their timers and its lists of subscribers, and nothing else
 // touches them, so there are no locks inside. Messages come in through a
 // [channels.Inbox]; everything else the loop learns from its poller. An idle
-// connection takes one 64-byte slot without pointers, found by descriptor; what
-// only few connections need (an unfinished request head, the unsent rest of a
+// connection takes one 64-byte slot without pointers, found by descriptor; state
+// that only few connections have (an unfinished request head, the unsent rest of a
 // message, several channels) lives in side tables.
 //
 // Caveats. One request a connection: an answer that is no stream closes it. A

@@ -26,7 +26,7 @@ type drain struct {
 }
 
 // Drain closes the listeners at once and the streams over Config.Drain: each
-// gets what has been published, a `retry:` of its own, and the end. Meanwhile
+// gets all that has been published, a `retry:` of its own, and the end. Meanwhile
 // the others are served as ever. It returns when nothing is left, as Close does;
 // Close cuts it short. Safe for concurrent use: a second call waits for the same drain.
 func (s *Server) Drain() {

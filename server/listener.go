@@ -22,8 +22,8 @@ const (
 	// userTimeout bounds how long written bytes may go unacknowledged before the
 	// kernel gives the peer up. A silent stream's pings are such bytes.
 	userTimeout = 30 * time.Second
-	// unsentBytes is how much of what was written the kernel may hold beyond what is
-	// under way to the peer: enough to go on with until the loop hears that there is
+	// unsentBytes is how many written bytes the kernel may hold beyond those under
+	// way to the peer: enough to go on with until the loop hears that there is
 	// room. A slow reader's unread events belong into the broker's log, once for all.
 	unsentBytes = 16 << 10
 )
@@ -89,7 +89,7 @@ func (l *loop) listenerOf(fd int32) *listener {
 	return l.listeners[i]
 }
 
-// accept takes what waits in the accept queue, a slice of it. It returns true
+// accept takes a slice of the connections in the accept queue. It returns true
 // when there may be more. The listener reports new arrivals only, so a call
 // that stops short of an empty queue needs another: by the return value, or by
 // the listener's timer.

@@ -29,7 +29,7 @@ const (
 	readSize = 16 << 10
 )
 
-// loop is one event loop. All of it but what is marked otherwise belongs to the
+// loop is one event loop. All of it, unless a field is marked otherwise, belongs to the
 // goroutine that runs it.
 type loop struct {
 	server *Server
@@ -72,7 +72,7 @@ type connections struct {
 	secured
 }
 
-// authorization is what a loop has of requests that an authorizer decides on.
+// authorization has the loop's requests that an authorizer decides on.
 type authorization struct {
 	serial    uint64                       // of the newest request
 	undecided peaked[streamID, *undecided] // those that wait
@@ -92,7 +92,7 @@ type subscriptions struct {
 	waiting   peaked[streamID, *waiter]        // streams that cannot start yet
 	followed  followed                         // channels of those that can
 	turn      turn                             // the fan-out under way
-	early     early                            // what does not wait for it
+	early     early                            // the messages that do not wait for it
 	needs     peaked[*loopChannel, need]       // of channels with readers that are behind
 	surveys   []*loopChannel                   // those whose needs have to be told anew
 	asked     []*channels.Channel              // the same, as they came from the inbox
@@ -109,7 +109,7 @@ type scratch struct {
 	names   [][]byte              // its channels
 	start   channels.Start        // of a stream
 	chans   []*channels.Channel   // of a stream
-	missed  []*channels.Message   // what a stream lacks
+	missed  []*channels.Message   // those that a stream lacks
 	runs    [][]*channels.Message // the same, by channel
 }
 
@@ -185,9 +185,9 @@ func (l *loop) live(err error, opened chan<- error) {
 	}
 }
 
-// on serves one ready descriptor. An event may be stale, its descriptor closed
-// by what was served just before it, and taken anew by this loop or another: so
-// it is a hint only. The slot says what to do, and a read tells what there is.
+// on serves one ready descriptor. An event may be stale: its descriptor was closed
+// while an earlier one was served, and taken anew by this loop or another. So it
+// is a hint only. The slot says what to do, and a read tells what there is.
 func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	c := l.table.owned(streamID(fd), l.number)
 	if c == nil {
@@ -237,7 +237,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 func (l *loop) wake() {
 	l.unwoken = 0
 	if !l.busy {
-		l.waker.Drain()         // before looking: what is posted later signals again
+		l.waker.Drain()         // before looking: a later post signals again
 		l.armed = math.MaxInt64 // the alarm may have been among the signals, even one that l.now does not know of
 	}
 	l.readMail()
@@ -259,8 +259,8 @@ func (l *loop) wake() {
 	}
 }
 
-// wakeAgain makes the poller return to wake after it has served what else is
-// ready.
+// wakeAgain makes the poller return to wake after it has served the other ready
+// descriptors.
 func (l *loop) wakeAgain() {
 	if !l.busy {
 		l.busy = true
@@ -268,8 +268,8 @@ func (l *loop) wakeAgain() {
 	}
 }
 
-// arm sets the alarm to the wheel's next deadline, when it comes before what
-// the alarm is set to.
+// arm sets the alarm to the wheel's next deadline, if that comes before the time that the
+// alarm is set to.
 func (l *loop) arm() {
 	if at, ok := l.wheel.Next(); ok && at < l.armed && !l.busy {
 		l.armed = at

@@ -13,15 +13,15 @@ import (
 const healthPath = "/healthz"
 
 // notChannels are paths that browsers and crawlers ask for of their own accord.
-// A stream there would never end and nobody would publish to it.
+// A stream there would never end, and no publisher would know of it.
 var notChannels = map[string]bool{"/favicon.ico": true, "/robots.txt": true}
 
 // unfinishedHead is the beginning of a request head whose rest is to come, in a
-// buffer of its own: it has the size of what came. One of a pool that others use
+// buffer of its own: it has the size of that beginning. One of a pool that others use
 // may have the size of a turn.
 type unfinishedHead struct{ b []byte }
 
-// readHead takes in what a client sent of its request head, or a proxy before
+// readHead takes in a part of a client's request head, or of a proxy's header before
 // it, and serves the request when the head is complete. It returns true when more of it is
 // awaited.
 func (l *loop) readHead(c *conn) (awaited bool) {
@@ -68,14 +68,13 @@ func (l *loop) readHead(c *conn) (awaited bool) {
 	return false
 }
 
-// askerOf is who asks with a head that is no request, by the lines that are good.
+// askerOf returns the asker of a head that is no request, by the lines that are good.
 func (l *loop) askerOf(head []byte) asker {
 	origin, _ := httpparse.Salvage(head, "Origin", l.cfg.Head)
 	return asker{origin: origin}
 }
 
-// keepHead keeps head until more of it comes, unless that is what it is kept
-// in.
+// keepHead keeps head until more of it comes, unless it is the kept one already.
 func (l *loop) keepHead(c *conn, head []byte) {
 	if l.unfinished.m[c.id()] == nil {
 		l.unfinished.set(c.id(), &unfinishedHead{slices.Clone(head)})

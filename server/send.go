@@ -46,7 +46,7 @@ func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte
 	return cut
 }
 
-// sendRest writes to a stream what is left of what send has cut.
+// sendRest writes to a stream the rest of a message that send has cut.
 func (l *loop) sendRest(c *conn, r *slowReader) result {
 	if did := l.sendSealed(c, r); did != sent || len(r.rest) == 0 {
 		return did

@@ -29,7 +29,7 @@ type Server struct {
 	heads    heads
 	dialects []dialect.Dialect    // the plain one is the last
 	clock    func() time.Duration // loop time: since the server began
-	wall     func() time.Time     // what authorizers go by
+	wall     func() time.Time     // the clock of authorizers
 	loops    []*loop
 
 	arrivals  limits.Bucket     // new connections of all loops
@@ -39,8 +39,8 @@ type Server struct {
 
 	open    atomic.Int64 // accepted sockets of all loops
 	streams atomic.Int64 // event streams of all loops
-	// undecided are requests of all loops that wait for a verdict, asked the bytes of what
-	// authorizers have not answered.
+	// undecided are requests of all loops that wait for a verdict, asked the bytes of those
+	// that authorizers have not answered.
 	undecided, asked atomic.Int64
 	sealed           atomic.Int64 // bytes of the rests of TLS records of all loops
 
@@ -59,8 +59,8 @@ type Server struct {
 }
 
 // New checks cfg and opens the listeners; nothing is accepted before Start.
-// Errors wrap ErrConfig, or come from the operating system. What New has opened
-// is closed by Close.
+// Errors wrap ErrConfig, or come from the operating system. Close closes the
+// listeners.
 func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err

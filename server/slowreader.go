@@ -8,7 +8,7 @@ import (
 	"millrace/channels"
 )
 
-// slowReader is what a stream needs while it is behind: not the messages that
+// slowReader is the state of a stream while it is behind: not the messages that
 // it misses, which the broker keeps for all, but the rest of the one that its
 // socket took only in part.
 type slowReader struct {
@@ -17,7 +17,7 @@ type slowReader struct {
 	rest    []byte
 	message bool          // rest is of a message, not of a ping or a response head
 	fell    time.Duration // when it fell behind
-	told    channels.Told // what it is not lapped by, and is not told again
+	told    channels.Told // losses by which it is not lapped, and that it is not told again
 	pace    pace
 	// farewell is for a stream that is to be ended once it has caught up.
 	farewell farewell
@@ -42,9 +42,9 @@ func (l *loop) fallBehind(c *conn, rest []byte, message bool) {
 	r.pace.owed = false
 }
 
-// catchUp brings a stream that is behind one step on: the rest of what was cut,
-// then what the broker kept since, until nothing is left or the socket is full. The result
-// is cut while the stream is behind.
+// catchUp brings a stream that is behind one step on: it writes the rest of the cut message,
+// then messages of the broker's backlog, until nothing is left or the socket is full. The
+// result is cut while the stream is behind.
 func (l *loop) catchUp(c *conn) result {
 	r := l.readers.m[c.id()]
 	r.pace.owed = false

@@ -7,9 +7,9 @@ import (
 )
 
 // The sockets of clients. This file alone knows their descriptors, and has the one place
-// that writes to them: what is to stand between a stream and its socket goes here.
+// that writes to them: code between a stream and its socket goes here.
 
-// result is what a call did to a connection.
+// result tells what a call did to a connection.
 type result uint8
 
 const (
@@ -24,7 +24,7 @@ const (
 	sent
 )
 
-// adopt gives an accepted socket its slot, and has the poller report what comes from it.
+// adopt gives an accepted socket its slot, and has the poller report its events.
 // With an error it has closed the socket.
 func (l *loop) adopt(fd int32) (*conn, error) {
 	c := l.table.claim(fd, l.number, slot{state: stateHead, opened: momentOf(l.now)})
@@ -39,7 +39,7 @@ func (l *loop) adopt(fd int32) (*conn, error) {
 	return c, nil
 }
 
-// read reads what has come from a client into l.buf, n bytes. It ends a connection from
+// read reads bytes of a client into l.buf, n of them. It ends a connection from
 // which nothing will come any more.
 func (l *loop) read(c *conn) (n int, _ result) {
 	if c.flags.is(secure) && c.state >= stateHead {
@@ -118,7 +118,7 @@ func (c *conn) acknowledged() int { return netpoll.Acknowledged(c.fd) }
 // peer returns the address of the socket's other end, zero if it is reset.
 func (c *conn) peer() netpoll.Peer { return netpoll.PeerOf(c.fd) }
 
-// shut tells the client that nothing more will be written. What it sends is still read.
+// shut tells the client that nothing more will be written. Its bytes are still read.
 func (l *loop) shut(c *conn) error { return unix.Shutdown(int(c.fd), unix.SHUT_WR) }
 
 // close gives the slot up, and then closes the socket. Nothing may touch c afterwards.

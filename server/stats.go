@@ -11,7 +11,7 @@ var statuses = [...]int{400, 401, 403, 404, 405, 406, 408, 413, 414, 421, 429, 4
 
 // counters are one loop's figures: written by the loop, read by anybody.
 type counters struct {
-	connections atomic.Int64 // open sockets, in whatever state
+	connections atomic.Int64 // open sockets, in any state
 	streams     atomic.Int64 // open event streams
 	behind      atomic.Int64 // streams that are behind
 	lingering   atomic.Int64 // sockets that have had their last byte
@@ -25,7 +25,7 @@ type counters struct {
 	opened       atomic.Uint64                // event streams that have begun
 	closed       [reasonCount]atomic.Uint64
 	verdicts     verdictCounts
-	lateVerdicts atomic.Uint64 // of which nobody waited any more
+	lateVerdicts atomic.Uint64 // for which no request waited any more
 
 	handshakes        atomic.Uint64 // that have succeeded
 	handshakeFailures handshakeFailures
@@ -67,7 +67,7 @@ type Stats struct {
 	Closed map[string]uint64
 	// RefusedBy counts requests that were refused by the status of the answer.
 	RefusedBy map[int]uint64
-	// Verdicts counts those of authorizers, LateVerdicts those that came when nobody
+	// Verdicts counts those of authorizers, LateVerdicts those that came when no request
 	// waited for them any more.
 	Verdicts     map[VerdictKind]uint64 `json:"-"` // whose keys are no texts
 	LateVerdicts uint64

@@ -9,7 +9,7 @@ import (
 	"millrace/internal/limits"
 )
 
-// opening is what a stream is opened with.
+// opening has the facts with which a stream is opened.
 type opening struct {
 	names   [][]byte // of channels, valid and different from each other
 	lastID  []byte   // after which it goes on
@@ -19,8 +19,8 @@ type opening struct {
 	renewal string    // for its start event; empty for none
 }
 
-// startStream attaches a connection to its channels and starts its event stream, with what
-// the client missed. Where a channel is not followed yet, the stream waits.
+// startStream attaches a connection to its channels and starts its event stream, with the
+// messages that the client missed. If a channel is not followed yet, the stream waits.
 func (l *loop) startStream(c *conn, o opening) {
 	begun := l.inbox.Join(&l.start, o.lastID, turnBytes, o.names...)
 	c.slot = slot{timer: c.timer, state: stateStream, opened: momentOf(l.now), address: c.address, heard: c.heard, flags: c.flags & secure}
@@ -71,8 +71,8 @@ func (l *loop) unsubscribeAll(c *conn) {
 	l.multi.remove(c.id())
 }
 
-// sendStart sends a stream what l.out has, then what it starts with by l.start: what
-// the broker has to say, and what the client missed, in one write if that will do.
+// sendStart sends a stream the bytes of l.out and the start of l.start, which are the
+// broker's greeting and the messages that the client missed: in one write if that will do.
 func (l *loop) sendStart(c *conn, renewal string) {
 	start := &l.start
 	start.Renewal = renewal
@@ -98,7 +98,7 @@ func (l *loop) sendStart(c *conn, renewal string) {
 	l.becomeFast(c) // or rather not: how it reads is not known yet
 }
 
-// endStream takes back what startStream and fallBehind did.
+// endStream undoes startStream and fallBehind.
 func (l *loop) endStream(c *conn, why reason) {
 	if l.cfg.LogConnections {
 		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers.m[c.id()].String(),

@@ -2,7 +2,7 @@ package server
 
 import "time"
 
-// expire is what the one timer of a slot means when it fires.
+// expire does the work for which the one timer of a slot was set.
 func (l *loop) expire(i int32) {
 	c := l.table.at(streamID(i))
 	switch c.state {
@@ -29,8 +29,8 @@ func (l *loop) schedule(c *conn, at time.Duration) { l.wheel.Schedule(int32(c.id
 // cancel takes schedule back.
 func (l *loop) cancel(c *conn) { l.wheel.Cancel(int32(c.id())) }
 
-// headDue ends the wait for a request head. What is there already counts, though
-// it has not been looked at: a loop that was held up must not blame its clients.
+// headDue ends the wait for a request head. Bytes that are there already count, though
+// the loop has not read them: a loop that was held up must not blame its clients.
 func (l *loop) headDue(c *conn) {
 	awaited := l.readHead(c)
 	switch {
@@ -44,7 +44,7 @@ func (l *loop) headDue(c *conn) {
 	}
 }
 
-// streamDue does what is due on a stream: its end, or a ping if it is silent.
+// streamDue does the work that is due on a stream: its end, or a ping if it is silent.
 func (l *loop) streamDue(c *conn) {
 	if l.hasLived(c) {
 		l.end(c, reasonLifetime)
@@ -64,7 +64,7 @@ func (l *loop) streamDue(c *conn) {
 	l.scheduleStream(c)
 }
 
-// scheduleStream sets the stream's timer to the earliest of what can become
+// scheduleStream sets the stream's timer to the earliest time at which something becomes
 // due.
 func (l *loop) scheduleStream(c *conn) {
 	at := time.Duration(-1)
@@ -102,7 +102,7 @@ func (l *loop) hasLived(c *conn) bool {
 }
 
 // lifetime returns the age at which a stream is closed: MaxLifetime less up to a
-// tenth, so that those who came together do not leave together, and come back
+// tenth, so that streams that came together do not leave together, and come back
 // together, every lifetime anew. It is not kept anywhere: the descriptor and the
 // time when the stream began draw it.
 func (l *loop) lifetime(c *conn) time.Duration {
