@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 
 	"millrace/internal/netpoll"
 	"millrace/internal/proxyproto"
@@ -16,7 +17,7 @@ func (l *loop) welcome(c *conn, from netpoll.Peer) result {
 	switch {
 	case !l.cfg.ProxyProtocol:
 		return l.admit(c, from, true)
-	case !l.cfg.trusts(from):
+	case !l.cfg.isTrusted(from.AddrPort().Addr()):
 		return l.drop(c, from, reasonNoProxy, "want a proxy of the trusted ones")
 	}
 	c.state = stateProxy
@@ -62,9 +63,8 @@ func (l *loop) drop(c *conn, from netpoll.Peer, why reason, detail string) resul
 // log, and where the kernel does not know them.
 func (cfg *Config) keepsPeers() bool { return cfg.LogConnections || cfg.ProxyProtocol }
 
-// trusts tells whether p may name clients.
-func (cfg *Config) trusts(p netpoll.Peer) bool {
-	addr := p.AddrPort().Addr()
+// isTrusted tells whether a proxy at addr may name clients.
+func (cfg *Config) isTrusted(addr netip.Addr) bool {
 	for _, prefix := range cfg.TrustedProxies {
 		if prefix.Contains(addr) {
 			return true

@@ -64,12 +64,7 @@ func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) 
 		request.Cookie += string(value)
 	}
 	request.OriginAllowed = l.server.heads.cors.allows([]byte(request.Origin))
-	if l.cfg.ProxyProtocol { // so all connections come from trusted proxies
-		request.Secure = header("X-Forwarded-Proto") == "https"
-		if host, ok := r.Get("X-Forwarded-Host"); ok && httpparse.ValidHost(host) && hosts(l.cfg.Hosts).match(host) {
-			request.Host = string(host)
-		}
-	}
+	l.takeForwarded(request, r, request.Client)
 	return request, nil
 }
 

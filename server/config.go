@@ -63,7 +63,8 @@ type Config struct {
 	// address. A stream request above a bound is told to come back later.
 	AcceptRate, AcceptRatePerIP Rate
 	// ProxyProtocol says that every connection comes from one of TrustedProxies
-	// and begins with a PROXY header, which names the client.
+	// and begins with a PROXY header, which names the client. Without it, an Authorizer
+	// gets to see what TrustedProxies say of clients in X-Forwarded-Proto, -Host and -For.
 	ProxyProtocol  bool
 	TrustedProxies []netip.Prefix
 	// FDTables says how loops hold their descriptors; "" is FDTablesAuto.
@@ -189,8 +190,8 @@ func (cfg *Config) checkProxies() error {
 	if cfg.ProxyProtocol && len(cfg.TrustedProxies) == 0 {
 		return fmt.Errorf("%w: the PROXY protocol without trusted proxies: name them, or anybody could claim any address", ErrConfig)
 	}
-	if !cfg.ProxyProtocol && len(cfg.TrustedProxies) > 0 {
-		return fmt.Errorf("%w: trusted proxies without the PROXY protocol: want both or neither", ErrConfig)
+	if !cfg.ProxyProtocol && len(cfg.TrustedProxies) > 0 && cfg.Authorizer == nil {
+		return fmt.Errorf("%w: trusted proxies without the PROXY protocol, and anybody may listen: nothing depends on what they say", ErrConfig)
 	}
 	for _, prefix := range cfg.TrustedProxies {
 		if !prefix.IsValid() || prefix.Addr().Is4In6() {

@@ -16,7 +16,7 @@
 // # Files
 //
 // A connection, from its socket to its answer: listener, conn, table, socket (the one place
-// that reads and writes), admission, request, authorize, verdicts, permitted, answer,
+// that reads and writes), admission, request, authorize, forwarded, verdicts, permitted, answer,
 // turnaway (clients that are told to come back), head, cors, hosts.
 //
 // TLS, between a socket and its connection: handshakes, secure (records), sealed (rests of

@@ -122,7 +122,9 @@ func (v *verdicts) post(a answer, signal func()) {
 // take returns the next answer. It returns false when there is none.
 func (v *verdicts) take() (a answer, ok bool) {
 	if v.next == len(v.taken) {
-		clear(v.taken)
+		if clear(v.taken); cap(v.taken) > fewLeft { // a crowd's
+			v.taken = nil
+		}
 		v.mu.Lock()
 		v.taken, v.posted, v.next = v.posted, v.taken[:0], 0
 		v.mu.Unlock()

@@ -19,7 +19,7 @@ type publicFlags struct {
 	TLSHandshakes  int      `name:"tls-handshakes" default:"4096" min:"1" max:"1000000" placeholder:"N" help:"TLS handshakes that may be under way; then the one that has waited longest for its client goes. [${default}]"`
 	Alias          []string `placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
-	TrustedProxies []string `placeholder:"NETWORK" help:"Proxies that may connect with --proxy-protocol, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
+	TrustedProxies []string `placeholder:"NETWORK" help:"Proxies that may say of clients by --proxy-protocol who they are or, without it, to --auth-url by X-Forwarded-Proto, -Host and -For, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
 	Host           []string `placeholder:"NAME" help:"Host name that requests may be addressed to, such as events.example.org or *.example.org; repeatable. Others get 421, except for /healthz. [any name]"`
 	Channel        []string `placeholder:"PATTERN" help:"Channels that clients may open: a name, a beginning with * after it, or {name} for one segment, as in /rooms/{id}; repeatable. [all]"`
 	AllowOrigin    []string `placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
@@ -46,8 +46,8 @@ func (f *publicFlags) set(o *node.Options) (err error) {
 	if p.Channels, err = pattern.ParseList(f.Channel); err != nil {
 		return fmt.Errorf("%w: --channel: %w", errUsage, err)
 	}
-	if f.ProxyProtocol != (len(f.TrustedProxies) > 0) {
-		return fmt.Errorf("%w: --proxy-protocol and --trusted-proxies go together: the proxies that may name clients, and that they do", errUsage)
+	if f.ProxyProtocol && len(f.TrustedProxies) == 0 {
+		return fmt.Errorf("%w: --proxy-protocol takes --trusted-proxies: the proxies that may name clients", errUsage)
 	}
 	return nil
 }

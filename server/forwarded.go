@@ -1,0 +1,46 @@
+package server
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+
+	"millrace/httpparse"
+	"millrace/internal/auth"
+)
+
+// takeForwarded takes from the X-Forwarded headers of a trusted proxy how the client has
+// reached it: over TLS or not, by which host name, from which address. Of anybody else they
+// mean nothing. With the PROXY protocol they may have passed the proxy as the client sent
+// them, so only that there is TLS before it is believed, and the header names the client.
+func (l *loop) takeForwarded(request *auth.Request, r *httpparse.Request, from netip.Addr) {
+	if !l.cfg.ProxyProtocol && !l.cfg.isTrusted(from) {
+		return
+	}
+	proto, _ := r.Get("X-Forwarded-Proto")
+	request.Secure = string(proto) == "https"
+	if l.cfg.ProxyProtocol {
+		return
+	}
+	if host, ok := r.Get("X-Forwarded-Host"); ok && httpparse.ValidHost(host) && hosts(l.cfg.Hosts).match(host) {
+		request.Host = string(host)
+	}
+	request.Client = l.cfg.forwardedFor(r, from)
+}
+
+// forwardedFor returns the client's address: of those in X-Forwarded-For the last that is no
+// trusted proxy. What stands before it, or is no address, anybody may have written.
+func (cfg *Config) forwardedFor(r *httpparse.Request, client netip.Addr) netip.Addr {
+	var addresses [][]byte
+	for value := range r.Values("X-Forwarded-For") {
+		addresses = append(addresses, bytes.Split(value, []byte(","))...)
+	}
+	for _, text := range slices.Backward(addresses) {
+		addr, err := netip.ParseAddr(string(bytes.TrimSpace(text)))
+		if err != nil || !cfg.isTrusted(client) {
+			break
+		}
+		client = addr.Unmap()
+	}
+	return client
+}
