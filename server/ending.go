@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -53,6 +54,7 @@ func (s *Server) EndStreams(ctx context.Context, channel, user string) (ended in
 			return 0, nil
 		}
 	}
+	isLeft := false
 	endings, err := askAll(ctx, s, func(l *loop) *ending { return l.startEnding(shared, user) })
 	for _, e := range endings {
 		if e == nil {
@@ -62,9 +64,12 @@ func (s *Server) EndStreams(ctx context.Context, channel, user string) (ended in
 		select {
 		case <-e.over:
 		case <-ctx.Done():
-			err = errors.Join(err, ctx.Err())
+			isLeft = true
 		}
 		ended += int(e.ended.Load())
+	}
+	if isLeft {
+		err = errors.Join(err, fmt.Errorf("the rest are being ended: %w", ctx.Err()))
 	}
 	return ended, err
 }

@@ -17,8 +17,10 @@ func (l *loop) takeForwarded(request *auth.Request, r *httpparse.Request, from n
 	if !l.cfg.ProxyProtocol && !l.cfg.isTrusted(from) {
 		return
 	}
-	proto, _ := r.Get("X-Forwarded-Proto")
-	request.Secure = string(proto) == "https"
+	endsHere := l.cfg.ProxyProtocol && request.Secure // the client's own TLS
+	if proto, ok := r.Get("X-Forwarded-Proto"); ok && !endsHere {
+		request.Secure = string(proto) == "https"
+	}
 	if l.cfg.ProxyProtocol {
 		return
 	}

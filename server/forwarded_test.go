@@ -39,7 +39,7 @@ func TestForwarded(t *testing.T) {
 		h := turnByHand(t, Config{Authorizer: keep, TrustedProxies: trusted, Hosts: []string{"h", "app.example.org"}, LogConnections: true}, channels.Options{})
 		ours, peer := socketPair(t)
 		from := netpoll.PeerAt(netip.AddrPortFrom(netip.MustParseAddr(tt.from), 1234))
-		if err := h.open(int32(ours), from); err != nil {
+		if err := h.open(int32(ours), from, false); err != nil {
 			t.Fatal(err)
 		}
 		unixWrite(t, peer, "GET /x HTTP/1.1\r\nHost: h\r\n"+tt.headers+"\r\n")

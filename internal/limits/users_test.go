@@ -65,11 +65,11 @@ func TestUsersModel(t *testing.T) {
 // itself, also as part of a long text.
 func TestMemoryOfUsers(t *testing.T) {
 	const users = 50_000
-	heap := func() uint64 {
+	heap := func() int64 {
 		var m runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
+		return int64(m.HeapAlloc)
 	}
 	token := strings.Repeat("x", 1000)
 	before := heap()
