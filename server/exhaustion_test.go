@@ -223,13 +223,13 @@ func TestOutOfDescriptors(t *testing.T) {
 		testenv.Eventually(t, "every open stream hears the news", func() bool { return c.heard.Load() == heard+receivers })
 	}
 	broadcast()
-	accepted := after.Accepted
+	accepted, open := after.Accepted, c.open.Load()
 	const leaving = 20
 	for range leaving {
 		c.leave <- struct{}{}
 	}
 	testenv.Eventually(t, "as many are let in as have left", func() bool {
-		return c.left.Load() == leaving && l.stats().Accepted == accepted+leaving && settled()
+		return c.left.Load() == leaving && l.stats().Accepted == accepted+leaving && c.open.Load() == open && settled()
 	})
 	broadcast()
 	if n := c.turnedAway.Load(); n != 0 {
