@@ -214,7 +214,12 @@ func isLastEventID(name string) bool {
 
 // isValue tells whether text may be the value of a header.
 func isValue(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+	for i := range len(text) {
+		if b := text[i]; b < ' ' && b != '\t' || b == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // isToken tells whether text may be the name of a cookie (RFC 9110, 5.6.2).
