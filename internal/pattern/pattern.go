@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // ErrPattern is wrapped by every refusal of a pattern.
@@ -53,7 +54,7 @@ func Parse(text string) (Pattern, error) {
 		name, isOpen := strings.CutPrefix(part, "{")
 		name, isClosed := strings.CutSuffix(name, "}")
 		switch {
-		case isOpen && isClosed && name != "" && !strings.ContainsAny(name, "{}"):
+		case isOpen && isClosed && isName(name):
 			p.segments = append(p.segments, segment{any: true})
 		case strings.ContainsAny(part, "{}"):
 			return refuse(fmt.Sprintf("has %q between slashes, which is no {name}", part))
@@ -65,6 +66,15 @@ func Parse(text string) (Pattern, error) {
 		return refuse("has * after {name}")
 	}
 	return p, nil
+}
+
+// isName tells whether text may name a segment. The operators and modifiers of URI
+// templates (RFC 6570: {+path}, {?query}, {a,b}, {id:3}) mean something else than a
+// segment, and so do none.
+func isName(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
 }
 
 // String returns p as it was parsed.

@@ -56,6 +56,7 @@ func TestMatch(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", "**", "/a/*/b", "/*a", "a**", "/{", "/}", "/{}", "/{a", "/a}", "/x{a}", "/{a}x", "/{a}{b}", "/{{a}}", "/{a}*", "{a}*", "/{a}/**",
+		"/{+a}", "/{#a}", "/{.a}", "/{;a}", "/{?a}", "/{&a}", "/{a,b}", "/{a:3}", "/{a.b}", "/{a b}", // of RFC 6570, and of nothing
 	} {
 		if p, err := Parse(text); !errors.Is(err, ErrPattern) || !strings.Contains(err.Error(), "want") {
 			t.Errorf("Parse(%q) = %v, %v, want a refusal that says what would be right", text, p, err)
