@@ -48,13 +48,14 @@ func (b *binary) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// ParseSet reads a JSON Web Key Set. Keys that are for something else or of a kind that
-// is not known here are passed over, as RFC 7517, 5 has it, and skipped says how many.
+// ParseSet reads a JSON Web Key Set. Keys that are for something else, of a kind that
+// is not known here or malformed are passed over, as RFC 7517, 5 has it, and skipped says
+// how many: one must not void the others.
 // Secrets are taken only if it says so: what has been fetched must not have any. Errors
 // wrap ErrKey.
 func ParseSet(text []byte, secrets bool) (set Set, skipped int, err error) {
 	var document struct {
-		Keys []webKey `json:"keys"`
+		Keys []json.RawMessage `json:"keys"`
 	}
 	if len(text) > MaxSetBytes {
 		return nil, 0, fmt.Errorf("%w: a JSON Web Key Set of more than %d bytes", ErrKey, MaxSetBytes)
@@ -65,8 +66,13 @@ func ParseSet(text []byte, secrets bool) (set Set, skipped int, err error) {
 	if len(document.Keys) > maxSetKeys {
 		return nil, 0, fmt.Errorf("%w: a JSON Web Key Set of %d keys, want at most %d", ErrKey, len(document.Keys), maxSetKeys)
 	}
-	for _, w := range document.Keys {
-		key, err := w.key(secrets)
+	for _, text := range document.Keys {
+		var w webKey
+		err := json.Unmarshal(text, &w)
+		var key Key
+		if err == nil {
+			key, err = w.key(secrets)
+		}
 		if err != nil {
 			skipped++
 			continue
@@ -140,10 +146,10 @@ func (s Set) Open(t *Token) ([]byte, error) {
 		}
 	}
 	switch {
+	case t.KeyID != "" && named && !known: // whatever keys without a name say
+		return nil, ErrUnknown
 	case tries > 0:
 		return nil, ErrSignature
-	case t.KeyID != "" && named && !known:
-		return nil, ErrUnknown
 	}
 	return nil, ErrAlgorithm
 }

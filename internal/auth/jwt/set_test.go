@@ -39,6 +39,10 @@ func jwksOf(t testing.TB) string {
 		map[string]any{"kty": "OKP", "kid": "448", "crv": "Ed448", "x": "AA"},
 		map[string]any{"kty": "AKP", "kid": "post-quantum", "alg": "ML-DSA-44", "pub": "AA"},
 		map[string]any{},
+		map[string]any{"kty": "EC", "kid": "padded", "crv": "P-256", "x": "AAA=", "y": "AAA="},
+		map[string]any{"kty": "RSA", "kid": 7, "n": b64(p.rsa.N.Bytes()), "e": "AQAB"},
+		map[string]any{"kty": "RSA", "kid": "lists", "key_ops": "verify", "n": []int{1}},
+		"none",
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -55,9 +59,9 @@ func TestParseSet(t *testing.T) {
 		for _, k := range set {
 			got = append(got, k.ID+" "+k.Algorithm)
 		}
-		want, others := "[rsa RS256 ps PS384 p256 ES256 p384 ES384 p521 ES512 ed EdDSA]", 13
+		want, others := "[rsa RS256 ps PS384 p256 ES256 p384 ES384 p521 ES512 ed EdDSA]", 17
 		if secrets {
-			want, others = strings.TrimSuffix(want, "]")+" oct HS256]", 12
+			want, others = strings.TrimSuffix(want, "]")+" oct HS256]", 16
 		}
 		if fmt.Sprint(got) != want || skipped != others || err != nil {
 			t.Errorf("with secrets %v: %v, %d others, %v, want %s, %d", secrets, got, skipped, err, want, others)
@@ -81,7 +85,7 @@ func TestParseSetRefuses(t *testing.T) {
 		"":                       "not a JSON Web Key Set",
 		"<html>":                 "not a JSON Web Key Set",
 		`{"keys":{}}`:            "not a JSON Web Key Set",
-		`{"keys":[{"n":"a b"}]}`: "not a JSON Web Key Set",
+		`{"keys":[{"n":"a b"}]}`: "without a key",
 		`{"kty":"RSA"}`:          "without a key that signs tokens (it has 0 others)",
 		`{"keys":[{"kty":"oct","k":"` + base64.RawURLEncoding.EncodeToString([]byte(secret)) + `"}]}`: "without a key that signs tokens (it has 1 others)",
 		`{"keys":[` + strings.Repeat("{},", 256) + `{}]}`:                                             "of 257 keys, want at most 256",

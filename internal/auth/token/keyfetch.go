@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,7 +127,7 @@ func (k *Keyring) fetchAll(ctx context.Context) (changed bool, err error) {
 // fetchOne fetches the keys of a URL, and tells whether they have changed.
 func (k *Keyring) fetchOne(ctx context.Context, s *keySource) (changed bool, err error) {
 	k.tries.Add(1)
-	text, err := k.get(ctx, s.url)
+	text, err := k.get(ctx, s)
 	if err == nil {
 		k.reading.Lock()
 		changed, err = s.take(text)
@@ -135,26 +135,29 @@ func (k *Keyring) fetchOne(ctx context.Context, s *keySource) (changed bool, err
 	}
 	if err != nil {
 		k.failed.Add(1)
-		// What net/http says quotes the whole URL, which may have a secret.
-		return false, fmt.Errorf("%w: %s", ErrKeys, strings.ReplaceAll(err.Error(), s.url, s.name))
+		return false, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
 	return changed, nil
 }
 
-// get returns what is at a URL.
-func (k *Keyring) get(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// get returns what is at the URL of a source. Errors have the source's name in place of
+// the URL, whose query may have a secret, and which net/http quotes in a form of its own.
+func (k *Keyring) get(ctx context.Context, s *keySource) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s is no URL", s.name)
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := k.client.Do(request)
+	if quoted := (*url.Error)(nil); errors.As(err, &quoted) {
+		err = quoted.Err
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s, want 200 and a JSON Web Key Set", url, response.Status)
+		return nil, fmt.Errorf("%s answers %s, want 200 and a JSON Web Key Set", s.name, response.Status)
 	}
 	return io.ReadAll(io.LimitReader(response.Body, jwt.MaxSetBytes+1))
 }

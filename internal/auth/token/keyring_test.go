@@ -88,6 +88,30 @@ func TestUnknownKey(t *testing.T) {
 	}
 }
 
+// Ensure that a key without a name beside those of a set is no reason to refuse a token whose
+// key is about to come.
+func TestUnknownKeyBesideOthers(t *testing.T) {
+	own, first, second := newPair(t, ""), newPair(t, "first"), newPair(t, "second")
+	p := newProvider(t, jwks(t, first))
+	a := tokens(t, keyring(t, []string{pemOf(t, own)}, nil, []string{p.URL}, quick), nil)
+	testenv.Eventually(t, "the keys", func() bool { return a.Stats().Keys == 2 })
+	p.serve(jwks(t, first, second))
+	if got := text(ask(t, a, bearing(second.sign(t, `{"channels":["/a"]}`), "/a"), now)); got != `granted [/a] for ""` {
+		t.Errorf("a token of a key that has come: %s", got)
+	}
+}
+
+// Ensure that what is logged of a fetch that fails has nothing of the URL's query, however the
+// URL is written.
+func TestFetchHidesQuery(t *testing.T) {
+	for _, url := range []string{"HTTP://127.0.0.1:1/a?key=hidden", "http://127.0.0.1:1/a b?key=hidden", "http://127.0.0.1:1/%7e?key=hidden#hidden", "http://127.0.0.1:1/a\"?key=hidden"} {
+		err := keyring(t, nil, nil, []string{url}, quick).Fetched(t.Context())
+		if err == nil || strings.Contains(err.Error(), "hidden") || !strings.Contains(err.Error(), "127.0.0.1:1") {
+			t.Errorf("%q: %v, want an error with the host and without the query", url, err)
+		}
+	}
+}
+
 // Ensure that for any answer of a provider, keys that are known stay, tokens by others are told
 // to come back, and what it sends is bounded.
 func TestBadProvider(t *testing.T) {
