@@ -71,25 +71,21 @@ func (l *loop) refuseError(c *conn, to asker, err error) {
 
 // refuseVerdict answers a verdict that is no grant, and logs it, once a second at most.
 func (l *loop) refuseVerdict(c *conn, to asker, v *auth.Verdict) {
-	msg := "a stream was refused"
-	if v.Status == auth.Later {
-		msg = "a stream could not be decided on"
-	}
-	text := errForbidden.Error() + ": " + v.Text
-	if v.Status == auth.Unauthorized {
-		text = "unauthorized: " + v.Text
+	msg, status, text := "a stream was refused", http.StatusForbidden, errForbidden.Error()+": "+v.Text
+	switch v.Status {
+	case auth.Unauthorized:
+		status, text = http.StatusUnauthorized, "unauthorized: "+v.Text
+	case auth.Later:
+		msg, text = "a stream could not be decided on", v.Text
 	}
 	if l.mayNotice(msg) {
 		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(c).String(), "reason", text, "means", v.Means)
 	}
-	switch v.Status {
-	case auth.Later:
+	if v.Status == auth.Later {
 		l.turnAway(c, to, reasonVerdictLater)
-	case auth.Unauthorized:
-		l.refuse(c, to, http.StatusUnauthorized, text)
-	default:
-		l.refuse(c, to, http.StatusForbidden, text)
+		return
 	}
+	l.refuse(c, to, status, text)
 }
 
 // refuseStream refuses a stream. That it is forbidden is logged, once a second at most.

@@ -287,8 +287,8 @@ func TestVerdictsUnderChurn(t *testing.T) {
 		})
 	}
 	running.Wait()
-	slow.wait()
 	testenv.Eventually(t, "all have left", func() bool { return s.Stats().Connections == 0 })
+	slow.wait() // for what those who have left asked
 	n := s.Stats()
 	if n.Undecided != 0 || s.undecided.Load() != 0 || s.asked.Load() != 0 || s.streams.Load() != 0 {
 		t.Errorf("%d undecided, %d bytes asked, %d places taken, want none", n.Undecided, s.asked.Load(), s.streams.Load())
