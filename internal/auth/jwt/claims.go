@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"millrace/internal/pattern"
@@ -191,13 +192,24 @@ func (r *reader) capability(text string) {
 			operation := s.str()
 			granted = granted || operation == "subscribe" || operation == "*"
 		})
-		if granted && !s.bad {
+		switch {
+		case !granted || s.bad:
+		case isAbly(resource):
 			r.pattern(resource)
+		default:
+			r.c.Strange++
 		}
 	})
 	if !s.end() {
 		r.fail()
 	}
+}
+
+// isAbly tells whether Ably's resource means what it does as a pattern: there * stands for
+// whole parts between colons only, and neither braces nor [qualifiers] for names.
+func isAbly(resource string) bool {
+	beginning, isOpen := strings.CutSuffix(resource, "*")
+	return !strings.ContainsAny(resource, "{}[]") && (!isOpen || beginning == "" || strings.HasSuffix(beginning, ":"))
 }
 
 func (r *reader) exact(name string) {

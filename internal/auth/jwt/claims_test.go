@@ -32,6 +32,7 @@ func TestGrants(t *testing.T) {
 		{"subs", `{"subs":["/a"]}`, "refused"},
 		{"ably", `{"x-ably-capability":"{\"a:*\":[\"subscribe\"],\"b\":[\"publish\"],\"c\":[\"*\"]}"}`, "[] [a:* c] 0"},
 		{"ably", `{"x-ably-capability":"{\"a:*:b\":[\"subscribe\"]}"}`, "[] [] 1"},
+		{"ably", `{"x-ably-capability":"{\"*\":[\"subscribe\"],\"a*\":[\"*\"],\"{a}\":[\"*\"],\"[*]*\":[\"*\"],\"[meta]a\":[\"*\"],\"a:b*\":[\"*\"]}"}`, "[] [*] 5"},
 		{"ably", `{"x-ably-capability":"{\"a\":[\"subscribe\"],\"a\":[\"publish\"]}"}`, "refused"},
 		{"ably", `{"x-ably-capability":{"a":["subscribe"]}}`, "refused"},
 		{"ably", `{"x-ably-capability":"{\"a\":` + strings.Repeat("[", 9) + strings.Repeat("]", 9) + `}"}`, "refused"},
