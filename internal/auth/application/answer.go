@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,6 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/auth"
-	"millrace/internal/redact"
 )
 
 const (
@@ -102,12 +102,15 @@ func (a *Application) ask(q *question) (answer, rest) {
 
 // unasked is the answer where the application gave none.
 func (a *Application) unasked(err error) answer {
+	if quoted := (*url.Error)(nil); errors.As(err, &quoted) {
+		err = quoted.Err // without the URL, whose query may have a secret
+	}
 	reason, text := "unreachable", "the application cannot be asked"
 	if errors.Is(err, context.DeadlineExceeded) {
 		reason, text = "timeout", fmt.Sprintf("the application has not answered within %v", a.timeout)
 	}
 	if a.life.Err() == nil {
-		a.log.Warn("the application was not asked: clients are told to come back", "reason", reason, "error", redact.Error(err, a.url))
+		a.log.Warn("the application was not asked: clients are told to come back", "reason", reason, "host", a.url.Host, "error", err)
 	}
 	return trouble(reason, text)
 }

@@ -1,7 +1,9 @@
 package application
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -161,10 +163,15 @@ func TestTrouble(t *testing.T) {
 		"endless head": {says(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20)), "unreachable"},
 		"endless 1xx":  {says(t, strings.Repeat("HTTP/1.1 103 Early Hints\r\nX: x\r\n\r\n", 1<<16)), "unreachable"},
 	} {
-		a := open(t, Config{URL: tt.url})
+		var log bytes.Buffer
+		a := open(t, Config{URL: tt.url + "/may?key=hidden", Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		a.timeout = time.Second
 		if v := judge(t, a, from("1", "/a")); v.Status != auth.Later || v.Reason != tt.reason {
 			t.Errorf("%s: %+v, want to come back later for %q", what, v, tt.reason)
+		}
+		a.Close()
+		if text := log.String(); text == "" || strings.Contains(text, "hidden") {
+			t.Errorf("%s: the log is %q, want an entry without the URL's query", what, text)
 		}
 	}
 	endless := open(t, Config{URL: serve(t, func(w http.ResponseWriter, r *http.Request) {
