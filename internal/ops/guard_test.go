@@ -14,7 +14,7 @@ func TestToken(t *testing.T) {
 	n.ops.guard.guesses.Delay = 1
 	n.subscribe("/a")
 	for _, target := range []string{
-		"/channels", "/channels//a", "/connections", "/metrics", "/debug/pprof/", "/debug/pprof/cmdline",
+		"/channels", "/channels//a", "/connections", "/metrics", "/debug/pprof/", "/debug/pprof/symbol",
 	} {
 		for _, authorization := range []string{
 			"", "secret", "Bearer", "Bearer ", "Bearer wrong", "Bearer secret2", "Basic secret", "Bearer secret secret",
@@ -24,6 +24,7 @@ func TestToken(t *testing.T) {
 		n.want("GET", target, "", 200, "", "Authorization: Bearer secret")
 		n.want("GET", target, "", 200, "", "Authorization: bearer secret")
 	}
+	n.want("GET", "/debug/pprof/cmdline", "", 404, "", "Authorization: Bearer secret") // which may have keys
 	n.want("POST", "/publish?channel=/a", "x", 401, "")
 	n.want("POST", "/publish?channel=/a", "x", 200, "", "Authorization: Bearer secret")
 	n.want("GET", "/healthz", "", 200, "ok")
@@ -54,7 +55,7 @@ func TestForeignPages(t *testing.T) {
 		{[]string{"Host: localhost:8081", "Origin: http://localhost:8081"}, 200},
 	} {
 		n.want("POST", "/publish?channel=/a", "x", tt.status, "", tt.headers...)
-		for _, target := range []string{"/metrics", "/channels", "/channels//a", "/debug/pprof/cmdline", "/healthz"} {
+		for _, target := range []string{"/metrics", "/channels", "/channels//a", "/debug/pprof/symbol", "/healthz"} {
 			status := tt.status
 			if status == 200 && target == "/channels//a" {
 				status = 404 // nobody is there

@@ -172,8 +172,7 @@ func (s *Server) routes() http.Handler {
 	secret.HandleFunc("GET /busiest", s.busiest)
 	secret.HandleFunc("GET /follow", s.follow)
 	secret.Handle("GET /metrics", costly.take(s.metrics()))
-	secret.HandleFunc("/debug/pprof/", s.profile(pprof.Index))
-	secret.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	secret.HandleFunc("/debug/pprof/", s.profile(pprof.Index)) // not cmdline, which may have keys
 	secret.HandleFunc("/debug/pprof/profile", s.profile(pprof.Profile))
 	secret.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	secret.HandleFunc("/debug/pprof/trace", s.profile(pprof.Trace))
