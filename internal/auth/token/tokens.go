@@ -88,19 +88,27 @@ func (a *Tokens) Judge(r *auth.Request, text string, need []string, now time.Tim
 	if text == conflict {
 		return auth.Refuse(auth.MeansJWT, auth.Unauthorized, "conflict", "two different tokens under one name, want one: a cookie of a subdomain, perhaps, which one named __Host- cannot be"), true
 	}
-	token, err := jwt.Parse(text)
-	if err != nil {
-		return refuseToken(err), true
-	}
-	q := &question{a: a, r: r, need: need, token: token, asked: now, began: time.Now(), done: done}
-	if token.IsCheap() {
-		return q.open(q.await)
+	q := &question{a: a, r: r, need: need, asked: now, began: time.Now(), done: done}
+	if jwt.IsBrief(text) {
+		if err := q.parse(text); err != nil {
+			return refuseToken(err), true
+		}
+		if q.token.IsCheap() {
+			return q.open(q.await)
+		}
 	}
 	q.hash = a.known.hash(text)
 	if claims := a.known.get(q.hash, a.cfg.Keys.Set()); claims != nil {
 		return q.verdict(claims), true
 	}
-	return q.work(func() (auth.Verdict, bool) { return q.open(q.await) })
+	return q.work(func() (auth.Verdict, bool) {
+		if q.token == nil {
+			if err := q.parse(text); err != nil {
+				return refuseToken(err), true
+			}
+		}
+		return q.open(q.await)
+	})
 }
 
 // question is a token whose verdict is due.
@@ -108,11 +116,17 @@ type question struct {
 	a     *Tokens
 	r     *auth.Request
 	need  []string
-	token *jwt.Token
-	hash  hashed    // of a token that is not cheap
-	asked time.Time // as the caller's clock has it
-	began time.Time // by ours
+	token *jwt.Token // nil until its header has been read
+	hash  hashed     // of a token that is not cheap
+	asked time.Time  // as the caller's clock has it
+	began time.Time  // by ours
 	done  func(auth.Verdict)
+}
+
+// parse reads the token's header.
+func (q *question) parse(text string) (err error) {
+	q.token, err = jwt.Parse(text)
+	return err
 }
 
 // now is the time by the caller's clock.

@@ -153,6 +153,16 @@ func TestAtOnce(t *testing.T) {
 			t.Errorf("%.40s (%d bytes) is verified again", token, len(token))
 		}
 	}
+	for _, header := range []string{`{"alg":"HS256","x":"` + strings.Repeat("x", 2900) + `"}`, strings.Repeat("[", 2900)} {
+		r := bearing(b64([]byte(header))+".e30.AA", "/a")
+		later := make(chan auth.Verdict, 1)
+		v, ok := a.Judge(r, r.Authorization[len("Bearer "):], r.Channels, now, func(v auth.Verdict) { later <- v })
+		if ok {
+			t.Errorf("%.40s (%d bytes) is read on the loop: %s", header, len(header), text(v))
+		} else if v = <-later; v.Status != auth.Unauthorized {
+			t.Errorf("%.40s: %s", header, text(v))
+		}
+	}
 	if err := k.Reload([]string{secret, pemOf(t, p)}); err != nil {
 		t.Fatal(err)
 	}
