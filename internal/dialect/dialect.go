@@ -10,6 +10,7 @@
 package dialect
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -36,6 +37,10 @@ type Asked struct {
 	most int // channels and signed names together
 }
 
+// otherParams is how many parameters a query may have beside channels and signed names.
+// They are read on event loops, several times, and a head has room for thousands.
+const otherParams = 64
+
 // Read returns what r asks for in the first of dialects that is spoken at its path, which
 // is given decoded. Together that is at most so many channels and signed names. Errors
 // are fit for the answer.
@@ -44,6 +49,9 @@ func Read(dialects []Dialect, r *httpparse.Request, path string, most int) (Aske
 	i := slices.IndexFunc(dialects, func(d Dialect) bool { return d.Speaks(path) })
 	if i < 0 {
 		return a, fmt.Errorf("%.64q is no path of a stream", path)
+	}
+	if most := most + otherParams; bytes.Count(r.Query, []byte("&")) >= most {
+		return a, fmt.Errorf("more than %d parameters, want fewer", most)
 	}
 	if err := dialects[i].Read(&a, r, path); err != nil {
 		return a, err

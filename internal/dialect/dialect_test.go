@@ -39,6 +39,8 @@ func TestRead(t *testing.T) {
 		{"/x?Channel=y&channels=z&other", "[/x] []"},
 		{"/x?channel=1&channel=2&channel=3", "more than 3 channels in one stream, ask for fewer or raise --max-channels-per-stream"},
 		{"/x?channel=1&channel=2&channel=1", "[/x 1 2] []"},
+		{"/x?" + strings.Repeat("a&", 66), "[/x] []"},
+		{"/x?" + strings.Repeat("&", 67), "more than 67 parameters, want fewer"},
 		{"/x?channel", "bad channel name: it is empty, want 1 to 255 bytes"},
 		{"/x?channel=%zz", "percent sign without two hexadecimal digits"},
 		{"/x?channel=%ff", `bad channel name: "\xff" is not valid UTF-8`},

@@ -45,7 +45,11 @@ func (a *Application) questions(r *auth.Request, need []string) ([]question, aut
 		}
 	}
 	common := question{request: r, cookie: a.passedCookie(r)}
-	digest, rest := a.keys.digest(&common), restOfQuery(r.Query)
+	rest, ok := restOfQuery(r.Query)
+	if !ok {
+		return nil, refuse(auth.Forbidden, "query", fmt.Sprintf("a query of more than %d bytes beside channels and credentials", maxRest))
+	}
+	digest := a.keys.digest(&common)
 	if len(need) == 0 { // the application may name some
 		path, err := httpparse.AppendPathDecoded(nil, []byte(r.Path))
 		if err != nil || !isPath(string(path)) {
@@ -187,15 +191,26 @@ var ours = []string{
 	"authorization", "access_token", "jid",
 }
 
+// maxRest bounds what is passed on of a query, in bytes as received: an event loop encodes it
+// anew, and each question has a copy.
+const maxRest = 2 << 10
+
 // restOfQuery returns what is passed on of a query, encoded anew with ? before it, empty
-// if nothing is.
-func restOfQuery(query string) string {
+// if nothing is. It returns false if that is too much.
+func restOfQuery(query string) (rest string, ok bool) {
 	var b strings.Builder
+	size := 0
 	for rawName, rawValue := range httpparse.Params([]byte(query)) {
 		name, err := httpparse.AppendQueryDecoded(nil, rawName)
-		value, valueErr := httpparse.AppendQueryDecoded(nil, rawValue)
-		if err != nil || valueErr != nil || slices.Contains(ours, strings.ToLower(string(name))) || isLastEventID(string(name)) {
+		if err != nil || isOurs(string(name)) {
 			continue
+		}
+		value, err := httpparse.AppendQueryDecoded(nil, rawValue)
+		if err != nil {
+			continue
+		}
+		if size += len(rawName) + len(rawValue) + len("&="); size > maxRest {
+			return "", false
 		}
 		if b.Len() == 0 {
 			b.WriteByte('?')
@@ -204,12 +219,28 @@ func restOfQuery(query string) string {
 		}
 		b.WriteString(url.QueryEscape(string(name)) + "=" + url.QueryEscape(string(value)))
 	}
-	return b.String()
+	return b.String(), true
+}
+
+// isOurs tells whether a parameter is not passed on.
+func isOurs(name string) bool {
+	return slices.ContainsFunc(ours, func(other string) bool { return strings.EqualFold(name, other) }) || isLastEventID(name)
 }
 
 // isLastEventID tells whether a parameter is a last event id, however it is spelled.
 func isLastEventID(name string) bool {
-	return strings.EqualFold(strings.NewReplacer("-", "", "_", "").Replace(name), "lasteventid")
+	const plain = "lasteventid"
+	n := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '-' || c == '_':
+		case n < len(plain) && c|0x20 == plain[n]:
+			n++
+		default:
+			return false
+		}
+	}
+	return n == len(plain)
 }
 
 // isValue tells whether text may be the value of a header.

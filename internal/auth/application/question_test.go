@@ -235,6 +235,25 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// Ensure that a query that is not ours has a bound, and what is ours has none but that of heads.
+func TestLongQuery(t *testing.T) {
+	a := open(t, Config{URL: serve(t, yes()).URL})
+	for query, want := range map[string]auth.Status{
+		"a=" + strings.Repeat("x", maxRest-3):                       auth.Granted,
+		"a=" + strings.Repeat("x", maxRest-2):                       auth.Forbidden,
+		strings.Repeat("a&", maxRest):                               auth.Forbidden,
+		strings.Repeat("Last--Event_id=1&", maxRest):                auth.Granted,
+		"lastEventId=" + strings.Repeat("x", maxRest) + "&a=1":      auth.Granted,
+		"access_token=" + strings.Repeat("x", maxRest) + "&channel": auth.Granted,
+	} {
+		r := from("1", "/a")
+		r.Query = query
+		if v := judge(t, a, r); v.Status != want || want == auth.Forbidden && v.Reason != "query" {
+			t.Errorf("%.30s (%d bytes): %+v, want %v", query, len(query), v, want)
+		}
+	}
+}
+
 // FuzzURI ensures that what the application is asked about has one reading, which is the
 // channel, that it can stand in a header, and that no parameter of ours is left in it.
 func FuzzURI(f *testing.F) {
@@ -244,7 +263,11 @@ func FuzzURI(f *testing.F) {
 		if !isPath(channel) {
 			return
 		}
-		uri := encodePath(channel) + restOfQuery(query)
+		rest, ok := restOfQuery(query)
+		if !ok && len(query) <= maxRest {
+			t.Errorf("%q is too much", query)
+		}
+		uri := encodePath(channel) + rest
 		u, err := url.ParseRequestURI(uri)
 		if err != nil || u.Path != channel || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			t.Fatalf("%q and %q: %q is %+v, %v", channel, query, uri, u, err)
