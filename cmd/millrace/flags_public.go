@@ -16,6 +16,7 @@ type publicFlags struct {
 	TLSListen      address  `name:"tls-listen" placeholder:"HOST:PORT" help:"Address for event streams with TLS 1.3; port 0 picks a free one. [none]"`
 	TLSCert        []string `name:"tls-cert" placeholder:"FILE" help:"Certificate for --tls-listen, as PEM with those that it was signed by; repeatable. The name that a client asks for selects one, else the first is used. Read again when the file changes, and on SIGHUP. [none]"`
 	TLSKey         []string `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate at the same place, as PEM; repeatable. [none]"`
+	TLSTicketKeys  string   `name:"tls-ticket-keys" placeholder:"FILE" help:"File of keys for session tickets, which nodes behind one name share so that clients resume at any of them: 32 bytes a line, as hexadecimal digits or in base64. The first seals, all open. Read again when the file changes, and on SIGHUP. [each node makes its own]"`
 	TLSHandshakes  int      `name:"tls-handshakes" default:"4096" min:"1" max:"1000000" placeholder:"N" help:"TLS handshakes that may be under way; then the one that has waited longest for its client goes. [${default}]"`
 	Alias          []string `placeholder:"PATH=CHANNEL" help:"Channel that a path stands for; repeatable. [none: a path is its channel]"`
 	ProxyProtocol  bool     `help:"Every connection begins with a PROXY header, version 1 or 2, which names the client. [off]"`
@@ -31,6 +32,7 @@ func (f *publicFlags) set(o *node.Options) (err error) {
 	if f.Listen == "" && f.TLSListen == "" {
 		p.Listen = defaultListen
 	}
+	o.TicketKeys = f.TLSTicketKeys
 	if o.Certificates, err = f.certificates(); err != nil {
 		return err
 	}
@@ -62,6 +64,8 @@ func (f *publicFlags) certificates() (files []certs.Files, err error) {
 		return nil, fmt.Errorf("%w: --tls-cert and --tls-key: %d certificates and %d keys, want a key for each certificate, in the same order", errUsage, certificates, keys)
 	case certificates > 0 && f.TLSListen == "":
 		return nil, fmt.Errorf("%w: --tls-cert: %q without --tls-listen, the address that it is for", errUsage, f.TLSCert[0])
+	case f.TLSTicketKeys != "" && f.TLSListen == "":
+		return nil, fmt.Errorf("%w: --tls-ticket-keys: %q without --tls-listen, the address that it is for", errUsage, f.TLSTicketKeys)
 	case certificates == 0 && f.TLSListen != "":
 		return nil, fmt.Errorf("%w: --tls-listen: %q without a certificate, want --tls-cert and --tls-key", errUsage, f.TLSListen)
 	}

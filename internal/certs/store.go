@@ -1,5 +1,5 @@
-// Package certs has the certificates of TLS ports, from files that are read again when they
-// change.
+// Package certs has the certificates of TLS ports and the keys of their session tickets, from
+// files that are read again when they change.
 package certs
 
 import (
@@ -90,15 +90,15 @@ func (f Files) stat() (seen [2]os.FileInfo, err error) {
 // hasChanged tells whether the files are others than when they were read.
 func (p *pair) hasChanged() bool {
 	seen, _ := p.files.stat()
-	for i, now := range seen {
-		switch before := p.seen[i]; {
-		case (now == nil) != (before == nil):
-			return true
-		case now != nil && (!os.SameFile(now, before) || now.ModTime() != before.ModTime() || now.Size() != before.Size()):
-			return true
-		}
+	return differs(seen[0], p.seen[0]) || differs(seen[1], p.seen[1])
+}
+
+// differs tells whether a file is another than before, nil being none.
+func differs(now, before os.FileInfo) bool {
+	if now == nil || before == nil {
+		return now != before
 	}
-	return false
+	return !os.SameFile(now, before) || now.ModTime() != before.ModTime() || now.Size() != before.Size()
 }
 
 // publish has handshakes use the certificates that have been read.

@@ -28,9 +28,6 @@ type Config struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Protocols are those of ALPN, the first that a client has, too, is chosen.
 	Protocols []string
-	// TicketKeys encrypt session tickets, the first of them, and decrypt them. Nodes behind
-	// one name need the same; with none, a node makes its own, and a new one every day.
-	TicketKeys [][32]byte
 	// Computing is how many handshakes compute at a time.
 	Computing int
 }
@@ -60,11 +57,13 @@ func newServer(cfg Config) *Server {
 		GetCertificate:     cfg.Certificate,
 		GetConfigForClient: s.configFor,
 	}
-	if len(cfg.TicketKeys) > 0 {
-		s.base.SetSessionTicketKeys(cfg.TicketKeys)
-	}
 	return s
 }
+
+// SetTicketKeys has handshakes from now on seal session tickets with the first of keys and
+// open them with all. Nodes behind one name need the same; until it is called, a node makes
+// its own, and a new one every day.
+func (s *Server) SetTicketKeys(keys [][32]byte) { s.base.SetSessionTicketKeys(keys) }
 
 // configFor returns the configuration of one connection, with a key log of its own. Session
 // tickets are those of the base all the same.

@@ -18,7 +18,6 @@ import (
 	"millrace/internal/admin"
 	"millrace/internal/auth/ticket"
 	"millrace/internal/backplane/link"
-	"millrace/internal/certs"
 	"millrace/internal/control"
 	"millrace/internal/ops"
 	"millrace/internal/ports"
@@ -27,18 +26,18 @@ import (
 
 // Node is a running server. Its methods are safe for concurrent use.
 type Node struct {
-	opts         Options
-	broker       *channels.Broker
-	backplane    Backplane // nil for a node on its own
-	public       *server.Server
-	admin        *admin.Server // nil when it is off
-	ops          *ops.Server   // nil when it is off
-	access       access
-	control      *control.Control
-	certificates *certs.Store // nil without TLS
-	unwatch      func()       // ends looking for certificates that have changed
-	stopping     atomic.Bool
-	running      sync.WaitGroup // the ports beside the public one
+	opts      Options
+	broker    *channels.Broker
+	backplane Backplane // nil for a node on its own
+	public    *server.Server
+	admin     *admin.Server // nil when it is off
+	ops       *ops.Server   // nil when it is off
+	access    access
+	control   *control.Control
+	tls       tlsFiles
+	unwatch   func() // ends looking for files of TLS that have changed
+	stopping  atomic.Bool
+	running   sync.WaitGroup // the ports beside the public one
 }
 
 // Start opens the ports of a node and sets it to work. It opens none if the options are
@@ -63,7 +62,8 @@ func Start(o Options) (*Node, error) {
 		n.access.close()
 		return nil, err
 	}
-	if n.certificates, err = o.setTLS(); err != nil {
+	if n.tls, err = o.setTLS(); err != nil {
+		n.Close()
 		return nil, err
 	}
 	o.setDecoding()
@@ -136,7 +136,8 @@ func (n *Node) opsConfig(p places) ops.Config {
 		Engine:         n.engine(),
 		LogDropped:     o.LogDropped,
 		Ready:          n.Ready,
-		Certificates:   n.certificates,
+		Certificates:   n.tls.certificates,
+		TicketKeys:     n.tls.ticketKeys,
 		Logger:         o.Logger,
 	}
 	if n.admin != nil {
@@ -159,10 +160,10 @@ func (n *Node) begin() {
 		n.backplane.Start(n.broker.Feed())
 	}
 	n.public.Start()
-	if n.certificates != nil {
+	if n.tls.certificates != nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		n.unwatch = cancel
-		n.running.Go(func() { n.certificates.Watch(ctx, certificateInterval) })
+		n.running.Go(func() { n.tls.watch(ctx) })
 	}
 	serve := func(port func() error) {
 		if err := port(); err != nil {
@@ -195,8 +196,8 @@ func (n *Node) Ready() error {
 func (n *Node) Failed() <-chan error { return n.public.Failed() }
 
 // Renew has the node go on with the secrets of o: passwords, tokens, and the keys
-// of grants. Certificates are read again, too. All else of o is for the next start. With an error, an ErrOptions, all stays as
-// it is.
+// of grants. Certificates and keys of session tickets are read again, too. All else of o is
+// for the next start. With an error, an ErrOptions, all stays as it is.
 func (n *Node) Renew(o Options) error {
 	o.Logger = n.opts.Logger
 	if err := n.access.renew(&o); err != nil {
@@ -208,9 +209,7 @@ func (n *Node) Renew(o Options) error {
 	if n.ops != nil {
 		n.ops.SetToken(o.Ops.Token)
 	}
-	if n.certificates != nil {
-		n.certificates.Reload()
-	}
+	n.tls.reload()
 	return nil
 }
 

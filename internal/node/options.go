@@ -34,8 +34,11 @@ type Options struct {
 	// Certificates are those of Public.TLSListen, the first for clients that name no host.
 	// The node sets Public.TLS by them.
 	Certificates []certs.Files
-	Admin        AdminPort
-	Ops          OpsPort
+	// TicketKeys is the file of the keys of session tickets that nodes behind one name share;
+	// empty: the node makes its own.
+	TicketKeys string
+	Admin      AdminPort
+	Ops        OpsPort
 
 	// Backplane is the URL of the engine that links this node with others; empty for a
 	// node on its own. Channels have ChannelPrefix there, with a colon after it.

@@ -1,31 +1,67 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"millrace/internal/certs"
 	"millrace/internal/handshake"
 )
 
-// certificateInterval is the time between two looks at the files of certificates.
+// certificateInterval is the time between two looks at the files of certificates and keys.
 const certificateInterval = 10 * time.Second
+
+// tlsFiles are what the TLS of a node is made of, from files. The zero value is of a node
+// without TLS.
+type tlsFiles struct {
+	certificates *certs.Store
+	ticketKeys   *certs.TicketKeys // nil: the node makes its own
+}
 
 // setTLS has the public port serve TLS with o.Certificates, which it reads, if there is an
 // address for that. Half of the processors may compute handshakes: the loops need the others.
-func (o *Options) setTLS() (*certs.Store, error) {
+func (o *Options) setTLS() (t tlsFiles, err error) {
 	if o.Public.TLSListen == "" {
-		return nil, nil
+		return t, nil
 	}
-	store, err := certs.Load(o.Logger, o.Certificates...)
-	if err != nil {
-		return nil, fmt.Errorf("%w: --tls-cert: %w", ErrOptions, err)
+	if t.certificates, err = certs.Load(o.Logger, o.Certificates...); err != nil {
+		return t, fmt.Errorf("%w: --tls-cert: %w", ErrOptions, err)
 	}
 	o.Public.TLS, err = handshake.New(handshake.Config{
-		Certificate: store.Get,
+		Certificate: t.certificates.Get,
 		Protocols:   []string{"http/1.1"},
 		Computing:   max(runtime.GOMAXPROCS(0)/2, 1),
 	})
-	return store, err
+	if err != nil || o.TicketKeys == "" {
+		return t, err
+	}
+	if t.ticketKeys, err = certs.LoadTicketKeys(o.Logger, o.TicketKeys, o.Public.TLS.SetTicketKeys); err != nil {
+		return t, fmt.Errorf("%w: --tls-ticket-keys: %w", ErrOptions, err)
+	}
+	return t, nil
+}
+
+// watch reads the files again when they change, until ctx is done.
+func (t tlsFiles) watch(ctx context.Context) {
+	var watching sync.WaitGroup
+	if t.certificates != nil {
+		watching.Go(func() { t.certificates.Watch(ctx, certificateInterval) })
+	}
+	if t.ticketKeys != nil {
+		watching.Go(func() { t.ticketKeys.Watch(ctx, certificateInterval) })
+	}
+	watching.Wait()
+}
+
+// reload reads all files again.
+func (t tlsFiles) reload() {
+	if t.certificates != nil {
+		t.certificates.Reload()
+	}
+	if t.ticketKeys != nil {
+		t.ticketKeys.Reload()
+	}
 }

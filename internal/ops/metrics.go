@@ -91,7 +91,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		applicationRequests, applicationKept, applicationJoined, applicationOverflow, applicationAnswers, applicationWaiting, applicationAsking,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams,
-		tlsConnections, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails,
+		tlsConnections, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
 		ch <- d
@@ -133,7 +133,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(acceptPauses, float64(n.AcceptPauses))
 	collectVerdicts(&n, counter)
 	if c.cfg.Certificates != nil {
-		collectTLS(&n, c.cfg.Certificates, gauge, counter)
+		collectTLS(&n, c.cfg.Certificates, c.cfg.TicketKeys, gauge, counter)
 	}
 	counter(deliveries, float64(n.Deliveries))
 	counter(writes, float64(n.Writes))

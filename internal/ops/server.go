@@ -73,6 +73,7 @@ type Config struct {
 	Tokens         *token.Tokens            // that it takes; nil: none
 	Application    *application.Application // that says who may listen; nil: none does
 	Certificates   *certs.Store             // of the public port; nil: it has no TLS
+	TicketKeys     *certs.TicketKeys        // of session tickets there; nil: the node makes its own
 	Logger         *slog.Logger             // nil: nothing is logged
 }
 

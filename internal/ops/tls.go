@@ -13,10 +13,11 @@ var (
 	tlsFailures     = desc("tls_handshake_failures_total", "TLS handshakes that have failed, by reason.", "reason")
 	certExpiry      = desc("tls_certificate_expiry_timestamp_seconds", "When a certificate in use expires.", "file")
 	certReloadFails = desc("tls_certificate_reload_failures_total", "Times that a certificate could not be read again; the one before is used on.")
+	ticketKeysFails = desc("tls_ticket_keys_reload_failures_total", "Times that the keys of session tickets could not be read again; those before are used on.")
 )
 
 // collectTLS is Collect of what there is only with TLS.
-func collectTLS(n *server.Stats, store *certs.Store, gauge, counter collect) {
+func collectTLS(n *server.Stats, store *certs.Store, keys *certs.TicketKeys, gauge, counter collect) {
 	gauge(tlsConnections, float64(n.Secure))
 	gauge(tlsHandshaking, float64(n.Handshaking))
 	counter(tlsHandshakes, float64(n.Handshakes))
@@ -27,4 +28,7 @@ func collectTLS(n *server.Stats, store *certs.Store, gauge, counter collect) {
 		gauge(certExpiry, float64(c.Expiry.Unix()), c.Files.Cert)
 	}
 	counter(certReloadFails, float64(store.Failures()))
+	if keys != nil {
+		counter(ticketKeysFails, float64(keys.Failures()))
+	}
 }
