@@ -67,6 +67,9 @@ func (a *Rule) complete(v Verdict, r *Request, need []string, now time.Time) Ver
 		switch a.Kicks.Judge(v.User, v.Issued, now) {
 		case Void:
 			refusal.Status, refusal.Text = Unauthorized, "the user's streams have been ended since this was issued: a newer credential may count"
+			if v.Means == MeansApplication { // what is void is its answer, which came just before; the client's session may be good
+				refusal.Status, refusal.Text = Later, "the user's streams have been ended since the application was asked: its next answer may count"
+			}
 			return refusal
 		case Barred:
 			refusal.Status, refusal.Text = Forbidden, "the user's streams have been ended for good"

@@ -151,6 +151,11 @@ func TestRuleKicks(t *testing.T) {
 	want("before", now, "granted first [/a]")
 	a.Kicks.Add(Kick{User: "u", At: now.Add(time.Second), Until: now.Add(time.Hour)}, now)
 	want("issued before it", now, "unauthorized first kicked")
+	a.Means[0] = password{MeansApplication, true, &need}
+	r.Query = MeansApplication + "=/a"
+	want("the application's answer from before it", now, "later application kicked")
+	a.Means[0] = password{"first", true, &need}
+	r.Query = "first=/a"
 	want("issued after it", now.Add(2*time.Second), "granted first [/a]")
 	a.Kicks.Add(Kick{User: "u", At: now.Add(time.Second), Until: now.Add(time.Hour), Final: true}, now)
 	want("issued after a final one", now.Add(2*time.Second), "forbidden first kicked")
