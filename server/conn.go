@@ -37,7 +37,7 @@ type slot struct {
 	wrote   moment          // when something was last written
 	place   int32           // stream: its index in the channel's list of subscribers
 	address limits.Ref      // the client's entry in Server.addresses, if it is counted there
-	heard   uint16          // bytes that came after the request head: see loop.hear
+	heard   uint16          // bytes that came after the request head, and what records had beside data: see loop.hear
 	flags   flags
 	state   state
 	why     reason // head: why it may not become a stream, if not admitted; lingering: why it will end
@@ -144,7 +144,7 @@ func (l *loop) hear(c *conn) {
 	}
 }
 
-// count adds n to the bytes that came after the request head. It returns false when
+// count adds n to the bytes that came for nothing. It returns false when
 // that is too much.
 func (c *conn) count(n int) (bearable bool) {
 	n += int(c.heard)

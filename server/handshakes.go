@@ -255,6 +255,10 @@ func (l *loop) handshakeDue(c *conn) {
 	l.end(c, reasonHeadLate)
 }
 
+// maxDetail bounds what is logged of why a handshake has failed, in bytes: crypto/tls quotes
+// what the client has sent.
+const maxDetail = 256
+
 // failHandshake counts and logs why a handshake has failed.
 func (l *loop) failHandshake(c *conn, kind handshake.Failure, detail string) {
 	l.counters.handshakeFailures.count(kind)
@@ -270,7 +274,7 @@ func (l *loop) failHandshake(c *conn, kind handshake.Failure, detail string) {
 	if kind == handshake.Handover || kind == handshake.Certificate {
 		level = slog.LevelError
 	}
-	l.server.log(level, msg, "peer", peer.String(), "detail", detail)
+	l.server.log(level, msg, "peer", peer.String(), "detail", detail[:min(len(detail), maxDetail)])
 }
 
 // link puts h at the new end of the list.

@@ -122,5 +122,9 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		l.refuseError(c, to, err)
 		return
 	}
+	if l.holdsMuch(c) { // which would be kept for as long as the stream is open
+		l.refuse(c, to, 400, fmt.Sprintf("more than %d bytes of a TLS record came behind the request, want nothing there", maxPart))
+		return
+	}
 	l.authorize(c, to, r, asked)
 }

@@ -26,6 +26,10 @@ type secured struct {
 // not taken of it is a copy, while messages are shared by all.
 const slowContent = 4 << 10
 
+// maxPart bounds the part of a record that is kept of a client that has sent its request, in
+// bytes: all that it has to say then, alerts and KeyUpdates, is shorter.
+const maxPart = 512
+
 // readSecure is read of a TLS connection: what is in the records that have come, behind
 // those of which a part had come before.
 func (l *loop) readSecure(c *conn) (n int, _ result) {
@@ -50,11 +54,18 @@ func (l *loop) readSecure(c *conn) (n int, _ result) {
 	if err != nil {
 		return 0, l.endRecords(c, err)
 	}
+	if !c.count(used-len(plain)) || c.state > stateHead && l.holdsMuch(c) {
+		l.end(c, reasonTalks)
+		return 0, ended
+	}
 	if l.answerUpdate(c) == ended {
 		return 0, ended
 	}
 	return len(plain), sent
 }
+
+// holdsMuch tells whether more of a record is kept than maxPart.
+func (l *loop) holdsMuch(c *conn) bool { return len(l.parts.m[c.id()]) > maxPart }
 
 // endRecords ends a connection from which nothing can be read any more.
 func (l *loop) endRecords(c *conn, err error) result {

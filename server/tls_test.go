@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -232,7 +234,7 @@ func (r *rawClient) want(text string) {
 		}
 		r.sealed = append(r.sealed, buf[:n]...)
 		plain, used, err := r.state.Take(r.sealed)
-		if got += string(plain); err != nil {
+		if got += string(plain); err != nil && !strings.Contains(got, text) {
 			r.t.Fatalf("after %q: %v", got, err)
 		}
 		r.sealed = append([]byte(nil), r.sealed[used:]...)
@@ -331,5 +333,73 @@ func (r *rawClient) wantEvent(data string) {
 			r.t.Fatalf("waiting for %.40q: %v", data, err)
 		}
 		r.sealed = append([]byte(nil), r.sealed[used:]...)
+	}
+}
+
+// hangsUp tells whether the server ends the connection.
+func (r *rawClient) hangsUp() bool {
+	_, err := io.Copy(io.Discard, r.Conn)
+	return err == nil || !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// Ensure that what a client has kept or computed behind its request, without any data for
+// the server, is bounded: parts of records that never end, and KeyUpdates between bytes.
+func TestTLSIdleTalk(t *testing.T) {
+	s, _ := start(t, withTLS(t, Config{Loops: 1}), channels.Options{})
+	request := []byte("GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
+	open := func() *rawClient {
+		r := dialRaw(t, s)
+		r.Write(r.state.AppendData(nil, request))
+		r.want(":\n\n")
+		return r
+	}
+	part := func(r *rawClient) []byte { return r.state.AppendData(nil, make([]byte, 10_000))[:9_000] }
+
+	r := open()
+	r.Write(part(r))
+	if !r.hangsUp() {
+		t.Error("a part of a record that never ends is kept")
+	}
+	r = dialRaw(t, s)
+	r.Write(append(r.state.AppendData(nil, request), part(r)...))
+	r.want("HTTP/1.1 400 Bad Request\r\n")
+
+	r = open()
+	var flood []byte
+	for range 1000 {
+		for range 30 {
+			flood = r.state.AppendKeyUpdate(flood, false)
+		}
+		flood = r.state.AppendData(flood, []byte("x"))
+	}
+	go r.Write(flood)
+	testenv.Eventually(t, "a flood of KeyUpdates is ended", func() bool { return s.Stats().Closed[reasonTalks.String()] == 2 })
+	testenv.Eventually(t, "nothing is left", func() bool { n := s.Stats(); return n.Streams == 0 && n.Secure <= 1 })
+
+	r = open() // what a client may say in parts
+	for _, b := range r.state.AppendKeyUpdate(nil, true) {
+		r.Write([]byte{b})
+	}
+	if n := s.Stats().Closed[reasonTalks.String()]; n != 2 {
+		t.Errorf("%d connections were ended for talking, want 2", n)
+	}
+}
+
+// Ensure that a client cannot have a long line logged.
+func TestTLSFailureLogIsShort(t *testing.T) {
+	var log bytes.Buffer
+	s, _ := start(t, withTLS(t, Config{Loops: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))}), channels.Options{})
+	protocols := make([]string, 60)
+	for i := range protocols {
+		protocols[i] = strings.Repeat("\x01", 200)
+	}
+	if conn, err := tls.Dial("tcp", s.TLSAddr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}); err == nil {
+		conn.Close()
+		t.Fatal("a handshake without a common protocol has succeeded")
+	}
+	testenv.Eventually(t, "the failure is counted", func() bool { return s.Stats().HandshakeFailures["protocol"] == 1 })
+	s.Close() // nothing is logged any more
+	if n := log.Len(); n == 0 || n > 2000 {
+		t.Errorf("the log has %d bytes, want a short line", n)
 	}
 }
