@@ -17,19 +17,13 @@ type Turbo struct {
 	Verifier func() *turbo.Verifier
 }
 
-// Authorize grants the channels asked for and those of the signed names.
+// Authorize grants the channels asked for and those of the signed names. A stream that has
+// begun goes on when they expire.
 func (a Turbo) Authorize(r *Request, now time.Time, _ func(Verdict)) (Verdict, bool) {
-	v := Verdict{Means: MeansTurbo, Channels: r.Channels}
-	if len(r.Signed) > 0 {
-		verifier := a.Verifier()
-		v.Channels = append(make([]string, 0, len(r.Channels)+len(r.Signed)), r.Channels...)
-		for _, signed := range r.Signed {
-			channel, err := verifier.Verify([]byte(signed), now)
-			if err != nil {
-				return refuseSigned(err), true
-			}
-			v.Channels = append(v.Channels, channel)
-		}
+	v := a.open(r, now)
+	v.Expires = time.Time{}
+	if v.Status != Granted {
+		return v, true
 	}
 	for i, channel := range r.Channels {
 		if !strings.HasPrefix(channel, "/") && !(i == 0 && r.Aliased) {
@@ -40,13 +34,35 @@ func (a Turbo) Authorize(r *Request, now time.Time, _ func(Verdict)) (Verdict, b
 	return v, true
 }
 
+// open grants the channels asked for and those of the signed names, until the first of these
+// expires.
+func (a Turbo) open(r *Request, now time.Time) Verdict {
+	v := Verdict{Means: MeansTurbo, Channels: r.Channels}
+	if len(r.Signed) == 0 {
+		return v
+	}
+	verifier := a.Verifier()
+	v.Channels = append(make([]string, 0, len(r.Channels)+len(r.Signed)), r.Channels...)
+	for _, signed := range r.Signed {
+		channel, expires, err := verifier.Verify([]byte(signed), now)
+		if err != nil {
+			return refuseSigned(err)
+		}
+		v.Channels = append(v.Channels, channel)
+		if v.Expires.IsZero() || !expires.IsZero() && expires.Before(v.Expires) {
+			v.Expires = expires
+		}
+	}
+	return v
+}
+
 // Find implements Means: the signed names are the credential.
 func (a Turbo) Find(r *Request) (string, bool) { return "", len(r.Signed) > 0 }
 
 // Judge implements Means: beside other means, signed names grant their channels and nothing
 // else.
-func (a Turbo) Judge(r *Request, _ string, need []string, now time.Time, done func(Verdict)) (Verdict, bool) {
-	v, _ := a.Authorize(&Request{Signed: r.Signed}, now, done)
+func (a Turbo) Judge(r *Request, _ string, need []string, now time.Time, _ func(Verdict)) (Verdict, bool) {
+	v := a.open(&Request{Signed: r.Signed}, now)
 	if v.Status != Granted {
 		v.Status = Unauthorized
 		return v, true

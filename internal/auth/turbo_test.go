@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,11 +40,18 @@ func TestTurbo(t *testing.T) {
 		{Request{Signed: []string{"room"}}, "forbidden, malformed: signed_stream_name: not of the form base64--hex"},
 		{Request{Signed: []string{room, sign("other", `"room"`)}}, "forbidden, bad_signature: signed_stream_name: the signature is not of this key"},
 		{Request{Signed: []string{sign("key", `{"_rails":{"data":"room","exp":"2027-01-15T07:59:59Z"}}`)}}, "forbidden, expired: signed_stream_name: expired at 2027-01-15T07:59:59Z"},
-		{Request{Signed: []string{sign("key", `{"_rails":{"data":"room","exp":"2027-01-15T08:00:01Z"}}`)}}, "granted: [room]"},
+		{Request{Signed: []string{sign("key", `{"_rails":{"data":"ends","exp":"2027-01-15T08:00:01Z"}}`)}}, "granted: [ends]"},
+		{Request{Signed: []string{
+			sign("key", `{"_rails":{"data":"later","exp":"2027-01-15T09:00:00Z"}}`), sign("key", `{"_rails":{"data":"ends","exp":"2027-01-15T08:00:01Z"}}`), room,
+		}}, "granted: [later ends room]"},
 		{Request{Signed: []string{sign("key", `{"_rails":{"data":"room","pur":"login"}}`)}}, `forbidden, no_stream: signed_stream_name: signed for another purpose: "login"`},
 		{Request{Signed: []string{sign("key", `{}`)}}, "forbidden, no_stream: signed_stream_name: the signed text is not the name of a stream"},
 	} {
 		v, ok := a.Authorize(&tt.request, now, nil)
+		beside, _ := a.Judge(&tt.request, "", nil, now, nil) // as one of several means
+		if ends := strings.Contains(fmt.Sprint(v.Channels), "ends"); ends != beside.Expires.Equal(time.Unix(1_800_000_001, 0)) || !v.Expires.IsZero() {
+			t.Errorf("%+v: it ends %v, and %v beside other means", tt.request, v.Expires, beside.Expires)
+		}
 		got := fmt.Sprintf("%v: %v", v.Status, v.Channels)
 		if v.Status != Granted {
 			got = fmt.Sprintf("%v, %s: %s", v.Status, v.Reason, v.Text)

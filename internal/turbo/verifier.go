@@ -54,24 +54,25 @@ func NewDerivedVerifier(secretKeyBase string) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify returns the name that signed stands for, if it is one at the time now.
-// It compares secrets in the same time, wherever they differ.
-func (v *Verifier) Verify(signed []byte, now time.Time) (string, error) {
+// Verify returns the name that signed stands for, if it is one at the time now, and when it
+// ends to be one, which is zero for never. It compares secrets in the same time, wherever
+// they differ.
+func (v *Verifier) Verify(signed []byte, now time.Time) (name string, expires time.Time, err error) {
 	encoded, signature, found := bytes.Cut(signed, []byte("--"))
 	var given [sha256.Size]byte
 	if !found || len(signature) > hex.EncodedLen(len(given)) {
-		return "", ErrMalformed
+		return "", time.Time{}, ErrMalformed
 	}
 	n, err := hex.Decode(given[:], signature)
 	if err != nil {
-		return "", ErrMalformed
+		return "", time.Time{}, ErrMalformed
 	}
 	if !v.signed(encoded, given[:n]) {
-		return "", ErrSignature
+		return "", time.Time{}, ErrSignature
 	}
 	message, err := base64.StdEncoding.Strict().DecodeString(string(encoded))
 	if err != nil {
-		return "", ErrMalformed
+		return "", time.Time{}, ErrMalformed
 	}
 	return open(message, now)
 }
@@ -101,29 +102,31 @@ type envelope struct {
 	Purpose *string         `json:"pur"`
 }
 
-// open returns the name in a message whose signature is right.
-func open(message []byte, now time.Time) (string, error) {
+// open returns what Verify does of a message whose signature is right.
+func open(message []byte, now time.Time) (name string, expires time.Time, err error) {
 	var wrapped struct {
 		Rails *envelope `json:"_rails"`
 	}
 	if len(message) > 0 && message[0] == '{' {
 		if err := json.Unmarshal(message, &wrapped); err != nil || wrapped.Rails == nil {
-			return "", ErrName
+			return "", time.Time{}, ErrName
 		}
 		e := wrapped.Rails
 		if e.Purpose != nil { // Turbo signs for none
-			return "", fmt.Errorf("%w: %.64q", ErrPurpose, *e.Purpose)
+			return "", time.Time{}, fmt.Errorf("%w: %.64q", ErrPurpose, *e.Purpose)
 		}
-		if e.Expires != nil && !now.Before(*e.Expires) {
-			return "", fmt.Errorf("%w at %v", ErrExpired, e.Expires.UTC().Format(time.RFC3339))
+		if e.Expires != nil {
+			if expires = *e.Expires; !now.Before(expires) {
+				return "", time.Time{}, fmt.Errorf("%w at %v", ErrExpired, expires.UTC().Format(time.RFC3339))
+			}
 		}
 		if message = e.Message; message == nil {
 			message = e.Data
 		}
 	}
-	name, err := decodeString(message)
+	text, err := decodeString(message)
 	if err != nil {
-		return "", ErrName
+		return "", time.Time{}, ErrName
 	}
-	return string(name), nil
+	return string(text), expires, nil
 }

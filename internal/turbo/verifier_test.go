@@ -69,11 +69,11 @@ func TestVerify(t *testing.T) {
 		{" " + sha256Name, now, "", ErrSignature},
 		{sha1Name[:strings.Index(sha1Name, "--")] + sha256Name[strings.Index(sha256Name, "--"):], now, "room_1", nil},
 	} {
-		name, err := key.Verify([]byte(tt.signed), tt.now)
+		name, _, err := key.Verify([]byte(tt.signed), tt.now)
 		if name != tt.name || !errors.Is(err, tt.err) {
 			t.Errorf("Verify(%q) at %v = %q, %v, want %q, %v", tt.signed, tt.now, name, err, tt.name, tt.err)
 		}
-		if other, err := NewVerifier("secret kez").Verify([]byte(tt.signed), tt.now); other != "" || err == nil {
+		if other, _, err := NewVerifier("secret kez").Verify([]byte(tt.signed), tt.now); other != "" || err == nil {
 			t.Errorf("Verify(%q) with another key = %q, %v", tt.signed, other, err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestDerivedKey(t *testing.T) {
 		"InJvb21fMSI=--5c732300eb2d2f612557fcb85b79c0ac6a3cf3396d780bee9dc2577422db8c9e", // Rails 6.1
 		"InJvb21fMSI=--0eadc67ca2a35651e66c99f6b8b3c54c8d6be9a57e2309a0517f5f92c9b38e02", // Rails 7.0
 	} {
-		if name, err := v.Verify([]byte(signed), time.Time{}); name != "room_1" || err != nil {
+		if name, _, err := v.Verify([]byte(signed), time.Time{}); name != "room_1" || err != nil {
 			t.Errorf("Verify(%q) = %q, %v, want room_1", signed, name, err)
 		}
 	}
@@ -102,14 +102,14 @@ func FuzzVerify(f *testing.F) {
 	}
 	key, other := NewVerifier("secret key"), NewVerifier("another key")
 	f.Fuzz(func(t *testing.T, signed string) {
-		if name, err := other.Verify([]byte(signed), time.Time{}); err == nil || name != "" {
+		if name, _, err := other.Verify([]byte(signed), time.Time{}); err == nil || name != "" {
 			t.Errorf("%q passes with a key that has signed nothing", signed)
 		}
-		name, err := key.Verify([]byte(signed), time.Time{})
+		name, _, err := key.Verify([]byte(signed), time.Time{})
 		if (err != nil) != (name == "") && name != "" {
 			t.Errorf("Verify(%q) = %q, %v", signed, name, err)
 		}
-		again, err := key.Verify([]byte(sign(signed, "secret key")), time.Time{}) // signed, whatever it is
+		again, _, err := key.Verify([]byte(sign(signed, "secret key")), time.Time{}) // signed, whatever it is
 		if err == nil && !strings.Contains(signed, `"`) {
 			t.Errorf("%q, signed, is the name %q", signed, again)
 		}
