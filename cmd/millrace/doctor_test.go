@@ -72,7 +72,7 @@ func TestDoctorSaysWhoMayListen(t *testing.T) {
 	for want, args := range map[string][]string{
 		"access: who                         anybody                    anybody may listen to every channel":           nil,
 		"access: keys of tokens              1                          HS512":                                         {"--jwt-key", "HS512:" + key},
-		"access: keys                        missing                    keys of tokens: Get \"http://127.0.0.1:1/\": ": {"--jwt-jwks", "http://127.0.0.1:1/", "--jwt-audience", "any"},
+		"access: keys                        missing                    keys of tokens: http://127.0.0.1:1/: ": {"--jwt-jwks", "http://127.0.0.1:1/", "--jwt-audience", "any"},
 	} {
 		var c commands
 		if _, err := newParser(&c).Parse(append([]string{"doctor"}, args...)); err != nil {
