@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"millrace/internal/doctor"
 	"millrace/server"
@@ -18,6 +19,9 @@ type doctorCommand struct {
 	Host          []string        `placeholder:"NAME" help:"Host names that the server is to be addressed by, as for serve. [any name]"`
 	Backplane     secret          `name:"backplane" placeholder:"URL" help:"Engine to try, as for serve: reach, version, permissions, and whether an event comes through it. [none]"`
 	ChannelPrefix string          `name:"channel-prefix" placeholder:"PREFIX" help:"Prefix of channels at the engine, as for serve. [none]"`
+	TLSCert       []string        `name:"tls-cert" placeholder:"FILE" help:"Certificates to examine, as for serve: names, days left. [none]"`
+	TLSKey        []string        `name:"tls-key" placeholder:"FILE" help:"Keys of the certificates, as for serve. [none]"`
+	TLSTicketKeys string          `name:"tls-ticket-keys" placeholder:"FILE" help:"File of keys for session tickets, as for serve. [none]"`
 	JSON          bool            `name:"json" env:"-" help:"Print the report as JSON. [off]"`
 
 	accessFlags `group:"Who may listen"`
@@ -46,6 +50,11 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 		return err
 	}
 	r.Settings = append(r.Settings, access...)
+	certificates, valid, err := c.examineCertificates(time.Now())
+	if err != nil {
+		return err
+	}
+	r.Settings = append(r.Settings, certificates...)
 	engineFails := false
 	if c.Backplane != "" {
 		settings, ok, err := c.examineEngine()
@@ -65,7 +74,7 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 	if err := write(w); err != nil {
 		return fmt.Errorf("the report cannot be written: %w", err)
 	}
-	if !r.Enough || engineFails || !hasKeys {
+	if !r.Enough || engineFails || !hasKeys || !valid {
 		return errReported // in the report
 	}
 	return nil

@@ -59,9 +59,7 @@ const defaultListen = ":8080"
 
 // certificates returns the files of --tls-cert and --tls-key.
 func (f *publicFlags) certificates() (files []certs.Files, err error) {
-	switch certificates, keys := len(f.TLSCert), len(f.TLSKey); {
-	case certificates != keys:
-		return nil, fmt.Errorf("%w: --tls-cert and --tls-key: %d certificates and %d keys, want a key for each certificate, in the same order", errUsage, certificates, keys)
+	switch certificates := len(f.TLSCert); {
 	case certificates > 0 && f.TLSListen == "":
 		return nil, fmt.Errorf("%w: --tls-cert: %q without --tls-listen, the address that it is for", errUsage, f.TLSCert[0])
 	case f.TLSTicketKeys != "" && f.TLSListen == "":
@@ -69,8 +67,16 @@ func (f *publicFlags) certificates() (files []certs.Files, err error) {
 	case certificates == 0 && f.TLSListen != "":
 		return nil, fmt.Errorf("%w: --tls-listen: %q without a certificate, want --tls-cert and --tls-key", errUsage, f.TLSListen)
 	}
-	for i := range f.TLSCert {
-		files = append(files, certs.Files{Cert: f.TLSCert[i], Key: f.TLSKey[i]})
+	return pairs(f.TLSCert, f.TLSKey)
+}
+
+// pairs returns certificates with their keys.
+func pairs(certificates, keys []string) (files []certs.Files, err error) {
+	if len(certificates) != len(keys) {
+		return nil, fmt.Errorf("%w: --tls-cert and --tls-key: %d certificates and %d keys, want a key for each certificate, in the same order", errUsage, len(certificates), len(keys))
+	}
+	for i := range certificates {
+		files = append(files, certs.Files{Cert: certificates[i], Key: keys[i]})
 	}
 	return files, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,9 +42,9 @@ type index map[string]*tls.Certificate
 
 // Certificate is what is known of one.
 type Certificate struct {
-	Files  Files
-	Names  []string
-	Expiry time.Time
+	Files         Files
+	Names         []string // of hosts, and addresses
+	Begin, Expiry time.Time
 }
 
 // Load reads all certificates. The first is that of clients that name no host, or one that no
@@ -176,7 +177,11 @@ func (s *Store) Certificates() []Certificate {
 	defer s.mu.Unlock()
 	all := make([]Certificate, len(s.pairs))
 	for i, p := range s.pairs {
-		all[i] = Certificate{p.files, p.certificate.Leaf.DNSNames, p.certificate.Leaf.NotAfter}
+		leaf := p.certificate.Leaf
+		all[i] = Certificate{p.files, slices.Clone(leaf.DNSNames), leaf.NotBefore, leaf.NotAfter}
+		for _, ip := range leaf.IPAddresses {
+			all[i].Names = append(all[i].Names, ip.String())
+		}
 	}
 	return all
 }
