@@ -70,8 +70,8 @@ func TestDoctorPrintsTable(t *testing.T) {
 func TestDoctorSaysWhoMayListen(t *testing.T) {
 	const key = "0123456789abcdef0123456789abcdef"
 	for want, args := range map[string][]string{
-		"access: who                         anybody                    anybody may listen to every channel":           nil,
-		"access: keys of tokens              1                          HS512":                                         {"--jwt-key", "HS512:" + key},
+		"access: who                         anybody                    anybody may listen to every channel":   nil,
+		"access: keys of tokens              1                          HS512":                                 {"--jwt-key", "HS512:" + key},
 		"access: keys                        missing                    keys of tokens: http://127.0.0.1:1/: ": {"--jwt-jwks", "http://127.0.0.1:1/", "--jwt-audience", "any"},
 	} {
 		var c commands
