@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -48,12 +49,13 @@ func besideChannel(addr string, client *redis.Client, over <-chan struct{}) (arr
 }
 
 // BenchmarkBeside reports what a channel with one stream feels of 15,000 streams
-// on the same loop, whose clients are a process of their own.
+// beside it, whose clients are a process of their own: on one loop, but for the
+// kick.
 func BenchmarkBeside(b *testing.B) {
-	run := func(b *testing.B, disturb func(*rig)) {
+	run := func(b *testing.B, args MillraceArgs, streams int, disturb func(*rig, *redis.Client)) {
 		for range b.N {
-			r, client := newMillrace(b, MillraceArgs{Loops: 1}, 16)
-			r.connect(besideStreams)
+			r, client := newMillrace(b, args, 16)
+			r.connect(streams)
 			over, done := make(chan struct{}), make(chan struct{})
 			var arrived []time.Duration
 			var err error
@@ -61,7 +63,7 @@ func BenchmarkBeside(b *testing.B) {
 				defer close(done)
 				arrived, err = besideChannel(r.addr, client, over)
 			}()
-			disturb(r)
+			disturb(r, client)
 			close(over)
 			<-done
 			if err != nil {
@@ -74,30 +76,50 @@ func BenchmarkBeside(b *testing.B) {
 			r.clients.Close()
 		}
 	}
+	gone := func(r *rig) { // but the stream of /small
+		poll := time.NewTicker(time.Millisecond)
+		defer poll.Stop()
+		for deadline := time.Now().Add(patience); ; <-poll.C {
+			var stats server.Stats
+			call(b, r.server, "Stats", None{}, &stats)
+			if stats.Streams <= 1 {
+				return
+			}
+			if time.Now().After(deadline) {
+				b.Fatalf("%d streams are still open", stats.Streams)
+			}
+		}
+	}
+	one := MillraceArgs{Loops: 1}
 	b.Run("fanout", func(b *testing.B) { // one event after the other
-		run(b, func(r *rig) {
+		run(b, one, besideStreams, func(r *rig, _ *redis.Client) {
 			for range 20 {
 				r.broadcast()
 			}
 		})
 	})
-	b.Run("leaving", func(b *testing.B) { // all 15,000 at once
-		run(b, func(r *rig) {
+	b.Run("leaving", func(b *testing.B) { // all at once
+		run(b, one, besideStreams, func(r *rig, _ *redis.Client) {
 			if err := r.clients.cmd.Process.Kill(); err != nil {
 				b.Fatal(err)
 			}
-			poll := time.NewTicker(time.Millisecond)
-			defer poll.Stop()
-			for deadline := time.Now().Add(patience); ; <-poll.C {
-				var stats server.Stats
-				call(b, r.server, "Stats", None{}, &stats)
-				if stats.Streams <= 1 { // but that of /small
-					return
-				}
-				if time.Now().After(deadline) {
-					b.Fatalf("%d streams are still open", stats.Streams)
-				}
+			gone(r)
+		})
+	})
+	kicked := besideStreams
+	if os.Getenv("MILLRACE_TEST_FULL") != "" {
+		kicked = 100_000 // on Linux, with a descriptor table a loop
+	}
+	b.Run("kick", func(b *testing.B) { // all are ended at once
+		run(b, MillraceArgs{Streams: kicked + 100}, kicked, func(r *rig, client *redis.Client) {
+			began := time.Now()
+			ended, err := client.Do(context.Background(), "SSE.KICK", "CHANNEL", rigTarget).Int()
+			if took := time.Since(began); ended != kicked || err != nil {
+				b.Fatalf("%d streams of %d were ended in %v: %v", ended, kicked, took, err)
+			} else {
+				b.ReportMetric(took.Seconds()*1e3, "kick-ms")
 			}
+			gone(r)
 		})
 	})
 }

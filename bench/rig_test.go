@@ -66,9 +66,11 @@ func newMillrace(t testing.TB, args MillraceArgs, size int) (*rig, *redis.Client
 func (r *rig) connect(streams int) {
 	r.t.Helper()
 	r.clients, r.streams = startPart(r.t, "streams"), streams
+	loops, ownTables := LoopsFor(streams, 0)
 	var report Report
 	call(r.t, r.clients, "Open", Config{
 		Addr: r.addr, Target: rigTarget, Streams: streams, FirstEvent: r.next, PayloadSize: r.size,
+		Loops: loops, OwnTables: ownTables,
 	}, &report)
 }
 
@@ -163,6 +165,7 @@ type MillraceAddrs struct{ Public, Admin string }
 // MillraceArgs are what a MillracePart lets a test choose; zero is the default.
 type MillraceArgs struct {
 	Loops     int
+	Streams   int // to have room for
 	Keepalive time.Duration
 }
 
@@ -170,11 +173,12 @@ type MillraceArgs struct {
 func (p *MillracePart) Listen(args MillraceArgs, addrs *MillraceAddrs) error {
 	n, err := node.Start(node.Options{
 		Public: server.Config{
-			Listen:        "127.0.0.1:0",
-			Loops:         args.Loops,
-			Keepalive:     args.Keepalive,
-			HeaderTimeout: 10 * time.Second,
-			SlowTimeout:   30 * time.Second,
+			Listen:         "127.0.0.1:0",
+			Loops:          args.Loops,
+			MaxConnections: args.Streams,
+			Keepalive:      args.Keepalive,
+			HeaderTimeout:  10 * time.Second,
+			SlowTimeout:    30 * time.Second,
 		},
 		Admin:  node.AdminPort{Listen: "127.0.0.1:0"},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
