@@ -43,18 +43,14 @@ func (k *Keyring) Await(then func(failed error, last bool)) bool {
 }
 
 // Fetched waits until keys have been fetched for the first time, if any are, and returns
-// what has gone wrong.
+// what has gone wrong then.
 func (k *Keyring) Fetched(ctx context.Context) error {
-	if !k.IsMissing() {
+	if !k.fetches {
 		return nil
 	}
-	failed := make(chan error, 1)
-	if !k.Await(func(err error, _ bool) { failed <- err }) {
-		return context.Canceled
-	}
 	select {
-	case err := <-failed:
-		return err
+	case <-k.first:
+		return k.firstError
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -71,6 +67,10 @@ func (k *Keyring) fetch(ctx context.Context) {
 		changed, err := k.fetchAll(ctx)
 		if changed {
 			k.assemble()
+		}
+		if begun == 1 {
+			k.firstError = err
+			close(k.first)
 		}
 		for _, w := range k.takeUnknown() {
 			w.then(err, w.begun < begun)

@@ -54,6 +54,9 @@ type Keyring struct {
 	set     atomic.Pointer[jwt.Set] // all together; the pointer tells whether they have changed
 	missing atomic.Bool             // a source has not been read yet
 
+	first      chan struct{} // closed when keys have been fetched once,
+	firstError error         // which had this come of it
+
 	reading sync.Mutex // held while sources are read; loops never wait for it
 
 	mu      sync.Mutex // held for an append or a swap
@@ -87,7 +90,7 @@ func OpenKeyring(given, files, sets []string, log *slog.Logger) (*Keyring, error
 }
 
 func openKeyring(given, files, sets []string, log *slog.Logger, times times) (*Keyring, error) {
-	k := &Keyring{log: log, times: times, wanted: make(chan struct{}, 1), client: &http.Client{
+	k := &Keyring{log: log, times: times, wanted: make(chan struct{}, 1), first: make(chan struct{}), client: &http.Client{
 		Timeout:       times.timeout,
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

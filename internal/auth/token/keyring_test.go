@@ -251,3 +251,14 @@ func TestOpenKeyringRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that the first fetch is told of though it is over before anybody asks.
+func TestFetchedAfterwards(t *testing.T) {
+	once := times{period: time.Hour, pause: time.Hour, timeout: testenv.Patience, files: time.Hour}
+	k := keyring(t, nil, nil, []string{"http://127.0.0.1:1/"}, once)
+	for range 2 {
+		if err := k.Fetched(t.Context()); !errors.Is(err, ErrKeys) {
+			t.Fatalf("%v, want ErrKeys", err)
+		}
+	}
+}
