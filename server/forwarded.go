@@ -33,16 +33,15 @@ func (l *loop) takeForwarded(request *auth.Request, r *httpparse.Request, from n
 // forwardedFor returns the client's address: of those in X-Forwarded-For the last that is no
 // trusted proxy. What stands before it, or is no address, anybody may have written.
 func (cfg *Config) forwardedFor(r *httpparse.Request, client netip.Addr) netip.Addr {
-	var addresses [][]byte
-	for value := range r.Values("X-Forwarded-For") {
-		addresses = append(addresses, bytes.Split(value, []byte(","))...)
-	}
-	for _, text := range slices.Backward(addresses) {
-		addr, err := netip.ParseAddr(string(bytes.TrimSpace(text)))
-		if err != nil || !cfg.isTrusted(client) {
-			break
+	for _, value := range slices.Backward(slices.Collect(r.Values("X-Forwarded-For"))) {
+		for more := true; more; {
+			i := bytes.LastIndexByte(value, ',') // from the end: a client may have sent thousands
+			addr, err := netip.ParseAddr(string(bytes.TrimSpace(value[i+1:])))
+			if err != nil || !cfg.isTrusted(client) {
+				return client
+			}
+			client, value, more = addr.Unmap(), value[:max(i, 0)], i >= 0
 		}
-		client = addr.Unmap()
 	}
 	return client
 }
