@@ -23,7 +23,7 @@ func (l *loop) authorize(c *conn, to asker, r *httpparse.Request, asked dialect.
 	if why == admitted && !l.hasPlace() {
 		why = reasonOverload
 	}
-	if why != admitted && !to.onlyHead {
+	if why != admitted { // HEAD, too: else it would be a way around the limits to the authorizer
 		l.turnAway(c, to, why)
 		return
 	}

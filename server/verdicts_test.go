@@ -195,6 +195,15 @@ func TestVerdictOfHead(t *testing.T) {
 			t.Errorf("HEAD %s: %q, want %q and no body", path, got, want)
 		}
 	}
+	for _, method := range []string{"GET", "HEAD"} { // of a client above its limits
+		fd, peer := h.connect()
+		h.conn(fd).why = reasonAddressLimit
+		unixWrite(t, peer, method+" /unauthorized HTTP/1.1\r\nHost: h\r\n\r\n")
+		h.on(fd, true, false)
+		if got := received(peer); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(got, "EOF") {
+			t.Errorf("%s above a limit: %q, want 200 without a verdict", method, got)
+		}
+	}
 }
 
 // userOf grants the channel that the cookie names.
