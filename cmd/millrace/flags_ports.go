@@ -25,6 +25,7 @@ func (f *adminPortFlags) set(o *node.Options) error {
 // opsPortFlags are about the port for health, metrics and the dashboard.
 type opsPortFlags struct {
 	Ops          portAddress `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address for health, metrics, the dashboard and publishing by HTTP; off for none. [${default}]"`
+	OpsTLS       bool        `name:"ops-tls" help:"The ops port takes TLS 1.3 only, with the certificates of --tls-cert. [off]"`
 	OpsToken     secret      `placeholder:"TEXT" help:"Token that requests must bear, required unless the address is a loopback one. Other users can read a command line: set the variable. [none]"`
 	OpsTokenFile secretFile  `placeholder:"FILE" help:"File with the token; read again on SIGHUP. [none]"`
 }
@@ -33,6 +34,9 @@ func (f *opsPortFlags) set(o *node.Options) error {
 	if f.Ops == node.Off && f.OpsToken != "" {
 		return fmt.Errorf("%w: --ops-token is set while --ops is %q: want an address, or no token", errUsage, node.Off)
 	}
-	o.Ops = node.OpsPort{Listen: string(f.Ops), Token: string(f.OpsToken)}
+	if f.Ops == node.Off && f.OpsTLS {
+		return fmt.Errorf("%w: --ops-tls is set while --ops is %q: want an address, or no TLS", errUsage, node.Off)
+	}
+	o.Ops = node.OpsPort{Listen: string(f.Ops), Token: string(f.OpsToken), TLS: f.OpsTLS}
 	return nil
 }

@@ -36,8 +36,27 @@ func (f *serverFlags) options() (o node.Options, err error) {
 		return o, fmt.Errorf("%w: --history-bytes: %v is less than one event may have, want at least the %v of --max-event-bytes",
 			errUsage, f.HistoryBytes, f.MaxEventBytes)
 	}
+	if err := f.checkTLS(); err != nil {
+		return o, err
+	}
 	o.Version = version()
 	return o, nil
+}
+
+// checkTLS reports what is missing among the flags of TLS, which are of two groups.
+func (f *serverFlags) checkTLS() error {
+	none := len(f.TLSCert) == 0
+	switch {
+	case f.TLSTicketKeys != "" && f.TLSListen == "":
+		return fmt.Errorf("%w: --tls-ticket-keys: %q without --tls-listen, the address that it is for", errUsage, f.TLSTicketKeys)
+	case none && f.TLSListen != "":
+		return fmt.Errorf("%w: --tls-listen: %q without a certificate, want --tls-cert and --tls-key", errUsage, f.TLSListen)
+	case none && f.OpsTLS:
+		return fmt.Errorf("%w: --ops-tls without a certificate, want --tls-cert and --tls-key", errUsage)
+	case !none && f.TLSListen == "" && !f.OpsTLS:
+		return fmt.Errorf("%w: --tls-cert: %q without --tls-listen, the address that it is for, or --ops-tls", errUsage, f.TLSCert[0])
+	}
+	return nil
 }
 
 // secretSources are those of all secrets of a server.

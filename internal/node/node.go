@@ -137,6 +137,7 @@ func (n *Node) opsConfig(p places) ops.Config {
 		LogDropped:     o.LogDropped,
 		Ready:          n.Ready,
 		Certificates:   n.tls.certificates,
+		TLS:            o.Ops.TLS,
 		TicketKeys:     n.tls.ticketKeys,
 		Logger:         o.Logger,
 	}

@@ -31,7 +31,8 @@ type Options struct {
 	Public server.Config
 	// Broker stands between the ports. The node sets Backplane, Numbered and what decodes.
 	Broker channels.Options
-	// Certificates are those of Public.TLSListen, the first for clients that name no host.
+	// Certificates are those of Public.TLSListen and Ops.TLS, the first for clients that name
+	// no host.
 	// The node sets Public.TLS by them.
 	Certificates []certs.Files
 	// TicketKeys is the file of the keys of session tickets that nodes behind one name share;
@@ -73,6 +74,7 @@ type AdminPort struct {
 type OpsPort struct {
 	Listen string // address; Off or empty: there is none
 	Token  string // empty: none, for a loopback address
+	TLS    bool   // with Options.Certificates
 }
 
 // isOff tells whether listen is the address of no port.

@@ -21,14 +21,17 @@ type tlsFiles struct {
 	ticketKeys   *certs.TicketKeys // nil: the node makes its own
 }
 
-// setTLS has the public port serve TLS with o.Certificates, which it reads, if there is an
-// address for that. Half of the processors may compute handshakes: the loops need the others.
+// setTLS reads o.Certificates if a port has TLS, and has the public port serve it if there is
+// an address for that. Half of the processors may compute handshakes: the loops need the others.
 func (o *Options) setTLS() (t tlsFiles, err error) {
-	if o.Public.TLSListen == "" {
+	if o.Public.TLSListen == "" && !o.Ops.TLS {
 		return t, nil
 	}
 	if t.certificates, err = certs.Load(o.Logger, o.Certificates...); err != nil {
 		return t, fmt.Errorf("%w: --tls-cert: %w", ErrOptions, err)
+	}
+	if o.Public.TLSListen == "" {
+		return t, nil
 	}
 	o.Public.TLS, err = handshake.New(handshake.Config{
 		Certificate: t.certificates.Get,

@@ -6,13 +6,14 @@
 // the broker under its lock for short lists only, and asks event loops by their
 // mail, never touching their state.
 //
-// Caveats. There is no encryption. Without a token only a loopback address is
+// Caveats. There is no encryption unless Config.TLS is set. Without a token only a loopback address is
 // served, to requests that name it as such: pages in a browser on the same host
 // must not reach it under a name of their own.
 package ops
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,7 +73,8 @@ type Config struct {
 	Tickets        *ticket.Tickets          // that it issues; nil: none
 	Tokens         *token.Tokens            // that it takes; nil: none
 	Application    *application.Application // that says who may listen; nil: none does
-	Certificates   *certs.Store             // of the public port; nil: it has no TLS
+	Certificates   *certs.Store             // of the node; nil: no port has TLS
+	TLS            bool                     // this port takes TLS only, with Certificates
 	TicketKeys     *certs.TicketKeys        // of session tickets there; nil: the node makes its own
 	Logger         *slog.Logger             // nil: nothing is logged
 }
@@ -213,7 +215,15 @@ func (s *Server) Addr() net.Addr { return s.places.Addr() }
 // Serve answers requests until Close is called, and then returns nil. Call it
 // once.
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.places); !errors.Is(err, http.ErrServerClosed) {
+	var ln net.Listener = s.places
+	if s.cfg.TLS {
+		ln = tls.NewListener(ln, &tls.Config{
+			MinVersion:     tls.VersionTLS13,
+			GetCertificate: s.cfg.Certificates.Get,
+			NextProtos:     []string{"http/1.1"}, // one request at a time has a place
+		})
+	}
+	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("ops port: %w", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -215,8 +216,12 @@ func (c *place) CloseWrite() error {
 // placeKey is the key of a connection's place in the contexts of its requests.
 type placeKey struct{}
 
-// ConnContext is that of the http.Server.
+// ConnContext is that of the http.Server. With TLS the place is that of the connection
+// within.
 func (p *Places) ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
 	return context.WithValue(ctx, placeKey{}, conn)
 }
 
