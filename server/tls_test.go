@@ -403,3 +403,22 @@ func TestTLSFailureLogIsShort(t *testing.T) {
 		t.Errorf("the log has %d bytes, want a short line", n)
 	}
 }
+
+// Ensure that a stream with the rest of a record is ended when the rests of all are more than
+// is kept of them, and that its own is counted no longer.
+func TestTLSRestsAreBounded(t *testing.T) {
+	s, b := start(t, withTLS(t, Config{Loops: 1}), channels.Options{})
+	s.sealed.Add(maxSealed) // of others
+	r := dialRaw(t, s)
+	r.Write(r.state.AppendData(nil, []byte("GET /x HTTP/1.1\r\nHost: test\r\n\r\n")))
+	r.want(":\n\n")
+	testenv.Eventually(t, "the stream is ended", func() bool {
+		if n := s.Stats(); n.Streams > 0 && n.Behind == 0 {
+			b.Publish("/x", channels.Event{Data: bytes.Repeat([]byte("x"), 50_000)}) // to nobody, if it has just been ended
+		}
+		return s.Stats().Closed[reasonSlow.String()] == 1
+	})
+	if n := s.sealed.Load(); n != maxSealed {
+		t.Errorf("%d bytes of rests are counted, want the %d of others", n, maxSealed)
+	}
+}
