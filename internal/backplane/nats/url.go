@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -53,12 +54,13 @@ func parseURL(u *url.URL) (form, error) {
 	}
 	query := u.Query()
 	certificates := link.TakeCertificates(query)
-	if !certificates.None() {
-		o.Secure, o.TLSConfig = true, &tls.Config{MinVersion: tls.VersionTLS12}
-		if err := certificates.Apply(o.TLSConfig); err != nil {
-			return f, fmt.Errorf("%w: %q: %w", ErrURL, redact.URL(u), err)
-		}
+	o.Secure = u.Scheme == "tls" || !certificates.None()
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if err := certificates.Apply(config); err != nil {
+		return f, fmt.Errorf("%w: %q: %w", ErrURL, redact.URL(u), err)
 	}
+	o.CustomDialer = &dialer{dial: (&net.Dialer{Timeout: timeout}).Dial, secure: o.Secure, config: config}
+	o.SkipHostLookup = true // the dialer looks for all addresses of a host, and TLS wants its name
 	for key, values := range query {
 		if err := f.set(key, values[0]); err != nil {
 			return f, fmt.Errorf("%w: %q: %w", ErrURL, redact.URL(u), err)
