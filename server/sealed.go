@@ -66,7 +66,7 @@ func (l *loop) sendSealed(c *conn, r *slowReader) result {
 
 // countSealed counts bytes of sealed rests.
 func (l *loop) countSealed(n int) {
-	if l.server.sealed.Add(int64(n)) > maxSealed {
+	if l.server.sealed.Add(int64(n)) > l.server.maxSealed {
 		l.wakeAgain()
 	}
 }
@@ -83,7 +83,7 @@ func (l *loop) readerOf(o cutOff) *slowReader {
 // more than maxSealed together.
 func (l *loop) dropSealed() {
 	for range slice {
-		if len(l.cutOff) == 0 || l.server.sealed.Load() <= maxSealed {
+		if len(l.cutOff) == 0 || l.server.sealed.Load() <= l.server.maxSealed {
 			return
 		}
 		first := l.cutOff[0]

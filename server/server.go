@@ -43,6 +43,7 @@ type Server struct {
 	// that authorizers have not answered.
 	undecided, asked atomic.Int64
 	sealed           atomic.Int64 // bytes of the rests of TLS records of all loops
+	maxSealed        int64        // that sealed may be
 
 	handshakesEach int     // that may be under way on each loop
 	keys           []*keys // of the descriptor tables
@@ -71,7 +72,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	}
 	began := time.Now()
 	s := &Server{
-		cfg: cfg, capacity: capacity, broker: broker,
+		cfg: cfg, capacity: capacity, broker: broker, maxSealed: maxSealed,
 		clock:   func() time.Duration { return time.Since(began) },
 		wall:    time.Now,
 		started: make(chan struct{}),
