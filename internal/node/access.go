@@ -59,6 +59,11 @@ func (a *Access) IsOpen() bool {
 // Check reports what contradicts itself. Errors are an ErrOptions.
 func (a *Access) Check() error {
 	wrong := func(text string) error { return fmt.Errorf("%w: %s", ErrOptions, text) }
+	for _, p := range a.Public {
+		if text := p.String(); !strings.HasPrefix(text, "/") && text != "*" {
+			return wrong(fmt.Sprintf("--public %q opens nothing: only channels whose names begin with / can be public; want /%s, or none", text, text))
+		}
+	}
 	switch j := &a.JWT; {
 	case a.IsOpen() && len(a.Public) > 0:
 		return wrong("--public names what is open to everybody, while nothing else takes a grant: want --jwt-key, --jwt-jwks, --sign-key, --ticket-key or --auth-url, too")

@@ -162,11 +162,16 @@ func TestAccessOptions(t *testing.T) {
 	}
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	jwt := func(j JWT) Access { j.Grants = []string{"mercure"}; return Access{JWT: j} }
+	namesake, err := pattern.Parse("news") // without its /
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		access Access
 		want   string
 	}{
 		{Access{Public: public}, "--public names what is open"},
+		{Access{Public: pattern.List{namesake}, SignKeys: []string{key}}, `--public "news" opens nothing`},
 		{Access{JWT: JWT{Audiences: []string{"x"}}}, "--jwt-audience and --jwt-issuer are about tokens"},
 		{jwt(JWT{Sets: []string{"https://x/"}}), "--jwt-jwks without --jwt-audience"},
 		{jwt(JWT{Sets: []string{"/jwks"}}), "--jwt-jwks without --jwt-audience"},
