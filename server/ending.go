@@ -15,7 +15,7 @@ import (
 const (
 	// endSlice is how many streams are ended between two looks at the poller: each takes
 	// two system calls.
-	endSlice = slice / 4
+	endSlice = slice / 16
 	// maxEndings is how many orders to end streams a loop carries out at a time.
 	maxEndings = 1024
 	// maxKicked is how many users a loop tells apart that were kicked while verdicts were

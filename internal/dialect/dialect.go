@@ -10,7 +10,6 @@
 package dialect
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -50,9 +49,6 @@ func Read(dialects []Dialect, r *httpparse.Request, path string, most int) (Aske
 	if i < 0 {
 		return a, fmt.Errorf("%.64q is no path of a stream", path)
 	}
-	if most := most + otherParams; bytes.Count(r.Query, []byte("&")) >= most {
-		return a, fmt.Errorf("more than %d parameters, want fewer", most)
-	}
 	if err := dialects[i].Read(&a, r, path); err != nil {
 		return a, err
 	}
@@ -61,11 +57,15 @@ func Read(dialects []Dialect, r *httpparse.Request, path string, most int) (Aske
 }
 
 // addParams adds what the parameters of a query ask for: each "channel" is one, and each
-// of signed has a signed name.
+// of signed has a signed name. It refuses a query with more than otherParams others.
 func (a *Asked) addParams(query []byte, signed ...string) error {
+	others := 0
 	for key, value := range httpparse.Params(query) {
 		isSigned := slices.Contains(signed, string(key))
 		if !isSigned && string(key) != "channel" {
+			if others++; others > otherParams {
+				return fmt.Errorf("more than %d parameters beside channels, want fewer", otherParams)
+			}
 			continue
 		}
 		name, err := httpparse.AppendQueryDecoded(nil, value)
