@@ -24,7 +24,7 @@ func TestControl(t *testing.T) {
 	if b.PublishAll(batch); !errors.Is(batch[0].Err, ErrName) {
 		t.Errorf("PublishAll: %v, want %v", batch[0].Err, ErrName)
 	}
-	if err := b.NewInbox(nil).CheckStream([]byte(ControlChannel)); !errors.Is(err, ErrUnstreamed) {
+	if err := b.NewInbox(nil).CheckStream(ControlChannel); !errors.Is(err, ErrUnstreamed) {
 		t.Errorf("CheckStream: %v, want %v", err, ErrUnstreamed)
 	}
 	for _, data := range []string{strings.Repeat("x", maxControl+1), "\xff"} {

@@ -23,8 +23,8 @@ var ErrUnstreamed = errors.New("no stream can have this channel")
 
 // CheckStream returns an error, of ErrUnstreamed, if no stream can have the channel.
 // Safe for concurrent use.
-func (in *Inbox) CheckStream(channel []byte) error {
-	if in.broker.payload(string(channel)) == Unstreamed {
+func (in *Inbox) CheckStream(channel string) error {
+	if in.broker.payload(channel) == Unstreamed {
 		return fmt.Errorf("%w: %q", ErrUnstreamed, channel)
 	}
 	return nil

@@ -53,7 +53,7 @@ func TestBinaryPayloads(t *testing.T) {
 		t.Errorf("streams got %q", sent)
 	}
 	for channel, want := range map[string]error{"/binary": nil, "/text": nil, "/none": ErrUnstreamed, ShardPrefix + "s": ErrUnstreamed} {
-		if err := in.CheckStream([]byte(channel)); !errors.Is(err, want) {
+		if err := in.CheckStream(channel); !errors.Is(err, want) {
 			t.Errorf("CheckStream(%q) = %v, want %v", channel, err, want)
 		}
 	}

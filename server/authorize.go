@@ -11,9 +11,10 @@ import (
 	"millrace/internal/limits"
 )
 
-// authorize opens the stream that a request asks for, if it may be opened: at once, or when
+// authorize opens the stream that a request asks for, which is in l.target, if it may be opened: at once, or when
 // its verdict comes. Without an authorizer everybody may open permitted channels.
-func (l *loop) authorize(c *conn, to asker, r *httpparse.Request, asked dialect.Asked) {
+func (l *loop) authorize(c *conn, to asker, r *httpparse.Request) {
+	asked := &l.target
 	if l.cfg.Authorizer == nil {
 		l.decide(c, to, &auth.Verdict{Channels: asked.Channels}, asked.LastEventID)
 		return
@@ -31,7 +32,7 @@ func (l *loop) authorize(c *conn, to asker, r *httpparse.Request, asked dialect.
 		l.refuseStream(c, to, err)
 		return
 	}
-	request, err := l.authRequest(c, r, &asked)
+	request, err := l.authRequest(c, r, asked)
 	if err != nil {
 		l.refuseError(c, to, err)
 		return
@@ -46,7 +47,7 @@ func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) 
 		return string(value)
 	}
 	request := &auth.Request{
-		Channels: asked.Channels, Aliased: asked.Aliased, Signed: asked.Signed,
+		Channels: slices.Clone(asked.Channels), Aliased: asked.Aliased, Signed: slices.Clone(asked.Signed),
 		Method: string(r.Method), Path: string(r.Path), Query: string(r.Query), Host: string(r.Host), Secure: c.flags.is(secure),
 		Client: l.peerOf(c).AddrPort().Addr(),
 		Origin: header("Origin"), UserAgent: header("User-Agent"), FetchSite: header("Sec-Fetch-Site"),
@@ -110,12 +111,14 @@ const maxUserName = 255
 // takeNames sets l.names to the channels of a grant, each once. A verdict may have named
 // channels that the client has not, so they are looked at here.
 func (l *loop) takeNames(granted []string) error {
-	l.names = l.names[:0]
+	l.names, l.nameBytes = l.names[:0], l.nameBytes[:0]
 	for i, channel := range granted {
 		if slices.Contains(granted[:i], channel) {
 			continue
 		}
-		name := []byte(channel)
+		from := len(l.nameBytes)
+		l.nameBytes = append(l.nameBytes, channel...)
+		name := l.nameBytes[from:len(l.nameBytes):len(l.nameBytes)]
 		if err := channels.CheckName(name); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"millrace/channels"
 	"millrace/httpparse"
+	"millrace/internal/dialect"
 	"millrace/internal/handshake"
 	"millrace/internal/limits"
 	"millrace/internal/netpoll"
@@ -101,16 +102,18 @@ type subscriptions struct {
 // scratch is memory that is used over and over: for one connection at a time, while it is
 // served.
 type scratch struct {
-	request httpparse.Request
-	buf     []byte                // what was read
-	sealed  []byte                // a record
-	out     []byte                // what is to be written
-	path    []byte                // of the request, decoded
-	names   [][]byte              // its channels
-	start   channels.Start        // of a stream
-	chans   []*channels.Channel   // of a stream
-	missed  []*channels.Message   // those that a stream lacks
-	runs    [][]*channels.Message // the same, by channel
+	request   httpparse.Request
+	buf       []byte                // what was read
+	sealed    []byte                // a record
+	out       []byte                // what is to be written
+	path      []byte                // of the request, decoded
+	target    dialect.Asked         // what it asks for
+	names     [][]byte              // the channels of its grant,
+	nameBytes []byte                // which stand here
+	start     channels.Start        // of a stream
+	chans     []*channels.Channel   // of a stream
+	missed    []*channels.Message   // those that a stream lacks
+	runs      [][]*channels.Message // the same, by channel
 }
 
 // newLoop makes a loop and its waker. Everything else is opened by the goroutine

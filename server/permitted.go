@@ -23,7 +23,7 @@ func (l *loop) permit(names []string) error {
 		if err := l.cfg.checkChannel(name); err != nil {
 			return err
 		}
-		if err := l.inbox.CheckStream([]byte(name)); err != nil {
+		if err := l.inbox.CheckStream(name); err != nil {
 			return fmt.Errorf("%w: %w", errForbidden, err)
 		}
 	}

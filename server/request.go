@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"millrace/httpparse"
-	"millrace/internal/dialect"
 )
 
 // healthPath is answered by the loop itself; it is no channel.
@@ -117,8 +116,7 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		l.refuse(c, to, 406, "this server sends text/event-stream only, and the Accept header excludes it")
 		return
 	}
-	asked, err := dialect.Read(l.server.dialects, r, string(path), l.cfg.MaxChannelsPerStream)
-	if err != nil {
+	if err := l.target.Read(l.server.dialects, r, string(path), l.cfg.MaxChannelsPerStream); err != nil {
 		l.refuseError(c, to, err)
 		return
 	}
@@ -126,5 +124,5 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		l.refuse(c, to, 400, fmt.Sprintf("more than %d bytes of a TLS record came behind the request, want nothing there", maxPart))
 		return
 	}
-	l.authorize(c, to, r, asked)
+	l.authorize(c, to, r)
 }

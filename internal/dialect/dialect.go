@@ -40,20 +40,20 @@ type Asked struct {
 // They are read on event loops, several times, and a head has room for thousands.
 const otherParams = 64
 
-// Read returns what r asks for in the first of dialects that is spoken at its path, which
+// Read sets a to what r asks for in the first of dialects that is spoken at its path, which
 // is given decoded. Together that is at most so many channels and signed names. Errors
-// are fit for the answer.
-func Read(dialects []Dialect, r *httpparse.Request, path string, most int) (Asked, error) {
-	a := Asked{most: most}
+// are fit for the answer. The lists of a are used again.
+func (a *Asked) Read(dialects []Dialect, r *httpparse.Request, path string, most int) error {
+	*a = Asked{Channels: a.Channels[:0], Signed: a.Signed[:0], most: most}
 	i := slices.IndexFunc(dialects, func(d Dialect) bool { return d.Speaks(path) })
 	if i < 0 {
-		return a, fmt.Errorf("%.64q is no path of a stream", path)
+		return fmt.Errorf("%.64q is no path of a stream", path)
 	}
-	if err := dialects[i].Read(&a, r, path); err != nil {
-		return a, err
+	if err := dialects[i].Read(a, r, path); err != nil {
+		return err
 	}
 	a.LastEventID = lastEventID(r)
-	return a, nil
+	return nil
 }
 
 // addParams adds what the parameters of a query ask for: each "channel" is one, and each
@@ -74,7 +74,7 @@ func (a *Asked) addParams(query []byte, signed ...string) error {
 		case isSigned:
 			err = a.add(&a.Signed, string(name))
 		default:
-			err = a.addChannel(name)
+			err = a.addChannel(string(name))
 		}
 		if err != nil {
 			return err
@@ -84,11 +84,11 @@ func (a *Asked) addParams(query []byte, signed ...string) error {
 }
 
 // addChannel adds a channel, unless it is there.
-func (a *Asked) addChannel(name []byte) error {
-	if err := channels.CheckName(name); err != nil {
+func (a *Asked) addChannel(name string) error {
+	if err := channels.CheckName([]byte(name)); err != nil {
 		return err
 	}
-	return a.add(&a.Channels, string(name))
+	return a.add(&a.Channels, name)
 }
 
 // add adds to one of the lists of a, unless it is there.

@@ -25,7 +25,9 @@ func read(t testing.TB, dialects []Dialect, target, headers string) (Asked, erro
 	if err != nil {
 		t.Fatalf("%s: %v", target, err)
 	}
-	return Read(dialects, &r, string(path), 3)
+	var a Asked
+	err = a.Read(dialects, &r, string(path), 3)
+	return a, err
 }
 
 func TestRead(t *testing.T) {

@@ -18,7 +18,7 @@ func (p Plain) Read(a *Asked, r *httpparse.Request, path string) error {
 	if !isAlias {
 		channel = path
 	}
-	if err := a.addChannel([]byte(channel)); err != nil {
+	if err := a.addChannel(channel); err != nil {
 		return err
 	}
 	a.Aliased = isAlias
