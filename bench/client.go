@@ -244,8 +244,12 @@ func (c *client) receive(fd int32, s *stream) {
 		if chunked {
 			s.chunks.part = chunkSize
 		}
+		number := s.number
 		c.answered(s)
 		s = &c.table[fd] // the table may have grown
+		if s.phase != phaseBody || s.number != number {
+			return // a churn has replaced this very stream: what it got is nobody's
+		}
 	}
 	for len(p) > 0 && err == nil {
 		var body []byte
