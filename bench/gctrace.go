@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,13 +27,23 @@ var traceLine = regexp.MustCompile(`^gc \d+ @[\d.]+s \d+%: ([\d.]+)\+[\d.]+\+([\
 
 // follow reads the stderr of a Go program to its end. Lines that are not of the
 // trace go to line.
+//
+// The runtime writes a line of the trace in pieces, between which a line of the
+// program's log, in JSON, may come: what was written of the trace before it goes on
+// in the next line.
 func (p *pauses) follow(stderr io.Reader, line func(text string)) {
 	scanner := bufio.NewScanner(stderr)
+	begun := "" // of a line of the trace
 	for scanner.Scan() {
-		found := traceLine.FindStringSubmatch(scanner.Text())
+		text := begun + scanner.Text()
+		begun = ""
+		if i := strings.IndexByte(text, '{'); i > 0 && strings.HasPrefix(text, "gc ") {
+			begun, text = text[:i], text[i:]
+		}
+		found := traceLine.FindStringSubmatch(text)
 		if found == nil {
-			if scanner.Text() != "GC forced" { // as it is when there was none for two minutes
-				line(scanner.Text())
+			if text != "GC forced" { // as it is when there was none for two minutes
+				line(text)
 			}
 			continue
 		}

@@ -137,3 +137,19 @@ func TestVariables(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that a line of the log which comes in the middle of one of the collector's
+// trace is told apart from it.
+func TestPausesBesideALog(t *testing.T) {
+	const trace = "gc 1 @0.023s 1%: 0.042+7.5+0.020 ms clock, 0.085+0.17/0.61/0+0.040 ms cpu, 3->4->1 MB"
+	const log = `{"level":"INFO","msg":"millrace is ready"}`
+	for i := 3; i <= len(trace); i++ {
+		var p pauses
+		var lines []string
+		text := trace[:i] + log + "\n" + trace[i:] + "\nend\n"
+		p.follow(strings.NewReader(text), func(line string) { lines = append(lines, line) })
+		if got := p.all(); len(got) != 2 || got[0] != 42*time.Microsecond || got[1] != 20*time.Microsecond || len(lines) != 2 || lines[0] != log || lines[1] != "end" {
+			t.Fatalf("%q: pauses %v, lines %q", text, got, lines)
+		}
+	}
+}
