@@ -12,7 +12,7 @@ func lastEventID(r *httpparse.Request) []byte {
 	}
 	var last []byte
 	for key, value := range httpparse.Params(r.Query) {
-		if len(value) > 0 && isLastEventID(key) {
+		if len(value) > 0 && IsLastEventID(key) {
 			last = value
 		}
 	}
@@ -23,9 +23,10 @@ func lastEventID(r *httpparse.Request) []byte {
 	return id
 }
 
-// isLastEventID tells whether a parameter is the last event id, which clients
-// spell in a dozen ways: lastEventId, last_event_id, Last-Event-ID.
-func isLastEventID(key []byte) bool {
+// IsLastEventID tells whether a parameter is the last event id, which clients
+// spell in a dozen ways: lastEventId, last_event_id, Last-Event-ID. Safe for
+// concurrent use.
+func IsLastEventID(key []byte) bool {
 	const name = "lasteventid"
 	n := 0
 	for _, b := range key {

@@ -12,6 +12,7 @@ import (
 
 	"millrace/httpparse"
 	"millrace/internal/auth"
+	"millrace/internal/dialect"
 )
 
 // question is one request to the application. It has what the request is made of, and no
@@ -224,23 +225,7 @@ func restOfQuery(query string) (rest string, ok bool) {
 
 // isOurs tells whether a parameter is not passed on.
 func isOurs(name string) bool {
-	return slices.ContainsFunc(ours, func(other string) bool { return strings.EqualFold(name, other) }) || isLastEventID(name)
-}
-
-// isLastEventID tells whether a parameter is a last event id, however it is spelled.
-func isLastEventID(name string) bool {
-	const plain = "lasteventid"
-	n := 0
-	for i := range len(name) {
-		switch c := name[i]; {
-		case c == '-' || c == '_':
-		case n < len(plain) && c|0x20 == plain[n]:
-			n++
-		default:
-			return false
-		}
-	}
-	return n == len(plain)
+	return slices.ContainsFunc(ours, func(other string) bool { return strings.EqualFold(name, other) }) || dialect.IsLastEventID([]byte(name))
 }
 
 // isValue tells whether text may be the value of a header.
