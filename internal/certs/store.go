@@ -138,6 +138,11 @@ func (s *Store) Reload() { s.reload(func(*pair) bool { return true }) }
 // Watch reads files again that have changed, which it looks for at every interval, until ctx
 // is done.
 func (s *Store) Watch(ctx context.Context, interval time.Duration) {
+	every(ctx, interval, func() { s.reload((*pair).hasChanged) })
+}
+
+// every calls look at every interval, until ctx is done.
+func every(ctx context.Context, interval time.Duration, look func()) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -145,7 +150,7 @@ func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.reload((*pair).hasChanged)
+			look()
 		}
 	}
 }

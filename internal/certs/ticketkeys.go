@@ -107,38 +107,32 @@ func parseTicketKeys(text string) (keys [][32]byte, err error) {
 
 // Reload reads the file again. If it is not right, the keys stay as they were; that is logged
 // and counted.
-func (k *TicketKeys) Reload() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.reload()
+func (k *TicketKeys) Reload() { k.reload(func() bool { return true }) }
+
+// Watch reads the file again when it has changed, which it looks for at every interval, until
+// ctx is done.
+func (k *TicketKeys) Watch(ctx context.Context, interval time.Duration) {
+	every(ctx, interval, func() { k.reload(k.hasChanged) })
 }
 
-func (k *TicketKeys) reload() {
+// hasChanged tells whether the file is another than when it was read.
+func (k *TicketKeys) hasChanged() bool {
+	now, _ := os.Stat(k.file)
+	return differs(now, k.seen)
+}
+
+func (k *TicketKeys) reload(due func() bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !due() {
+		return
+	}
 	if err := k.read(); err != nil {
 		k.failures.Add(1)
 		k.log.Error("the keys of session tickets cannot be read again, those before are used on", "error", err, "keys", k.keys)
 		return
 	}
 	k.log.Info("the keys of session tickets were read again", "file", k.file, "keys", k.keys)
-}
-
-// Watch reads the file again when it has changed, which it looks for at every interval, until
-// ctx is done.
-func (k *TicketKeys) Watch(ctx context.Context, interval time.Duration) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			k.mu.Lock()
-			if now, _ := os.Stat(k.file); differs(now, k.seen) {
-				k.reload()
-			}
-			k.mu.Unlock()
-		}
-	}
 }
 
 // Failures counts how often the file could not be read again.
