@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 	"millrace/server"
 )
 
@@ -76,19 +77,12 @@ func BenchmarkBeside(b *testing.B) {
 			r.clients.Close()
 		}
 	}
-	gone := func(r *rig) { // but the stream of /small
-		poll := time.NewTicker(time.Millisecond)
-		defer poll.Stop()
-		for deadline := time.Now().Add(patience); ; <-poll.C {
+	gone := func(r *rig) {
+		testenv.Eventually(b, "all streams but that of /small have gone", func() bool {
 			var stats server.Stats
 			call(b, r.server, "Stats", None{}, &stats)
-			if stats.Streams <= 1 {
-				return
-			}
-			if time.Now().After(deadline) {
-				b.Fatalf("%d streams are still open", stats.Streams)
-			}
-		}
+			return stats.Streams <= 1
+		})
 	}
 	one := MillraceArgs{Loops: 1}
 	b.Run("fanout", func(b *testing.B) { // one event after the other
