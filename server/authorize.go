@@ -7,12 +7,12 @@ import (
 	"millrace/channels"
 	"millrace/httpparse"
 	"millrace/internal/auth"
-	"millrace/internal/dialect"
 	"millrace/internal/limits"
 )
 
-// authorize opens the stream that a request asks for, which is in l.target, if it may be opened: at once, or when
-// its verdict comes. Without an authorizer everybody may open permitted channels.
+// authorize opens the stream that a request asks for, which is in l.target, if it may be
+// opened: at once, or when its verdict comes. Without an authorizer everybody may open
+// permitted channels.
 func (l *loop) authorize(c *conn, to asker, r *httpparse.Request) {
 	asked := &l.target
 	if l.cfg.Authorizer == nil {
@@ -32,7 +32,7 @@ func (l *loop) authorize(c *conn, to asker, r *httpparse.Request) {
 		l.refuseStream(c, to, err)
 		return
 	}
-	request, err := l.authRequest(c, r, asked)
+	request, err := l.authRequest(c, r)
 	if err != nil {
 		l.refuseError(c, to, err)
 		return
@@ -41,7 +41,8 @@ func (l *loop) authorize(c *conn, to asker, r *httpparse.Request) {
 }
 
 // authRequest returns what an authorizer gets to see of a request.
-func (l *loop) authRequest(c *conn, r *httpparse.Request, asked *dialect.Asked) (*auth.Request, error) {
+func (l *loop) authRequest(c *conn, r *httpparse.Request) (*auth.Request, error) {
+	asked := &l.target
 	header := func(name string) string {
 		value, _ := r.Get(name)
 		return string(value)

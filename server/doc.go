@@ -27,5 +27,5 @@
 // ending, farewell.
 //
 // A node: server, config, capacity, loop (where everything is called from), timers,
-// moment, mail, drain, reason, stats, histogram, verdictcounts, notices, shrink.
+// moment, mail, posted, drain, reason, stats, histogram, verdictcounts, notices, shrink.
 package server

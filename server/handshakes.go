@@ -3,7 +3,6 @@ package server
 import (
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"millrace/internal/handshake"
@@ -19,33 +18,6 @@ type handshaking struct {
 	writes       bool // the socket is full: the loop is told when it is not
 	left         bool // the client has closed
 	peer         netpoll.Peer
-}
-
-// handshakesOver are those that have something for their loop: to be sent, or that they are
-// over. add is safe for concurrent use.
-type handshakesOver struct {
-	mu   sync.Mutex
-	list []*handshake.Conn
-}
-
-// add tells whether the list was empty.
-func (o *handshakesOver) add(h *handshake.Conn) (first bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.list = append(o.list, h)
-	return len(o.list) == 1
-}
-
-// take swaps the list for an empty one.
-func (o *handshakesOver) take(empty []*handshake.Conn) []*handshake.Conn {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.list) == 0 {
-		return nil
-	}
-	list := o.list
-	o.list = empty
-	return list
 }
 
 // handshakeKinds are the kinds of failures that are counted: those of the handshake itself,

@@ -16,8 +16,8 @@ type secured struct {
 	handshakes peaked[streamID, *handshaking] // those under way
 	oldest     *handshaking                   // of them, by when something came last
 	newest     *handshaking
-	over       handshakesOver    // safe for concurrent use
-	overBefore []*handshake.Conn // backs the next list
+	over       posted[*handshake.Conn] // those that have something to send, or are over
+	overBefore []*handshake.Conn       // backs the next list
 	overNotify func(*handshake.Conn)
 	cutOff     []cutOff // streams with the rest of a record, the longest behind first
 }

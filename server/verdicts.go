@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -87,8 +86,8 @@ func (q *question) close() bool {
 
 // answer hands the verdict to the loop. Safe for concurrent use.
 func (q *question) answer(v auth.Verdict) {
-	if q.close() {
-		q.loop.verdicts.post(answer{q.id, q.serial, v}, q.loop.waker.Signal)
+	if q.close() && q.loop.verdicts.posted.add(answer{q.id, q.serial, v}) {
+		q.loop.waker.Signal()
 	}
 }
 
@@ -102,35 +101,24 @@ type answer struct {
 // verdicts are the answers that the loop has not looked at yet. There are no more of them
 // than questions.
 type verdicts struct {
-	mu     sync.Mutex
-	posted []answer // guarded by mu
+	posted posted[answer]
 	taken  []answer // the loop's, taken[:next] are done
 	next   int
-}
-
-// post adds an answer, and calls signal if there was none. Safe for concurrent use.
-func (v *verdicts) post(a answer, signal func()) {
-	v.mu.Lock()
-	v.posted = append(v.posted, a)
-	first := len(v.posted) == 1
-	v.mu.Unlock()
-	if first {
-		signal()
-	}
 }
 
 // take returns the next answer. It returns false when there is none.
 func (v *verdicts) take() (a answer, ok bool) {
 	if v.next == len(v.taken) {
-		if clear(v.taken); cap(v.taken) > fewLeft { // a crowd's
+		clear(v.taken)
+		v.taken, v.next = v.taken[:0], 0
+		if cap(v.taken) > fewLeft { // a crowd's
 			v.taken = nil
 		}
-		v.mu.Lock()
-		v.taken, v.posted, v.next = v.posted, v.taken[:0], 0
-		v.mu.Unlock()
-		if len(v.taken) == 0 {
+		taken := v.posted.take(v.taken)
+		if taken == nil {
 			return answer{}, false
 		}
+		v.taken = taken
 	}
 	v.next++
 	return v.taken[v.next-1], true
