@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -139,7 +140,31 @@ func command(t *testing.T, tool string, args ...string) *exec.Cmd {
 // script returns one of the programs for Node in testdata/node.
 func script(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	const dir = "testdata/node"
-	testenv.NeedFile(t, filepath.Join(dir, "node_modules"), "run `npm ci` in internal/interop/"+dir)
-	return command(t, "node", append([]string{filepath.Join(dir, name)}, args...)...)
+	needModules(t)
+	return command(t, "node", append([]string{filepath.Join(nodeDir, name)}, args...)...)
+}
+
+// nodeDir has programs for Node, and the modules that they and others need.
+const nodeDir = "testdata/node"
+
+// needModules skips or fails the test if the modules are not installed whole: npm writes
+// its lock file last.
+func needModules(t *testing.T) {
+	t.Helper()
+	testenv.NeedFile(t, filepath.Join(nodeDir, "node_modules/.package-lock.json"), "run `npm ci` in internal/interop/"+nodeDir)
+}
+
+// withModules returns a folder for programs for Node that finds the modules.
+func withModules(t *testing.T) (dir string) {
+	t.Helper()
+	needModules(t)
+	dir = t.TempDir()
+	modules, err := filepath.Abs(filepath.Join(nodeDir, "node_modules"))
+	if err == nil {
+		err = os.Symlink(modules, filepath.Join(dir, "node_modules"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

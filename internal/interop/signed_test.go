@@ -15,7 +15,6 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/node"
-	"millrace/internal/testenv"
 	"millrace/internal/testenv/browser"
 )
 
@@ -102,15 +101,7 @@ func TestSignedAddressOfAnotherSite(t *testing.T) {
 // from another host of its site, to what the token grants; and that a page of another site
 // does not, in the same browser.
 func TestTokenInCookie(t *testing.T) {
-	dir := t.TempDir()
-	testenv.NeedFile(t, "testdata/node/node_modules", "run `npm ci` in internal/interop/testdata/node")
-	modules, err := filepath.Abs("testdata/node/node_modules")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
+	dir := withModules(t)
 	page := browser.Chromium(t, "Failed to load resource", "CORS", "401")
 	port := freePort(t)
 	same, other := "http://app.example.test:"+port, "http://www.elsewhere.test:"+port

@@ -20,17 +20,8 @@ import (
 // stream by a ticket, one by its renewal when the connection is lost, and the application
 // asked anew when that is void, until it refuses.
 func TestTicketPage(t *testing.T) {
-	const modules = "testdata/node/node_modules"
-	testenv.NeedFile(t, modules, "run `npm ci` in internal/interop/testdata/node")
+	dir := withModules(t)
 	page := browser.Chromium(t, "Failed to load resource", "401")
-	dir := t.TempDir()
-	absolute, err := filepath.Abs(modules)
-	if err == nil {
-		err = os.Symlink(absolute, filepath.Join(dir, "node_modules"))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	port := freePort(t)
 	n := startAccess(t, node.Access{TicketKeys: node.RandomKey}, "http://127.0.0.1:"+port)
 	const section = "I have neither"
