@@ -70,7 +70,7 @@ type Config struct {
 	// FDTables says how loops hold their descriptors; "" is FDTablesAuto.
 	FDTables FDTables
 	// Keepalive is the time between two pings of a silent stream, in whole ticks
-	// of 10 ms. One that has just been written to is silent for longestHush more.
+	// of 10 ms. No silence is longer.
 	Keepalive time.Duration
 	// HeaderTimeout bounds the time from accept to a complete request head.
 	HeaderTimeout time.Duration

@@ -59,6 +59,7 @@ const (
 	granted                        // stream: it has an entry in table.grants
 	fast                           // stream: it is behind, and publishers wait for it: see slowReader.pace
 	secure                         // it has TLS
+	halfway                        // stream: its next ping is due half a period after its phase
 )
 
 func (f flags) is(flag flags) bool { return f&flag != 0 }

@@ -22,31 +22,44 @@ func nthBeat(n int64, period, now time.Duration) time.Duration {
 func (l *loop) firstPing(c *conn) {
 	if period := l.cfg.Keepalive; period > 0 {
 		c.due = momentOf(nthBeat(1+l.phases.Int64N(beats(period)), period, l.now))
+		c.flags.set(halfway, false)
 	}
 }
 
 // nextPing returns when a stream's ping is due, which may be past.
 func (l *loop) nextPing(c *conn) time.Duration { return c.due.within(l.cfg.Keepalive, l.now) }
 
-// passPing sets a stream's next ping to the first time after now at its phase.
+// hush returns the silence from which on a ping that is due is needed.
+func hush(period time.Duration) time.Duration { return max(period/2/tick*tick, tick) }
+
+// isSilent tells whether a stream needs the ping that is due.
+func (l *loop) isSilent(c *conn) bool { return c.wrote.age(l.now) >= hush(l.cfg.Keepalive) }
+
+// passPing sets a stream's next ping to the first time after now at which one is due. That
+// is at its phase; or half a period after a phase that passed without a write though one
+// came in the half before it. So no silence is longer than a period, and events that come
+// twice a period stand in for all pings. With a period of 60 s: an event 10 s before the
+// phase has the ping come 30 s after the phase, and the next at the phase, 30 s later.
 func (l *loop) passPing(c *conn) {
-	period := l.cfg.Keepalive
-	if due := l.nextPing(c); period > 0 && due <= l.now {
-		c.due = momentOf(due + (l.now-due)/period*period + period)
+	period, due := l.cfg.Keepalive, l.nextPing(c)
+	if period == 0 || due > l.now {
+		return
 	}
+	due += (l.now - due) / period * period
+	for due <= l.now {
+		switch spoken := c.wrote.age(l.now) <= l.now-due; {
+		case c.flags.is(halfway):
+			due += max(period-hush(period), tick)
+			c.flags.set(halfway, false)
+		case spoken:
+			due += period
+		default:
+			due += hush(period)
+			c.flags.set(halfway, true)
+		}
+	}
+	c.due = momentOf(due)
 }
-
-// isSilent tells whether a stream needs the ping that is due. It does not if
-// something was written just before. Whatever came earlier does not stand in for
-// a ping: the silence after it would last up to two periods, and a proxy that
-// waits for little more than one would end the stream.
-func (l *loop) isSilent(c *conn) bool {
-	return c.wrote.age(l.now) >= min(longestHush, l.cfg.Keepalive/4)
-}
-
-// longestHush is how long before a ping something must be written to stand in
-// for it. A stream is silent for no more than the period and this.
-const longestHush = 250 * time.Millisecond
 
 var pingBytes = []byte(":keepalive\n\n")
 

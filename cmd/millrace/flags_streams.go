@@ -9,7 +9,7 @@ import (
 
 // streamFlags are about the life of streams, and what is kept for them.
 type streamFlags struct {
-	Keepalive    time.Duration `default:"15s" placeholder:"TIME" help:"Time between two pings of a stream; 0 for no pings. No stream is silent for longer than this and 250 ms. [${default}]"`
+	Keepalive    time.Duration `default:"15s" placeholder:"TIME" help:"Time between two pings of a stream; 0 for no pings. No stream is silent for longer than this. [${default}]"`
 	History      int           `default:"128" min:"0" placeholder:"N" help:"Messages that a channel keeps; with 0, events have no id. [${default}]"`
 	HistoryBytes size          `default:"256MiB" min:"1KiB" placeholder:"SIZE" help:"Memory for the messages that all channels keep; messages above --history go first. [${default}]"`
 	HistoryTTL   time.Duration `name:"history-ttl" default:"5m" placeholder:"TIME" help:"Greatest age of a message that is kept; 0 for as long as there is room. [${default}]"`
