@@ -50,7 +50,7 @@ func (s *Server) dismissAll() {
 // are.
 func (s *Server) awaitDrain() {
 	log, began, streams := s.cfg.Logger, s.clock(), s.streams.Load()
-	log.Info("draining: no more connections are taken, streams are told to come back", "streams", streams, "over", s.cfg.Drain.String())
+	log.Info("draining: the listeners close, streams are told to come back", "streams", streams, "over", s.cfg.Drain.String())
 	ticker := time.NewTicker(max(s.cfg.Drain/10, time.Second))
 	defer ticker.Stop()
 	for left := len(s.loops); left > 0; {

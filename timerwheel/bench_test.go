@@ -110,20 +110,6 @@ func BenchmarkKeepalive(b *testing.B) {
 	}
 }
 
-// What the runtime's timers take for what BenchmarkScheduleCancel does.
-func BenchmarkAfterFunc(b *testing.B) {
-	stop := runtimeTimers(million)
-	defer stop()
-	idle, handles := shuffled(2 * million)[million:], make([]*time.Timer, 2*million)
-	at := deadlines(million, 5*time.Second, time.Minute)
-	b.ReportAllocs()
-	for k := 0; b.Loop(); k++ {
-		i := idle[k%million]
-		handles[i] = time.AfterFunc(time.Hour+at[k%million], func() {})
-		handles[i].Stop()
-	}
-}
-
 // The floor: what a visit to a slot takes, when the next visit waits for it, as it
 // does along a list, and when it does not.
 func BenchmarkVisit(b *testing.B) {
