@@ -41,6 +41,10 @@ type Config struct {
 	TLSListen     string
 	TLS           *handshake.Server
 	TLSHandshakes int
+	// CertificateOf returns the number of the certificate that a name selects: the same for
+	// names that have the same one. A request on a connection whose client has asked for
+	// another's is told to ask elsewhere; nil: none is. Safe for concurrent use.
+	CertificateOf func(name string) int32
 	// Loops is the number of event loops; 0 is one a core, or as many as it
 	// takes where each has a descriptor table.
 	Loops int

@@ -35,7 +35,7 @@ type slot struct {
 	opened  moment          // when the stream began, or before that the connection
 	due     moment          // stream: its next ping; at most a period ahead
 	wrote   moment          // when something was last written
-	place   int32           // stream: its index in the channel's list of subscribers
+	place   int32           // stream: its index in the channel's list of subscribers; head, with TLS: see certificate
 	address limits.Ref      // the client's entry in Server.addresses, if it is counted there
 	heard   uint16          // bytes that came after the request head, and what records had beside data: see loop.hear
 	flags   flags
@@ -49,6 +49,15 @@ const multiChannel = -1
 
 // id returns the id of the stream that the connection is, or may become.
 func (c *conn) id() streamID { return streamID(c.fd) }
+
+// certificate returns the number of the certificate that a client whose request is awaited
+// has got.
+func (c *conn) certificate() int32 {
+	if c.flags.is(secure) {
+		return c.place
+	}
+	return noCertificate
+}
 
 // flags are properties of a connection.
 type flags uint16

@@ -17,7 +17,8 @@
 //
 // A connection, from its socket to its answer: listener, conn, table, socket (the one place
 // that reads and writes), admission, request, authorize, forwarded, verdicts, permitted, answer,
-// turnaway (clients that are told to come back), head, cors, hosts.
+// turnaway (clients that are told to come back), head, cors, hosts, authority (what a request is
+// addressed to).
 //
 // TLS, between a socket and its connection: handshakes, secure (records), sealed (rests of
 // records), keys, keys_linux, keys_bsd.

@@ -202,6 +202,9 @@ func (l *loop) takeOver(c *conn, h *handshaking) {
 		return
 	}
 	unread := h.Take(state)
+	if l.cfg.CertificateOf != nil {
+		c.place = l.cfg.CertificateOf(h.ServerName())
+	}
 	l.dropHandshake(c)
 	l.counters.handshakes.Add(1)
 	l.counters.secure.Add(1)

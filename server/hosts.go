@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,12 +18,7 @@ func (h hosts) match(host []byte) bool {
 	if len(h) == 0 {
 		return true
 	}
-	name := string(bytes.ToLower(host))
-	if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.HasSuffix(name, "]") {
-		name = name[:i]
-	}
-	name = strings.Trim(name, "[]")
-	name = strings.TrimSuffix(name, ".")
+	name := hostName(host)
 	return slices.ContainsFunc(h, func(want string) bool {
 		if suffix, isWildcard := strings.CutPrefix(want, "*"); isWildcard {
 			return len(name) > len(suffix) && strings.HasSuffix(name, suffix)

@@ -91,8 +91,8 @@ func (l *loop) serve(c *conn, r *httpparse.Request) {
 		l.refuseError(c, to, err)
 		return
 	}
-	if !hosts(l.cfg.Hosts).match(r.Host) && string(r.Path) != healthPath {
-		l.refuse(c, to, 421, fmt.Sprintf("this server does not answer for the host %.64q", r.Host))
+	if status, why := l.cfg.misaddressed(r, c.certificate()); status != 0 {
+		l.refuse(c, to, status, why)
 		return
 	}
 	if string(r.Method) == "OPTIONS" {

@@ -37,8 +37,11 @@ type pair struct {
 	certificate *tls.Certificate
 }
 
-// index finds a certificate by a name in lower case; "" is that for clients that name none.
-type index map[string]*tls.Certificate
+// index finds a certificate by its names.
+type index struct {
+	numbers map[string]int32 // by a name in lower case
+	all     []*tls.Certificate
+}
 
 // Certificate is what is known of one.
 type Certificate struct {
@@ -104,31 +107,39 @@ func differs(now, before os.FileInfo) bool {
 
 // publish has handshakes use the certificates that have been read.
 func (s *Store) publish() {
-	names := index{"": s.pairs[0].certificate}
-	for _, p := range s.pairs {
+	next := index{numbers: make(map[string]int32)}
+	for i, p := range s.pairs {
+		next.all = append(next.all, p.certificate)
 		for _, name := range p.certificate.Leaf.DNSNames {
-			if name = strings.ToLower(name); names[name] == nil {
-				names[name] = p.certificate
+			name = strings.ToLower(name)
+			if _, taken := next.numbers[name]; !taken {
+				next.numbers[name] = int32(i)
 			}
 		}
 	}
-	s.byName.Store(&names)
+	s.byName.Store(&next)
 }
 
-// Get returns the certificate for a client: that of the name which it asks for, else that of
-// all names beside it, else the first.
+// Get returns the certificate for a client, by the name that it asks for.
 func (s *Store) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	names := *s.byName.Load()
-	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
-	if c := names[name]; c != nil {
-		return c, nil
+	names := s.byName.Load()
+	return names.all[names.number(hello.ServerName)], nil
+}
+
+// Number returns the number of the certificate for a name: the same for names that have the
+// same one.
+func (s *Store) Number(name string) int32 { return s.byName.Load().number(name) }
+
+// number finds the certificate of a name, else that of all names beside it, else the first.
+func (x *index) number(name string) int32 {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if i, ok := x.numbers[name]; ok {
+		return i
 	}
 	if _, domain, ok := strings.Cut(name, "."); ok {
-		if c := names["*."+domain]; c != nil {
-			return c, nil
-		}
+		return x.numbers["*."+domain]
 	}
-	return names[""], nil
+	return 0
 }
 
 // Reload reads all files again. A pair that is not right stays as it was; that is logged and

@@ -35,6 +35,9 @@ func TestGet(t *testing.T) {
 		if err != nil || got != s.pairs[want].certificate {
 			t.Errorf("%q: got that of %q, %v; want that of %q", name, got.Leaf.DNSNames, err, s.pairs[want].certificate.Leaf.DNSNames)
 		}
+		if got := s.Number(name); got != int32(want) {
+			t.Errorf("%q: it has the number %d, want %d", name, got, want)
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ func (o *Options) setTLS() (t tlsFiles, err error) {
 		Protocols:   []string{"http/1.1"},
 		Computing:   max(runtime.GOMAXPROCS(0)/2, 1),
 	})
+	o.Public.CertificateOf = t.certificates.Number
 	if err != nil || o.TicketKeys == "" {
 		return t, err
 	}
