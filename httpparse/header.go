@@ -48,12 +48,17 @@ func (r *Request) parseHeaderLine(line []byte) error {
 	if !validValue(value) {
 		return ErrHeaderValue
 	}
+	r.keep(line[:n], value)
+	return nil
+}
+
+// keep adds a header that has been judged, if there is room, and counts it.
+func (r *Request) keep(name, value []byte) {
 	if r.count < MaxHeaders {
 		h := &r.headers[r.count]
-		h.Name, h.Value = line[:n], value
+		h.Name, h.Value = name, value
 	}
 	r.count++
-	return nil
 }
 
 // badName says why the token of length n at the start of line is not the name
@@ -81,9 +86,9 @@ func trimOWS(b []byte) []byte {
 	return b
 }
 
-// checkHead judges the head as a whole: the number of headers, Host and body
-// framing.
-func (r *Request) checkHead(lim Limits) error {
+// checkHead judges the head as a whole: the number of headers, Host, which may be needed, and
+// body framing.
+func (r *Request) checkHead(lim Limits, needsHost bool) error {
 	if r.count > lim.MaxHeaders {
 		return ErrTooManyHeaders
 	}
@@ -109,7 +114,7 @@ func (r *Request) checkHead(lim Limits) error {
 			}
 		}
 	}
-	if err := r.checkHost(host, hosts); err != nil {
+	if err := r.checkHost(host, hosts, needsHost); err != nil {
 		return err
 	}
 	return r.checkFraming(length, lengths, coding, codings)
@@ -118,11 +123,11 @@ func (r *Request) checkHead(lim Limits) error {
 // checkHost applies RFC 9112 section 3.2. An empty Host is valid: it is what a
 // client sends whose URI has no authority. The host of an absolute-form target
 // takes precedence over the header (section 3.2.2).
-func (r *Request) checkHost(host []byte, hosts int) error {
+func (r *Request) checkHost(host []byte, hosts int, needed bool) error {
 	switch {
 	case hosts > 1:
 		return ErrManyHosts
-	case hosts == 0 && r.Minor == 1:
+	case hosts == 0 && needed:
 		return ErrNoHost
 	case len(host) > 0 && !validHost(host, portOptional):
 		return ErrHost

@@ -97,7 +97,7 @@ func (r *Request) parseHead(view []byte, seen int, lim Limits) (n int, err error
 		return 0, incomplete(view, lim)
 	}
 	if err == nil {
-		err = r.checkHead(lim)
+		err = r.checkHead(lim, r.Minor == 1)
 	}
 	return n, err
 }

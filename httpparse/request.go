@@ -2,9 +2,9 @@ package httpparse
 
 import "iter"
 
-// Request is a parsed head. Its slices alias the buffer given to [Parse], except
-// for Path where an absolute-form target has none: they must not be written to.
-// The zero value is ready for Parse, and a Request can be used over and over. It
+// Request is a head that has been read: by [Parse], or from fields, by Begin, Add and Complete.
+// Its slices alias what was given to these, except for Path where an absolute-form
+// target has none: they must not be written to. The zero value is ready for Parse, and a Request can be used over and over. It
 // is large (3 KB); keep one per event loop rather than one per connection.
 type Request struct {
 	Method []byte // case matters
@@ -20,7 +20,7 @@ type Request struct {
 	// none. Its escapes are not judged.
 	Query []byte
 
-	Minor         int   // of the version HTTP/1.Minor: 0 or 1
+	Minor         int   // of the version HTTP/1.Minor: 0 or 1; 0 of a request that came in fields
 	ContentLength int64 // bytes of content announced; 0 also if nothing is
 	Chunked       bool  // content follows in chunked coding
 
