@@ -26,8 +26,9 @@ type Conn struct {
 	// ID is the caller's, to find the connection by.
 	ID int32
 
-	server *Server
+	pool   *pool
 	notify func(*Conn)
+	client bool   // this end is the client
 	keys   keyLog // goroutine
 	hello  hello  // goroutine; read by the loop when it is over
 	waits  atomic.Bool
@@ -54,24 +55,27 @@ type hello struct {
 // Start begins a handshake. notify is called whenever there is something Unsent, and when
 // it is over, from another goroutine, which must not wait.
 func (s *Server) Start(id int32, notify func(*Conn)) *Conn {
-	c := &Conn{ID: id, server: s, notify: notify}
-	c.fed.L = &c.mu
-	s.running.Add(1)
-	go c.run()
+	c := &Conn{ID: id, pool: &s.pool, notify: notify}
+	c.start(tls.Server(&memory{c: c}, s.base))
 	return c
 }
 
+func (c *Conn) start(conn *tls.Conn) {
+	c.fed.L = &c.mu
+	c.pool.running.Add(1)
+	go c.run(conn)
+}
+
 // run is the goroutine.
-func (c *Conn) run() {
-	defer c.server.running.Done()
-	c.server.tokens <- struct{}{}
+func (c *Conn) run(conn *tls.Conn) {
+	defer c.pool.running.Done()
+	c.pool.tokens <- struct{}{}
 	var state tlsrecord.State
-	conn := tls.Server(&memory{c: c}, c.server.base)
 	err := conn.Handshake()
 	if err == nil {
 		err = c.takeKeys(&state, conn.ConnectionState())
 	}
-	<-c.server.tokens
+	<-c.pool.tokens
 	c.mu.Lock()
 	c.state, c.err, c.over = state, err, true
 	state.Clear()
@@ -86,13 +90,19 @@ func (c *Conn) takeKeys(state *tlsrecord.State, has tls.ConnectionState) error {
 		return fmt.Errorf("%w: %s was agreed upon", errHandover, tls.VersionName(has.Version))
 	}
 	c.hello.protocol = has.NegotiatedProtocol
-	read, write := c.keys.secrets()
+	read, write := c.keys.client.value(), c.keys.server.value()
+	if c.client {
+		read, write = write, read
+	}
 	written, err := tlsrecord.CountSealed(has.CipherSuite, write, c.out) // which only this goroutine changes
 	if err == nil {
 		err = state.Init(has.CipherSuite, read, write, written)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHandover, err)
+	}
+	if c.client {
+		state.SkipTickets()
 	}
 	return nil
 }
@@ -224,7 +234,7 @@ func (c *Conn) await() error {
 	if !c.closed && !c.ended {
 		c.waits.Store(true)
 		unsent := c.sent < len(c.out)
-		<-c.server.tokens
+		<-c.pool.tokens
 		if unsent {
 			c.mu.Unlock()
 			c.notify(c)
@@ -235,7 +245,7 @@ func (c *Conn) await() error {
 		}
 		c.waits.Store(false)
 		c.mu.Unlock()
-		c.server.tokens <- struct{}{}
+		c.pool.tokens <- struct{}{}
 		c.mu.Lock()
 	}
 	switch {

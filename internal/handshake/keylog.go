@@ -7,7 +7,7 @@ import (
 
 // keyLog takes the traffic secrets of one connection from what crypto/tls logs in NSS' key
 // log format: a label, the client's random number, and the secret.
-type keyLog struct{ client, server secret }
+type keyLog struct{ client, server secret } // by the end that writes with it
 
 type secret struct {
 	bytes [48]byte
@@ -40,9 +40,7 @@ func (s *secret) set(text []byte) {
 	}
 }
 
-// secrets returns those that the server reads and writes with.
-func (k *keyLog) secrets() (read, write []byte) {
-	return k.client.bytes[:k.client.n], k.server.bytes[:k.server.n]
-}
+// value returns the secret, which is empty if none was logged.
+func (s *secret) value() []byte { return s.bytes[:s.n] }
 
 func (k *keyLog) clear() { *k = keyLog{} }

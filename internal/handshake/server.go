@@ -34,7 +34,12 @@ type Config struct {
 
 // Server makes handshakes. Safe for concurrent use.
 type Server struct {
-	base    *tls.Config
+	pool
+	base *tls.Config
+}
+
+// pool is what the handshakes of one end share.
+type pool struct {
 	tokens  chan struct{}
 	running sync.WaitGroup
 }
@@ -50,7 +55,8 @@ func New(cfg Config) (*Server, error) {
 }
 
 func newServer(cfg Config) *Server {
-	s := &Server{tokens: make(chan struct{}, max(cfg.Computing, 1))}
+	s := &Server{}
+	s.tokens = make(chan struct{}, max(cfg.Computing, 1))
 	s.base = &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         cfg.Protocols,
@@ -77,4 +83,4 @@ func (s *Server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 
 // Wait returns when no handshake is under way any more. All of them have to be over or
 // closed.
-func (s *Server) Wait() { s.running.Wait() }
+func (p *pool) Wait() { p.running.Wait() }

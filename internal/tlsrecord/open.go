@@ -11,6 +11,8 @@ import (
 const (
 	maxBarren      = 32
 	canceledBarren = 8
+	// maxTicket bounds a session ticket, in bytes: crypto/tls takes no longer message either.
+	maxTicket = 1 << 16
 )
 
 // errEnded is the error of Take after one that ended reading.
@@ -135,6 +137,12 @@ func (s *State) takeHandshake(o *opener, content []byte) error {
 	if len(content) == 0 {
 		return &Error{Alert: UnexpectedMessage, Text: "a part of a message that is empty"}
 	}
+	if s.flags&skipsTickets != 0 {
+		var err error
+		if content, err = s.skipTickets(content); err != nil || len(content) == 0 {
+			return err
+		}
+	}
 	for len(content) > 0 && int(s.hand) < len(keyUpdate) {
 		if content[0] != keyUpdate[s.hand] {
 			return &Error{Alert: UnexpectedMessage, Text: "a message of the handshake behind it"}
@@ -159,6 +167,40 @@ func (s *State) takeHandshake(o *opener, content []byte) error {
 	s.readSeq, s.hand = 0, 0
 	*o = s.opener()
 	return s.countBarren(1)
+}
+
+// skipTickets passes over the session tickets that content begins or goes on with, and
+// returns what is behind them.
+func (s *State) skipTickets(content []byte) (rest []byte, err error) {
+	for len(content) > 0 {
+		switch {
+		case s.flags&inTicket == 0 && (s.hand > 0 || content[0] != newSessionTicket):
+			return content, nil
+		case s.flags&inTicket == 0:
+			s.flags |= inTicket
+			s.hand, s.ticket, content = 1, 0, content[1:]
+		case s.hand < handHeader:
+			s.ticket = s.ticket<<8 | uint32(content[0])
+			s.hand, content = s.hand+1, content[1:]
+		default:
+			n := min(int(s.ticket), len(content))
+			s.ticket, content = s.ticket-uint32(n), content[n:]
+		}
+		if s.hand < handHeader {
+			continue
+		}
+		if s.ticket > maxTicket {
+			return nil, &Error{Alert: IllegalParameter, Text: "a session ticket that is too long"}
+		}
+		if s.ticket == 0 { // the whole of it has come
+			s.flags &^= inTicket
+			s.hand = 0
+			if err := s.countBarren(1); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
 }
 
 func (s *State) takeAlert(content []byte) error {

@@ -15,6 +15,11 @@ const (
 // its key, too (RFC 8446, 4.6.3).
 const keyUpdate = "\x18\x00\x00\x01"
 
+const (
+	newSessionTicket = 4 // the type of a message (RFC 8446, 4.6.1)
+	handHeader       = 4 // bytes of a message's type and length
+)
+
 // AppendData appends a record of application data, MaxContent of it at most, and before it
 // the KeyUpdate that is due, if one is. Behind an alert it appends nothing.
 func (s *State) AppendData(dst, content []byte) []byte {
@@ -74,7 +79,7 @@ func (s *State) append(dst []byte, typ contentType, content []byte) []byte {
 	dst = append(dst, content...)
 	dst = append(dst, byte(typ))
 	header, body := dst[start:start+headerLen], dst[start+headerLen:]
-	nonce := nonceOf(s.writeIV[:], s.writeSeq)
+	nonce := nonceOf(s.writeIV[:], uint64(s.writeSeq))
 	s.writeSeq++
 	s.suite.aead(s.writeKey[:s.suite.keyLen()]).Seal(body[:0], nonce[:], body, header) // in its place
 	return dst[:start+headerLen+n]

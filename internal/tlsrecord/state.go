@@ -33,12 +33,14 @@ const rekeyAfter = 1 << 24
 // State is the record layer of one connection, both ways. It has no pointers. The zero
 // State is none: see Init.
 type State struct {
-	writeSeq, readSeq       uint64
+	readSeq                 uint64
+	writeSeq                uint32   // rekeyAfter and a few at most
+	ticket                  uint32   // bytes of a session ticket that are to come, or its length as far as hand goes
 	writeKey                [32]byte // of writeSecret, and writeIV; those for reading are derived when they are needed
 	writeSecret, readSecret [48]byte // as much of them as the suite has
 	writeIV                 [12]byte
 	suite                   suite
-	hand                    uint8 // bytes of a KeyUpdate whose rest is in the next record
+	hand                    uint8 // bytes of a KeyUpdate, or of a session ticket's header, whose rest is in the next record
 	barren                  uint8 // see maxBarren
 	flags                   flags
 }
@@ -46,9 +48,11 @@ type State struct {
 type flags uint8
 
 const (
-	owesUpdate flags = 1 << iota // the peer wants our key to be updated
-	readEnded                    // nothing is read any more: close_notify came, or an error
-	writeEnded                   // nothing is written any more: an alert has been sealed
+	owesUpdate   flags = 1 << iota // the peer wants our key to be updated
+	readEnded                      // nothing is read any more: close_notify came, or an error
+	writeEnded                     // nothing is written any more: an alert has been sealed
+	skipsTickets                   // session tickets are passed over: this is a client
+	inTicket                       // one is under way
 )
 
 // ErrSuite is the error of Init for what is no cipher suite of TLS 1.3, or a secret that is
@@ -66,12 +70,16 @@ func (s *State) Init(id uint16, read, write []byte, written uint64) error {
 	if n := suite.secretLen(); len(read) != n || len(write) != n {
 		return fmt.Errorf("%w: %s has secrets of %d bytes, these have %d and %d", ErrSuite, tls.CipherSuiteName(id), n, len(read), len(write))
 	}
-	*s = State{suite: suite, writeSeq: written}
+	*s = State{suite: suite, writeSeq: uint32(written)}
 	copy(s.readSecret[:], read)
 	copy(s.writeSecret[:], write)
 	s.deriveWriteKey()
 	return nil
 }
+
+// SkipTickets has session tickets passed over, which a server may send behind the handshake:
+// nobody resumes by them. Without it they are refused, as a client's would be.
+func (s *State) SkipTickets() { s.flags |= skipsTickets }
 
 // Clear forgets the keys.
 func (s *State) Clear() { *s = State{} }
