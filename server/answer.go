@@ -25,7 +25,7 @@ type asker struct {
 }
 
 // answer writes a short plain answer and ends the exchange. headers are whole lines.
-func (l *loop) answer(c *conn, to asker, status int, headers []byte, body string) {
+func (l *loop) answer(s *stream, to asker, status int, headers []byte, body string) {
 	b := l.out[:0]
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -44,11 +44,11 @@ func (l *loop) answer(c *conn, to asker, status int, headers []byte, body string
 		b = append(b, body...)
 	}
 	l.out = b
-	l.finish(c, b, reasonAnswered)
+	l.finish(l.connOf(s), b, reasonAnswered)
 }
 
 // refuse answers with an error status and says why.
-func (l *loop) refuse(c *conn, to asker, status int, why string) {
+func (l *loop) refuse(s *stream, to asker, status int, why string) {
 	l.counters.refuse(status)
 	var headers []byte
 	switch status {
@@ -57,20 +57,20 @@ func (l *loop) refuse(c *conn, to asker, status int, why string) {
 	case http.StatusUnauthorized:
 		headers = []byte("WWW-Authenticate: Bearer\r\n")
 	}
-	l.answer(c, to, status, headers, why+"\n")
+	l.answer(s, to, status, headers, why+"\n")
 }
 
 // refuseError refuses with the status that a parser's error carries.
-func (l *loop) refuseError(c *conn, to asker, err error) {
+func (l *loop) refuseError(s *stream, to asker, err error) {
 	status := http.StatusBadRequest
 	if e := (*httpparse.Error)(nil); errors.As(err, &e) {
 		status = e.Status
 	}
-	l.refuse(c, to, status, err.Error())
+	l.refuse(s, to, status, err.Error())
 }
 
 // refuseVerdict answers a verdict that is no grant, and logs it, once a second at most.
-func (l *loop) refuseVerdict(c *conn, to asker, v *auth.Verdict) {
+func (l *loop) refuseVerdict(s *stream, to asker, v *auth.Verdict) {
 	msg, status, text := "a stream was refused", http.StatusForbidden, errForbidden.Error()+": "+v.Text
 	switch v.Status {
 	case auth.Unauthorized:
@@ -79,26 +79,26 @@ func (l *loop) refuseVerdict(c *conn, to asker, v *auth.Verdict) {
 		msg, text = "a stream could not be decided on", v.Text
 	}
 	if l.mayNotice(msg) {
-		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(c).String(), "reason", text, "means", v.Means)
+		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(l.connOf(s)).String(), "reason", text, "means", v.Means)
 	}
 	if v.Status == auth.Later {
-		l.turnAway(c, to, reasonVerdictLater)
+		l.turnAway(s, to, reasonVerdictLater)
 		return
 	}
-	l.refuse(c, to, status, text)
+	l.refuse(s, to, status, text)
 }
 
 // refuseStream refuses a stream. That it is forbidden is logged, once a second at most.
-func (l *loop) refuseStream(c *conn, to asker, err error) {
+func (l *loop) refuseStream(s *stream, to asker, err error) {
 	if !errors.Is(err, errForbidden) {
-		l.refuseError(c, to, err)
+		l.refuseError(s, to, err)
 		return
 	}
 	const msg = "a stream was refused"
 	if l.mayNotice(msg) {
-		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(c).String(), "reason", err.Error())
+		l.server.log(slog.LevelWarn, msg, "peer", l.peerOf(l.connOf(s)).String(), "reason", err.Error())
 	}
-	l.refuse(c, to, http.StatusForbidden, err.Error())
+	l.refuse(s, to, http.StatusForbidden, err.Error())
 }
 
 // finish writes the last bytes of a connection and waits for the client to

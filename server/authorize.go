@@ -13,35 +13,35 @@ import (
 // authorize opens the stream that a request asks for, which is in l.target, if it may be
 // opened: at once, or when its verdict comes. Without an authorizer everybody may open
 // permitted channels.
-func (l *loop) authorize(c *conn, to asker, r *httpparse.Request) {
+func (l *loop) authorize(s *stream, to asker, r *httpparse.Request) {
 	asked := &l.target
 	if l.cfg.Authorizer == nil {
-		l.decide(c, to, &auth.Verdict{Channels: asked.Channels}, asked.LastEventID)
+		l.decide(s, to, &auth.Verdict{Channels: asked.Channels}, asked.LastEventID)
 		return
 	}
 	// A request that will be refused anyway costs the authorizer nothing.
-	why := l.objection(c)
+	why := l.objection(s)
 	if why == admitted && !l.hasPlace() {
 		why = reasonOverload
 	}
 	if why != admitted { // HEAD, too: else it would be a way around the limits to the authorizer
-		l.turnAway(c, to, why)
+		l.turnAway(s, to, why)
 		return
 	}
 	if err := l.permit(asked.Channels); err != nil {
-		l.refuseStream(c, to, err)
+		l.refuseStream(s, to, err)
 		return
 	}
-	request, err := l.authRequest(c, r)
+	request, err := l.authRequest(s, r)
 	if err != nil {
-		l.refuseError(c, to, err)
+		l.refuseError(s, to, err)
 		return
 	}
-	l.askAuthorizer(c, undecided{request: request, to: to, lastID: asked.LastEventID, deadline: l.now + verdictTimeout})
+	l.askAuthorizer(s, undecided{request: request, to: to, lastID: asked.LastEventID, deadline: l.now + verdictTimeout})
 }
 
 // authRequest returns what an authorizer gets to see of a request.
-func (l *loop) authRequest(c *conn, r *httpparse.Request) (*auth.Request, error) {
+func (l *loop) authRequest(s *stream, r *httpparse.Request) (*auth.Request, error) {
 	asked := &l.target
 	header := func(name string) string {
 		value, _ := r.Get(name)
@@ -49,8 +49,8 @@ func (l *loop) authRequest(c *conn, r *httpparse.Request) (*auth.Request, error)
 	}
 	request := &auth.Request{
 		Channels: slices.Clone(asked.Channels), Aliased: asked.Aliased, Signed: slices.Clone(asked.Signed),
-		Method: string(r.Method), Path: string(r.Path), Query: string(r.Query), Host: string(r.Host), Secure: c.flags.is(secure),
-		Client: l.peerOf(c).AddrPort().Addr(),
+		Method: string(r.Method), Path: string(r.Path), Query: string(r.Query), Host: string(r.Host), Secure: l.connOf(s).flags.is(secure),
+		Client: l.peerOf(l.connOf(s)).AddrPort().Addr(),
 		Origin: header("Origin"), UserAgent: header("User-Agent"), FetchSite: header("Sec-Fetch-Site"),
 	}
 	for value := range r.Values("Authorization") {
@@ -74,12 +74,12 @@ func (l *loop) authRequest(c *conn, r *httpparse.Request) (*auth.Request, error)
 var errManyAuthorizations = fmt.Errorf("more than one Authorization header")
 
 // decide opens the stream of a verdict, or answers why not.
-func (l *loop) decide(c *conn, to asker, v *auth.Verdict, lastID []byte) {
+func (l *loop) decide(s *stream, to asker, v *auth.Verdict, lastID []byte) {
 	if l.cfg.Authorizer != nil {
 		l.counters.verdicts.count(v)
 	}
 	if v.Status != auth.Granted {
-		l.refuseVerdict(c, to, v)
+		l.refuseVerdict(s, to, v)
 		return
 	}
 	err := l.takeNames(v.Channels)
@@ -87,23 +87,23 @@ func (l *loop) decide(c *conn, to asker, v *auth.Verdict, lastID []byte) {
 		err = fmt.Errorf("%w: the name of the user has %d bytes, want at most %d", errForbidden, len(v.User), maxUserName)
 	}
 	if err != nil {
-		l.refuseStream(c, to, err)
+		l.refuseStream(s, to, err)
 		return
 	}
 	if to.onlyHead {
-		l.finish(c, l.server.heads.streamHead(nil, to.origin), reasonAnswered)
+		l.finish(l.connOf(s), l.server.heads.streamHead(nil, to.origin), reasonAnswered)
 		return
 	}
 	var user limits.UserRef
-	why := l.objection(c)
+	why := l.objection(s)
 	if why == admitted {
 		user, why = l.takePlaces(v)
 	}
 	if why != admitted {
-		l.turnAway(c, to, why)
+		l.turnAway(s, to, why)
 		return
 	}
-	l.startStream(c, opening{names: l.names, lastID: lastID, origin: to.origin, user: user, expires: v.Expires, renewal: v.Renewal})
+	l.startStream(s, opening{names: l.names, lastID: lastID, origin: to.origin, user: user, expires: v.Expires, renewal: v.Renewal})
 }
 
 // maxUserName is how long the name of a user may be, in bytes.

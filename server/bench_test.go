@@ -61,8 +61,8 @@ func openNull(t testing.TB, h handLoop, o opening) int {
 	h.server.open.Add(1)
 	h.server.streams.Add(1)
 	h.counters.connections.Add(1)
-	c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-	h.startStream(c, o)
+	c := h.table.claim(int32(fd), h.number, slot{stream: stream{state: stateHead}})
+	h.startStream(&c.stream, o)
 	return fd
 }
 
@@ -133,8 +133,8 @@ func (h handLoop) streamsToNowhere(n int) (descriptors []int) {
 		h.occupancy.sockets.Add(1)
 		h.takeStream()
 		h.counters.connections.Add(1)
-		c := h.table.claim(int32(fd), h.number, slot{state: stateHead})
-		h.startStream(c, opening{names: [][]byte{[]byte("/x")}})
+		c := h.table.claim(int32(fd), h.number, slot{stream: stream{state: stateHead}})
+		h.startStream(&c.stream, opening{names: [][]byte{[]byte("/x")}})
 		descriptors = append(descriptors, fd)
 	}
 	return descriptors

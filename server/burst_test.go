@@ -187,10 +187,10 @@ func TestLateJudgement(t *testing.T) {
 				break
 			}
 		}
-		h.fallBehind(c, []byte("rest"), false)
+		h.fallBehind(&c.stream, []byte("rest"), false)
 		for i, window := range late.windows {
 			h.now += window
-			if h.judge(c); c.flags.is(fast) != late.fast[i] {
+			if h.judge(&c.stream); c.flags.is(fast) != late.fast[i] {
 				t.Errorf("after %v: fast is %t, want %t", late.windows[:i+1], c.flags.is(fast), late.fast[i])
 			}
 		}

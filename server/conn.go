@@ -8,11 +8,6 @@ import (
 	"millrace/timerwheel"
 )
 
-// streamID names a stream on its loop. Below maxTable it is the slot of an HTTP/1.1
-// connection, and so its descriptor: such a connection is socket and stream in one.
-// Ids from there on are for streams that share a socket; there are none yet.
-type streamID int32
-
 // conn is the server's state of one connection: one cache line, no pointer,
 // so that a million of them cost the garbage collector nothing.
 //
@@ -21,34 +16,19 @@ type streamID int32
 // closed, so a loop that finds its own number may touch the rest, and any other
 // loop, roused by a stale event, must not.
 type conn struct {
-	owner atomic.Int32
-	fd    int32 // for socket.go alone: the descriptor, by which the slot is found
+	owner   atomic.Int32
+	address limits.Ref // the client's entry in Server.addresses, if it is counted there
 	slot
 }
 
-// slot is the part of a conn that belongs to its owner. Of the 64 bytes the last 6 are
-// free.
+// slot is the stream that a connection of HTTP/1.1 is or may become, and what its socket needs
+// beside. Of the 64 bytes the last 6 are free.
 type slot struct {
-	timer   timerwheel.Node // the one timer of this connection
-	channel int32           // stream: index of its channel in loop.channels, or multiChannel
-	cursor  uint64          // stream: the sequence up to which it has everything
-	opened  moment          // when the stream began, or before that the connection
-	due     moment          // stream: its next ping; at most a period ahead
-	wrote   moment          // when something was last written
-	place   int32           // stream: its index in the channel's list of subscribers; head, with TLS: see certificate
-	address limits.Ref      // the client's entry in Server.addresses, if it is counted there
-	heard   uint16          // bytes that came after the request head, and what records had beside data: see loop.hear
-	flags   flags
-	state   state
-	why     reason // head: why it may not become a stream, if not admitted; lingering: why it will end
+	stream
+	timer timerwheel.Node // the one timer of this connection
+	due   moment          // the next ping; at most a period ahead
+	heard uint16          // bytes that came after the request head, and what records had beside data: see loop.hear
 }
-
-// multiChannel, in slot.channel, says that the stream is on several channels, which
-// loop.multi has.
-const multiChannel = -1
-
-// id returns the id of the stream that the connection is, or may become.
-func (c *conn) id() streamID { return streamID(c.fd) }
 
 // certificate returns the number of the certificate that a client whose request is awaited
 // has got.
@@ -59,7 +39,7 @@ func (c *conn) certificate() int32 {
 	return noCertificate
 }
 
-// flags are properties of a connection.
+// flags are properties of a connection, or of a stream.
 type flags uint16
 
 const (
@@ -126,15 +106,23 @@ func (l *loop) end(c *conn, why reason) {
 func (l *loop) forget(c *conn, why reason) {
 	switch c.state {
 	case stateProxy, stateHello, stateHead:
-		l.dropHead(c)
+		l.dropHead(&c.stream)
 	case stateHandshake:
 		l.dropHandshake(c)
-	case stateUndecided:
-		l.dropUndecided(c)
-	case stateStream, stateWaiting:
-		l.endStream(c, why)
 	case stateLinger:
 		l.counters.lingering.Add(-1)
+	default:
+		l.forgetStream(&c.stream, why)
+	}
+}
+
+// forgetStream takes a stream out of the lists and tables of its state.
+func (l *loop) forgetStream(s *stream, why reason) {
+	switch s.state {
+	case stateUndecided:
+		l.dropUndecided(s)
+	case stateStream, stateWaiting:
+		l.leaveChannels(s, why)
 	}
 }
 

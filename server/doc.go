@@ -23,7 +23,7 @@
 // TLS, between a socket and its connection: handshakes, secure (records), sealed (rests of
 // records), keys, keys_linux, keys_bsd.
 //
-// A stream, from its start to its end: streams, loopchannel (lists of subscribers),
+// A stream, from its start to its end: stream, streams, loopchannel (lists of subscribers),
 // waiting, fanout, early, batch, send, slowreader, slowreport, pace, need, pings, grants,
 // ending, farewell.
 //

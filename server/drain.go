@@ -101,10 +101,10 @@ func (l *loop) drainOn(budget int) (more bool) {
 		switch c.state {
 		case stateStream:
 			d.visited++
-			l.dismiss(c, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
+			l.dismiss(&c.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
 		case stateWaiting:
 			d.visited++
-			l.sayFarewell(c, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
+			l.sayFarewell(&c.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
 		}
 	}
 	if l.counters.streams.Load() == 0 {

@@ -84,8 +84,8 @@ func (l *loop) serveEarly() {
 		g := &e.turn.groups[i]
 		g.encode()
 		for id, ok := g.next(); ok; id, ok = g.next() {
-			if c := l.table.at(id); c.channel != multiChannel {
-				l.visit(c, g)
+			if s := l.at(id); s.channel != multiChannel {
+				l.visit(s, g)
 			}
 		}
 		if g.channel.multi == 0 { // else their turn will tell

@@ -90,7 +90,7 @@ func testEarlyOrder(t *testing.T, seed uint64) {
 			for _, s := range streams {
 				s.got.WriteString(received(s.peer))
 				if c := h.conn(s.fd); c.flags.is(behind) {
-					h.catchUp(c)
+					h.catchUp(&c.stream)
 				}
 			}
 		}
@@ -100,7 +100,7 @@ func testEarlyOrder(t *testing.T, seed uint64) {
 	for _, s := range streams {
 		for h.conn(s.fd).flags.is(behind) {
 			s.got.WriteString(received(s.peer))
-			h.catchUp(h.conn(s.fd))
+			h.catchUp(&h.conn(s.fd).stream)
 		}
 		check(s)
 	}

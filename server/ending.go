@@ -111,13 +111,13 @@ func (l *loop) endOn(budget int) (more bool) {
 				return true
 			}
 			budget--
-			c := l.nextOf(e)
-			if c == nil {
+			s := l.nextOf(e)
+			if s == nil {
 				break
 			}
-			if l.isOf(c, e.user) && !l.isLeaving(c) {
+			if l.isOf(s, e.user) && !l.isLeaving(s) {
 				e.ended.Add(1)
-				l.dismiss(c, farewell{why: reasonKicked, retry: e.spread/10 + rand.N(e.spread)})
+				l.dismiss(s, farewell{why: reasonKicked, retry: e.spread/10 + rand.N(e.spread)})
 			}
 		}
 		close(e.over)
@@ -127,32 +127,32 @@ func (l *loop) endOn(budget int) (more bool) {
 }
 
 // nextOf returns the next stream of those that are being ended, nil if there is none left.
-func (l *loop) nextOf(e *ending) *conn {
+func (l *loop) nextOf(e *ending) *stream {
 	if e.channel == nil {
 		if e.next == 0 {
 			return nil
 		}
 		id := e.next.id()
-		e.next = l.table.grants.at(id).after
-		return l.table.at(id)
+		e.next = l.grantOf(id).after
+		return l.at(id)
 	}
 	// From the end down, as fan-out does.
 	if e.left = min(e.left, len(e.channel.subscribers)); e.left == 0 {
 		return nil
 	}
 	e.left--
-	return l.table.at(e.channel.subscribers[e.left])
+	return l.at(e.channel.subscribers[e.left])
 }
 
 // isOf tells whether a stream is a user's; an empty name is any.
-func (l *loop) isOf(c *conn, user string) bool {
+func (l *loop) isOf(s *stream, user string) bool {
 	if user == "" {
 		return true
 	}
-	if !c.flags.is(granted) {
+	if !s.flags.is(granted) {
 		return false
 	}
-	ref := l.table.grants.at(c.id()).user
+	ref := l.grantOf(s.id()).user
 	return ref != 0 && l.server.users.Name(ref) == user
 }
 

@@ -75,7 +75,7 @@ func (l *loop) fanOut(budget int) (more bool) {
 					break
 				}
 				budget -= cost
-				l.visit(l.table.at(id), g)
+				l.visit(l.at(id), g)
 			}
 			l.tellNeed(g)
 			g.channel.group = 0
@@ -237,49 +237,49 @@ func (l *loop) endTurn() {
 
 // visit brings a stream to the end of a batch of its channel. One that is
 // behind gets there in its own time, or never: then it is ended.
-func (l *loop) visit(c *conn, g *group) {
+func (l *loop) visit(s *stream, g *group) {
 	switch {
-	case c.state == stateWaiting:
-	case c.flags.is(behind):
-		if l.isLapped(c, g) {
-			l.end(c, reasonLapped)
-		} else if c.flags.is(fast) && (g.need == 0 || c.cursor < g.need) {
-			g.need = c.cursor + 1
+	case s.state == stateWaiting:
+	case s.flags.is(behind):
+		if l.isLapped(s, g) {
+			l.endStream(s, reasonLapped)
+		} else if s.flags.is(fast) && (g.need == 0 || s.cursor < g.need) {
+			g.need = s.cursor + 1
 		}
 	case len(g.messages) == 0: // a survey of the readers' needs
-	case c.channel == multiChannel:
-		l.visitMulti(c)
+	case s.channel == multiChannel:
+		l.visitMulti(s)
 	default:
-		messages, wire := g.after(c.cursor)
+		messages, wire := g.after(s.cursor)
 		if len(messages) > 0 {
-			l.send(c, 0, messages, wire)
+			l.send(s, 0, messages, wire)
 		}
 	}
 }
 
 // isLapped tells whether a message that a stream lacks, which is behind, is no longer kept.
-func (l *loop) isLapped(c *conn, g *group) bool {
+func (l *loop) isLapped(s *stream, g *group) bool {
 	if len(g.messages) == 0 {
 		return false
 	}
 	newest := g.messages[len(g.messages)-1]
-	return c.cursor < newest.Evicted && l.floorOf(c, newest.Channel) < newest.Evicted
+	return s.cursor < newest.Evicted && l.floorOf(s, newest.Channel) < newest.Evicted
 }
 
 // visitMulti brings a stream to the end of the turn, on all of its channels at once, so
 // that it sees them in one order. It looks at no other channels. The cursor makes its later
 // visits in this turn no-ops.
-func (l *loop) visitMulti(c *conn) {
+func (l *loop) visitMulti(s *stream) {
 	t := &l.turn
-	if c.cursor >= t.messages[len(t.messages)-1].Seq {
+	if s.cursor >= t.messages[len(t.messages)-1].Seq {
 		return
 	}
 	l.runs = l.runs[:0]
 	var messages []*channels.Message
 	var wire []byte
-	for _, s := range l.multi.m[c.id()] {
-		if i := l.channels[s.channel].group; i > 0 {
-			if run, together := t.groups[i-1].after(c.cursor); len(run) > 0 {
+	for _, sub := range l.multi.m[s.id()] {
+		if i := l.channels[sub.channel].group; i > 0 {
+			if run, together := t.groups[i-1].after(s.cursor); len(run) > 0 {
 				l.runs = append(l.runs, run)
 				messages, wire = run, together
 			}
@@ -290,8 +290,8 @@ func (l *loop) visitMulti(c *conn) {
 		l.out = appendWires(l.out[:0], l.missed)
 		messages, wire = l.missed, l.out
 	}
-	if len(messages) == 0 || l.send(c, 0, messages, wire) == sent {
-		c.cursor = max(c.cursor, t.end)
+	if len(messages) == 0 || l.send(s, 0, messages, wire) == sent {
+		s.cursor = max(s.cursor, t.end)
 	}
 	clear(l.runs)
 	clear(l.missed)

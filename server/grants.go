@@ -38,6 +38,9 @@ type grantTable []atomic.Pointer[[chunkSize]grant]
 // at returns a grant that was claimed before.
 func (t grantTable) at(id streamID) *grant { return &t[id>>chunkShift].Load()[id&(chunkSize-1)] }
 
+// grantOf returns the grant of a stream, which has one.
+func (l *loop) grantOf(id streamID) *grant { return l.table.grants.at(id) }
+
 // claim returns the grant of a slot to be filled.
 func (t grantTable) claim(id streamID) *grant {
 	if chunk := &t[id>>chunkShift]; chunk.Load() == nil {
@@ -47,45 +50,45 @@ func (t grantTable) claim(id streamID) *grant {
 }
 
 // keepGrant notes the user and the end of a stream that starts, if it has any.
-func (l *loop) keepGrant(c *conn, user limits.UserRef, expires time.Time) {
+func (l *loop) keepGrant(s *stream, user limits.UserRef, expires time.Time) {
 	if user == 0 && expires.IsZero() {
 		return
 	}
-	c.flags.set(granted, true)
-	g := l.table.grants.claim(c.id())
+	s.flags.set(granted, true)
+	g := l.table.grants.claim(s.id())
 	*g = grant{user: user, until: l.endOf(expires)}
 	if user == 0 {
 		return
 	}
 	g.after = l.byUser.m[user]
 	if g.after != 0 {
-		l.table.grants.at(g.after.id()).before = link(c.id() + 1)
+		l.grantOf(g.after.id()).before = link(s.id() + 1)
 	}
-	l.byUser.set(user, link(c.id()+1))
+	l.byUser.set(user, link(s.id()+1))
 }
 
 // dropGrant takes keepGrant back.
-func (l *loop) dropGrant(c *conn) {
-	c.flags.set(granted, false)
-	g := l.table.grants.at(c.id())
+func (l *loop) dropGrant(s *stream) {
+	s.flags.set(granted, false)
+	g := l.grantOf(s.id())
 	if g.user == 0 {
 		return
 	}
 	for _, e := range l.endings {
-		if e.next == link(c.id()+1) {
+		if e.next == link(s.id()+1) {
 			e.next = g.after
 		}
 	}
 	switch {
 	case g.before != 0:
-		l.table.grants.at(g.before.id()).after = g.after
+		l.grantOf(g.before.id()).after = g.after
 	case g.after != 0:
 		l.byUser.set(g.user, g.after)
 	default:
 		l.byUser.remove(g.user)
 	}
 	if g.after != 0 {
-		l.table.grants.at(g.after.id()).before = g.before
+		l.grantOf(g.after.id()).before = g.before
 	}
 	l.server.users.Leave(g.user)
 }
@@ -101,11 +104,11 @@ func (l *loop) endOf(expires time.Time) moment {
 }
 
 // grantEnd returns when the grant of a stream ends, -1 for never.
-func (l *loop) grantEnd(c *conn) time.Duration {
-	if !c.flags.is(granted) {
+func (l *loop) grantEnd(s *stream) time.Duration {
+	if !s.flags.is(granted) {
 		return -1
 	}
-	until := l.table.grants.at(c.id()).until
+	until := l.grantOf(s.id()).until
 	if until == 0 {
 		return -1
 	}
@@ -113,8 +116,8 @@ func (l *loop) grantEnd(c *conn) time.Duration {
 }
 
 // hasExpired tells whether the grant of a stream has ended.
-func (l *loop) hasExpired(c *conn) bool {
-	end := l.grantEnd(c)
+func (l *loop) hasExpired(s *stream) bool {
+	end := l.grantEnd(s)
 	return end >= 0 && l.now >= end
 }
 

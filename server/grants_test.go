@@ -108,7 +108,7 @@ func TestEndOfGrantBehind(t *testing.T) {
 			t.Fatal("the stream is not behind")
 		}
 		h.pass(time.Until(h.server.wall().Add(119 * time.Second)))
-		for h.conn(fd).state == stateStream && !h.isLeaving(h.conn(fd)) {
+		for h.conn(fd).state == stateStream && !h.isLeaving(&h.conn(fd).stream) {
 			h.pass(tick)
 		}
 		if !h.owns(fd) {

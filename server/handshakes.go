@@ -61,7 +61,7 @@ func (l *loop) readHello(c *conn, head []byte) (awaited bool) {
 	case head[0] >= 'A' && head[0] <= 'Z': // a method
 		l.failHandshake(c, failurePlain, "a request in the clear")
 		c.flags.set(secure, false)
-		l.refuse(c, asker{}, 400, "this port takes TLS only: ask for https:// in place of http://")
+		l.refuse(&c.stream, asker{}, 400, "this port takes TLS only: ask for https:// in place of http://")
 		return false
 	}
 	l.failHandshake(c, handshake.Garbage, "what came is no TLS")
@@ -82,7 +82,7 @@ func (l *loop) beginHandshake(c *conn, hello []byte) (awaited bool) {
 	l.link(h)
 	c.state = stateHandshake
 	h.Feed(hello)
-	l.dropHead(c)
+	l.dropHead(&c.stream)
 	return true
 }
 

@@ -75,7 +75,7 @@ func (l *loop) openListener(addr string, bound *net.Addr, secure bool) error {
 	if err != nil {
 		return err
 	}
-	if l.table.claim(fd, l.number, slot{state: stateListener}) == nil {
+	if l.table.claim(fd, l.number, slot{stream: stream{state: stateListener}}) == nil {
 		unix.Close(int(fd))
 		return unix.EMFILE
 	}

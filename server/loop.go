@@ -174,7 +174,7 @@ func (l *loop) live(err error, opened chan<- error) {
 	}
 	defer l.poller.Close()
 	defer l.hangUp()
-	l.table.claim(l.waker.FD(), l.number, slot{state: stateWake})
+	l.table.claim(l.waker.FD(), l.number, slot{stream: stream{state: stateWake}})
 	if err = l.poller.Watch(l.waker.FD()); err == nil {
 		err = l.openListeners()
 	}
@@ -214,7 +214,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	case stateHandshake:
 		l.onHandshake(c, readable)
 	case stateStream:
-		if writable && c.flags.is(behind) && l.catchUp(c) == ended {
+		if writable && c.flags.is(behind) && l.catchUp(&c.stream) == ended {
 			break
 		}
 		if readable {

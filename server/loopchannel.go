@@ -59,28 +59,28 @@ func (l *loop) unsubscribe(s subscription) {
 }
 
 // setPlace tells a stream where it now stands in a channel's list.
-func (l *loop) setPlace(id streamID, s subscription) {
-	c := l.table.at(id)
-	if c.channel != multiChannel {
-		c.place = s.place
+func (l *loop) setPlace(id streamID, to subscription) {
+	s := l.at(id)
+	if s.channel != multiChannel {
+		s.place = to.place
 		return
 	}
 	multi := l.multi.m[id]
 	for i := range multi {
-		if multi[i].channel == s.channel {
-			multi[i].place = s.place
+		if multi[i].channel == to.channel {
+			multi[i].place = to.place
 			return
 		}
 	}
 }
 
 // channelsOf appends the channels of a stream to dst.
-func (l *loop) channelsOf(c *conn, dst []*channels.Channel) []*channels.Channel {
-	if c.channel != multiChannel {
-		return append(dst, l.channels[c.channel].shared)
+func (l *loop) channelsOf(s *stream, dst []*channels.Channel) []*channels.Channel {
+	if s.channel != multiChannel {
+		return append(dst, l.channels[s.channel].shared)
 	}
-	for _, s := range l.multi.m[c.id()] {
-		dst = append(dst, l.channels[s.channel].shared)
+	for _, sub := range l.multi.m[s.id()] {
+		dst = append(dst, l.channels[sub.channel].shared)
 	}
 	return dst
 }

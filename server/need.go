@@ -20,13 +20,13 @@ func (l *loop) setNeed(ch *loopChannel, n need) {
 
 // needLess has the loop tell the needs of a fast stream's channels anew, if publishers wait
 // for that and it is one of the readers that they wait for.
-func (l *loop) needLess(c *conn) {
-	if c.channel != multiChannel {
-		l.survey(l.channels[c.channel], c.cursor)
+func (l *loop) needLess(s *stream) {
+	if s.channel != multiChannel {
+		l.survey(l.channels[s.channel], s.cursor)
 		return
 	}
-	for _, s := range l.multi.m[c.id()] {
-		l.survey(l.channels[s.channel], c.cursor)
+	for _, sub := range l.multi.m[s.id()] {
+		l.survey(l.channels[sub.channel], s.cursor)
 	}
 }
 

@@ -23,7 +23,7 @@ func TestSocketsInheritOptions(t *testing.T) {
 		{"TCP_USER_TIMEOUT", unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())},
 		{"TCP_NOTSENT_LOWAT", unix.TCP_NOTSENT_LOWAT, unsentBytes},
 	} {
-		if got, err := unix.GetsockoptInt(int(c.fd), unix.IPPROTO_TCP, option.option); got != option.want || err != nil {
+		if got, err := unix.GetsockoptInt(int(c.fd()), unix.IPPROTO_TCP, option.option); got != option.want || err != nil {
 			t.Errorf("%s of a stream's socket: %d, %v, want %d", option.name, got, err, option.want)
 		}
 	}

@@ -70,50 +70,50 @@ func (p *pace) isStuck(now, patience time.Duration) bool {
 
 // becomeFast has publishers wait for a reader again that has become fast, or for one of
 // whose pace nothing was known.
-func (l *loop) becomeFast(c *conn) {
-	p := &l.readers.m[c.id()].pace
-	if c.flags.set(fast, p.isFast()); p.isFast() {
+func (l *loop) becomeFast(s *stream) {
+	p := &l.readers.m[s.id()].pace
+	if s.flags.set(fast, p.isFast()); p.isFast() {
 		p.window, p.taken = l.now, 0
-		l.scheduleStream(c)
+		l.scheduleStream(s)
 	}
 }
 
 // judge lets a stream that is behind catch up, ends it if it has been stuck for too long, and
 // decides whether it is fast.
-func (l *loop) judge(c *conn) result {
-	if did := l.catchUp(c); did != cut {
+func (l *loop) judge(s *stream) result {
+	if did := l.catchUp(s); did != cut {
 		return did
 	}
-	p := &l.readers.m[c.id()].pace
+	p := &l.readers.m[s.id()].pace
 	if patience := l.cfg.SlowTimeout; patience > 0 && p.isStuck(l.now, patience) {
-		l.end(c, reasonSlow)
+		l.endStream(s, reasonSlow)
 		return ended
 	}
 	switch late := l.now - p.window - fastWindow; {
 	case late < 0:
-	case late >= fastLate && l.now-l.readers.m[c.id()].fell < fastMost:
+	case late >= fastLate && l.now-l.readers.m[s.id()].fell < fastMost:
 		p.window = l.now
 	default:
-		if c.flags.is(fast) && !p.isFast() && !p.asked {
+		if s.flags.is(fast) && !p.isFast() && !p.asked {
 			p.asked = true
-			p.taken += min(c.acknowledged(), fastCredit)
+			p.taken += min(l.connOf(s).acknowledged(), fastCredit)
 		}
-		if c.flags.is(fast) && !p.isFast() {
-			l.needLess(c)
+		if s.flags.is(fast) && !p.isFast() {
+			l.needLess(s)
 		}
-		c.flags.set(fast, p.isFast())
+		s.flags.set(fast, p.isFast())
 		p.window, p.taken = l.now, min(max(p.taken-fastBytes, 0), fastCredit)
 	}
 	return cut
 }
 
 // whenJudged returns when a stream that is behind is to be judged next, -1 for never.
-func (l *loop) whenJudged(c *conn) time.Duration {
-	p, at := &l.readers.m[c.id()].pace, time.Duration(-1)
+func (l *loop) whenJudged(s *stream) time.Duration {
+	p, at := &l.readers.m[s.id()].pace, time.Duration(-1)
 	if patience := l.cfg.SlowTimeout; patience > 0 {
 		at = min(p.last, p.judged) + patience
 	}
-	if next := p.window + fastWindow; c.flags.is(fast) && (at < 0 || next < at) {
+	if next := p.window + fastWindow; s.flags.is(fast) && (at < 0 || next < at) {
 		at = next
 	}
 	return at

@@ -33,7 +33,7 @@ func (l *loop) nextPing(c *conn) time.Duration { return c.due.within(l.cfg.Keepa
 func hush(period time.Duration) time.Duration { return max(period/2/tick*tick, tick) }
 
 // isSilent tells whether a stream needs the ping that is due.
-func (l *loop) isSilent(c *conn) bool { return c.wrote.age(l.now) >= hush(l.cfg.Keepalive) }
+func (l *loop) isSilent(s *stream) bool { return s.wrote.age(l.now) >= hush(l.cfg.Keepalive) }
 
 // passPing sets a stream's next ping to the first time after now at which one is due. That
 // is at its phase; or half a period after a phase that passed without a write though one
@@ -64,17 +64,17 @@ func (l *loop) passPing(c *conn) {
 var pingBytes = []byte(":keepalive\n\n")
 
 // pingWhenDue writes a keepalive comment to a stream whose ping is due, if it is silent.
-func (l *loop) pingWhenDue(c *conn) result {
-	if l.cfg.Keepalive == 0 || l.now < l.nextPing(c) {
+func (l *loop) pingWhenDue(s *stream) result {
+	if l.cfg.Keepalive == 0 || l.now < l.nextPing(l.connOf(s)) {
 		return sent
 	}
 	did := sent
-	if l.isSilent(c) {
+	if l.isSilent(s) {
 		l.counters.keepalives.Add(1)
-		did = l.send(c, len(pingBytes), nil, pingBytes)
+		did = l.send(s, len(pingBytes), nil, pingBytes)
 	}
 	if did != ended {
-		l.passPing(c)
+		l.passPing(l.connOf(s))
 	}
 	return did
 }

@@ -41,7 +41,7 @@ func (l *loop) readHead(c *conn) (awaited bool) {
 			return awaited
 		}
 		if head, seen = head[length:], 0; len(head) == 0 {
-			l.dropHead(c)
+			l.dropHead(&c.stream)
 			return true
 		}
 		if unfinished != nil {
@@ -57,12 +57,12 @@ func (l *loop) readHead(c *conn) (awaited bool) {
 	switch {
 	case err == nil:
 		c.count(len(head) - length)
-		l.serve(c, r)
+		l.serve(&c.stream, r)
 	case errors.Is(err, httpparse.ErrNeedMore):
 		l.keepHead(c, head)
 		return true
 	default:
-		l.refuseError(c, l.askerOf(head), err)
+		l.refuseError(&c.stream, l.askerOf(head), err)
 	}
 	return false
 }
@@ -81,48 +81,48 @@ func (l *loop) keepHead(c *conn, head []byte) {
 }
 
 // dropHead forgets the beginning of a request head, if there is one.
-func (l *loop) dropHead(c *conn) { l.unfinished.remove(c.id()) }
+func (l *loop) dropHead(s *stream) { l.unfinished.remove(s.id()) }
 
 // serve answers one request: with an event stream, or briefly and for good.
-func (l *loop) serve(c *conn, r *httpparse.Request) {
+func (l *loop) serve(s *stream, r *httpparse.Request) {
 	origin, _ := r.Get("Origin")
 	to := asker{origin, string(r.Method) == "HEAD"}
 	if err := r.CheckFetch(); err != nil {
-		l.refuseError(c, to, err)
+		l.refuseError(s, to, err)
 		return
 	}
-	if status, why := l.cfg.misaddressed(r, c.certificate()); status != 0 {
-		l.refuse(c, to, status, why)
+	if status, why := l.cfg.misaddressed(r, l.connOf(s).certificate()); status != 0 {
+		l.refuse(s, to, status, why)
 		return
 	}
 	if string(r.Method) == "OPTIONS" {
-		l.answer(c, to, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "")
+		l.answer(s, to, 204, l.server.heads.cors.appendPreflight(nil, r, origin), "")
 		return
 	}
 	path, err := httpparse.AppendPathDecoded(l.path[:0], r.Path)
 	l.path = path
 	switch {
 	case err != nil:
-		l.refuseError(c, to, err)
+		l.refuseError(s, to, err)
 		return
 	case string(path) == healthPath:
-		l.answer(c, to, 200, []byte("Cache-Control: no-store\r\n"), "ok\n")
+		l.answer(s, to, 200, []byte("Cache-Control: no-store\r\n"), "ok\n")
 		return
 	case notChannels[string(path)]:
-		l.refuse(c, to, 404, fmt.Sprintf("%s is not a channel", path))
+		l.refuse(s, to, 404, fmt.Sprintf("%s is not a channel", path))
 		return
 	}
 	if !r.Accepts("text/event-stream") {
-		l.refuse(c, to, 406, "this server sends text/event-stream only, and the Accept header excludes it")
+		l.refuse(s, to, 406, "this server sends text/event-stream only, and the Accept header excludes it")
 		return
 	}
 	if err := l.target.Read(l.server.dialects, r, string(path), l.cfg.MaxChannelsPerStream); err != nil {
-		l.refuseError(c, to, err)
+		l.refuseError(s, to, err)
 		return
 	}
-	if l.holdsMuch(c) { // which would be kept for as long as the stream is open
-		l.refuse(c, to, 400, fmt.Sprintf("more than %d bytes of a TLS record came behind the request, want nothing there", maxPart))
+	if l.holdsMuch(l.connOf(s)) { // which would be kept for as long as the stream is open
+		l.refuse(s, to, 400, fmt.Sprintf("more than %d bytes of a TLS record came behind the request, want nothing there", maxPart))
 		return
 	}
-	l.authorize(c, to, r)
+	l.authorize(s, to, r)
 }

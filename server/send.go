@@ -9,8 +9,8 @@ import (
 // send writes wire to a stream: lead bytes, and the wire forms of messages, before
 // which the stream has everything. It moves the stream's cursor. A stream whose socket
 // did not take all is behind.
-func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte) result {
-	n, did := l.write(c, wire)
+func (l *loop) send(s *stream, lead int, messages []*channels.Message, wire []byte) result {
+	n, did := l.write(l.connOf(s), wire)
 	if did == ended {
 		return ended
 	}
@@ -20,12 +20,12 @@ func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte
 	if did == sent {
 		if len(messages) > 0 {
 			l.counters.deliveries.Add(uint64(len(messages)))
-			c.cursor = messages[len(messages)-1].Seq
+			s.cursor = messages[len(messages)-1].Seq
 		}
 		return sent
 	}
 	if n < lead {
-		l.fallBehind(c, slices.Clone(wire[n:lead]), false)
+		l.fallBehind(s, slices.Clone(wire[n:lead]), false)
 		return cut
 	}
 	n -= lead
@@ -34,7 +34,7 @@ func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte
 		if n == 0 {
 			break
 		}
-		c.cursor = m.Seq
+		s.cursor = m.Seq
 		if n < len(m.Wire) {
 			rest = m.Wire[n:]
 			break
@@ -42,16 +42,16 @@ func (l *loop) send(c *conn, lead int, messages []*channels.Message, wire []byte
 		n -= len(m.Wire)
 		l.counters.deliveries.Add(1)
 	}
-	l.fallBehind(c, rest, true)
+	l.fallBehind(s, rest, true)
 	return cut
 }
 
 // sendRest writes to a stream the rest of a message that send has cut.
-func (l *loop) sendRest(c *conn, r *slowReader) result {
-	if did := l.sendSealed(c, r); did != sent || len(r.rest) == 0 {
+func (l *loop) sendRest(s *stream, r *slowReader) result {
+	if did := l.sendSealed(l.connOf(s), r); did != sent || len(r.rest) == 0 {
 		return did
 	}
-	n, did := l.write(c, r.rest)
+	n, did := l.write(l.connOf(s), r.rest)
 	if did == ended {
 		return ended
 	}

@@ -26,17 +26,17 @@ type slowReader struct {
 // fallBehind marks a stream whose socket is full. rest is what has to be sent
 // before anything else. Fan-out and pings pass the stream over from now on;
 // catchUp is called when the socket has room again.
-func (l *loop) fallBehind(c *conn, rest []byte, message bool) {
-	r := l.readers.m[c.id()]
+func (l *loop) fallBehind(s *stream, rest []byte, message bool) {
+	r := l.readers.m[s.id()]
 	if r == nil {
 		r = &slowReader{fell: l.now, pace: newPace(l.now)}
-		l.readers.set(c.id(), r)
-		c.flags.set(behind|fast, true) // it had everything until now
+		l.readers.set(s.id(), r)
+		s.flags.set(behind|fast, true) // it had everything until now
 		l.counters.behind.Add(1)
-		if err := l.watchWrites(c); err != nil {
+		if err := l.watchWrites(l.connOf(s)); err != nil {
 			l.server.log(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
 		}
-		l.scheduleStream(c)
+		l.scheduleStream(s)
 	}
 	r.rest, r.message = rest, message
 	r.pace.owed = false
@@ -45,38 +45,38 @@ func (l *loop) fallBehind(c *conn, rest []byte, message bool) {
 // catchUp brings a stream that is behind one step on: it writes the rest of the cut message,
 // then messages of the broker's backlog, until nothing is left or the socket is full. The
 // result is cut while the stream is behind.
-func (l *loop) catchUp(c *conn) result {
-	r := l.readers.m[c.id()]
+func (l *loop) catchUp(s *stream) result {
+	r := l.readers.m[s.id()]
 	r.pace.owed = false
-	if c.flags.is(fast) {
-		l.needLess(c)
+	if s.flags.is(fast) {
+		l.needLess(s)
 	} else if l.now-r.pace.window >= fastWindow {
 		r.pace.window, r.pace.taken = l.now, 0
 	}
-	did := l.catchUpOn(c, r)
-	if did == cut && !c.flags.is(fast) {
-		l.becomeFast(c)
+	did := l.catchUpOn(s, r)
+	if did == cut && !s.flags.is(fast) {
+		l.becomeFast(s)
 	}
 	return did
 }
 
 // catchUpOn is catchUp, but for the reader's pace.
-func (l *loop) catchUpOn(c *conn, r *slowReader) result {
-	if did := l.sendRest(c, r); did != sent {
+func (l *loop) catchUpOn(s *stream, r *slowReader) result {
+	if did := l.sendRest(s, r); did != sent {
 		return did
 	}
-	l.chans = l.channelsOf(c, l.chans[:0])
+	l.chans = l.channelsOf(s, l.chans[:0])
 	var kept bool
-	l.missed, kept = l.inbox.CatchUp(l.missed[:0], c.cursor, r.told, turnBytes, l.chans...)
+	l.missed, kept = l.inbox.CatchUp(l.missed[:0], s.cursor, r.told, turnBytes, l.chans...)
 	switch {
 	case !kept:
-		l.end(c, reasonLapped)
+		l.endStream(s, reasonLapped)
 		return ended
 	case len(l.missed) == 0:
-		return l.finishCatchUp(c)
+		return l.finishCatchUp(s)
 	}
 	l.out = appendWires(l.out[:0], l.missed)
-	did := l.send(c, 0, l.missed, l.out)
+	did := l.send(s, 0, l.missed, l.out)
 	clear(l.missed)
 	if did == sent {
 		r.pace.owed, did = true, cut // the socket will say that it takes more
@@ -85,29 +85,29 @@ func (l *loop) catchUpOn(c *conn, r *slowReader) result {
 }
 
 // finishCatchUp takes fallBehind back, for a stream that has everything.
-func (l *loop) finishCatchUp(c *conn) result {
-	r := l.readers.m[c.id()]
-	c.cursor = max(c.cursor, r.told.Gaps)
-	l.readers.remove(c.id())
-	c.flags.set(behind|fast, false)
+func (l *loop) finishCatchUp(s *stream) result {
+	r := l.readers.m[s.id()]
+	s.cursor = max(s.cursor, r.told.Gaps)
+	l.readers.remove(s.id())
+	s.flags.set(behind|fast, false)
 	l.counters.behind.Add(-1)
-	if err := l.unwatchWrites(c); err != nil {
+	if err := l.unwatchWrites(l.connOf(s)); err != nil {
 		l.server.log(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
 	}
-	l.passPing(c)
-	l.scheduleStream(c)
+	l.passPing(l.connOf(s))
+	l.scheduleStream(s)
 	if r.farewell.why != admitted {
-		return l.dismiss(c, r.farewell)
+		return l.dismiss(s, r.farewell)
 	}
 	return sent
 }
 
 // floorOf returns the floor of a channel for a stream that is behind.
-func (l *loop) floorOf(c *conn, channel *channels.Channel) uint64 {
-	told := &l.readers.m[c.id()].told
+func (l *loop) floorOf(s *stream, channel *channels.Channel) uint64 {
+	told := &l.readers.m[s.id()].told
 	if len(told.Floors) == 0 {
 		return 0
 	}
-	l.chans = l.channelsOf(c, l.chans[:0])
+	l.chans = l.channelsOf(s, l.chans[:0])
 	return told.Floor(slices.Index(l.chans, channel))
 }

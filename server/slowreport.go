@@ -63,12 +63,12 @@ func (l *loop) slowReaders(n int) []SlowReader {
 	}
 	readers := make([]SlowReader, len(worst))
 	for i, w := range worst {
-		c := l.table.at(w.id)
-		l.chans = l.channelsOf(c, l.chans[:0])
+		s := l.at(w.id)
+		l.chans = l.channelsOf(s, l.chans[:0])
 		r := &readers[i]
-		r.Address, r.Loop, r.Behind = l.peerOf(c).String(), int(l.number), l.now-w.fell
+		r.Address, r.Loop, r.Behind = l.peerOf(l.connOf(s)).String(), int(l.number), l.now-w.fell
 		reader := l.readers.m[w.id]
-		r.Missing, r.Lapped = l.inbox.Missing(c.cursor, reader.told, l.chans...)
+		r.Missing, r.Lapped = l.inbox.Missing(s.cursor, reader.told, l.chans...)
 		if reader.message && len(reader.rest) > 0 {
 			r.Missing++
 		}

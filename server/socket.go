@@ -24,10 +24,13 @@ const (
 	sent
 )
 
+// fd returns the descriptor of a connection.
+func (c *conn) fd() int32 { return int32(c.self) }
+
 // adopt gives an accepted socket its slot, and has the poller report its events.
 // With an error it has closed the socket.
 func (l *loop) adopt(fd int32) (*conn, error) {
-	c := l.table.claim(fd, l.number, slot{state: stateHead, opened: momentOf(l.now)})
+	c := l.table.claim(fd, l.number, slot{stream: stream{state: stateHead, opened: momentOf(l.now)}})
 	if c == nil {
 		unix.Close(int(fd))
 		return nil, unix.EMFILE
@@ -73,18 +76,18 @@ func (l *loop) write(c *conn, p []byte) (n int, _ result) {
 
 // receive reads what the socket has. It returns false when nothing will come any more.
 func (c *conn) receive(p []byte) (n int, open bool) {
-	n, err := unix.Read(int(c.fd), p)
+	n, err := unix.Read(int(c.fd()), p)
 	return max(n, 0), n > 0 || err == unix.EAGAIN || err == unix.EINTR
 }
 
 // sendLast writes p before the connection is ended; what the socket does not take is lost.
-func (c *conn) sendLast(p []byte) { unix.Write(int(c.fd), p) }
+func (c *conn) sendLast(p []byte) { unix.Write(int(c.fd()), p) }
 
 // writeSocket writes p, once, and returns how much of it the socket took.
 func (l *loop) writeSocket(c *conn, p []byte) (n int, _ result) {
-	n, err := unix.Write(int(c.fd), p)
+	n, err := unix.Write(int(c.fd()), p)
 	for err == unix.EINTR {
-		n, err = unix.Write(int(c.fd), p)
+		n, err = unix.Write(int(c.fd()), p)
 	}
 	if err != nil && err != unix.EAGAIN {
 		l.end(c, reasonWrite)
@@ -103,27 +106,27 @@ func (l *loop) writeSocket(c *conn, p []byte) (n int, _ result) {
 }
 
 // watchWrites has loop.on called when the socket takes more.
-func (l *loop) watchWrites(c *conn) error { return l.poller.WatchWrites(c.fd) }
+func (l *loop) watchWrites(c *conn) error { return l.poller.WatchWrites(c.fd()) }
 
 // unwatchWrites takes watchWrites back.
-func (l *loop) unwatchWrites(c *conn) error { return l.poller.UnwatchWrites(c.fd) }
+func (l *loop) unwatchWrites(c *conn) error { return l.poller.UnwatchWrites(c.fd()) }
 
 // unwatch has loop.on called no more for what comes from the socket.
-func (l *loop) unwatch(c *conn) error { return l.poller.Unwatch(c.fd) }
+func (l *loop) unwatch(c *conn) error { return l.poller.Unwatch(c.fd()) }
 
 // acknowledged returns how many bytes the client has ever taken, as far as the kernel
 // knows.
-func (c *conn) acknowledged() int { return netpoll.Acknowledged(c.fd) }
+func (c *conn) acknowledged() int { return netpoll.Acknowledged(c.fd()) }
 
 // peer returns the address of the socket's other end, zero if it is reset.
-func (c *conn) peer() netpoll.Peer { return netpoll.PeerOf(c.fd) }
+func (c *conn) peer() netpoll.Peer { return netpoll.PeerOf(c.fd()) }
 
 // shut tells the client that nothing more will be written. Its bytes are still read.
-func (l *loop) shut(c *conn) error { return unix.Shutdown(int(c.fd), unix.SHUT_WR) }
+func (l *loop) shut(c *conn) error { return unix.Shutdown(int(c.fd()), unix.SHUT_WR) }
 
 // close gives the slot up, and then closes the socket. Nothing may touch c afterwards.
 func (l *loop) close(c *conn) {
-	fd := int(c.fd)
+	fd := int(c.fd())
 	c.release()
 	unix.Close(fd)
 }

@@ -21,104 +21,104 @@ type opening struct {
 
 // startStream attaches a connection to its channels and starts its event stream, with the
 // messages that the client missed. If a channel is not followed yet, the stream waits.
-func (l *loop) startStream(c *conn, o opening) {
+func (l *loop) startStream(s *stream, o opening) {
 	begun := l.inbox.Join(&l.start, o.lastID, turnBytes, o.names...)
-	c.slot = slot{timer: c.timer, state: stateStream, opened: momentOf(l.now), address: c.address, heard: c.heard, flags: c.flags & secure}
-	l.subscribeAll(c, l.start.Channels)
-	l.keepGrant(c, o.user, o.expires)
-	l.firstPing(c)
+	*s = stream{self: s.self, state: stateStream, opened: momentOf(l.now), flags: s.flags & secure}
+	l.subscribeAll(s, l.start.Channels)
+	l.keepGrant(s, o.user, o.expires)
+	l.firstPing(l.connOf(s))
 	l.counters.streams.Add(1)
 	l.counters.opened.Add(1)
 	if l.cfg.LogConnections {
-		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers.m[c.id()].String(), "channels", l.channelNames(c), l.userAttr(c))
+		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers.m[l.connOf(s).id()].String(), "channels", l.channelNames(s), l.userAttr(s))
 	}
 	if !begun {
-		l.wait(c, o)
-		l.dropHead(c)
+		l.wait(s, o)
+		l.dropHead(s)
 		return
 	}
 	l.out = l.server.heads.opening(l.out[:0], o.origin)
-	l.dropHead(c) // which held lastID and origin
-	l.sendStart(c, o.renewal)
+	l.dropHead(s) // which held lastID and origin
+	l.sendStart(s, o.renewal)
 }
 
 // subscribeAll puts a stream into the lists of its channels.
-func (l *loop) subscribeAll(c *conn, chans []*channels.Channel) {
+func (l *loop) subscribeAll(s *stream, chans []*channels.Channel) {
 	if len(chans) == 1 {
-		s := l.subscribe(c.id(), chans[0])
-		c.channel, c.place = s.channel, s.place
+		sub := l.subscribe(s.id(), chans[0])
+		s.channel, s.place = sub.channel, sub.place
 		return
 	}
 	multi := make([]subscription, len(chans))
 	for i, channel := range chans {
-		multi[i] = l.subscribe(c.id(), channel)
+		multi[i] = l.subscribe(s.id(), channel)
 		l.channels[multi[i].channel].multi++
 	}
-	c.channel = multiChannel
-	l.multi.set(c.id(), multi)
+	s.channel = multiChannel
+	l.multi.set(s.id(), multi)
 }
 
 // unsubscribeAll takes subscribeAll back.
-func (l *loop) unsubscribeAll(c *conn) {
-	if c.channel != multiChannel {
-		l.unsubscribe(subscription{c.channel, c.place})
+func (l *loop) unsubscribeAll(s *stream) {
+	if s.channel != multiChannel {
+		l.unsubscribe(subscription{s.channel, s.place})
 		return
 	}
-	for _, s := range l.multi.m[c.id()] {
-		l.channels[s.channel].multi--
-		l.unsubscribe(s)
+	for _, sub := range l.multi.m[s.id()] {
+		l.channels[sub.channel].multi--
+		l.unsubscribe(sub)
 	}
-	l.multi.remove(c.id())
+	l.multi.remove(s.id())
 }
 
 // sendStart sends a stream the bytes of l.out and the start of l.start, which are the
 // broker's greeting and the messages that the client missed: in one write if that will do.
-func (l *loop) sendStart(c *conn, renewal string) {
+func (l *loop) sendStart(s *stream, renewal string) {
 	start := &l.start
 	start.Renewal = renewal
-	c.cursor = start.Cursor
-	l.scheduleStream(c)
+	s.cursor = start.Cursor
+	l.scheduleStream(s)
 	l.out = l.inbox.AppendStart(l.out, start)
 	opening := len(l.out)
 	l.out = appendWires(l.out, start.Missed)
-	did := l.send(c, opening, start.Missed, l.out)
+	did := l.send(s, opening, start.Missed, l.out)
 	clear(start.Missed)
 	switch {
 	case did == ended:
 		return
 	case did == sent && len(l.out)-opening < turnBytes:
-		c.cursor = max(c.cursor, start.Head)
+		s.cursor = max(s.cursor, start.Head)
 		return
 	case did == sent:
-		l.fallBehind(c, nil, false) // there may be more
+		l.fallBehind(s, nil, false) // there may be more
 	}
-	r := l.readers.m[c.id()]
+	r := l.readers.m[s.id()]
 	r.told = start.Told.Clone()
 	r.pace.owed = did == sent
-	l.becomeFast(c) // or rather not: how it reads is not known yet
+	l.becomeFast(s) // or rather not: how it reads is not known yet
 }
 
-// endStream undoes startStream and fallBehind.
-func (l *loop) endStream(c *conn, why reason) {
+// leaveChannels undoes startStream and fallBehind.
+func (l *loop) leaveChannels(s *stream, why reason) {
 	if l.cfg.LogConnections {
-		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers.m[c.id()].String(),
-			"channels", l.channelNames(c), l.userAttr(c), "after", c.opened.age(l.now).Round(tick))
+		l.server.log(slog.LevelInfo, "client disconnected", "reason", why.String(), "peer", l.peers.m[l.connOf(s).id()].String(),
+			"channels", l.channelNames(s), l.userAttr(s), "after", s.opened.age(l.now).Round(tick))
 	}
-	if c.flags.is(fast) {
-		l.needLess(c)
+	if s.flags.is(fast) {
+		l.needLess(s)
 	}
-	l.chans = l.channelsOf(c, l.chans[:0])
+	l.chans = l.channelsOf(s, l.chans[:0])
 	l.inbox.Detach(l.chans...)
-	l.unsubscribeAll(c)
-	if c.flags.is(granted) {
-		l.dropGrant(c)
+	l.unsubscribeAll(s)
+	if s.flags.is(granted) {
+		l.dropGrant(s)
 	}
-	if c.state == stateWaiting {
-		l.waiting.remove(c.id())
+	if s.state == stateWaiting {
+		l.waiting.remove(s.id())
 	}
-	if c.flags.is(behind) {
-		l.countSealed(-len(l.readers.m[c.id()].sealed))
-		l.readers.remove(c.id())
+	if s.flags.is(behind) {
+		l.countSealed(-len(l.readers.m[s.id()].sealed))
+		l.readers.remove(s.id())
 		l.counters.behind.Add(-1)
 	}
 	l.counters.streams.Add(-1)
@@ -126,9 +126,9 @@ func (l *loop) endStream(c *conn, why reason) {
 }
 
 // userAttr is the user of a stream for the log, if there is one.
-func (l *loop) userAttr(c *conn) slog.Attr {
-	if c.flags.is(granted) {
-		if g := l.table.grants.at(c.id()); g.user != 0 {
+func (l *loop) userAttr(s *stream) slog.Attr {
+	if s.flags.is(granted) {
+		if g := l.grantOf(s.id()); g.user != 0 {
 			return slog.String("user", l.server.users.Name(g.user))
 		}
 	}
@@ -136,9 +136,9 @@ func (l *loop) userAttr(c *conn) slog.Attr {
 }
 
 // channelNames is channelsOf for people.
-func (l *loop) channelNames(c *conn) string {
+func (l *loop) channelNames(s *stream) string {
 	var names []string
-	for _, channel := range l.channelsOf(c, nil) {
+	for _, channel := range l.channelsOf(s, nil) {
 		names = append(names, channel.Name())
 	}
 	return strings.Join(names, " ")

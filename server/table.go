@@ -52,7 +52,8 @@ func (t *table) claim(fd int32, loop int32, s slot) *conn {
 	}
 	c := t.at(streamID(fd))
 	c.owner.Load() // pairs with release: the previous owner's writes came before
-	c.fd, c.slot = fd, s
+	c.address, c.slot = 0, s
+	c.self = streamID(fd)
 	c.owner.Store(loop + 1)
 	return c
 }

@@ -51,10 +51,10 @@ var whyNot = [...]reason{
 }
 
 // objection tells why a connection may not become a stream on any channel.
-func (l *loop) objection(c *conn) reason {
+func (l *loop) objection(s *stream) reason {
 	switch {
-	case c.why != admitted:
-		return c.why
+	case l.connOf(s).why != admitted:
+		return l.connOf(s).why
 	case l.drain.begun:
 		return reasonDrained
 	}
@@ -81,9 +81,9 @@ func (l *loop) takePlaces(v *auth.Verdict) (user limits.UserRef, why reason) {
 // turnAway answers a stream request that comes when there is no room, too soon,
 // or too late. An EventSource takes any status but 200 as final, so it gets a
 // stream that says when to come back, each client a time of its own, and ends.
-func (l *loop) turnAway(c *conn, to asker, why reason) {
+func (l *loop) turnAway(s *stream, to asker, why reason) {
 	if l.mayNotice(why.String()) {
-		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(c).String())
+		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(l.connOf(s)).String())
 	}
 	b := l.server.heads.streamHead(l.out[:0], to.origin)
 	if !to.onlyHead {
@@ -92,7 +92,7 @@ func (l *loop) turnAway(c *conn, to asker, why reason) {
 		b = append(b, "\n\n"...)
 	}
 	l.out = b
-	l.finish(c, b, why)
+	l.finish(l.connOf(s), b, why)
 }
 
 // retryDelay draws the time after which a client that is turned away is to come

@@ -40,27 +40,27 @@ type question struct {
 }
 
 // askAuthorizer hands a request to the authorizer. If it does not answer at once, the request waits.
-func (l *loop) askAuthorizer(c *conn, u undecided) {
+func (l *loop) askAuthorizer(s *stream, u undecided) {
 	l.serial++
 	u.serial = l.serial
-	q := &question{loop: l, id: c.id(), serial: u.serial, size: askedSize(u.request)}
+	q := &question{loop: l, id: s.id(), serial: u.serial, size: askedSize(u.request)}
 	if l.server.asked.Add(q.size) > maxAsked {
 		q.close()
-		l.turnAway(c, u.to, reasonVerdicts)
+		l.turnAway(s, u.to, reasonVerdicts)
 		return
 	}
 	if v, ok := l.cfg.Authorizer.Authorize(u.request, l.server.wall(), q.answer); ok {
 		q.close()
-		l.decide(c, u.to, &v, u.lastID)
+		l.decide(s, u.to, &v, u.lastID)
 		return
 	}
 	u.to.origin, u.lastID = bytes.Clone(u.to.origin), bytes.Clone(u.lastID)
-	l.dropHead(c) // which held them
-	c.state = stateUndecided
+	l.dropHead(s) // which held them
+	s.state = stateUndecided
 	waiting := u // so that only what waits is on the heap
-	l.undecided.set(c.id(), &waiting)
+	l.undecided.set(s.id(), &waiting)
 	l.countUndecided(1)
-	l.schedule(c, u.deadline)
+	l.schedule(l.connOf(s), u.deadline)
 }
 
 // askedSize is the memory of a request as long as it is asked about, in bytes.
@@ -137,20 +137,20 @@ func (l *loop) takeVerdicts(budget int) (more bool) {
 			l.counters.lateVerdicts.Add(1)
 			continue
 		}
-		c := l.table.at(a.id)
-		l.dropUndecided(c)
-		c.state = stateHead
+		s := l.at(a.id)
+		l.dropUndecided(s)
+		s.state = stateHead
 		if a.verdict.Status == auth.Granted && l.kicked.since(u.serial, a.verdict.User) {
-			l.askAuthorizer(c, *u)
+			l.askAuthorizer(s, *u)
 			continue
 		}
-		l.decide(c, u.to, &a.verdict, u.lastID)
+		l.decide(s, u.to, &a.verdict, u.lastID)
 	}
 	return true
 }
 
 // undecidedDue has a client come back whose verdict takes too long.
-func (l *loop) undecidedDue(c *conn) { l.turnAway(c, l.undecided.m[c.id()].to, reasonVerdictLate) }
+func (l *loop) undecidedDue(s *stream) { l.turnAway(s, l.undecided.m[s.id()].to, reasonVerdictLate) }
 
 // turnAwayUndecided has no more than budget clients that wait for a verdict come back. It
 // returns true when there are more.
@@ -160,14 +160,14 @@ func (l *loop) turnAwayUndecided(budget int, why reason) (more bool) {
 			return true
 		}
 		budget--
-		l.turnAway(l.table.at(id), u.to, why)
+		l.turnAway(l.at(id), u.to, why)
 	}
 	return false
 }
 
 // dropUndecided forgets the request of a connection that waits for its verdict.
-func (l *loop) dropUndecided(c *conn) {
-	l.undecided.remove(c.id())
+func (l *loop) dropUndecided(s *stream) {
+	l.undecided.remove(s.id())
 	l.countUndecided(-1)
 }
 

@@ -22,10 +22,10 @@ type waiter struct {
 
 // wait has a stream wait until its channels are followed. It is in its channels' lists, where
 // fan-out passes it over.
-func (l *loop) wait(c *conn, o opening) {
-	c.state = stateWaiting
-	l.waiting.set(c.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin), renewal: o.renewal})
-	l.schedule(c, l.now+headPatience)
+func (l *loop) wait(s *stream, o opening) {
+	s.state = stateWaiting
+	l.waiting.set(s.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin), renewal: o.renewal})
+	l.schedule(l.connOf(s), l.now+headPatience)
 }
 
 // followed is the channels under way that are followed from now on.
@@ -55,8 +55,8 @@ func (l *loop) startFollowed(budget int) (more bool) {
 				}
 				budget--
 				f.left-- // from the end down, as fan-out does
-				if c := l.table.at(subscribers[f.left]); c.state == stateWaiting {
-					l.startIfFollowed(c)
+				if s := l.at(subscribers[f.left]); s.state == stateWaiting {
+					l.startIfFollowed(s)
 				}
 				i, ok = l.byChannel.m[f.channels[f.next]] // it may have been the last, and have failed
 			}
@@ -68,51 +68,51 @@ func (l *loop) startFollowed(budget int) (more bool) {
 }
 
 // startIfFollowed starts a stream that waits if all of its channels are followed.
-func (l *loop) startIfFollowed(c *conn) {
-	w := l.waiting.m[c.id()]
-	l.start.Channels = l.channelsOf(c, l.start.Channels[:0])
+func (l *loop) startIfFollowed(s *stream) {
+	w := l.waiting.m[s.id()]
+	l.start.Channels = l.channelsOf(s, l.start.Channels[:0])
 	if !l.inbox.Begin(&l.start, w.lastID, turnBytes) {
 		return
 	}
-	l.waiting.remove(c.id())
-	c.state = stateStream
+	l.waiting.remove(s.id())
+	s.state = stateStream
 	l.out = l.out[:0]
 	if !w.greeted {
 		l.out = l.server.heads.opening(l.out, w.origin)
 	} else if len(w.lastID) == 0 {
 		l.start.Gap = channels.GapBackplane
 	}
-	l.sendStart(c, w.renewal)
+	l.sendStart(s, w.renewal)
 }
 
 // waitingDue sends the response head when that has been held back for long
 // enough, and pings afterwards.
-func (l *loop) waitingDue(c *conn) {
-	w := l.waiting.m[c.id()]
-	if l.hasLived(c) {
-		l.end(c, reasonLifetime)
+func (l *loop) waitingDue(s *stream) {
+	w := l.waiting.m[s.id()]
+	if l.hasLived(s) {
+		l.endStream(s, reasonLifetime)
 		return
 	}
-	if l.hasExpired(c) {
-		l.sayFarewell(c, farewellExpired())
+	if l.hasExpired(s) {
+		l.sayFarewell(s, farewellExpired())
 		return
 	}
 	var did result
 	if w.greeted {
-		did = l.pingWhenDue(c)
+		did = l.pingWhenDue(s)
 	} else {
 		w.greeted = true
 		l.out = l.server.heads.opening(l.out[:0], w.origin)
 		if !l.inbox.HasIDs() { // else the event that starts the stream is to follow
 			l.out = append(l.out, '\n')
 		}
-		did = l.send(c, len(l.out), nil, l.out)
+		did = l.send(s, len(l.out), nil, l.out)
 	}
 	switch did {
 	case cut: // so little, and the client does not read it
-		l.end(c, reasonSlow)
+		l.endStream(s, reasonSlow)
 	case sent:
-		l.passPing(c)
-		l.scheduleStream(c)
+		l.passPing(l.connOf(s))
+		l.scheduleStream(s)
 	}
 }
