@@ -11,6 +11,7 @@ const (
 	StreamClosed     ErrCode = 5
 	FrameSizeError   ErrCode = 6
 	RefusedStream    ErrCode = 7
+	Cancel           ErrCode = 8
 	CompressionError ErrCode = 9
 	EnhanceYourCalm  ErrCode = 11
 )
