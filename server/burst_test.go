@@ -2,7 +2,6 @@ package server
 
 import (
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -12,16 +11,18 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // fastReaders opens streams on target that read as fast as they can, and returns a
 // function that waits until each has had as many bytes or its end, and returns how many
 // have not had them.
-func fastReaders(t testing.TB, s *Server, target string, n, bytes int) (lacking func() int) {
+func fastReaders(t testing.TB, via ssetest.Transport, s *Server, target string, n, bytes int) (lacking func() int) {
 	var reading sync.WaitGroup
 	var short atomic.Int32
 	for range n {
-		c := subscribe(t, s, target)
+		c := subscribeOver(t, via, s, target)
 		reading.Go(func() {
 			if _, err := io.CopyN(io.Discard, c.r, int64(bytes)); err != nil {
 				short.Add(1)
@@ -54,15 +55,17 @@ func burst(t testing.TB, b *channels.Broker, channel string, events int) time.Du
 
 // Ensure that a burst of more than twice the backlog ends no reader that reads as fast as
 // it can, and that one that never reads is lapped as ever.
-func TestBurst(t *testing.T) {
+func TestBurst(t *testing.T) { ssetest.Over(t, testBurst) }
+
+func testBurst(t *testing.T, via ssetest.Transport) {
 	streams := 20
-	if os.Getenv("MILLRACE_TEST_FULL") != "" {
+	if testenv.Full() {
 		streams = 200
 	}
 	const events = 100_000
-	s, b := start(t, Config{Loops: 2}, channels.Options{})
-	never := subscribe(t, s, "/a")
-	lacking := fastReaders(t, s, "/a", streams, events*burstWire)
+	s, b := startOver(t, via, Config{Loops: 2}, channels.Options{})
+	never := subscribeOver(t, via, s, "/a")
+	lacking := fastReaders(t, via, s, "/a", streams, events*burstWire)
 	took := burst(t, b, "/a", events)
 	if n := lacking(); n > 0 {
 		t.Errorf("%d of %d readers did not get everything: %v", n, streams, s.Stats().Closed)
@@ -103,7 +106,7 @@ func TestBurstPause(t *testing.T) {
 // time that a burst takes without it, and nothing to another channel.
 func TestBurstAtFloorRate(t *testing.T) {
 	many := 20
-	if os.Getenv("MILLRACE_TEST_FULL") != "" {
+	if testenv.Full() {
 		many = 200
 	}
 	for _, others := range []int{0, many} {
@@ -143,7 +146,7 @@ func burstAtFloorRate(t *testing.T, others int) (without, quiet, with, other tim
 // as they can, and the median of what an event of small takes meanwhile.
 func burstBeside(t *testing.T, s *Server, b *channels.Broker, small *client, channel string, n int) (took, other time.Duration) {
 	const events = 200_000
-	lacking := fastReaders(t, s, channel, n, events*burstWire)
+	lacking := fastReaders(t, ssetest.Plain, s, channel, n, events*burstWire)
 	over, arrived := make(chan struct{}), make(chan []time.Duration)
 	go func() {
 		var all []time.Duration

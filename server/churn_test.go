@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,32 +15,38 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
 )
 
 // Ensure that connections which come and go at random during broadcasts, so
 // that descriptors are reused all the time, never see a byte that is not
 // theirs, nor miss one, and that nothing of them is left. The race detector
-// watches 100,000 of them.
-func TestChurn(t *testing.T) { churn(t, FDTablesShared, 1) }
+// watches 100,000 of them in the clear.
+func TestChurn(t *testing.T) {
+	ssetest.Over(t, func(t *testing.T, via ssetest.Transport) { churn(t, via, FDTablesShared, 1) })
+}
 
 // Ensure the same where each loop has a descriptor table of its own.
 func TestChurnTablePerLoop(t *testing.T) {
 	needPerLoop(t)
-	churn(t, FDTablesPerLoop, 4)
+	ssetest.Over(t, func(t *testing.T, via ssetest.Transport) { churn(t, via, FDTablesPerLoop, 4) })
 }
 
 // churn makes a part of the connections that a churn is made of.
-func churn(t *testing.T, tables FDTables, part int64) {
+func churn(t *testing.T, via ssetest.Transport, tables FDTables, part int64) {
 	connections := int64(20_000)
 	if testenv.Race {
 		connections = 100_000
+	}
+	if via != ssetest.Plain && !testenv.Full() {
+		connections = 2_000 // each has a handshake
 	}
 	if testing.Short() {
 		connections = 2_000
 	}
 	connections /= part
-	s, b := start(t, Config{Loops: 3, FDTables: tables, Keepalive: 50 * time.Millisecond, HeaderTimeout: time.Second}, channels.Options{})
+	s, b := startOver(t, via, Config{Loops: 3, FDTables: tables, Keepalive: 50 * time.Millisecond, HeaderTimeout: patience / 2}, channels.Options{})
 	const rooms = 8
 
 	var publisher, clients sync.WaitGroup
@@ -68,7 +73,7 @@ func churn(t *testing.T, tables FDTables, part int64) {
 		clients.Go(func() {
 			random := rand.New(rand.NewPCG(5, uint64(worker)))
 			for n := begun.Add(1); n <= connections && !t.Failed(); n = begun.Add(1) {
-				if err := visit(s, random, n); err != nil {
+				if err := visit(s, via, random, n); err != nil {
 					t.Errorf("connection %d: %v", n, err)
 				}
 			}
@@ -96,55 +101,43 @@ func churn(t *testing.T, tables FDTables, part int64) {
 
 // visit makes one connection, which ends at a random point in a random way, and
 // checks what it hears of its room: one number after the other.
-func visit(s *Server, random *rand.Rand, n int64) error {
+func visit(s *Server, via ssetest.Transport, random *rand.Rand, n int64) error {
 	// A source address of its own for every few thousand: the ports of closed
 	// connections are not free at once.
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, byte(n>>8), byte(n>>16+2))}, Timeout: patience}
-	conn, err := dialer.Dial("tcp", s.Addr().String())
+	conn, err := reach(s, via, net.IPv4(127, 0, byte(n>>8), byte(n>>16+2)))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
 	if random.IntN(3) > 0 {
-		conn.(*net.TCPConn).SetLinger(0) // ends with a reset
+		conn.Abort() // it ends with a reset
 	}
 	room := random.IntN(8)
-	request := fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: test\r\n\r\n", room)
+	request := conn.Request(fmt.Sprint("/", room))
+	whole := len(request)
 	if random.IntN(10) == 0 {
 		request = request[:random.IntN(len(request))]
 	}
-	if _, err := conn.Write([]byte(request)); err != nil || !strings.HasSuffix(request, "\r\n\r\n") || random.IntN(5) == 0 {
+	if _, err := conn.Write(request); err != nil || len(request) < whole || random.IntN(5) == 0 {
 		return err
 	}
-	r := bufio.NewReaderSize(conn, 1024)
-	expect := func(want string) error {
-		line, err := r.ReadString('\n')
-		if err == nil && line != want {
-			err = fmt.Errorf("got %q, want %q", line, want)
-		}
+	answer, err := conn.Answer()
+	if err != nil {
 		return err
 	}
-	if err := expect("HTTP/1.1 200 OK\r\n"); err != nil {
-		return err
-	}
-	for line := ""; line != "\r\n"; {
-		if line, err = r.ReadString('\n'); err != nil {
-			return err
-		}
-	}
-	if err := expect(":\n"); err != nil {
-		return err
+	r := bufio.NewReaderSize(answer.Body, 1024)
+	if line, err := r.ReadString('\n'); answer.Status != 200 || line != ":\n" {
+		return fmt.Errorf("answered %d, %q, %w", answer.Status, line, err)
 	}
 	last := -1
 	events, halfClosed := random.IntN(30), random.IntN(8) == 0
 	if halfClosed { // which ends a stream: its client has no other way to leave
-		conn.(*net.TCPConn).CloseWrite()
+		conn.CloseWrite()
 		events = 1 << 30
 	}
 	for range events {
 		line, err := r.ReadString('\n')
-		if halfClosed && line == "" && (err == io.EOF || errors.Is(err, unix.ECONNRESET)) {
+		if halfClosed && line == "" && (err == io.EOF || errors.Is(err, ssetest.ErrCut) || errors.Is(err, unix.ECONNRESET)) {
 			return nil
 		}
 		if err != nil {

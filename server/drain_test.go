@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"millrace/channels"
 	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
@@ -31,13 +29,14 @@ var farewellText = regexp.MustCompile(`^((?:data: \d+\n\n|:keepalive\n\n)*)retry
 // another, that each has until then what is published and its pings, and is told
 // to come back at a time of its own, and that the drain is over
 // soon after the last.
-func TestDrainIsSpread(t *testing.T) {
+func TestDrainIsSpread(t *testing.T) { ssetest.Over(t, testDrainIsSpread) }
+
+func testDrainIsSpread(t *testing.T, via ssetest.Transport) {
 	const streams, period, second = 300, 30 * time.Second, time.Second
-	h := turnByHand(t, Config{Drain: period, Keepalive: 4 * second}, channels.Options{})
-	peers := make(map[int]*strings.Builder)
+	h := turnByHandOver(t, via, Config{Drain: period, Keepalive: 4 * second}, channels.Options{})
+	peers := make(map[*peer]*strings.Builder)
 	for i := range streams {
-		_, peer := h.stream([]string{"/a", "/a?channel=/b"}[i%2])
-		peers[peer] = new(strings.Builder)
+		peers[h.join(via, []string{"/a", "/a?channel=/b"}[i%2])] = new(strings.Builder)
 	}
 	_, spare := h.connect()
 	h.startDrain()
@@ -50,20 +49,20 @@ func TestDrainIsSpread(t *testing.T) {
 			t.Fatalf("%v after the begin of the drain: %d streams are open, want %d", now, open, want)
 		}
 		for peer, got := range peers {
-			got.WriteString(received(peer))
+			got.WriteString(peer.received())
 			if !strings.HasSuffix(got.String(), "EOF") {
 				continue
 			}
 			parts := farewellText.FindStringSubmatch(got.String())
-			if parts == nil || strings.ReplaceAll(parts[1], ":keepalive\n\n", "") != want {
-				t.Fatalf("a stream of a drain got %q, want %q, pings and a farewell", got, want)
+			if parts == nil || strings.ReplaceAll(parts[1], ":keepalive\n\n", "") != want || !peer.inOrder {
+				t.Fatalf("a stream of a drain got %q, ended in order: %v; want %q, pings and a farewell", got, peer.inOrder, want)
 			}
 			delay, _ := strconv.Atoi(parts[2])
 			delays[delay] = true
 			if delay < int(period.Milliseconds()/30) || delay > int(period.Milliseconds()/3) {
 				t.Errorf("retry: %d, want between a thirtieth and a third of %v", delay, period)
 			}
-			unix.Close(peer)
+			peer.leave()
 			delete(peers, peer)
 		}
 		if open < 2 {
@@ -99,36 +98,36 @@ func TestDrainIsSpread(t *testing.T) {
 
 // Ensure that a drain turns away who asks for a stream meanwhile, lets a slow
 // reader have what it misses, and cuts off one that does not read.
-func TestDrainOfStragglers(t *testing.T) {
+func TestDrainOfStragglers(t *testing.T) { ssetest.Over(t, testDrainOfStragglers) }
+
+func testDrainOfStragglers(t *testing.T, via ssetest.Transport) {
 	const period = 10 * time.Second
-	h := turnByHand(t, Config{Drain: period}, channels.Options{})
-	late, asks := h.connect()
-	slow, reads := h.stream("/x")
-	stuck, _ := h.stream("/x")
-	narrow(t, slow)
-	narrow(t, stuck)
+	h := turnByHandOver(t, via, Config{Drain: period}, channels.Options{})
+	late, slow, stuck := h.dial(via), h.join(via, "/x"), h.join(via, "/x")
+	defer late.leave()
+	slow.narrow()
+	stuck.narrow()
 	event, want := strings.Repeat("x", 1000), ""
-	for !h.conn(slow).flags.is(behind) || !h.conn(stuck).flags.is(behind) {
+	for !slow.isBehind() || !stuck.isBehind() {
 		publish(t, h.broker, "/x", event, 2)
 		want += "data: " + event + "\n\n"
 		h.turnOver()
 	}
 	h.startDrain()
-	unixWrite(t, asks, "GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
-	h.on(late, true, false)
-	if got := received(asks); !regexp.MustCompile(`^HTTP/1.1 200 OK\r\n(.+\r\n)+\r\nretry: \d+\n\nEOF$`).MatchString(got) {
-		t.Errorf("a stream asked for during a drain: %q", got)
+	late.ask("/x")
+	if got := late.received(); !strings.HasPrefix(string(late.head), "HTTP/1.1 200 OK\r\n") || !farewellText.MatchString(got) || !late.inOrder {
+		t.Errorf("a stream asked for during a drain: %q, %q", late.head, got)
 	}
 	h.pass(period - time.Second)
 	got := ""
 	for range 100 {
-		got += received(reads)
+		got += slow.received()
 		if strings.HasSuffix(got, "EOF") {
 			break
 		}
-		h.on(slow, false, true)
+		slow.writable()
 	}
-	if rest, ok := strings.CutPrefix(got, want); !ok || !farewellText.MatchString(rest) {
+	if rest, ok := strings.CutPrefix(got, want); !ok || !farewellText.MatchString(rest) || !slow.inOrder {
 		t.Errorf("the slow reader got %d bytes that end in %.60q, want %d and a farewell", len(got), got[max(len(got)-60, 0):], len(want))
 	}
 	h.pass(time.Second)
@@ -136,15 +135,17 @@ func TestDrainOfStragglers(t *testing.T) {
 		t.Error("the drain is over before its time was up")
 	}
 	h.pass(lingerTimeout + tick)
-	if !h.drain.over || !h.owns(stuck) {
+	if !h.drain.over || !stuck.isOpen() {
 		t.Error("the drain does not end with one stream left that does not read")
 	}
 }
 
 // Ensure that Close cuts a drain short.
-func TestDrainCutShort(t *testing.T) {
-	s, _ := start(t, Config{Loops: 2, Drain: time.Hour}, channels.Options{})
-	c, d := subscribe(t, s, "/x"), subscribe(t, s, "/x")
+func TestDrainCutShort(t *testing.T) { ssetest.Over(t, testDrainCutShort) }
+
+func testDrainCutShort(t *testing.T, via ssetest.Transport) {
+	s, _ := startOver(t, via, Config{Loops: 2, Drain: time.Hour}, channels.Options{})
+	c, d := subscribeOver(t, via, s, "/x"), subscribeOver(t, via, s, "/x")
 	var draining sync.WaitGroup
 	draining.Go(s.Drain)
 	testenv.Eventually(t, "the drain has begun", s.draining.Load)
@@ -161,11 +162,21 @@ func TestDrainCutShort(t *testing.T) {
 
 // Ensure that a client that is dismissed under load and goes on, with its last id, at
 // another server of the same broker, has everything once: a hundred drains.
-func TestDrainUnderLoad(t *testing.T) {
-	const clients, drains, last = 20, 100, "last"
+func TestDrainUnderLoad(t *testing.T) { ssetest.Over(t, testDrainUnderLoad) }
+
+func testDrainUnderLoad(t *testing.T, via ssetest.Transport) {
+	const clients, last = 20, "last"
+	drains := 100
+	if via != ssetest.Plain && !testenv.Full() {
+		drains = 20
+	}
 	broker := channels.NewBroker(channels.Options{History: 1 << 20, MaxKept: 1 << 30})
+	cfg := Config{Listen: "127.0.0.1:0", Loops: 2, Drain: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
+	if via != ssetest.Plain {
+		cfg = withTLS(t, cfg)
+	}
 	next := func() *Server {
-		s, err := New(Config{Listen: "127.0.0.1:0", Loops: 2, Drain: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, broker)
+		s, err := New(cfg, broker)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,11 +189,11 @@ func TestDrainUnderLoad(t *testing.T) {
 
 	// follow reads numbers, one after the other, until the last event.
 	follow := func() (number int, err error) {
-		c := ssetest.Client{Target: "/x", LastID: channels.Earliest}
+		c := ssetest.Client{Via: via, Target: "/x", LastID: channels.Earliest}
 		defer c.Close()
 		deadline := time.Now().Add(patience)
 		for {
-			if err := c.Open(present.Load().Addr().String(), deadline); err != nil {
+			if err := c.Open(addressOf(present.Load(), via), deadline); err != nil {
 				continue // it has just been closed
 			}
 			told := false
@@ -255,9 +266,11 @@ func TestDrainUnderLoad(t *testing.T) {
 
 // Ensure that a server can be drained by several at once, and again, and that all of them
 // wait until it has ended.
-func TestDrainTwice(t *testing.T) {
-	s, _ := start(t, Config{Drain: 50 * time.Millisecond}, channels.Options{})
-	c := subscribe(t, s, "/a")
+func TestDrainTwice(t *testing.T) { ssetest.Over(t, testDrainTwice) }
+
+func testDrainTwice(t *testing.T, via ssetest.Transport) {
+	s, _ := startOver(t, via, Config{Drain: 50 * time.Millisecond}, channels.Options{})
+	c := subscribeOver(t, via, s, "/a")
 	var drains sync.WaitGroup
 	for range 3 {
 		drains.Go(func() {

@@ -8,18 +8,21 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/ssetest"
 )
 
 // Ensure that publishers who publish as fast as they can wait for the loops: what
 // waits stays bounded, every stream has each publisher's events in order, and a
 // stream of another channel is pinged meanwhile.
-func TestPublisherFlood(t *testing.T) {
+func TestPublisherFlood(t *testing.T) { ssetest.Over(t, testPublisherFlood) }
+
+func testPublisherFlood(t *testing.T, via ssetest.Transport) {
 	const publishers, streams, events, keepalive = 8, 20, 2000, 200 * time.Millisecond
-	s, b := start(t, Config{Loops: 2, Keepalive: keepalive}, channels.Options{History: publishers * events, PublishTimeout: patience})
-	silent := resumable(t, s, "/silent")
+	s, b := startOver(t, via, Config{Loops: 2, Keepalive: keepalive}, channels.Options{History: publishers * events, PublishTimeout: patience})
+	silent := resumable(t, via, s, "/silent")
 	var readers, writers sync.WaitGroup
 	for range streams {
-		c := resumable(t, s, "/flood")
+		c := resumable(t, via, s, "/flood")
 		readers.Go(func() {
 			var next [publishers]int
 			for read := 0; read < publishers*events; {
@@ -92,12 +95,9 @@ func TestPublisherFlood(t *testing.T) {
 
 // resumable opens a stream on target of a server with history, and reads its head and
 // greeting.
-func resumable(t testing.TB, s *Server, target string) *client {
+func resumable(t testing.TB, via ssetest.Transport, s *Server, target string) *client {
 	t.Helper()
-	c := dial(t, s)
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target)
-	for c.line() != "\r\n" {
-	}
+	c := openOver(t, via, s, target)
 	for c.line() != "\n" { // the greeting
 	}
 	return c

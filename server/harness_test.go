@@ -2,7 +2,7 @@ package server
 
 import (
 	"bufio"
-	"fmt"
+	"context"
 	"log/slog"
 	"net"
 	"slices"
@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"millrace/channels"
+	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
 )
 
@@ -43,6 +44,30 @@ func start(t testing.TB, cfg Config, opts channels.Options) (*Server, *channels.
 	return s, broker
 }
 
+// startOver is start of a server that takes clients of a transport.
+func startOver(t testing.TB, via ssetest.Transport, cfg Config, opts channels.Options) (*Server, *channels.Broker) {
+	t.Helper()
+	if via != ssetest.Plain {
+		cfg = withTLS(t, cfg)
+	}
+	return start(t, cfg, opts)
+}
+
+// addressOf returns the address of the port for a transport.
+func addressOf(s *Server, via ssetest.Transport) string {
+	secure := ""
+	if addr := s.TLSAddr(); addr != nil {
+		secure = addr.String()
+	}
+	return via.Of(s.Addr().String(), secure)
+}
+
+// reach opens a connection of a transport, from an address unless that is nil.
+func reach(s *Server, via ssetest.Transport, from net.IP) (*ssetest.Conn, error) {
+	d := ssetest.Dialer{Via: via, Source: from, Deadline: time.Now().Add(patience)}
+	return d.Dial(context.Background(), addressOf(s, via))
+}
+
 // client is one raw connection to the server under test.
 type client struct {
 	t testing.TB
@@ -65,15 +90,30 @@ func dial(t testing.TB, s *Server) *client {
 // subscribe opens a stream on target and reads its head and greeting.
 func subscribe(t testing.TB, s *Server, target string) *client {
 	t.Helper()
-	c := dial(t, s)
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target)
-	if status := c.line(); status != "HTTP/1.1 200 OK\r\n" {
-		t.Fatalf("GET %s: status line %q, want 200", target, status)
-	}
-	for c.line() != "\r\n" {
-	}
+	return subscribeOver(t, ssetest.Plain, s, target)
+}
+
+// subscribeOver is subscribe over a transport.
+func subscribeOver(t testing.TB, via ssetest.Transport, s *Server, target string) *client {
+	t.Helper()
+	c := openOver(t, via, s, target)
 	c.want(":\n\n")
 	return c
+}
+
+// openOver opens a stream on target over a transport and reads its head.
+func openOver(t testing.TB, via ssetest.Transport, s *Server, target string) *client {
+	t.Helper()
+	conn, err := reach(s, via, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	answer, err := conn.Get(target)
+	if err != nil || answer.Status != 200 {
+		t.Fatalf("%v, GET %s: %+v, %v; want 200", via, target, answer, err)
+	}
+	return &client{t, conn, bufio.NewReader(answer.Body)}
 }
 
 func (c *client) line() string {

@@ -105,17 +105,11 @@ func unixWrite(t testing.TB, fd int, text string) {
 // received takes what has arrived at peer; "EOF" ends it when the other end is
 // closed.
 func received(peer int) string {
-	var all []byte
-	for b := make([]byte, 1<<16); ; {
-		switch n, err := unix.Read(peer, b); {
-		case n > 0:
-			all = append(all, b[:n]...)
-		case err == unix.EAGAIN:
-			return string(all)
-		default:
-			return string(all) + "EOF"
-		}
+	all, closed := arrived(peer)
+	if closed {
+		return string(all) + "EOF"
 	}
+	return string(all)
 }
 
 // Ensure that a request head is understood wherever it is cut, and when it

@@ -123,22 +123,29 @@ func TestProxiedClientInLog(t *testing.T) {
 // Ensure that the request head has its own bounds behind a PROXY header, and the
 // header timeout covers both.
 func TestProxyHeaderThenBadHead(t *testing.T) {
-	s, _ := start(t, proxied(Config{HeaderTimeout: 200 * time.Millisecond}), channels.Options{})
-	for _, tt := range []struct{ text, status string }{
-		{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
-		{proxyLine("203.0.113.7"), "HTTP/1.1 400 Bad Request\r\n"},
-		{"GET / HTTP/1.1\r\nx: " + strings.Repeat("x", 17000), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
-		{"GET / HTTP/1.1\r\n", "HTTP/1.1 408 Request Timeout\r\n"},
+	patient, _ := start(t, proxied(Config{}), channels.Options{})
+	s, _ := start(t, proxied(Config{HeaderTimeout: time.Second}), channels.Options{})
+	for _, tt := range []struct {
+		server       *Server
+		text, status string
+	}{
+		{patient, "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+		{patient, proxyLine("203.0.113.7"), "HTTP/1.1 400 Bad Request\r\n"},
+		{patient, "GET / HTTP/1.1\r\nx: " + strings.Repeat("x", 17000), "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+		{s, "GET / HTTP/1.1\r\n", "HTTP/1.1 408 Request Timeout\r\n"},
 	} {
-		c := dial(t, s)
+		c := dial(t, tt.server)
 		io.WriteString(c, proxyBlock("203.0.113.7")+tt.text)
 		if got := c.line(); got != tt.status {
 			t.Errorf("a PROXY header and %.40q: %q, want %q", tt.text, got, tt.status)
 		}
 	}
+	silent := make(map[string]*client)
 	for _, text := range []string{"", "P", proxyLine("203.0.113.7")[:20], localProxy[:13], localProxy} {
-		c := dial(t, s)
-		io.WriteString(c, text)
+		silent[text] = dial(t, s)
+		io.WriteString(silent[text], text)
+	}
+	for text, c := range silent {
 		c.wantClosed(fmt.Sprintf("%q and then nothing", text))
 	}
 	if got := s.Stats().Closed[reasonHeadLate.String()]; got != 5 {
@@ -225,6 +232,20 @@ func TestClientBehindProxyIsCounted(t *testing.T) {
 	}
 	last.Close()
 	testenv.Eventually(t, "there is room again", func() bool { _, open := ask(proxyLine("203.0.113.19")); return open })
+}
+
+// isStream reads the head of an answer, and returns what begins does.
+func (c *client) isStream() (open bool) {
+	c.t.Helper()
+	if status := c.line(); status != "HTTP/1.1 200 OK\r\n" {
+		c.t.Fatalf("status line %q, want 200", status)
+	}
+	c.skipTo("\r\n")
+	open, err := begins(c.r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return open
 }
 
 // wantClosed reads the end of the connection and nothing before it.

@@ -7,11 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"millrace/channels"
-	"millrace/internal/netpoll"
+	"millrace/internal/ssetest"
 )
 
 // modelHistory is how many messages a channel keeps for sure.
@@ -21,6 +20,7 @@ const modelHistory = 4
 // for each client how far it is.
 type resumeModel struct {
 	handLoop
+	via       ssetest.Transport
 	base      int      // messages of the broker before the first of the model
 	published []string // by message, its channel; of a loss those that it is of, each after a "!"
 	clients   []*modelClient
@@ -30,10 +30,9 @@ type resumeModel struct {
 type modelClient struct {
 	names  []string
 	lastID string
-	pos    int // it has all messages of its channels below this index, or was told
-	fd     int32
-	peer   int // -1 when it is not connected
-	head   int // messages there were when it came
+	pos    int   // it has all messages of its channels below this index, or was told
+	peer   *peer // nil when it is not connected
+	head   int   // messages there were when it came
 	gap    bool
 	unread string // received, and not yet a whole event
 }
@@ -78,13 +77,9 @@ func (m *resumeModel) mayBeGone(message, head int) bool {
 
 // join connects c, with its last id if it has one.
 func (m *resumeModel) join(t *rapid.T, c *modelClient, byQuery bool) {
-	ours, theirs := socketPair(m.t)
-	unix.SetsockoptInt(ours, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096)
-	if err := m.open(int32(ours), netpoll.Peer{}, false); err != nil {
-		t.Fatal(err)
-	}
-	c.fd, c.peer, c.head, c.gap, c.unread = int32(ours), theirs, len(m.published), false, ""
-	target, header := c.names[0]+"?x", ""
+	c.peer, c.head, c.gap, c.unread = m.dial(m.via), len(m.published), false, ""
+	c.peer.narrow()
+	target, header := c.names[0]+"?x", []string(nil)
 	for _, name := range c.names[1:] {
 		target += "&channel=" + name
 	}
@@ -94,31 +89,22 @@ func (m *resumeModel) join(t *rapid.T, c *modelClient, byQuery bool) {
 	case byQuery:
 		target += "&last_event_id=" + c.lastID
 	default:
-		header = "Last-Event-ID: " + c.lastID + "\r\n"
+		header = []string{"Last-Event-ID: " + c.lastID}
 	}
-	unixWrite(m.t, theirs, "GET "+target+" HTTP/1.1\r\nHost: test\r\n"+header+"\r\n")
-	m.on(c.fd, true, false)
+	c.peer.ask(target, header...)
 	m.take(t, c)
 }
 
 // cut ends c from its side.
 func (m *resumeModel) cut(c *modelClient) {
-	unix.Close(c.peer)
-	c.peer = -1
-	if m.owns(c.fd) {
-		m.on(c.fd, true, false)
-	}
+	c.peer.leave()
+	c.peer = nil
 }
 
 // take reads what has arrived, and checks it.
 func (m *resumeModel) take(t *rapid.T, c *modelClient) {
-	text, ended := strings.CutSuffix(received(c.peer), "EOF")
+	text, ended := strings.CutSuffix(c.peer.received(), "EOF")
 	c.unread += text
-	if _, body, ok := strings.Cut(c.unread, "\r\n\r\n"); ok {
-		c.unread = body
-	} else if strings.Contains(c.unread, "HTTP") {
-		return
-	}
 	for {
 		block, rest, whole := strings.Cut(c.unread, "\n\n")
 		if !whole {
@@ -195,14 +181,16 @@ func (m *resumeModel) lost(c *modelClient, now int) bool {
 // their last id see every message of their channels once and in order, or are
 // told of a gap, and that only where there can be one; and that each loss on
 // their channels is told, before what comes after it.
-func TestResumeAgainstModel(t *testing.T) {
-	h := turnByHand(t, Config{}, channels.Options{History: modelHistory, Epoch: "E"})
+func TestResumeAgainstModel(t *testing.T) { ssetest.Over(t, testResumeAgainstModel) }
+
+func testResumeAgainstModel(t *testing.T, via ssetest.Transport) {
+	h := turnByHandOver(t, via, Config{}, channels.Options{History: modelHistory, Epoch: "E"})
 	total := 0
 	rapid.Check(t, func(t *rapid.T) {
-		m := &resumeModel{handLoop: h, base: total}
+		m := &resumeModel{handLoop: h, via: via, base: total}
 		defer func() {
 			for _, c := range m.clients {
-				if c.peer >= 0 {
+				if c.peer != nil {
 					m.cut(c)
 				}
 			}
@@ -213,7 +201,7 @@ func TestResumeAgainstModel(t *testing.T) {
 		client := func(t *rapid.T, connected bool) *modelClient {
 			var some []*modelClient
 			for _, c := range m.clients {
-				if (c.peer >= 0) == connected {
+				if (c.peer != nil) == connected {
 					some = append(some, c)
 				}
 			}
@@ -244,9 +232,7 @@ func TestResumeAgainstModel(t *testing.T) {
 			"cut":       func(t *rapid.T) { m.cut(client(t, true)) },
 			"read":      func(t *rapid.T) { m.take(t, client(t, true)) },
 			"writable": func(t *rapid.T) {
-				if c := client(t, true); m.owns(c.fd) {
-					m.on(c.fd, false, true)
-				}
+				client(t, true).peer.writable()
 			},
 			"turn": func(t *rapid.T) { m.turnOver() },
 			"lose": func(t *rapid.T) {
@@ -255,17 +241,18 @@ func TestResumeAgainstModel(t *testing.T) {
 			},
 		})
 		for _, c := range m.clients {
-			if c.peer < 0 {
+			if c.peer == nil {
 				m.join(t, c, false)
 			}
-			for m.turnOver(); c.peer >= 0 && m.owns(c.fd) && m.conn(c.fd).flags.is(behind); {
-				m.take(t, c)
-				m.on(c.fd, false, true)
+			for m.turnOver(); c.peer != nil && c.peer.isBehind(); {
+				if m.take(t, c); c.peer != nil {
+					c.peer.writable()
+				}
 			}
-			if c.peer >= 0 {
+			if c.peer != nil {
 				m.take(t, c)
 			}
-			if c.peer < 0 {
+			if c.peer == nil {
 				continue // it was lapped, and would come back
 			}
 			for message := c.pos; message < len(m.published); message++ {

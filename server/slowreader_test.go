@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
 )
 
 // narrow makes the loop's end of a connection take little at once.
-func narrow(t *testing.T, fd int32) {
+func narrow(t testing.TB, fd int32) {
 	t.Helper()
 	if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
 		t.Fatal(err)
@@ -24,20 +25,21 @@ func narrow(t *testing.T, fd int32) {
 // Ensure that streams that read at random speeds get every message once and in
 // order, on one channel and on several, cut where the socket happened to be
 // full, and that others are not held up.
-func TestSlowReadersCatchUp(t *testing.T) {
-	h := turnByHand(t, Config{Keepalive: time.Second}, channels.Options{})
+func TestSlowReadersCatchUp(t *testing.T) { ssetest.Over(t, testSlowReadersCatchUp) }
+
+func testSlowReadersCatchUp(t *testing.T, via ssetest.Transport) {
+	h := turnByHandOver(t, via, Config{Keepalive: time.Second}, channels.Options{})
 	type stream struct {
-		fd        int32
-		peer      int
+		*peer
 		want, got strings.Builder
 	}
 	var slow []*stream
 	for i := range 30 {
-		fd, peer := h.stream([]string{"/a", "/b?channel=/a", "/a?channel=/c"}[i%3])
-		narrow(t, fd)
-		slow = append(slow, &stream{fd: fd, peer: peer})
+		s := &stream{peer: h.join(via, []string{"/a", "/b?channel=/a", "/a?channel=/c"}[i%3])}
+		s.narrow()
+		slow = append(slow, s)
 	}
-	_, fast := h.stream("/a")
+	fast := h.join(via, "/a")
 	random := rand.New(rand.NewPCG(3, 4))
 	fellBehind := 0
 	for i := range 400 {
@@ -52,15 +54,15 @@ func TestSlowReadersCatchUp(t *testing.T) {
 		}
 		for _, s := range slow {
 			if random.IntN(12) == 0 {
-				s.got.WriteString(received(s.peer))
+				s.got.WriteString(s.received())
 			}
-			if h.conn(s.fd).flags.is(behind) {
+			if s.isBehind() {
 				fellBehind++
-				h.on(s.fd, false, true) // writable, or not: the event is a hint
+				s.writable() // or not: the event is a hint
 			}
 		}
 		h.turnOver()
-		if got := strings.ReplaceAll(received(fast), ":keepalive\n\n", ""); !strings.HasSuffix(event, got) && got != event && !strings.HasSuffix(got, event) {
+		if got := strings.ReplaceAll(fast.received(), ":keepalive\n\n", ""); !strings.HasSuffix(event, got) && got != event && !strings.HasSuffix(got, event) {
 			t.Fatalf("the fast stream got %.60q after %.60q", got, event)
 		}
 	}
@@ -68,11 +70,11 @@ func TestSlowReadersCatchUp(t *testing.T) {
 		t.Fatalf("streams were behind %d times only", fellBehind)
 	}
 	for i, s := range slow {
-		for h.conn(s.fd).flags.is(behind) {
-			s.got.WriteString(received(s.peer))
-			h.on(s.fd, false, true)
+		for s.isBehind() {
+			s.got.WriteString(s.received())
+			s.writable()
 		}
-		s.got.WriteString(received(s.peer))
+		s.got.WriteString(s.received())
 		if got := strings.ReplaceAll(s.got.String(), ":keepalive\n\n", ""); got != s.want.String() {
 			t.Fatalf("slow stream %d: got %d bytes, want %d", i, len(got), s.want.Len())
 		}
@@ -85,21 +87,23 @@ func TestSlowReadersCatchUp(t *testing.T) {
 
 // Ensure that a stream that is behind for too long is ended, counted under
 // that reason, and not pinged meanwhile.
-func TestSlowTimeout(t *testing.T) {
-	h := turnByHand(t, Config{Keepalive: time.Second, SlowTimeout: 30 * time.Second}, channels.Options{})
-	fd, peer := h.stream("/x")
-	narrow(t, fd)
-	for !h.conn(fd).flags.is(behind) {
+func TestSlowTimeout(t *testing.T) { ssetest.Over(t, testSlowTimeout) }
+
+func testSlowTimeout(t *testing.T, via ssetest.Transport) {
+	h := turnByHandOver(t, via, Config{Keepalive: time.Second, SlowTimeout: 30 * time.Second}, channels.Options{})
+	slow := h.join(via, "/x")
+	slow.narrow()
+	for !slow.isBehind() {
 		publish(t, h.broker, "/x", strings.Repeat("x", 1000), 1)
 		h.turnOver()
 	}
 	pings := h.counters.keepalives.Load()
 	h.pass(29 * time.Second)
-	if !h.owns(fd) || h.counters.keepalives.Load() != pings {
+	if !slow.isOpen() || h.counters.keepalives.Load() != pings {
 		t.Fatal("within the slow timeout a stream that is behind was ended or pinged")
 	}
 	h.pass(1100 * time.Millisecond)
-	if got := received(peer); !strings.HasSuffix(got, "EOF") {
+	if got := slow.received(); !strings.HasSuffix(got, "EOF") {
 		t.Errorf("after the slow timeout: %.40q..., want the end", got)
 	}
 	if got := h.counters.closed[reasonSlow].Load(); got != 1 || h.broker.Ports().Subscribers("/x") != 0 || len(h.readers.m) != 0 {
@@ -110,33 +114,37 @@ func TestSlowTimeout(t *testing.T) {
 // Ensure that a reader that takes bytes is given the time that it needs, and that one
 // that takes less than the floor rate is ended by the slow timeout.
 func TestSlowTimeoutCountsFromTheLastByte(t *testing.T) {
+	ssetest.Over(t, testSlowTimeoutCountsFromTheLastByte)
+}
+
+func testSlowTimeoutCountsFromTheLastByte(t *testing.T, via ssetest.Transport) {
 	const timeout, step = 6 * time.Second, 100 * time.Millisecond
 	for _, test := range []struct {
 		rate  int // bytes a second
 		ended bool
 	}{{200_000, false}, {20_000, false}, {floorRate / 2, true}, {40, true}, {0, true}} {
-		h := turnByHand(t, Config{SlowTimeout: timeout}, channels.Options{MaxEventBytes: 8 << 20})
-		fd, peer := h.stream("/x")
-		narrow(t, fd)
+		h := turnByHandOver(t, via, Config{SlowTimeout: timeout}, channels.Options{MaxEventBytes: 8 << 20})
+		reader := h.join(via, "/x")
+		reader.narrow()
 		data := strings.Repeat("x", 20*test.rate+1<<17) // 20 s or more
 		publish(t, h.broker, "/x", data, 1)
 		h.turnOver()
 		got, b := 0, make([]byte, 1<<16)
 		began := *h.time
-		for got < len("data: \n\n")+len(data) && h.owns(fd) {
+		for got < len("data: \n\n")+len(data) && reader.isOpen() {
 			for want := test.rate*int(*h.time-began+step)/int(time.Second) - got; want > 0; {
-				n, err := unix.Read(peer, b[:min(want, len(b))])
+				n, err := unix.Read(reader.own, b[:min(want, len(b))])
 				if err != nil {
 					break
 				}
 				got, want = got+n, want-n
 			}
-			if h.conn(fd).flags.is(behind) {
-				h.on(fd, false, true)
+			if reader.isBehind() {
+				reader.writable()
 			}
 			h.pass(step)
 		}
-		if ended := !h.owns(fd); ended != test.ended {
+		if ended := !reader.isOpen(); ended != test.ended {
 			t.Errorf("at %d bytes a second: ended %v, with %d of %d bytes after %v", test.rate, ended, got, len(data), *h.time-began)
 		}
 		if took := *h.time - began; test.ended && took > 2*timeout {
@@ -148,10 +156,12 @@ func TestSlowTimeoutCountsFromTheLastByte(t *testing.T) {
 // Ensure that a reader that never reads costs a bounded amount: it is ended
 // once the broker has dropped what it misses, while another stream of the same
 // channel gets everything.
-func TestNeverReads(t *testing.T) {
-	s, b := start(t, Config{Loops: 1}, channels.Options{})
-	never := subscribe(t, s, "/x")
-	healthy := subscribe(t, s, "/x")
+func TestNeverReads(t *testing.T) { ssetest.Over(t, testNeverReads) }
+
+func testNeverReads(t *testing.T, via ssetest.Transport) {
+	s, b := startOver(t, via, Config{Loops: 1}, channels.Options{})
+	never := subscribeOver(t, via, s, "/x")
+	healthy := subscribeOver(t, via, s, "/x")
 	data := strings.Repeat("x", 60_000)
 	event := "data: " + data + "\n\n"
 	for i := range 1000 {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/limits"
+	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
 )
 
@@ -23,79 +25,100 @@ import (
 // dialFrom opens a connection from a loopback address.
 func dialFrom(t testing.TB, s *Server, from net.IP) *client {
 	t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
-	conn, err := dialer.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.SetDeadline(time.Now().Add(patience))
-	t.Cleanup(func() { conn.Close() })
+	conn := reachFrom(t, s, ssetest.Plain, from)
 	return &client{t, conn, bufio.NewReader(conn)}
 }
 
-// askStream asks for a stream and returns whether there is one, or else the
-// client is told to come back, in the form that an EventSource takes.
-func (c *client) askStream() (open bool) {
-	c.t.Helper()
-	fmt.Fprint(c, "GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
-	return c.isStream()
+// reachFrom is dialFrom over a transport.
+func reachFrom(t testing.TB, s *Server, via ssetest.Transport, from net.IP) *ssetest.Conn {
+	t.Helper()
+	conn, err := reach(s, via, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
-func (c *client) isStream() (open bool) {
-	c.t.Helper()
-	if status := c.line(); status != "HTTP/1.1 200 OK\r\n" {
-		c.t.Fatalf("status line %q, want 200", status)
+// opensFrom asks for a stream from an address, and returns what opens does.
+func opensFrom(t testing.TB, s *Server, via ssetest.Transport, from net.IP) (_ *ssetest.Conn, open bool) {
+	t.Helper()
+	conn := reachFrom(t, s, via, from)
+	open, err := opens(conn)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for c.line() != "\r\n" {
+	return conn, open
+}
+
+// opens asks for a stream and returns whether there is one, or else the client is told to
+// come back.
+func opens(conn *ssetest.Conn) (open bool, _ error) {
+	answer, err := conn.Get("/x")
+	if err != nil || answer.Status != 200 {
+		return false, fmt.Errorf("answered %+v, %w", answer, err)
 	}
-	if line := c.line(); line == ":\n" {
-		return true
-	} else if !strings.HasPrefix(line, "retry: ") {
-		c.t.Fatalf("first line %q, want a comment or a retry", line)
+	if open, err = begins(bufio.NewReaderSize(answer.Body, 64)); !open {
+		conn.Close()
 	}
-	if rest, err := io.ReadAll(c.r); string(rest) != "\n" || err != nil {
-		c.t.Fatalf("after retry: %q and %v, want the end", rest, err)
+	return open, err
+}
+
+// begins reads the beginning of a body, and returns whether it is a stream's, or else all of
+// it tells the client to come back, in the form that an EventSource takes.
+func begins(body *bufio.Reader) (open bool, _ error) {
+	line, err := body.ReadString('\n')
+	if line == ":\n" && err == nil {
+		return true, nil
 	}
-	c.Close()
-	return false
+	rest, end := io.ReadAll(body)
+	if !strings.HasPrefix(line, "retry: ") || string(rest) != "\n" || end != nil {
+		return false, fmt.Errorf("%q, %q, %w; want a comment, or a retry and the end", line, rest, errors.Join(err, end))
+	}
+	return false, nil
 }
 
 // Ensure that one address has as many streams as it may and others are not
 // concerned; that a client above is told to come back, and let in once there is
 // room; and that other requests are answered.
-func TestMaxConnectionsPerIP(t *testing.T) {
+func TestMaxConnectionsPerIP(t *testing.T) { ssetest.Over(t, testMaxConnectionsPerIP) }
+
+func testMaxConnectionsPerIP(t *testing.T, via ssetest.Transport) {
 	const most = 5
 	log := new(logLines)
-	s, _ := start(t, Config{Loops: 2, MaxConnectionsPerIP: most, Logger: slog.New(slog.NewJSONHandler(log, nil))}, channels.Options{})
+	s, _ := startOver(t, via, Config{Loops: 2, MaxConnectionsPerIP: most, Logger: slog.New(slog.NewJSONHandler(log, nil))}, channels.Options{})
 	here, there := net.IPv4(127, 1, 0, 1), net.IPv4(127, 1, 0, 2)
-	var streams []*client
+	opens := func(from net.IP) bool {
+		t.Helper()
+		_, open := opensFrom(t, s, via, from)
+		return open
+	}
+	var streams []*ssetest.Conn
 	for range most {
-		c := dialFrom(t, s, here)
-		if !c.askStream() {
+		c, open := opensFrom(t, s, via, here)
+		if !open {
 			t.Fatal("a stream within the limit was turned away")
 		}
 		streams = append(streams, c)
 	}
 	for range 3 * limits.MaxTold { // one after the other, however often
-		if dialFrom(t, s, here).askStream() {
+		if opens(here) {
 			t.Fatalf("more than %d streams from one address", most)
 		}
 	}
-	for _, target := range []string{"/healthz", "/favicon.ico"} {
-		c := dialFrom(t, s, here)
-		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target)
-		if line := c.line(); line != "HTTP/1.1 200 OK\r\n" && line != "HTTP/1.1 404 Not Found\r\n" {
-			t.Errorf("GET %s above the limit: %q", target, line)
+	for target, want := range map[string]int{"/healthz": 200, "/favicon.ico": 404} {
+		if answer, err := reachFrom(t, s, via, here).Get(target); err != nil || answer.Status != want {
+			t.Errorf("GET %s above the limit: %+v, %v, want %d", target, answer, err, want)
 		}
 	}
-	if !dialFrom(t, s, there).askStream() {
+	if !opens(there) {
 		t.Error("another address is turned away")
 	}
 	testenv.Eventually(t, "the log says so", func() bool {
 		return strings.HasPrefix(log.find("a client is told to come back later", "peer"), here.String()+":")
 	})
 	streams[2].Close()
-	testenv.Eventually(t, "there is room again", func() bool { return dialFrom(t, s, here).askStream() })
+	testenv.Eventually(t, "there is room again", func() bool { return opens(here) })
 	if got := s.Stats().Closed[reasonAddressLimit.String()]; got < 3*limits.MaxTold {
 		t.Errorf("%d connections counted as above the limit of their address, want at least %d", got, 3*limits.MaxTold)
 	}
@@ -114,21 +137,23 @@ func TestAddressFlood(t *testing.T) {
 	if got := s.Stats(); got.Accepted != size || got.Connections != most+limits.MaxTold {
 		t.Errorf("%d accepted and %d open, want %d and %d", got.Accepted, got.Connections, size, most+limits.MaxTold)
 	}
-	if !dialFrom(t, s, net.IPv4(127, 1, 0, 4)).askStream() {
+	if _, open := opensFrom(t, s, ssetest.Plain, net.IPv4(127, 1, 0, 4)); !open {
 		t.Error("another address is turned away")
 	}
 }
 
 // Ensure that of a storm from thousands of addresses exactly as many get in as
 // the bucket of each, and the bucket of all, have tokens.
-func TestAcceptStorm(t *testing.T) {
+func TestAcceptStorm(t *testing.T) { ssetest.Over(t, testAcceptStorm) }
+
+func testAcceptStorm(t *testing.T, via ssetest.Transport) {
 	addresses, each := 1000, 4
-	if testing.Short() {
+	if testing.Short() || via != ssetest.Plain && !testenv.Full() {
 		addresses = 100
 	}
 	const perIP = 3
 	all := addresses * 2
-	s, _ := start(t, Config{
+	s, _ := startOver(t, via, Config{
 		Loops: 3, AcceptRate: Rate{Events: all, Period: limits.MaxPeriod}, AcceptRatePerIP: Rate{Events: perIP, Period: limits.MaxPeriod},
 	}, channels.Options{})
 	var open, away atomic.Int64
@@ -137,24 +162,20 @@ func TestAcceptStorm(t *testing.T) {
 	for range 32 {
 		clients.Go(func() {
 			for from := range work {
-				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
-				conn, err := dialer.Dial("tcp", s.Addr().String())
+				conn, err := reach(s, via, from)
 				if err != nil {
 					t.Error(err)
 					continue
 				}
-				conn.SetDeadline(time.Now().Add(patience))
-				fmt.Fprint(conn, "GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
-				answer, err := io.ReadAll(io.LimitReader(conn, int64(len(s.heads.fixed+"\r\n:\n\n"))))
-				switch {
+				conn.Abort() // leaves no port behind
+				switch isOpen, err := opens(conn); {
 				case err != nil:
 					t.Error(err)
-				case strings.HasSuffix(string(answer), "\r\n\r\n:\n\n"):
+				case isOpen:
 					open.Add(1)
 				default:
 					away.Add(1)
 				}
-				conn.(*net.TCPConn).SetLinger(0) // leaves no port behind
 				conn.Close()
 			}
 		})
@@ -178,16 +199,18 @@ func TestAcceptStorm(t *testing.T) {
 }
 
 // Ensure that what an address has too much of takes nothing from the others.
-func TestOneAddressAboveItsRate(t *testing.T) {
+func TestOneAddressAboveItsRate(t *testing.T) { ssetest.Over(t, testOneAddressAboveItsRate) }
+
+func testOneAddressAboveItsRate(t *testing.T, via ssetest.Transport) {
 	const perIP, all = 3, 10
-	s, _ := start(t, Config{Loops: 2, AcceptRate: Rate{Events: all, Period: limits.MaxPeriod}, AcceptRatePerIP: Rate{Events: perIP, Period: limits.MaxPeriod}}, channels.Options{})
+	s, _ := startOver(t, via, Config{Loops: 2, AcceptRate: Rate{Events: all, Period: limits.MaxPeriod}, AcceptRatePerIP: Rate{Events: perIP, Period: limits.MaxPeriod}}, channels.Options{})
 	for i := range 5 * all {
-		if open := dialFrom(t, s, net.IPv4(127, 1, 0, 5)).askStream(); open != (i < perIP) {
+		if _, open := opensFrom(t, s, via, net.IPv4(127, 1, 0, 5)); open != (i < perIP) {
 			t.Fatalf("connection %d is a stream: %v, want %v", i, open, i < perIP)
 		}
 	}
 	for i := range 2 * all {
-		if open := dialFrom(t, s, net.IPv4(127, 1, 1, byte(i))).askStream(); open != (i < all-perIP) {
+		if _, open := opensFrom(t, s, via, net.IPv4(127, 1, 1, byte(i))); open != (i < all-perIP) {
 			t.Fatalf("connection %d of others is a stream: %v, want %v", i, open, i < all-perIP)
 		}
 	}
@@ -199,37 +222,39 @@ func TestOneAddressAboveItsRate(t *testing.T) {
 
 // Ensure that while everybody comes back at once, and most are told to come
 // later, those who are in get every event: none waits for the storm to end.
-func TestStormStarvesNobody(t *testing.T) {
+func TestStormStarvesNobody(t *testing.T) { ssetest.Over(t, testStormStarvesNobody) }
+
+func testStormStarvesNobody(t *testing.T, via ssetest.Transport) {
 	comers := 5_000
 	if testing.Short() || testenv.Race {
 		comers = 2_000
 	}
-	s, b := start(t, Config{Loops: 2, AcceptRate: Rate{Events: 100, Period: limits.MaxPeriod}, Keepalive: time.Second}, channels.Options{})
+	if via != ssetest.Plain && !testenv.Full() {
+		comers = 1_000 // each has a handshake
+	}
+	s, b := startOver(t, via, Config{Loops: 2, AcceptRate: Rate{Events: 100, Period: limits.MaxPeriod}, Keepalive: time.Second}, channels.Options{})
 	var inside []*client
 	for range 20 {
-		inside = append(inside, subscribe(t, s, "/inside"))
+		inside = append(inside, subscribeOver(t, via, s, "/inside"))
 	}
 	var begun, away atomic.Int64
 	var clients sync.WaitGroup
 	for range 64 {
 		clients.Go(func() {
 			for n := begun.Add(1); n <= int64(comers); n = begun.Add(1) {
-				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 3, byte(n>>8), byte(n))}, Timeout: patience}
-				conn, err := dialer.Dial("tcp", s.Addr().String())
+				conn, err := reach(s, via, net.IPv4(127, 3, byte(n>>8), byte(n)))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				conn.SetDeadline(time.Now().Add(patience))
-				fmt.Fprint(conn, askX)
-				answer, err := io.ReadAll(io.LimitReader(conn, int64(len(s.heads.fixed+"\r\nretry: "))))
+				conn.Abort()
+				open, err := opens(conn)
 				if err != nil {
 					t.Error(err)
 				}
-				if strings.HasSuffix(string(answer), "\r\nretry: ") {
+				if !open {
 					away.Add(1)
 				}
-				conn.(*net.TCPConn).SetLinger(0)
 				conn.Close()
 			}
 		})

@@ -13,6 +13,7 @@ import (
 
 	"millrace/bench/storm"
 	"millrace/channels"
+	"millrace/internal/ssetest"
 )
 
 // returning is a client that comes back, as an EventSource does.
@@ -23,14 +24,12 @@ type returning struct {
 
 // follow has a client lose its stream and come back to another server, having
 // waited as long as it was told last. It calls ready when its first is open.
-func (r *returning) follow(first, second string, told time.Duration, ready func()) error {
-	conn, _, err := openStream(first)
+func (r *returning) follow(via ssetest.Transport, first, second *Server, told time.Duration, ready func()) error {
+	conn, lines, _, err := openStream(first, via)
+	ready()
 	if err != nil || conn == nil {
-		ready()
 		return fmt.Errorf("the first stream: %v", err)
 	}
-	lines := bufio.NewReader(conn)
-	ready()
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
@@ -48,7 +47,7 @@ func (r *returning) follow(first, second string, told time.Duration, ready func(
 	for lost := time.Now(); ; {
 		time.Sleep(told)
 		r.attempts++
-		if conn, told, err = openStream(second); err != nil {
+		if conn, _, told, err = openStream(second, via); err != nil {
 			return err
 		}
 		if conn != nil {
@@ -58,26 +57,24 @@ func (r *returning) follow(first, second string, told time.Duration, ready func(
 	}
 }
 
-// openStream returns a stream, or how long the client is told to wait.
-func openStream(addr string) (_ net.Conn, wait time.Duration, err error) {
-	conn, err := net.Dial("tcp", addr)
+// openStream returns a stream with its body, or how long the client is told to wait.
+func openStream(s *Server, via ssetest.Transport) (_ net.Conn, body *bufio.Reader, wait time.Duration, err error) {
+	conn, err := reach(s, via, nil)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	conn.SetDeadline(time.Now().Add(patience))
-	fmt.Fprint(conn, "GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
-	lines, line := bufio.NewReader(conn), ""
-	for line != "\r\n" {
-		if line, err = lines.ReadString('\n'); err != nil {
-			return nil, 0, err
-		}
+	answer, err := conn.Get("/x")
+	if err != nil {
+		return nil, nil, 0, err
 	}
-	if line, err = lines.ReadString('\n'); err != nil || line == ":\n" {
-		return conn, 0, err
+	body = bufio.NewReader(answer.Body)
+	line, err := body.ReadString('\n')
+	if err != nil || line == ":\n" {
+		return conn, body, 0, err
 	}
 	conn.Close()
 	ms, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(line, "retry: ")))
-	return nil, time.Duration(ms) * time.Millisecond, err
+	return nil, nil, time.Duration(ms) * time.Millisecond, err
 }
 
 // Ensure that clients of a server that is closed, or drained, come back to another
@@ -86,6 +83,10 @@ func TestStormAsSimulated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("clients wait for seconds: not with -short")
 	}
+	ssetest.Over(t, testStormAsSimulated)
+}
+
+func testStormAsSimulated(t *testing.T, via ssetest.Transport) {
 	const clients = 400
 	for _, tt := range []struct {
 		name  string
@@ -96,8 +97,8 @@ func TestStormAsSimulated(t *testing.T) {
 		{"killed, accept rate", 0, Rate{Events: 200, Period: time.Second}},
 		{"drained", 3 * time.Second, Rate{}},
 	} {
-		first, _ := start(t, Config{Loops: 1, Drain: tt.drain}, channels.Options{})
-		second, _ := start(t, Config{Loops: 2, AcceptRate: tt.rate}, channels.Options{})
+		first, _ := startOver(t, via, Config{Loops: 1, Drain: tt.drain}, channels.Options{})
+		second, _ := startOver(t, via, Config{Loops: 2, AcceptRate: tt.rate}, channels.Options{})
 		plan := storm.Plan{Nodes: 2, Streams: clients, Lost: 1, Drain: tt.drain, Retry: 200 * time.Millisecond, AcceptRate: storm.Rate(tt.rate), Backlog: clients}
 		course, err := storm.Run(plan)
 		if err != nil {
@@ -108,7 +109,7 @@ func TestStormAsSimulated(t *testing.T) {
 		ready.Add(clients)
 		for i := range all {
 			done.Go(func() {
-				if err := all[i].follow(first.Addr().String(), second.Addr().String(), plan.Retry, ready.Done); err != nil {
+				if err := all[i].follow(via, first, second, plan.Retry, ready.Done); err != nil {
 					t.Error(err)
 				}
 			})

@@ -26,6 +26,15 @@ type process struct {
 	cmd                *exec.Cmd
 	log                *bufio.Scanner
 	public, admin, ops string // addresses
+	secure             string // that of the public port with TLS, if there is one
+}
+
+// open opens a stream of c, within patience.
+func (p *process) open(c *ssetest.Client) {
+	p.t.Helper()
+	if err := c.Open(c.Via.Of(p.public, p.secure), time.Now().Add(patience)); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // launch starts binary, on free ports unless flags say otherwise, and kills it
@@ -33,6 +42,16 @@ type process struct {
 func launch(t *testing.T, binary string, flags ...string) *process {
 	t.Helper()
 	return launchCommand(t, binary, "serve", flags...)
+}
+
+// launchOver is launch of one that has a port for a transport, too.
+func launchOver(t *testing.T, via ssetest.Transport, binary string, flags ...string) *process {
+	t.Helper()
+	if via != ssetest.Plain {
+		cert, key := testenv.Certificate(t, "localhost", "127.0.0.1")
+		flags = append(flags, "--tls-listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
+	}
+	return launch(t, binary, flags...)
 }
 
 // launchCommand is launch for another command that serves.
@@ -51,8 +70,8 @@ func launchCommand(t *testing.T, binary, command string, flags ...string) *proce
 		p.cmd.Wait()
 	})
 	p.log = bufio.NewScanner(stderr)
-	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+) ops=(\S+)`).FindStringSubmatch(p.logged("millrace is ready"))
-	p.public, p.admin, p.ops = addresses[1], addresses[2], addresses[3]
+	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+) ops=(\S+) tls=(\S+)`).FindStringSubmatch(p.logged("millrace is ready"))
+	p.public, p.admin, p.ops, p.secure = addresses[1], addresses[2], addresses[3], addresses[4]
 	return p
 }
 
@@ -98,20 +117,17 @@ func (p *process) publish(data string) (receivers int) {
 // Ensure that two servers which share nothing hand clients over one by one, none
 // of which loses anything without being told; and that a drained server ends in
 // order, having said how far it was.
-func TestHandOver(t *testing.T) {
+func TestHandOver(t *testing.T) { ssetest.Over(t, testHandOver) }
+
+func testHandOver(t *testing.T, via ssetest.Transport) {
+	t.Parallel() // it waits most of the time
 	binary := testenv.Program(t, false)
-	old, next := launch(t, binary, "--drain", "3s"), launch(t, binary)
+	old, next := launchOver(t, via, binary, "--drain", "3s"), launchOver(t, via, binary)
 	const clients = 12
 	var streams [clients]ssetest.Client
-	open := func(c *ssetest.Client, p *process) {
-		t.Helper()
-		if err := c.Open(p.public, time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for i := range streams {
-		streams[i].Target = "/x"
-		open(&streams[i], old)
+		streams[i] = ssetest.Client{Via: via, Target: "/x"}
+		old.open(&streams[i])
 		if _, err := streams[i].Next(); err != nil { // from here on it has an id
 			t.Fatal(err)
 		}
@@ -125,7 +141,7 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("%d receivers during the drain, want 1 to %d", n, clients)
 	}
 	testenv.Eventually(t, "the draining server refuses connections", func() bool {
-		conn, err := net.Dial("tcp", old.public)
+		conn, err := net.Dial("tcp", via.Of(old.public, old.secure))
 		if err == nil {
 			conn.Close()
 		}
@@ -153,7 +169,7 @@ func TestHandOver(t *testing.T) {
 		if !told {
 			t.Errorf("client %d was not told when to come back", i)
 		}
-		open(c, next)
+		next.open(c)
 		for _, want := range []string{"gap", "1", "2"} { // the first is the greeting
 			ev, err := c.Next()
 			if err != nil {
@@ -177,13 +193,13 @@ func TestHandOver(t *testing.T) {
 }
 
 // Ensure that a second signal ends a drain at once.
-func TestSecondSignal(t *testing.T) {
-	p := launch(t, testenv.Program(t, false), "--drain", "1h")
+func TestSecondSignal(t *testing.T) { ssetest.Over(t, testSecondSignal) }
+
+func testSecondSignal(t *testing.T, via ssetest.Transport) {
+	p := launchOver(t, via, testenv.Program(t, false), "--drain", "1h")
 	for range 2 {
-		c := ssetest.Client{Target: "/x"}
-		if err := c.Open(p.public, time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
+		c := ssetest.Client{Via: via, Target: "/x"}
+		p.open(&c)
 		defer c.Close()
 	}
 	p.signal()

@@ -17,8 +17,9 @@ const (
 	healthWithin = time.Second * testenv.Slowness
 	// pulse is the time between two looks, and two events, during an attack.
 	pulse = 50 * time.Millisecond
-	// watching is how many streams want every event meanwhile.
-	watching = 4
+	// watching is how many streams want every event meanwhile, over one transport after the
+	// other.
+	watching = 6
 )
 
 // bears runs attack, and wants of the victim what the package comment says: it may
@@ -29,7 +30,7 @@ func (v *victim) bears(grows int, attack func()) {
 	const target = "/watched"
 	var streams [watching]*ssetest.Client
 	for i := range streams {
-		streams[i] = v.open(target)
+		streams[i] = v.openOver(ssetest.Transports[i%len(ssetest.Transports)], target)
 	}
 	publisher := v.publisher()
 	defer publisher.Close()

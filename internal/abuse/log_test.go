@@ -37,7 +37,7 @@ func startUnread(t *testing.T, flags ...string) (*victim, *os.File) {
 		kept.keep(strings.NewReader(line))
 	}
 	v.log = kept
-	v.find(v.await(`public=(\S+) admin=(\S+) ops=(\S+)`))
+	v.find()
 	return v, reader
 }
 

@@ -2,8 +2,8 @@
 // looks whether it bears it. It consists of tests only.
 //
 // A [victim] is the program as it is built, with flags, variables and limits. Its
-// method bears runs an attack: throughout it health must answer, streams must get
-// everything that is published, memory must stay within a bound that the test computes,
+// method bears runs an attack: throughout it health must answer, streams of every
+// transport must get everything that is published, memory must stay within a bound that the test computes,
 // and once the attackers are gone it must have as many descriptors and goroutines as
 // before. Under the race detector the program has it too.
 package abuse
@@ -36,6 +36,7 @@ type victim struct {
 	t                  *testing.T
 	cmd                *exec.Cmd
 	public, admin, ops string // addresses
+	secure             string // that of the public port with TLS
 	secret             string // the password of the admin port; empty: none
 	token              string // that of the ops port; empty: none
 	log                *journal
@@ -59,7 +60,9 @@ type setup struct {
 // start starts a victim, and kills it when the test ends.
 func start(t *testing.T, s setup) *victim {
 	t.Helper()
-	flags := append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--loops", "2"}, s.flags...)
+	cert, key := testenv.Certificate(t, "localhost", "127.0.0.1")
+	flags := append([]string{"serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key,
+		"--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--loops", "2"}, s.flags...)
 	program := testenv.Program(t, testenv.Race)
 	v := &victim{t: t, log: new(journal), exited: make(chan struct{}), cmd: exec.Command(program, flags...)}
 	if s.files > 0 { // a child of ours would have our own limit
@@ -110,13 +113,17 @@ func start(t *testing.T, s setup) *victim {
 		}
 	})
 	if reader != nil {
-		v.find(v.await(`public=(\S+) admin=(\S+) ops=(\S+)`))
+		v.find()
 	}
 	return v
 }
 
 // find takes the addresses of the ports from the log's line about them.
-func (v *victim) find(line []string) { v.public, v.admin, v.ops = line[1], line[2], line[3] }
+func (v *victim) find() {
+	v.t.Helper()
+	line := v.await(`public=(\S+) admin=(\S+) ops=(\S+) tls=(\S+)`)
+	v.public, v.admin, v.ops, v.secure = line[1], line[2], line[3], line[4]
+}
 
 // await waits until the log has a line that pattern fits, and returns what it found.
 func (v *victim) await(pattern string) (found []string) {
@@ -220,11 +227,17 @@ func request(address, text string, within time.Duration) (answer string, err err
 	return string(all), err
 }
 
-// open opens a stream.
+// open opens a stream in the clear.
 func (v *victim) open(target string) *ssetest.Client {
 	v.t.Helper()
-	c := &ssetest.Client{Target: target}
-	if err := c.Open(v.public, time.Now().Add(2*patience)); err != nil {
+	return v.openOver(ssetest.Plain, target)
+}
+
+// openOver opens a stream over a transport.
+func (v *victim) openOver(via ssetest.Transport, target string) *ssetest.Client {
+	v.t.Helper()
+	c := &ssetest.Client{Via: via, Target: target}
+	if err := c.Open(via.Of(v.public, v.secure), time.Now().Add(2*patience)); err != nil {
 		v.t.Fatal(err)
 	}
 	v.t.Cleanup(c.Close)

@@ -23,12 +23,12 @@ var ErrAnswer = errors.New("no event stream")
 
 // Client has one stream at a time, and remembers what it has seen last.
 type Client struct {
-	Target string // of the request
-	LastID string // what the next stream begins after; "" for its head
-	Source net.IP // to connect from; nil for any
-	conn   net.Conn
+	Via    Transport // plain, unless it is set
+	Target string    // of the request
+	LastID string    // what the next stream begins after; "" for its head
+	Source net.IP    // to connect from; nil for any
+	conn   *Conn
 	forget func() bool // the context of conn
-	buffer *bufio.Reader
 	stream eventstream.Reader
 }
 
@@ -41,41 +41,25 @@ func (c *Client) Open(addr string, deadline time.Time) error {
 // OpenContext is Open for a stream that ends when ctx is done.
 func (c *Client) OpenContext(ctx context.Context, addr string, deadline time.Time) error {
 	c.Close()
-	dialer := net.Dialer{Deadline: deadline}
-	if c.Source != nil {
-		dialer.LocalAddr = &net.TCPAddr{IP: c.Source}
-	}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	conn, err := Dialer{Via: c.Via, Source: c.Source, Deadline: deadline}.Dial(ctx, addr)
 	if err != nil {
 		return err
 	}
-	conn.SetDeadline(deadline)
-	c.conn, c.forget = conn, context.AfterFunc(ctx, func() { conn.Close() })
-	if c.buffer == nil {
-		c.buffer = bufio.NewReaderSize(conn, 1024)
-	} else {
-		c.buffer.Reset(conn)
-	}
-	resume := ""
+	c.conn, c.forget = conn, context.AfterFunc(ctx, func() { conn.tcp.Close() })
+	var resume []string
 	if c.LastID != "" {
-		resume = "Last-Event-ID: " + c.LastID + "\r\n"
+		resume = []string{"Last-Event-ID: " + c.LastID}
 	}
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\n%s\r\n", c.Target, resume); err != nil {
+	answer, err := conn.Get(c.Target, resume...)
+	if err != nil {
 		return err
 	}
-	for first := true; ; first = false {
-		line, err := c.buffer.ReadString('\n')
-		switch {
-		case err != nil:
-			return err
-		case first && line != "HTTP/1.1 200 OK\r\n":
-			return fmt.Errorf("%w: answered %q", ErrAnswer, line)
-		case line == "\r\n":
-			c.stream.Strict, c.stream.LastID = true, c.LastID
-			c.stream.Reset(c.buffer)
-			return nil
-		}
+	if answer.Status != 200 {
+		return fmt.Errorf("%w: answered %d", ErrAnswer, answer.Status)
 	}
+	c.stream.Strict, c.stream.LastID = true, c.LastID
+	c.stream.Reset(bufio.NewReaderSize(answer.Body, readSize))
+	return nil
 }
 
 // Next reads up to the next blank line. An id is seen only then: of an event that
@@ -99,8 +83,8 @@ func (c *Client) Close() {
 
 // Reset ends the stream with a reset: what is under way is lost.
 func (c *Client) Reset() {
-	if tcp, ok := c.conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
+	if c.conn != nil {
+		c.conn.Abort()
 	}
 	c.Close()
 }

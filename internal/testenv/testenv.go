@@ -45,3 +45,7 @@ func Lack(t testing.TB, missing string) {
 		t.Skip(missing)
 	}
 }
+
+// Full tells whether tests that have a small form are to run as a whole: with the variable
+// MILLRACE_TEST_FULL set.
+func Full() bool { return os.Getenv("MILLRACE_TEST_FULL") != "" }
