@@ -17,6 +17,7 @@ type handshaking struct {
 	older, newer *handshaking
 	writes       bool // the socket is full: the loop is told when it is not
 	left         bool // the client has closed
+	full         bool // as much has come as may wait: nothing is read until it is over
 	peer         netpoll.Peer
 }
 
@@ -24,14 +25,13 @@ type handshaking struct {
 // and of the loop.
 var handshakeKinds = [...]handshake.Failure{
 	handshake.Version, handshake.Garbage, handshake.Refused, handshake.Left, handshake.Certificate,
-	handshake.Protocol, handshake.Handover, failurePlain, failureTimeout, failureCrowded, failureFlood,
+	handshake.Protocol, handshake.Handover, failurePlain, failureTimeout, failureCrowded,
 }
 
 const (
 	failurePlain   handshake.Failure = "plain"   // a request in the clear
 	failureTimeout handshake.Failure = "timeout" // not over within the header timeout
 	failureCrowded handshake.Failure = "crowded" // too many under way, of which this one waited for its client
-	failureFlood   handshake.Failure = "flood"   // more came than a handshake and a request have
 )
 
 // handshakeFailures counts the handshakes that have failed, by kind.
@@ -128,8 +128,7 @@ func (l *loop) onHandshake(c *conn, readable bool) {
 		case n > 0:
 			l.unlink(h)
 			l.link(h)
-			if !h.Feed(l.buf[:n]) {
-				l.failHandshake(c, failureFlood, "more came than a handshake has")
+			if h.full = !h.Feed(l.buf[:n]); h.full && l.unwatch(c) != nil {
 				l.end(c, reasonTLS)
 				return
 			}
@@ -201,7 +200,7 @@ func (l *loop) takeOver(c *conn, h *handshaking) {
 		l.end(c, reasonTLS)
 		return
 	}
-	unread := h.Take(state)
+	unread, full := h.Take(state), h.full
 	if l.cfg.CertificateOf != nil {
 		c.place = l.cfg.CertificateOf(h.ServerName())
 	}
@@ -209,6 +208,10 @@ func (l *loop) takeOver(c *conn, h *handshaking) {
 	l.counters.handshakes.Add(1)
 	l.counters.secure.Add(1)
 	c.state = stateHead
+	if full && l.watch(c) != nil {
+		l.end(c, reasonTLS)
+		return
+	}
 	if len(unread) > 0 {
 		l.parts.set(c.id(), unread)
 		l.readHead(c)

@@ -145,7 +145,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys
 			needs:     newPeaked[*loopChannel, need](),
 			followed:  followed{left: everybody},
 		},
-		scratch:    scratch{buf: make([]byte, max(handshake.MaxUnread, tlsrecord.MaxRecord)+readSize)},
+		scratch:    scratch{buf: make([]byte, max(handshake.MaxUnread+readSize, tlsrecord.MaxRecord)+readSize)},
 		phases:     rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		nextNotice: make(map[string]time.Duration),
 	}

@@ -51,7 +51,8 @@ func (l *loop) readSecure(c *conn) (n int, _ result) {
 	} else if used > 0 || n > kept {
 		l.parts.set(c.id(), append(l.parts.m[c.id()][:0], rest...))
 	}
-	if err != nil {
+	isLast := len(plain) > 0 && c.state == stateHead && errors.Is(err, io.EOF) // a request, and no more: that is answered
+	if err != nil && !isLast {
 		return 0, l.endRecords(c, err)
 	}
 	if !c.count(used-len(plain)) || c.state > stateHead && l.holdsMuch(c) {

@@ -114,6 +114,9 @@ func (l *loop) unwatchWrites(c *conn) error { return l.poller.UnwatchWrites(c.fd
 // unwatch has loop.on called no more for what comes from the socket.
 func (l *loop) unwatch(c *conn) error { return l.poller.Unwatch(c.fd()) }
 
+// watch takes unwatch back.
+func (l *loop) watch(c *conn) error { return l.poller.Watch(c.fd()) }
+
 // acknowledged returns how many bytes the client has ever taken, as far as the kernel
 // knows.
 func (c *conn) acknowledged() int { return netpoll.Acknowledged(c.fd()) }

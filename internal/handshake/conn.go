@@ -14,7 +14,7 @@ import (
 
 const (
 	// MaxUnread bounds what a client may have sent that the handshake has not come to, in
-	// bytes: a request behind it, say.
+	// bytes: requests behind it, say. Then nothing more is to be read until it is over.
 	MaxUnread = 32 << 10
 	// maxRead bounds what a client may send for the handshake: ten times what they do.
 	maxRead = 32 << 10
@@ -107,8 +107,9 @@ func (c *Conn) takeKeys(state *tlsrecord.State, has tls.ConnectionState) error {
 	return nil
 }
 
-// Feed hands in what has come from the client. It returns false when that is too much.
-func (c *Conn) Feed(p []byte) (bearable bool) {
+// Feed hands in what has come from the client. It returns false when more than MaxUnread of
+// it waits: a handshake takes as much at once, so it is computing, or waits for its turn.
+func (c *Conn) Feed(p []byte) (more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waits.Store(false)

@@ -2,7 +2,6 @@ package tlsrecord
 
 import (
 	"crypto/cipher"
-	"errors"
 	"io"
 )
 
@@ -15,9 +14,6 @@ const (
 	maxTicket = 1 << 16
 )
 
-// errEnded is the error of Take after one that ended reading.
-var errEnded = errors.New("TLS: nothing is read behind the end of a connection")
-
 // opener opens records with the present key for reading.
 type opener struct {
 	aead cipher.AEAD
@@ -29,11 +25,11 @@ type opener struct {
 // what is behind them is the beginning of a record. Owes may tell something else afterwards.
 //
 // The error is io.EOF when the peer has sent close_notify, and else an [Error]; plain is
-// what came before. After an error nothing more can be read.
+// what came before. What comes after an error is passed over, with io.EOF (RFC 8446, 6.1).
 func (s *State) Take(data []byte) (plain []byte, used int, err error) {
 	plain = data[:0]
 	if s.flags&readEnded != 0 {
-		return plain, len(data), errEnded
+		return plain, len(data), io.EOF
 	}
 	var o opener
 	for {
