@@ -23,6 +23,33 @@ func (r *Request) Accepts(mediaType string) bool {
 	return !asked || best > 0 && weight > 0
 }
 
+// PrefersGzip tells whether the client would rather have the content coding gzip than none,
+// or as gladly (RFC 9110 section 12.5.3). It has to ask for it: a request without
+// Accept-Encoding does not, nor does one of HTTP/1.0, whose proxies may not know of codings.
+func (r *Request) PrefersGzip() bool {
+	if r.Minor == 0 {
+		return false
+	}
+	gzip, identity, others := -1.0, -1.0, -1.0 // weights; below 0 for what is not named
+	for value := range r.Values("Accept-Encoding") {
+		for item := range bytes.SplitSeq(value, []byte{','}) {
+			coding, parameters, _ := bytes.Cut(item, []byte{';'})
+			switch coding = trimOWS(coding); {
+			case equalFold(coding, "gzip"), equalFold(coding, "x-gzip"):
+				gzip = max(gzip, quality(parameters))
+			case equalFold(coding, "identity"):
+				identity = max(identity, quality(parameters))
+			case string(coding) == "*":
+				others = max(others, quality(parameters))
+			}
+		}
+	}
+	if gzip < 0 {
+		gzip = others
+	}
+	return gzip > 0 && gzip >= identity
+}
+
 // specificity tells how closely a media range names a media type: by its name, by its
 // kind or not at all. It is 0 when the type is not in the range.
 func specificity(mediaRange []byte, mediaType string) int {

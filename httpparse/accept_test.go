@@ -35,3 +35,48 @@ func TestAccept(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that Accept-Encoding is read as RFC 9110 has it.
+func TestPrefersGzip(t *testing.T) {
+	tests := []struct {
+		headers string
+		want    bool
+	}{
+		{"", false},
+		{"Accept-Encoding: \r\n", false},
+		{"Accept-Encoding: gzip\r\n", true},
+		{"Accept-Encoding: GZip\r\n", true},
+		{"Accept-Encoding: x-gzip\r\n", true},
+		{"Accept-Encoding: gzip, deflate, br, zstd\r\n", true},
+		{"Accept-Encoding: br;q=1.0, gzip;q=0.2\r\n", true},
+		{"Accept-Encoding: br\r\nAccept-Encoding: gzip\r\n", true},
+		{"Accept-Encoding: gzip;q=0\r\n", false},
+		{"Accept-Encoding: gzip;q=0.000, br\r\n", false},
+		{"Accept-Encoding: gzip ; q=0.001\r\n", true},
+		{"Accept-Encoding: *\r\n", true},
+		{"Accept-Encoding: *;q=0\r\n", false},
+		{"Accept-Encoding: gzip;q=0, *\r\n", false},
+		{"Accept-Encoding: *;q=0, gzip\r\n", true},
+		{"Accept-Encoding: identity\r\n", false},
+		{"Accept-Encoding: identity, *;q=0\r\n", false},
+		{"Accept-Encoding: identity, gzip\r\n", true}, // the server may choose
+		{"Accept-Encoding: identity;q=1, gzip;q=0.5\r\n", false},
+		{"Accept-Encoding: identity;q=0.5, gzip;q=0.5\r\n", true},
+		{"Accept-Encoding: identity;q=0.5, *;q=0.4\r\n", false},
+		{"Accept-Encoding: identity;q=0\r\n", false}, // gzip is not asked for
+		{"Accept-Encoding: gzip;q=nan\r\n", false},
+		{"Accept-Encoding: gzip;q=much\r\n", true},
+		{"Accept-Encoding: gzipped, x-gzip2, deflate\r\n", false},
+	}
+	for _, tt := range tests {
+		for _, version := range []string{"HTTP/1.1", "HTTP/1.0"} {
+			var r Request
+			if _, err := Parse(&r, []byte("GET / "+version+"\r\nHost: h\r\n"+tt.headers+"\r\n"), 0, Limits{}); err != nil {
+				t.Fatalf("%q: %v", tt.headers, err)
+			}
+			if got, want := r.PrefersGzip(), tt.want && version == "HTTP/1.1"; got != want {
+				t.Errorf("%s, %q: prefers gzip: %v, want %v", version, tt.headers, got, want)
+			}
+		}
+	}
+}
