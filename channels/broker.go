@@ -57,6 +57,7 @@ type Broker struct {
 	clock      func() time.Duration
 	publishing publishing
 	streamed   atomic.Int64  // channels that streams are on
+	texted     atomic.Int64  // channels that gzip streams are on
 	undecoded  atomic.Uint64 // events of the backplane that Decode has refused
 
 	mu        lock
@@ -68,7 +69,9 @@ type Broker struct {
 	placed    uint64       // messages
 	gaps      [Gaps]uint64 // by reason
 	channels  map[string]*Channel
-	ordered   index // of channels
+	texts     map[*Channel]*text // of channels that gzip streams are on
+	fresh     uint64             // dictionaries that were begun before a text was full
+	ordered   index              // of channels
 	globs     globs
 	hearings  hearings
 	shrink    shrink

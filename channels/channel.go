@@ -38,6 +38,8 @@ type Channel struct {
 	// refused tells that the backplane will not deliver: it counts as followed, since
 	// nothing is to be waited for, but who begins is told.
 	refused bool
+	// texted tells that gzip streams are on the channel, so that it is in Broker.texts.
+	texted bool
 }
 
 // attachment is the subscribers of a channel on one loop, one or more.

@@ -22,13 +22,14 @@ type Arrival struct {
 	data    []byte  // as it was published, for observers
 	event   Event   // for streams: data is decoded
 	wire    []byte  // of event, without id and blank line; nil if the channel is Unstreamed
+	alone   []byte  // wire compressed, for gzip streams: see Broker.compressAlone
 	seq     uint64  // the place that an engine has given it, or 0
 	matches matches // globs that it fits
 	heard   bool    // observers have been told of it, see Broker.hear
 }
 
 // Size is the memory that an arrival holds beside itself, in bytes.
-func (a *Arrival) Size() int { return len(a.data) + len(a.wire) }
+func (a *Arrival) Size() int { return len(a.data) + len(a.wire) + len(a.alone) }
 
 // Prepare checks and encodes an event that the engine brings, decoded as
 // Options.Decode wants it, so that it can be delivered once there is room. number is the

@@ -25,6 +25,7 @@ type Inbox struct {
 	gaps gapList
 	// gapped tells that there are some.
 	gapped atomic.Bool
+	window window // loop-owned
 }
 
 // NewInbox returns an inbox whose owner is woken by wake: once a burst, when a

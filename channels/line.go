@@ -40,6 +40,7 @@ type line []*publisher
 // admit gives an arrival its place in the order, once there is room. It returns ErrBusy
 // when that takes longer than Options.PublishTimeout, or at all if it does not wait.
 func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
+	b.compressAlone(a)
 	b.mu.Lock()
 	c := b.channels[a.channel]
 	if c == nil || !b.fullLocked(c, a, w) {

@@ -16,6 +16,9 @@ type Message struct {
 	// kept when this one was published. A reader whose cursor lies below it can
 	// no longer be brought to the head.
 	Evicted uint64
+	// Form is the message's place in the text of its channel; nil if no gzip stream was on
+	// that when it was published, and of gaps.
+	Form *Form
 
 	born time.Duration // when it was published, on the broker's clock
 
@@ -29,4 +32,4 @@ type Message struct {
 const messageOverhead = 128
 
 // size is the size that m counts for against the bounds on memory, in bytes.
-func (m *Message) size() int { return len(m.Wire) + messageOverhead }
+func (m *Message) size() int { return len(m.Wire) + messageOverhead + m.Form.size(len(m.Wire)) }

@@ -32,7 +32,7 @@ func (b *Broker) placeLocked(c *Channel, a *Arrival) Receipt {
 		}
 		c = b.openLocked(a.channel)
 	}
-	b.postLocked(c, a.wire)
+	b.postLocked(c, a)
 	r := Receipt{Receivers: int(c.subscribers) + heard, Seq: b.number(seq)}
 	if b.opts.Numbered {
 		r.Epoch = b.epoch
@@ -40,23 +40,27 @@ func (b *Broker) placeLocked(c *Channel, a *Arrival) Receipt {
 	return r
 }
 
-// postLocked makes a message with the sequence b.seq of wire, which lacks the id and
-// the blank line, and hands it to the loops that listen to c.
-func (b *Broker) postLocked(c *Channel, wire []byte) {
+// postLocked makes a message with the sequence b.seq of an arrival, and hands it to the
+// loops that listen to c.
+func (b *Broker) postLocked(c *Channel, a *Arrival) {
 	c.published++
 	if len(c.loops) == 0 && b.opts.History == 0 { // it is for observers alone, and heard
 		c.evicted = b.seq
 		return
 	}
-	m := b.messageLocked(c, wire, b.seq, 0)
+	m := b.messageLocked(c, a.wire, b.seq, 0)
+	if c.texted {
+		b.formLocked(c, m, completeAlone(a.alone, m, len(a.wire)))
+	}
 	b.retainLocked(m)
 	m.Evicted = c.evicted
+	size := m.size()
 	for i := range c.loops {
-		a := &c.loops[i]
-		a.unserved += int32(m.size())
-		a.inbox.unserved += m.size()
-		if a.inbox.post(m) {
-			b.mu.wakeLater(a.inbox)
+		l := &c.loops[i]
+		l.unserved += int32(size)
+		l.inbox.unserved += size
+		if l.inbox.post(m) {
+			b.mu.wakeLater(l.inbox)
 		}
 	}
 }

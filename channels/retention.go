@@ -145,6 +145,9 @@ func (b *Broker) popLocked(c *Channel) {
 	m := c.log.pop()
 	c.evicted = max(c.evicted, m.Seq) // an engine may lack something later
 	b.kept.remove(m)
+	if c.texted {
+		b.evictFormLocked(c, m)
+	}
 }
 
 // settleLocked has c stand where it belongs when its log or its subscribers have changed: in
