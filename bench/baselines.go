@@ -12,16 +12,16 @@ import (
 )
 
 // StartFloor starts a Floor that has room for so many streams, with as many
-// loops as millrace has.
-func StartFloor(streams int) (*Server, error) {
-	var args ListenArgs
+// loops as millrace has, and with TLS if there is a certificate.
+func StartFloor(streams int, certificate *Certificate) (*Server, error) {
+	args := ListenArgs{Certificate: certificate}
 	args.Loops, args.OwnTables = LoopsFor(streams, 1.0/16)
 	args.Loops = max(args.Loops, runtime.GOMAXPROCS(0))
 	p, err := Start(partFloor)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Name: "floor", Target: "/", pids: []int{p.PID()}, publisher: floorPublisher{p}, close: p.Close}
+	s := &Server{Name: NameFloor, Target: "/", pids: []int{p.PID()}, publisher: floorPublisher{p}, close: p.Close}
 	if err := p.Call(startTimeout, "Listen", args, &s.Addr); err != nil {
 		p.Close()
 		return nil, err
@@ -43,19 +43,21 @@ func (f floorPublisher) Publish(events [][]byte) error {
 
 func (f floorPublisher) Close() error { return nil }
 
-// StartNetHTTP starts a NetHTTP.
-func StartNetHTTP() (*Server, error) {
+// StartNetHTTP starts a NetHTTP, with TLS if there is a certificate.
+func StartNetHTTP(certificate *Certificate) (*Server, error) {
 	p, err := Start(partNetHTTP, traceVariable)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Name: "net/http", Version: runtime.Version(), Target: "/", pids: []int{p.PID()}, pauses: &p.pauses, close: p.Close}
-	if err := p.Call(startTimeout, "Listen", None{}, &s.Addr); err != nil {
+	var addrs NetHTTPAddrs
+	if err := p.Call(startTimeout, "Listen", ListenArgs{Certificate: certificate}, &addrs); err != nil {
 		p.Close()
 		return nil, err
 	}
-	s.publisher = newPoster("http://" + s.Addr + "/")
-	return s, nil
+	return &Server{
+		Name: NameNetHTTP, Version: runtime.Version(), Addr: addrs.Streams, Target: "/",
+		pids: []int{p.PID()}, pauses: &p.pauses, publisher: newPoster("http://" + addrs.Publish + "/"), close: p.Close,
+	}, nil
 }
 
 // poster publishes by one POST an event, one after the other.
@@ -96,16 +98,23 @@ func (p *poster) Close() error {
 type External struct {
 	URL     string // of a stream
 	Addr    string // host and port
+	Host    string // that requests name
 	Target  string // path and query
 	Admin   string // address that takes PUBLISH of the Redis protocol, and
 	Channel string // the channel; or
 	Command string // a shell command that publishes its stdin
 	PID     int    // of its first process; 0 for unknown
+	// Certificate is the only one that is believed, in DER; nil for what the system believes.
+	Certificate []byte
 }
 
-// Server returns the server, which Close leaves running.
-func (e External) Server() (*Server, error) {
-	s := &Server{Name: e.URL, Addr: e.Addr, Target: e.Target, close: func() {}}
+// Server returns the server, which Close leaves running. It is loaded over a protocol, with
+// so many streams a connection.
+func (e External) Server(p Protocol, perConnection int) (*Server, error) {
+	s := &Server{
+		Name: e.URL, Addr: e.Addr, Host: e.Host, Target: e.Target, Protocol: p, PerConnection: perConnection,
+		Certificate: e.Certificate, close: func() {},
+	}
 	if e.PID != 0 {
 		s.pids = family(e.PID)
 	}

@@ -8,6 +8,9 @@
 // one of them, or a server under test, in a process of its own, with its processor
 // time and memory.
 //
+// Over TLS the clients keep of a connection what millrace keeps of it, a record state of
+// package tlsrecord: crypto/tls makes the handshakes only, on memory.
+//
 // Caveats. Times are of the host's monotonic clock ([Now]), so that those of
 // several processes compare; processor time and memory of a process are known
 // on Linux only. Streams are opened to loopback addresses only.

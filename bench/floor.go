@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"millrace/internal/handshake"
 	"millrace/internal/netpoll"
 )
 
@@ -16,11 +17,13 @@ const floorHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-C
 
 // Floor is a server that does only the work that no server of event streams can
 // leave out: it accepts, waits for the blank line of the request, and writes
-// each event to every socket with one system call. It has no timers, no
+// each event to every socket with one system call. With TLS it makes handshakes and
+// seals each event for each socket, too. It has no timers, no
 // history and no channels, and believes what clients send. The methods are
 // safe for concurrent use.
 type Floor struct {
 	loops   []*floorLoop
+	makes   *handshake.Server // nil in the clear
 	addr    net.Addr
 	running sync.WaitGroup
 	mu      sync.Mutex // guards the pollers against use after close
@@ -33,6 +36,7 @@ type floorLoop struct {
 	listener int32
 	addr     net.Addr    // of the listener
 	table    []floorConn // by descriptor
+	secure   *secure     // nil in the clear
 	fds      []int32     // of the sockets that have been answered
 	buf      []byte
 	streams  atomic.Int64 // len(fds)
@@ -45,16 +49,27 @@ type floorConn struct {
 }
 
 // NewFloor listens on a free port of 127.0.0.1 with as many loops, each with a
-// descriptor table of its own if asked.
-func NewFloor(loops int, ownTables bool) (*Floor, error) {
+// descriptor table of its own if asked, and with TLS if there is a certificate.
+func NewFloor(loops int, ownTables bool, certificate *Certificate) (*Floor, error) {
 	f := &Floor{}
+	if certificate != nil {
+		var err error
+		if f.makes, err = certificate.handshakes(); err != nil {
+			return nil, err
+		}
+	}
 	for range loops { // every poller before the first table is copied, as in Streams
 		p, err := netpoll.OpenPoller()
 		if err != nil {
 			f.Close()
 			return nil, err
 		}
-		f.loops = append(f.loops, &floorLoop{poller: p, buf: make([]byte, readSize)})
+		l := &floorLoop{poller: p, buf: make([]byte, readSize)}
+		if f.makes != nil {
+			l.secure = newSecure(p, f.makes.Start)
+			l.secure.over = l.shaken
+		}
+		f.loops = append(f.loops, l)
 	}
 	addr := "127.0.0.1:0"
 	for _, l := range f.loops {
@@ -114,6 +129,9 @@ func (f *Floor) Close() {
 		l.poller.Stop()
 	}
 	f.running.Wait()
+	if f.makes != nil {
+		f.makes.Wait() // a handshake that ends wakes its loop
+	}
 	for _, l := range f.loops {
 		l.poller.Close()
 	}
@@ -139,13 +157,26 @@ func (l *floorLoop) run(addr string, opened chan<- error) {
 	for _, fd := range l.fds {
 		unix.Close(int(fd))
 	}
+	if l.secure != nil {
+		l.secure.close()
+	}
 }
 
 func (l *floorLoop) broadcast(wire []byte) {
 	for _, fd := range l.fds {
-		if n, _ := unix.Write(int(fd), wire); n < len(wire) {
-			l.failed.Add(1)
-		}
+		l.write(fd, wire)
+	}
+}
+
+func (l *floorLoop) write(fd int32, p []byte) {
+	var err error
+	if l.secure == nil {
+		err = writeWhole(fd, p)
+	} else {
+		err = l.secure.write(fd, p)
+	}
+	if err != nil {
+		l.failed.Add(1)
 	}
 }
 
@@ -167,12 +198,33 @@ func (l *floorLoop) serve(fd int32) {
 		l.end(fd)
 		return
 	}
+	p := l.buf[:n]
+	if l.secure != nil {
+		if p, err = l.secure.take(fd, p); err != nil {
+			l.end(fd)
+			return
+		}
+	}
+	l.take(fd, p)
+}
+
+// shaken goes on with a connection whose handshake is over.
+func (l *floorLoop) shaken(fd int32, _ string, plain []byte, err error) {
+	if err != nil {
+		l.end(fd)
+		return
+	}
+	l.take(fd, plain)
+}
+
+// take takes in a piece of a request, in plain text.
+func (l *floorLoop) take(fd int32, p []byte) {
 	c := &l.table[fd]
 	if c.place >= 0 {
 		return
 	}
 	const blank = "\r\n\r\n"
-	for _, b := range l.buf[:n] {
+	for _, b := range p {
 		switch b {
 		case blank[c.matched]:
 			c.matched++
@@ -200,6 +252,10 @@ func (l *floorLoop) accept() {
 		l.table[fd] = floorConn{place: -1}
 		if l.poller.Watch(fd) != nil {
 			unix.Close(int(fd))
+			continue
+		}
+		if l.secure != nil {
+			l.secure.begin(fd)
 		}
 	}
 }
@@ -208,9 +264,7 @@ func (l *floorLoop) answer(fd int32, c *floorConn) {
 	c.place = int32(len(l.fds))
 	l.fds = append(l.fds, fd)
 	l.streams.Add(1) // before the client can know
-	if n, _ := unix.Write(int(fd), []byte(floorHead)); n < len(floorHead) {
-		l.failed.Add(1)
-	}
+	l.write(fd, []byte(floorHead))
 }
 
 // end closes a connection; the last of the list takes its place.
@@ -221,6 +275,9 @@ func (l *floorLoop) end(fd int32) {
 		l.table[last].place = place
 		l.fds = l.fds[:len(l.fds)-1]
 		l.streams.Add(-1)
+	}
+	if l.secure != nil {
+		l.secure.forget(fd)
 	}
 	unix.Close(int(fd))
 }

@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"millrace/bench/report"
@@ -11,30 +14,43 @@ import (
 // Lab has what all scenarios share: how servers are started and loaded,
 // and the document that figures go into.
 type Lab struct {
-	Millrace MillraceOptions
-	External *External // the only server, if there is one
-	Load     Load
-	Document *report.Document
+	Millrace      MillraceOptions
+	External      *External // the only server, if there is one
+	Protocol      Protocol  // of servers whose name has none
+	PerConnection int       // streams of a connection with HTTP/2, where the name says nothing
+	Load          Load
+	Document      *report.Document
+
+	certificate *Certificate // of all servers; nil until one needs it
+	dir         string       // that the certificate is in
 }
 
-// Names of servers that a Lab can start.
+// Names of servers that a Lab can start. After each there may be a protocol: see Protocol.
 const (
 	NameMillrace = "millrace"
 	NameFloor    = "floor"
 	NameNetHTTP  = "net/http"
 	NameNchan    = "nchan"
+	NameHAProxy  = "haproxy" // before a millrace in the clear
+	NameNginx    = "nginx"   // the same
 )
+
+// Close removes what the lab has made.
+func (l *Lab) Close() error { return os.RemoveAll(l.dir) }
 
 // session starts a server by name, with a session that has so many streams. Its
 // result goes into the document.
 func (l *Lab) session(name string, streams int) (*Session, error) {
+	if l.External == nil {
+		name = l.named(name)
+	}
 	server, err := l.start(name, streams)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	load := l.Load
 	load.Streams = streams
-	if server.Name == NameMillrace {
+	if server.pings {
 		load.PingPeriod = l.Millrace.Keepalive
 	}
 	l.Load.Source += streams/sourcePorts + 1 // the next one's are others
@@ -46,31 +62,76 @@ func (l *Lab) session(name string, streams int) (*Session, error) {
 	return s, nil
 }
 
-func (l *Lab) start(name string, streams int) (*Server, error) {
-	if l.External != nil {
-		return l.External.Server()
+// named returns the full name of a server, as its result has it.
+func (l *Lab) named(name string) string {
+	if l.External != nil && name == NameMillrace {
+		return l.External.URL
 	}
-	switch name {
-	case NameMillrace:
-		o := l.Millrace
-		o.Streams = streams
-		return StartMillrace(o)
-	case NameFloor:
-		return StartFloor(streams)
-	case NameNetHTTP:
-		return StartNetHTTP()
-	case NameNchan:
-		return StartNchan()
+	switch {
+	case strings.Contains(name, "+") || l.Protocol == Plain:
+		return name
+	case l.Protocol == H2 && name == NameFloor: // which frames nothing
+		return name + "+" + string(TLS)
+	case l.Protocol == H2 && l.PerConnection > 1:
+		return fmt.Sprintf("%s+%sx%d", name, H2, l.PerConnection)
 	}
-	return nil, fmt.Errorf("%w: server %q, want %s, %s, %s or %s", ErrConfig, name, NameMillrace, NameFloor, NameNetHTTP, NameNchan)
+	return name + "+" + string(l.Protocol)
 }
 
-// alone runs a scenario with one server after the other. nchan is left out
-// where there is none.
+// start starts a server by its full name.
+func (l *Lab) start(name string, streams int) (*Server, error) {
+	if l.External != nil {
+		return l.External.Server(l.Protocol, l.PerConnection)
+	}
+	kind, protocol, perConnection, err := splitName(name)
+	if err != nil {
+		return nil, err
+	}
+	if protocol != Plain && l.certificate == nil {
+		if l.dir, err = os.MkdirTemp("", "millbench"); err != nil {
+			return nil, err
+		}
+		if l.certificate, err = newCertificate(l.dir); err != nil {
+			return nil, err
+		}
+	}
+	certificate := l.certificate
+	if protocol == Plain {
+		certificate = nil
+	}
+	millrace := l.Millrace
+	millrace.Streams = streams
+	var s *Server
+	switch kind {
+	case NameMillrace:
+		s, err = StartMillrace(millrace, certificate)
+	case NameFloor:
+		s, err = StartFloor(streams, certificate)
+	case NameNetHTTP:
+		s, err = StartNetHTTP(certificate)
+	case NameNchan:
+		s, err = StartNchan(certificate)
+	case NameHAProxy, NameNginx:
+		s, err = StartProxied(kind, millrace, certificate)
+	default:
+		err = fmt.Errorf("%w: server %q, want %s, %s, %s, %s, %s or %s", ErrConfig, kind, NameMillrace, NameFloor, NameNetHTTP, NameNchan, NameHAProxy, NameNginx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.Name, s.Protocol, s.PerConnection = name, protocol, perConnection
+	if certificate != nil {
+		s.Host, s.Certificate = certificateName, certificate.DER
+	}
+	return s, nil
+}
+
+// alone runs a scenario with one server after the other. Those are left out that are not
+// installed.
 func (l *Lab) alone(names []string, streams int, scenario func(*Session) error) error {
 	for _, name := range names {
 		s, err := l.session(name, streams)
-		if err != nil && name == NameNchan {
+		if errors.Is(err, ErrNotInstalled) {
 			l.Document.Notes = append(l.Document.Notes, "left out: "+err.Error())
 			continue
 		}
@@ -101,7 +162,7 @@ func (l *Lab) together(names []string, streams, rounds int, scenario func(*Sessi
 	}()
 	for _, name := range names {
 		s, err := l.session(name, streams)
-		if err != nil && name == NameNchan {
+		if errors.Is(err, ErrNotInstalled) {
 			l.Document.Notes = append(l.Document.Notes, "left out: "+err.Error())
 			continue
 		}
@@ -139,6 +200,7 @@ func (l *Lab) FanOut(names []string, streams, events int) error {
 		return err
 	}
 	l.judgeFanOut(streams)
+	l.judgeProtocols(streams)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -21,11 +22,13 @@ func newLab(t *testing.T) *Lab {
 	if _, err := processCPU(1); err != nil {
 		t.Skip(err)
 	}
-	return &Lab{
+	l := &Lab{
 		Millrace: MillraceOptions{Keepalive: 500 * time.Millisecond, Target: "/bench"},
 		Load:     Load{Timeout: patience},
 		Document: NewDocument("test", []string{"millbench", "test"}),
 	}
+	t.Cleanup(func() { l.Close() })
+	return l
 }
 
 // withMillrace has the lab start a millrace that is built once for all tests.
@@ -41,6 +44,9 @@ func (l *Lab) withMillrace(t *testing.T) *Lab {
 
 // built returns the program, in a directory that TestMain removes.
 var built = sync.OnceValues(func() (string, error) { return BuildMillrace(testDir) })
+
+// protocols are those beside HTTP/1.1 in the clear.
+var protocols = []Protocol{TLS}
 
 var all = []string{NameMillrace, NameFloor, NameNetHTTP}
 
@@ -106,16 +112,60 @@ func inJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// Ensure that nchan, where it is installed, is loaded like the others.
-func TestNchan(t *testing.T) {
-	testenv.Need(t, "nginx")
-	testenv.NeedFile(t, nchanModule, "apt-get install libnginx-mod-nchan")
-	l := newLab(t)
-	if err := l.FanOut([]string{NameNchan}, 100, 3); err != nil || len(l.Document.Notes) > 0 {
-		t.Fatalf("%v, notes %q", err, l.Document.Notes)
+// Ensure that scenarios run over TLS and HTTP/2, too, also with a proxy before millrace.
+func TestScenariosOverProtocols(t *testing.T) {
+	l := newLab(t).withMillrace(t)
+	for _, p := range protocols {
+		l.Protocol, l.PerConnection, l.Document.Results = p, 6, nil
+		kinds := []string{NameMillrace, NameFloor, NameNetHTTP}
+		const streams, events = 100, 3
+		if err := errors.Join(
+			l.FanOut(kinds, streams, events),
+			l.Flood(kinds[:1], streams, 100*time.Millisecond),
+			l.Churn(kinds[:1], streams, 100*time.Millisecond),
+			l.Storm(kinds[:1], streams),
+			l.Million(streams, events, 0, FloorsBoth),
+		); err != nil {
+			t.Errorf("%s: %v", p, err)
+		}
+		for _, r := range l.Document.Results {
+			if !strings.Contains(r.Server, "+") || len(r.Broadcasts) > 0 && r.Broadcasts[events-1].Deliveries != streams {
+				t.Errorf("%s: %s, want %d deliveries of each event", p, inJSON(t, r), streams)
+			}
+		}
 	}
-	if r := l.Document.Results[0]; len(r.Broadcasts) != 3 || r.Broadcasts[2].Deliveries != 100 || r.Version == "" {
-		t.Errorf("%s, want 3 events to 100 streams", inJSON(t, r))
+	for _, v := range l.Document.Verdicts {
+		if !v.Passed && !strings.Contains(v.What, "per second") {
+			t.Errorf("%s: %s, want %s", v.What, v.Got, v.Want)
+		}
+	}
+}
+
+// Ensure that proxies and nchan, where they are installed, are loaded like the others, over
+// each protocol.
+func TestProxies(t *testing.T) {
+	for _, tool := range []string{"haproxy", "nginx"} {
+		testenv.Need(t, tool)
+	}
+	testenv.NeedFile(t, nchanModule, "apt-get install libnginx-mod-nchan")
+	l := newLab(t).withMillrace(t)
+	names := []string{"haproxy", "haproxy+tls", "haproxy+h2x6", "nginx", "nginx+tls", "nginx+h2x6", "nchan", "nchan+tls", "nchan+h2x6"}
+	if err := l.FanOut(names, 60, 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range l.Document.Results {
+		if len(r.Broadcasts) != 3 || r.Broadcasts[2].Deliveries != 60 || r.Version == "" {
+			t.Errorf("%s, want 3 events to 60 streams", inJSON(t, r))
+		}
+	}
+}
+
+// Ensure that a server that is not installed is left out, and the report says so.
+func TestNotInstalled(t *testing.T) {
+	l := newLab(t).withMillrace(t)
+	t.Setenv("PATH", t.TempDir())
+	if err := l.FanOut([]string{NameMillrace, NameHAProxy, NameNginx}, 10, 1); err != nil || len(l.Document.Results) != 1 || len(l.Document.Notes) != 2 {
+		t.Errorf("%v, %d results, notes %q; want one result and two notes", err, len(l.Document.Results), l.Document.Notes)
 	}
 }
 
@@ -123,7 +173,7 @@ func TestNchan(t *testing.T) {
 // admin port and by a command.
 func TestExternal(t *testing.T) {
 	l := newLab(t).withMillrace(t)
-	started, err := StartMillrace(l.Millrace)
+	started, err := StartMillrace(l.Millrace, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

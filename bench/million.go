@@ -80,6 +80,19 @@ func (l *Lab) broadcasts(s *Session, events int) error {
 	return nil
 }
 
+// Protocols has all servers hold some streams, and publishes events of each size to them: what
+// TLS and HTTP/2 cost, and what a proxy that speaks them.
+func (l *Lab) Protocols(names []string, events int, sizes ...int) error {
+	usual := l.Load.PayloadSize
+	defer func() { l.Load.PayloadSize = usual }()
+	for _, l.Load.PayloadSize = range sizes {
+		if err := l.FanOut(names, protocolStreams, events); err != nil {
+			return fmt.Errorf("%d bytes: %w", l.Load.PayloadSize, err)
+		}
+	}
+	return nil
+}
+
 // Compare has all servers hold few streams, and flood them.
 func (l *Lab) Compare(names []string, events int, flood time.Duration) error {
 	if err := l.FanOut(names, fewStreams, events); err != nil {

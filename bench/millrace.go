@@ -44,17 +44,23 @@ func BuildMillrace(dir string) (string, error) {
 	return program, nil
 }
 
-// StartMillrace starts a millrace as its users do, on free ports of loopback.
-func StartMillrace(o MillraceOptions) (*Server, error) {
-	args := []string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+// StartMillrace starts a millrace as its users do, on free ports of loopback: in the clear,
+// or with TLS if there is a certificate.
+func StartMillrace(o MillraceOptions, certificate *Certificate) (*Server, error) {
+	args := []string{"serve", "--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--log-format", "json",
 		"--keepalive", o.Keepalive.String(), "--max-connections", strconv.Itoa(o.Streams)}
+	if certificate == nil {
+		args = append(args, "--listen", "127.0.0.1:0")
+	} else {
+		args = append(args, "--tls-listen", "127.0.0.1:0", "--tls-cert", certificate.File, "--tls-key", certificate.Key)
+	}
 	cmd := exec.Command(o.Program, append(args, o.Flags...)...)
 	cmd.Env = append(os.Environ(), traceVariable)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Name: "millrace", Target: o.Target, pauses: new(pauses)}
+	s := &Server{Name: NameMillrace, Target: o.Target, pings: true, pauses: new(pauses)}
 	ready := make(chan readyLine, 1)
 	ended, err := startOwned(cmd, func() {
 		s.pauses.follow(stderr, func(text string) {
@@ -82,6 +88,9 @@ func StartMillrace(o MillraceOptions) (*Server, error) {
 	select {
 	case line := <-ready:
 		s.Addr, s.Version = line.Public, line.Version
+		if certificate != nil {
+			s.Addr = line.TLS
+		}
 		s.publisher, err = DialRESP(line.Admin, o.Target)
 	case <-ended:
 		err = fmt.Errorf("%s %s has ended before it was ready", o.Program, strings.Join(cmd.Args[1:], " "))
@@ -97,7 +106,7 @@ func StartMillrace(o MillraceOptions) (*Server, error) {
 
 // readyLine is the line that millrace logs when it can be reached.
 type readyLine struct {
-	Msg, Public, Admin, Version string
-	Loops                       int
-	FDTables                    string `json:"fd_tables"`
+	Msg, Public, TLS, Admin, Version string
+	Loops                            int
+	FDTables                         string `json:"fd_tables"`
 }

@@ -14,7 +14,7 @@ import (
 // baseline, no more careful than the servers that it stands for.
 type NetHTTP struct {
 	server      http.Server
-	addr        net.Addr
+	addrs       NetHTTPAddrs
 	mu          sync.RWMutex
 	subscribers map[chan []byte]<-chan struct{} // closed when the client is gone
 }
@@ -23,20 +23,37 @@ type NetHTTP struct {
 // it holds up the publisher.
 const subscriberBuffer = 16
 
-// NewNetHTTP listens on a free port of 127.0.0.1.
-func NewNetHTTP() (*NetHTTP, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+// NewNetHTTP listens on free ports of 127.0.0.1: one for streams, which has TLS if there is
+// a certificate, and one for publishing.
+func NewNetHTTP(certificate *Certificate) (_ *NetHTTP, err error) {
+	s := &NetHTTP{subscribers: make(map[chan []byte]<-chan struct{})}
+	s.server.Handler = s
+	if certificate != nil {
+		if s.server.TLSConfig, err = certificate.serverTLS("h2", "http/1.1"); err != nil {
+			return nil, err
+		}
+	}
+	streams, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &NetHTTP{addr: ln.Addr(), subscribers: make(map[chan []byte]<-chan struct{})}
-	s.server.Handler = s
-	go s.server.Serve(ln)
+	publish, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		streams.Close()
+		return nil, err
+	}
+	s.addrs = NetHTTPAddrs{streams.Addr().String(), publish.Addr().String()}
+	go s.server.Serve(publish)
+	if certificate == nil {
+		go s.server.Serve(streams)
+	} else {
+		go s.server.ServeTLS(streams, "", "")
+	}
 	return s, nil
 }
 
-// Addr is the address that the server listens on.
-func (s *NetHTTP) Addr() net.Addr { return s.addr }
+// Addrs are the addresses that the server listens on.
+func (s *NetHTTP) Addrs() NetHTTPAddrs { return s.addrs }
 
 // Close closes everything.
 func (s *NetHTTP) Close() { s.server.Close() }

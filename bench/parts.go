@@ -90,15 +90,16 @@ func (p *StreamsPart) Report(_ None, reply *Report) error {
 // FloorPart is Floor as a part for ServeParts.
 type FloorPart struct{ floor *Floor }
 
-// ListenArgs are the arguments of NewFloor.
+// ListenArgs are the arguments of NewFloor and NewNetHTTP.
 type ListenArgs struct {
-	Loops     int
-	OwnTables bool
+	Loops       int
+	OwnTables   bool
+	Certificate *Certificate // nil: in the clear
 }
 
 // Listen is NewFloor; the reply is its address.
 func (p *FloorPart) Listen(args ListenArgs, addr *string) (err error) {
-	if p.floor, err = NewFloor(args.Loops, args.OwnTables); err == nil {
+	if p.floor, err = NewFloor(args.Loops, args.OwnTables, args.Certificate); err == nil {
 		*addr = p.floor.Addr().String()
 	}
 	return err
@@ -110,10 +111,13 @@ func (p *FloorPart) Broadcast(wire []byte, _ *None) error { return p.floor.Broad
 // NetHTTPPart is NetHTTP as a part for ServeParts.
 type NetHTTPPart struct{ server *NetHTTP }
 
-// Listen is NewNetHTTP; the reply is its address.
-func (p *NetHTTPPart) Listen(_ None, addr *string) (err error) {
-	if p.server, err = NewNetHTTP(); err == nil {
-		*addr = p.server.Addr().String()
+// NetHTTPAddrs are the addresses of a NetHTTP.
+type NetHTTPAddrs struct{ Streams, Publish string }
+
+// Listen is NewNetHTTP.
+func (p *NetHTTPPart) Listen(args ListenArgs, addrs *NetHTTPAddrs) (err error) {
+	if p.server, err = NewNetHTTP(args.Certificate); err == nil {
+		*addrs = p.server.Addrs()
 	}
 	return err
 }

@@ -80,7 +80,7 @@ func TestProcesses(t *testing.T) {
 // A part ends when its parent lets it go, also in the middle of a call.
 func TestProcessEnds(t *testing.T) {
 	clients := startPart(t, "streams")
-	f := startFloor(t, 1)
+	f := startFloor(t, 1, nil)
 	var r Report
 	call(t, clients, "Open", Config{Addr: f.Addr().String()}, &r)
 	if err := clients.Call(time.Millisecond, "Await", AwaitArgs{0, time.Hour}, &None{}); !errors.Is(err, ErrTimeout) {

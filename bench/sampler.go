@@ -41,7 +41,14 @@ func (p *sampler) run() {
 			return
 		case <-ticks.C:
 		}
-		p.samples = append(p.samples, p.now())
+		sample, before := p.now(), 0
+		if len(p.samples) > 0 {
+			before = p.samples[len(p.samples)-1].Streams
+		}
+		if most := p.session.cfg.Streams; sample.Streams != before && sample.Streams < most {
+			p.session.say("%s: %s of %s streams are open", p.session.server.Name, report.Count(sample.Streams), report.Count(most))
+		}
+		p.samples = append(p.samples, sample)
 		if len(p.samples) == maxSamples {
 			for i := range maxSamples / 2 {
 				p.samples[i] = p.samples[2*i]

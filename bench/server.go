@@ -8,12 +8,18 @@ import (
 
 // Server is a server of event streams under load, in processes of its own.
 type Server struct {
-	Name    string // for people: millrace, floor, net/http, nchan
+	Name    string // for people: millrace, millrace+tls, floor, net/http, nchan
 	Version string
 	Addr    string // of its streams: host and port
+	Host    string // that requests name, Addr by default
 	Target  string // path and query of its streams
 
+	Protocol      Protocol // of its streams
+	PerConnection int      // streams of a connection
+	Certificate   []byte   // see Config
+
 	publisher Publisher
+	pings     bool // as often as Lab.Millrace says
 	pids      []int
 	pauses    *pauses // of its garbage collector; nil when it has none, or does not tell
 	close     func()

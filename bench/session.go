@@ -44,9 +44,12 @@ type Load struct {
 // over the server.
 func NewSession(server *Server, load Load) (*Session, error) {
 	loops, ownTables := LoopsFor(load.Streams, 0)
-	load.PayloadSize = cmp.Or(load.PayloadSize, 16)
+	load.PayloadSize = cmp.Or(load.PayloadSize, report.UsualPayload)
 	load.Opening = cmp.Or(load.Opening, runtime.GOMAXPROCS(0))
 	load.Timeout = cmp.Or(load.Timeout, 5*time.Minute)
+	if server.Protocol != Plain { // a handshake each
+		load.Timeout += time.Duration(load.Streams) * time.Millisecond
+	}
 	if ownTables {
 		load.Gather = cmp.Or(load.Gather, 20*time.Millisecond)
 	}
@@ -56,11 +59,13 @@ func NewSession(server *Server, load Load) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{
-		Result:  &report.Result{Server: server.Name, Version: server.Version, Streams: load.Streams},
+		Result:  &report.Result{Server: server.Name, Version: server.Version, Streams: load.Streams, Payload: load.PayloadSize},
 		server:  server,
 		clients: clients,
 		cfg: Config{
-			Addr: server.Addr, Target: server.Target, Streams: load.Streams, PayloadSize: load.PayloadSize, Source: load.Source,
+			Addr: server.Addr, Host: server.Host, Target: server.Target, Streams: load.Streams,
+			Protocol: server.Protocol, PerConnection: server.PerConnection, Certificate: server.Certificate,
+			PayloadSize: load.PayloadSize, Source: load.Source,
 			PingPeriod: load.PingPeriod, Gather: load.Gather, Opening: load.Opening, Connecting: load.Connecting,
 			Loops: loops, OwnTables: ownTables, Anywhere: load.Anywhere, Timeout: load.Timeout,
 		},

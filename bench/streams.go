@@ -1,12 +1,16 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"net"
+	"runtime"
 	"sync"
 	"time"
+
+	"millrace/internal/handshake"
 )
 
 // Errors of Streams.
@@ -21,9 +25,15 @@ var (
 // Config says which streams are opened. Zero fields mean the defaults.
 type Config struct {
 	Addr    string // of the server: a loopback address and port
+	Host    string // that requests name; Addr by default
 	Target  string // of the request: path and query; "/" by default
 	Streams int    // how many
 	Loops   int    // event loops that share them; 1 by default
+
+	Protocol      Protocol
+	PerConnection int // streams of one connection, with HTTP/2; 1 by default
+	// Certificate is the only one that is believed, in DER; nil for what the system believes.
+	Certificate []byte
 
 	// OwnTables gives each loop a descriptor table of its own, so that all
 	// together may have more streams than the descriptor limit. Only on Linux.
@@ -82,6 +92,7 @@ func (cfg *Config) check() error {
 		{"streams opened at a time", &cfg.Connecting, 128, 4096},
 		{"loops that open streams at a time", &cfg.Opening, 1024, 1024},
 		{"payload size", &cfg.PayloadSize, 1, 1 << 20},
+		{"streams of a connection", &cfg.PerConnection, 1, maxPerConnection},
 	} {
 		if *f.value == 0 {
 			*f.value = f.usual
@@ -93,9 +104,11 @@ func (cfg *Config) check() error {
 	if cfg.Source < 0 || cfg.Source > 1<<16 {
 		return fmt.Errorf("%w: source address %d, want 0 to %d", ErrConfig, cfg.Source, 1<<16)
 	}
-	if cfg.Target == "" {
-		cfg.Target = "/"
+	if cfg.PerConnection > 1 && cfg.Protocol != H2 {
+		return fmt.Errorf("%w: %d streams a connection, which takes HTTP/2", ErrConfig, cfg.PerConnection)
 	}
+	cfg.Host = cmp.Or(cfg.Host, cfg.Addr)
+	cfg.Target = cmp.Or(cfg.Target, "/")
 	if cfg.Timeout == 0 {
 		cfg.Timeout = time.Minute
 	}
@@ -107,6 +120,7 @@ func (cfg *Config) check() error {
 type Streams struct {
 	cfg   Config
 	loops []*client
+	makes *handshake.Client // nil in the clear
 
 	running sync.WaitGroup
 	mu      sync.Mutex // guards the pollers against use after close
@@ -140,8 +154,11 @@ func open(cfg Config, show func(*Streams)) (*Streams, error) {
 func (s *Streams) start(since time.Duration) error {
 	// Every poller comes before the first table is copied: a number by which a
 	// loop is woken must mean the same in all tables.
+	if s.cfg.Protocol != Plain {
+		s.makes = handshake.NewClient(clientTLS(&s.cfg), runtime.GOMAXPROCS(0))
+	}
 	for i := range s.cfg.Loops {
-		c, err := newClient(&s.cfg, i, since)
+		c, err := newClient(&s.cfg, i, since, s.makes)
 		if err != nil {
 			return err
 		}
@@ -265,6 +282,9 @@ func (s *Streams) Close() {
 		c.poller.Stop()
 	}
 	s.running.Wait()
+	if s.makes != nil {
+		s.makes.Wait() // a handshake that ends wakes its loop
+	}
 	for _, c := range s.loops {
 		c.poller.Close()
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -17,10 +18,32 @@ import (
 // patience bounds every wait.
 const patience = testenv.Patience
 
-// startFloor runs a floor until the test ends.
-func startFloor(t testing.TB, loops int) *Floor {
+// testCertificate returns a certificate for a protocol, nil in the clear.
+func testCertificate(t testing.TB, p Protocol) *Certificate {
 	t.Helper()
-	f, err := NewFloor(loops, false)
+	if p == Plain {
+		return nil
+	}
+	c, err := newCertificate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// trusting returns cfg for a server that has the certificate, if one has.
+func trusting(cfg Config, c *Certificate) Config {
+	if c != nil {
+		cfg.Host, cfg.Certificate = certificateName, c.DER
+		cfg.Protocol = Protocol(cmp.Or(string(cfg.Protocol), string(TLS)))
+	}
+	return cfg
+}
+
+// startFloor runs a floor until the test ends.
+func startFloor(t testing.TB, loops int, certificate *Certificate) *Floor {
+	t.Helper()
+	f, err := NewFloor(loops, false, certificate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +53,16 @@ func startFloor(t testing.TB, loops int) *Floor {
 
 // Streams on several loops get every event of a floor, and say when.
 func TestStreamsOfFloor(t *testing.T) {
+	for _, p := range []Protocol{Plain, TLS} {
+		t.Run(string("over "+p), func(t *testing.T) { streamsOfFloor(t, testCertificate(t, p)) })
+	}
+}
+
+func streamsOfFloor(t *testing.T, certificate *Certificate) {
 	const streams, events, size = 500, 20, 40
-	f := startFloor(t, 2)
+	f := startFloor(t, 2, certificate)
 	before := Now()
-	s, err := Open(Config{Addr: f.Addr().String(), Streams: streams, Loops: 3, Connecting: 10, FirstEvent: 1, PayloadSize: size})
+	s, err := Open(trusting(Config{Addr: f.Addr().String(), Streams: streams, Loops: 3, Connecting: 10, FirstEvent: 1, PayloadSize: size}, certificate))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +87,7 @@ func TestStreamsOfFloor(t *testing.T) {
 			t.Errorf("event %d: %+v, want %d streams, from %v to %v", i+1, a, streams, before, Now())
 		}
 	}
-	if want := streams * (len(floorHead) + events*len(wire(1, size))); r.Bytes != uint64(want) {
+	if want := streams * (len(floorHead) + events*len(wire(1, size))); certificate == nil && r.Bytes != uint64(want) {
 		t.Errorf("%d bytes, want %d", r.Bytes, want)
 	}
 	s.Close()
@@ -79,7 +108,7 @@ func TestStreamsSeeWhatIsWrong(t *testing.T) {
 		{"twice", AppendEvent(AppendEvent(nil, 1, 10), 1, 10), ErrDuplicate.Error()},
 		{"garbled", []byte("data: 1 defghijkx\n\n"), ErrGarbled.Error()},
 	} {
-		f := startFloor(t, 1)
+		f := startFloor(t, 1, nil)
 		s, err := Open(Config{Addr: f.Addr().String(), Streams: 10, FirstEvent: 1, PayloadSize: 10})
 		if err != nil {
 			t.Fatal(err)
@@ -161,6 +190,8 @@ func TestConfig(t *testing.T) {
 		{Config{Addr: "127.0.0.1:80", Connecting: 1 << 20}, "at a time: 1048576"},
 		{Config{Addr: "127.0.0.1:80", PayloadSize: -5}, "size: -5"},
 		{Config{Addr: "127.0.0.1:80", Source: -5}, "source address -5"},
+		{Config{Addr: "127.0.0.1:80", PerConnection: 6}, "6 streams a connection, which takes HTTP/2"},
+		{Config{Addr: "127.0.0.1:80", PerConnection: 101, Protocol: H2}, "a connection: 101, want 1 to 100"},
 	} {
 		if _, err := Open(c.cfg); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %v with %q", c.cfg, err, ErrConfig, c.want)
@@ -170,7 +201,7 @@ func TestConfig(t *testing.T) {
 
 // A stream is small, so that a million of them fit beside a server.
 func TestStreamSize(t *testing.T) {
-	if size := unsafe.Sizeof(stream{}); size > 48 {
-		t.Errorf("a stream has %d bytes, want at most 48", size)
+	if size := unsafe.Sizeof(stream{}) + unsafe.Sizeof(conn{}); size > 60 {
+		t.Errorf("a stream and its connection have %d bytes, want at most 60", size)
 	}
 }

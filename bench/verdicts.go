@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -20,10 +21,11 @@ func (l *Lab) result(name string, streams int, has func(*report.Result) bool) *r
 	return nil
 }
 
-// results returns all of a server with so many streams.
+// results returns all of a server with so many streams and events of the present size.
 func (l *Lab) results(name string, streams int, has func(*report.Result) bool) (all []*report.Result) {
+	name = l.named(name)
 	for _, r := range l.Document.Results {
-		if r.Server == name && r.Streams == streams && has(r) {
+		if r.Server == name && r.Streams == streams && r.Payload == cmp.Or(l.Load.PayloadSize, report.UsualPayload) && has(r) {
 			all = append(all, r)
 		}
 	}
@@ -37,22 +39,33 @@ func rate(b report.Broadcast) float64       { return b.PerSecond }
 func serverCPU(b report.Broadcast) float64  { return b.ServerMicros }
 func toLastByte(b report.Broadcast) float64 { return b.Seconds }
 
+// memory is what a process may hold resident, in bytes: of a full million's, so much for each
+// stream, all included. With fewer streams the process itself counts, so rssBase is added; from
+// some on that the protocol is to hold, it is included again, and there is a bound of their own.
+type memory struct {
+	full, few int
+	some      int // streams; 0 for none
+	ofSome    int
+}
+
+var memories = map[Protocol]memory{
+	Plain: {full: 100, few: 150},
+	TLS:   {full: 300, few: 450, some: 200_000, ofSome: 400},
+	H2:    {full: 400, few: 550, some: 200_000, ofSome: 500},
+}
+
+const rssBase = 32 << 20
+
+// Each full million may take so many seconds to open, and so many until the last of them has
+// an event. A handshake is some 400 us of the server and as much of the client.
 const (
-	// rssPerStream is the resident memory that a stream may take of a full million's
-	// process, all included, in bytes.
-	rssPerStream = 100
-	// With fewer streams, the process itself counts: rssBase, and for each
-	// stream rssPerStreamOfFew.
-	rssPerStreamOfFew = 150
-	rssBase           = 32 << 20
-	// Each full million may take so many seconds to open, and so many until the
-	// last of them has an event.
-	openSeconds = 120
-	lastSeconds = 25
+	openSeconds    = 120
+	openSecondsTLS = 900
+	lastSeconds    = 25
 )
 
 func (l *Lab) judgeMillion(streams, events int) {
-	r := l.result(l.name(NameMillrace), streams, hasBroadcasts)
+	r := l.result(NameMillrace, streams, func(r *report.Result) bool { return r.Close != nil })
 	if r == nil {
 		return
 	}
@@ -63,22 +76,21 @@ func (l *Lab) judgeMillion(streams, events int) {
 	l.judge("every stream receives every event, none twice", deliveries == streams*events,
 		fmt.Sprintf("%s deliveries", report.Count(streams*events)), report.Count(deliveries))
 	l.judge("all streams closed", r.Close.SocketsLeft == 0, "0 left", report.Count(r.Close.SocketsLeft))
+	l.judgeMemory(r, streams)
 	if streams < fullMillion {
-		most := rssBase + rssPerStreamOfFew*streams
-		l.judge("resident memory of the server", r.Connect.RSSMB <= megabytes(most),
-			fmt.Sprintf("at most %d bytes a stream and %d MiB", rssPerStreamOfFew, rssBase>>20),
-			fmt.Sprintf("%.1f MiB of %.1f", r.Connect.RSSMB, megabytes(most)))
 		return
 	}
-	l.judge("resident memory of the server", r.Connect.RSSBytes <= rssPerStream,
-		fmt.Sprintf("at most %d bytes a stream, all included", rssPerStream), fmt.Sprintf("%.1f", r.Connect.RSSBytes))
 	l.judge("memory of the kernel back after the end", r.Close.KernelPercent >= 90, "at least 90 %", fmt.Sprintf("%.1f %%", r.Close.KernelPercent))
 	if r.GC != nil {
 		l.judge("pauses of the garbage collector with all streams open", r.GC.OpenMaxMS <= 1, "at most 1 ms",
 			fmt.Sprintf("%.2f ms, of %d; while they were opened %.2f ms", r.GC.OpenMaxMS, r.GC.OpenPauses, r.GC.MaxMS))
 	}
 	millions := float64(streams) / fullMillion
-	l.judge("all streams open", r.Connect.Seconds <= openSeconds*millions, fmt.Sprintf("in at most %.0f s", openSeconds*millions),
+	open := openSeconds * millions
+	if l.Protocol != Plain {
+		open = openSecondsTLS * millions
+	}
+	l.judge("all streams open", r.Connect.Seconds <= open, fmt.Sprintf("in at most %.0f s", open),
 		fmt.Sprintf("%.1f s", r.Connect.Seconds))
 	last := r.Median(toLastByte)
 	l.judge("one event to the last stream, median", last <= lastSeconds*millions, fmt.Sprintf("in at most %.0f s on a quiet host", lastSeconds*millions),
@@ -95,7 +107,7 @@ func (l *Lab) judgeMillion(streams, events int) {
 		}
 		l.judge("deliveries per second, beside the floor's"+when, ratio >= 0.9, "at least 0.9", fmt.Sprintf("%.2f", ratio))
 	}
-	if few := l.result(l.name(NameMillrace), fewStreams, hasBroadcasts); few != nil {
+	if few := l.result(NameMillrace, fewStreams, hasBroadcasts); few != nil {
 		ratio := r.Median(serverCPU) / few.Median(serverCPU)
 		l.judge("processor time of a delivery, beside that with few streams", ratio <= 1.4, "at most 1.4",
 			fmt.Sprintf("%.2f (%.1f us, %.1f us with %s)", ratio, r.Median(serverCPU), few.Median(serverCPU), report.Count(fewStreams)))
@@ -106,23 +118,79 @@ func (l *Lab) judgeMillion(streams, events int) {
 	}
 }
 
+func (l *Lab) judgeMemory(r *report.Result, streams int) {
+	const what = "resident memory of the server"
+	m := memories[l.Protocol]
+	bound := m.full
+	if streams < fullMillion {
+		bound = m.ofSome
+		if m.some == 0 || streams < m.some {
+			most := rssBase + m.few*streams
+			l.judge(what, r.Connect.RSSMB <= megabytes(most), fmt.Sprintf("at most %d bytes a stream and %d MiB", m.few, rssBase>>20),
+				fmt.Sprintf("%.1f MiB of %.1f", r.Connect.RSSMB, megabytes(most)))
+			return
+		}
+	}
+	l.judge(what, r.Connect.RSSBytes <= float64(bound), fmt.Sprintf("at most %d bytes a stream, all included", bound), fmt.Sprintf("%.1f", r.Connect.RSSBytes))
+}
+
 func (l *Lab) judgeFanOut(streams int) {
-	r, floor := l.result(l.name(NameMillrace), streams, hasBroadcasts), l.result(NameFloor, streams, hasBroadcasts)
+	r, floor := l.result(NameMillrace, streams, hasBroadcasts), l.result(NameFloor, streams, hasBroadcasts)
 	if r == nil || floor == nil {
 		return
 	}
-	var ratios []float64 // of each round: what disturbs a round disturbs both
-	for i, b := range r.Broadcasts {
-		ratios = append(ratios, rate(b)/rate(floor.Broadcasts[i]))
-	}
-	slices.Sort(ratios)
-	ratio := ratios[len(ratios)/2]
+	ratio := beside(r, floor, rate)
 	l.judge(fmt.Sprintf("%s streams: deliveries per second, beside the floor's in the same round, median", report.Count(streams)),
 		ratio >= 0.95, "at least 0.95", fmt.Sprintf("%.2f", ratio))
 }
 
+// protocolStreams is with how many streams protocols are compared: enough for the figures to
+// say something, and few enough for a proxy, which has two sockets a stream.
+const protocolStreams = 4_000
+
+// judgeProtocols compares the processor time of a delivery over each protocol with that in the
+// clear, and that of a proxy with that of millrace alone.
+func (l *Lab) judgeProtocols(streams int) {
+	if streams < protocolStreams {
+		return
+	}
+	for _, c := range []struct {
+		server, beside string
+		least, most    float64 // 0 for none
+	}{
+		{"millrace+tls", "millrace", 0, 1.30},
+		{"millrace+h2", "millrace", 0, 1.40},
+		{"millrace+h2x6", "millrace", 0, 0.30},
+		{"haproxy+tls", "millrace+tls", 1.8, 0},
+		{"nginx+tls", "millrace+tls", 1.8, 0},
+	} {
+		r, other := l.result(c.server, streams, hasBroadcasts), l.result(c.beside, streams, hasBroadcasts)
+		if r == nil || other == nil {
+			continue
+		}
+		ratio := beside(r, other, serverCPU)
+		passed, want := ratio <= c.most, fmt.Sprintf("at most %.2f", c.most)
+		if c.least > 0 {
+			passed, want = ratio >= c.least, fmt.Sprintf("at least %.1f", c.least)
+		}
+		l.judge(fmt.Sprintf("processor time of a delivery of %s bytes: %s beside %s in the same round, median", report.Count(r.Payload), c.server, c.beside),
+			passed, want, fmt.Sprintf("%.2f (%.1f us, %.1f us)", ratio, r.Median(serverCPU), other.Median(serverCPU)))
+	}
+}
+
+// beside returns the median over the rounds of a figure of r, divided by that of another server
+// in the same round: what disturbs a round disturbs both.
+func beside(r, other *report.Result, of func(report.Broadcast) float64) float64 {
+	var ratios []float64
+	for i, b := range r.Broadcasts {
+		ratios = append(ratios, of(b)/of(other.Broadcasts[i]))
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}
+
 func (l *Lab) judgeCompare() {
-	r := l.result(l.name(NameMillrace), fewStreams, hasBroadcasts)
+	r := l.result(NameMillrace, fewStreams, hasBroadcasts)
 	for _, other := range []struct {
 		name   string
 		memory float64
@@ -137,7 +205,7 @@ func (l *Lab) judgeCompare() {
 		ours, theirs := r.Median(serverCPU), o.Median(serverCPU)
 		l.judge("processor time of a delivery, beside "+other.name, ours < theirs, "less", fmt.Sprintf("%.1f us, %.1f us", ours, theirs))
 		for _, streams := range []int{1_000, 10_000} {
-			f, g := l.result(l.name(NameMillrace), streams, hasFlood), l.result(other.name, streams, hasFlood)
+			f, g := l.result(NameMillrace, streams, hasFlood), l.result(other.name, streams, hasFlood)
 			if f == nil || g == nil {
 				continue
 			}
@@ -146,12 +214,4 @@ func (l *Lab) judgeCompare() {
 				fmt.Sprintf("%.1f times (%s and %s deliveries per second)", times, report.Figure(f.Flood.PerSecond), report.Figure(g.Flood.PerSecond)))
 		}
 	}
-}
-
-// name is that of the server under test.
-func (l *Lab) name(usual string) string {
-	if l.External != nil {
-		return l.External.URL
-	}
-	return usual
 }

@@ -47,6 +47,7 @@ type Result struct {
 	Server  string `json:"server"`
 	Version string `json:"version,omitempty"`
 	Streams int    `json:"streams"`
+	Payload int    `json:"payload,omitempty"` // bytes of an event's data; 0 for UsualPayload
 
 	Connect    *Connect     `json:"connect,omitempty"`
 	Broadcasts []Broadcast  `json:"broadcasts,omitempty"`
@@ -62,8 +63,18 @@ type Result struct {
 	Samples    []Sample     `json:"samples,omitempty"`
 }
 
-// Name is the server with its number of streams.
-func (r *Result) Name() string { return r.Server + ", " + Count(r.Streams) }
+// UsualPayload is the size of an event's data where nothing else is said, in bytes.
+const UsualPayload = 16
+
+// Name is the server with its number of streams, and with the size of an event if that is
+// not the usual one.
+func (r *Result) Name() string {
+	name := r.Server + ", " + Count(r.Streams)
+	if r.Payload != 0 && r.Payload != UsualPayload {
+		name += ", " + Count(r.Payload) + " B"
+	}
+	return name
+}
 
 // Connect is the opening of all streams.
 type Connect struct {

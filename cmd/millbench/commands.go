@@ -83,6 +83,9 @@ type compareCommand struct {
 // Run runs the scenario.
 func (c *compareCommand) Run() error {
 	return c.run("millrace beside others", 4*15_000, func(l *bench.Lab) error {
-		return l.Compare(c.servers("millrace", "floor", "net/http", "nchan"), c.Events, c.For)
+		if err := l.Compare(c.servers("millrace", "floor", "net/http", "nchan"), c.Events, c.For); err != nil || len(c.Servers) > 0 || c.URL != "" {
+			return err
+		}
+		return l.Protocols([]string{"millrace", "millrace+tls", "millrace+h2", "millrace+h2x6", "haproxy+tls", "nginx+tls"}, c.Events, 100, 1000)
 	})
 }

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
-	"strings"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"millrace/bench"
 	"millrace/bench/report"
@@ -17,17 +15,22 @@ import (
 
 // common are the flags of every scenario.
 type common struct {
-	Servers []string `group:"Servers to start" placeholder:"NAME,..." help:"Servers to start: millrace, floor, net/http, nchan. [those of the scenario]"`
+	Servers []string `group:"Servers to start" placeholder:"NAME,..." help:"Servers to start: millrace, floor, net/http, nchan, and millrace with haproxy or nginx before it. After a name +tls, +h2 or +h2x6 (six streams a connection) is the protocol. [those of the scenario]"`
 
 	Millrace  string        `group:"Servers to start" placeholder:"PATH" help:"Program of millrace. [the one beside millbench, else one built from the source]"`
 	Flag      []string      `group:"Servers to start" sep:"none" placeholder:"FLAG" help:"Flag for millrace, such as --flag=--loops=4; repeatable. [none]"`
 	Keepalive time.Duration `default:"60s" group:"Servers to start" placeholder:"TIME" help:"Time between two pings of millrace. [${default}]"`
+
+	TLS                  bool `name:"tls" group:"Protocol" help:"TLS, for servers whose name has no protocol. [off]"`
+	H2                   bool `name:"h2" group:"Protocol" help:"HTTP/2, which implies --tls. [off]"`
+	StreamsPerConnection int  `default:"1" group:"Protocol" placeholder:"N" help:"Streams of one connection with --h2; a page may have six. [${default}]"`
 
 	URL      string `name:"url" group:"A server that is there" placeholder:"URL" help:"Address of a stream. [none: servers are started]"`
 	Admin    string `group:"A server that is there" placeholder:"HOST:PORT" help:"Port for PUBLISH in the Redis protocol. [none]"`
 	Channel  string `group:"A server that is there" placeholder:"NAME" help:"Channel to publish on. [the path of the URL]"`
 	Publish  string `group:"A server that is there" placeholder:"COMMAND" help:"Shell command that publishes its input. [none]"`
 	PID      int    `name:"pid" group:"A server that is there" placeholder:"N" help:"First process of the server, to measure its use of processor and memory. [unknown]"`
+	TLSCert  string `name:"tls-cert" placeholder:"FILE" group:"A server that is there" help:"Its certificate as PEM, which is believed then, and no other. [those that the system believes]"`
 	Anywhere bool   `group:"A server that is there" help:"Load a server on another host. [off]"`
 
 	Network string        `default:"auto" enum:"auto,own,host" group:"Load" placeholder:"KIND" help:"Network namespace of the servers: own, with a table of connections that has room for all; host, that of the host; or auto, for own if the host allows one. [${default}]"`
@@ -63,6 +66,25 @@ func (c *common) servers(usual ...string) []string {
 	return usual
 }
 
+// protocol is that of servers whose name has none.
+func (c *common) protocol() bench.Protocol {
+	switch {
+	case c.H2:
+		return bench.H2
+	case c.TLS:
+		return bench.TLS
+	}
+	return bench.Plain
+}
+
+// Validate reports flags that do not go together. The parser calls it.
+func (c *common) Validate() error {
+	if c.StreamsPerConnection != 1 && !c.H2 {
+		return fmt.Errorf("--streams-per-connection %d: want --h2 with it", c.StreamsPerConnection)
+	}
+	return nil
+}
+
 // run runs a scenario that opens so many streams, and writes its report.
 func (c *common) run(title string, streams int, scenario func(*bench.Lab) error) error {
 	if c.Network != "host" && c.URL == "" {
@@ -76,10 +98,14 @@ func (c *common) run(title string, streams int, scenario func(*bench.Lab) error)
 	}
 	progress := newProgress()
 	lab := &bench.Lab{
+		Protocol:      c.protocol(),
+		PerConnection: c.StreamsPerConnection,
+
 		Millrace: bench.MillraceOptions{Program: c.Millrace, Keepalive: c.Keepalive, Target: "/bench", Flags: c.Flag},
 		Load:     bench.Load{PayloadSize: c.Payload, Gather: c.Gather, Timeout: c.Timeout, Anywhere: c.Anywhere, Note: progress.note},
 		Document: bench.NewDocument(title, os.Args),
 	}
+	defer lab.Close()
 	if err := c.external(lab); err != nil {
 		return err
 	}
@@ -110,12 +136,23 @@ func (c *common) external(lab *bench.Lab) error {
 		return nil
 	}
 	u, err := url.Parse(c.URL)
-	if err != nil || u.Scheme != "http" || u.Host == "" {
-		return fmt.Errorf("--url: %q, want http://HOST:PORT/PATH", c.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("--url: %q, want http://HOST:PORT/PATH, or https", c.URL)
 	}
-	e := &bench.External{URL: c.URL, Addr: u.Host, Target: u.RequestURI(), Admin: c.Admin, Channel: c.Channel, Command: c.Publish, PID: c.PID}
+	e := &bench.External{URL: c.URL, Addr: u.Host, Host: u.Host, Target: u.RequestURI(), Admin: c.Admin, Channel: c.Channel, Command: c.Publish, PID: c.PID}
+	if u.Scheme == "https" && lab.Protocol == bench.Plain {
+		lab.Protocol = bench.TLS
+	}
+	if u.Scheme == "http" && lab.Protocol != bench.Plain {
+		return fmt.Errorf("--url: %q with --tls or --h2, want https", c.URL)
+	}
 	if u.Port() == "" {
-		e.Addr += ":80"
+		e.Addr = net.JoinHostPort(u.Hostname(), u.Scheme)
+	}
+	if c.TLSCert != "" {
+		if e.Certificate, err = bench.ReadCertificate(c.TLSCert); err != nil {
+			return fmt.Errorf("--tls-cert: %w", err)
+		}
 	}
 	if e.Channel == "" {
 		e.Channel = u.Path
@@ -148,29 +185,4 @@ func writeFile(name string, write func(io.Writer) error) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
-}
-
-// progress is a line on the terminal that says what is being done, and nothing
-// where stderr is no terminal.
-type progress struct{ bar *progressbar.ProgressBar }
-
-func newProgress() progress {
-	info, err := os.Stderr.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return progress{}
-	}
-	return progress{progressbar.NewOptions(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSpinnerType(14),
-		progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish())}
-}
-
-func (p progress) note(what string) {
-	if p.bar != nil {
-		p.bar.Describe(strings.TrimSpace(what))
-	}
-}
-
-func (p progress) end() {
-	if p.bar != nil {
-		p.bar.Finish()
-	}
 }
