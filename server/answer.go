@@ -22,6 +22,10 @@ const allowedMethods = "GET, HEAD, OPTIONS"
 type asker struct {
 	origin   []byte // of the page that asks
 	onlyHead bool   // it wants no body
+	// prefersGzip tells that it would have a stream with the content coding gzip, and coding
+	// whether that makes a difference here.
+	prefersGzip bool
+	coding      coding
 }
 
 // answer writes a short plain answer and ends the exchange. headers are whole lines.
@@ -38,6 +42,9 @@ func (l *loop) answer(s *stream, to asker, status int, headers []byte, body stri
 		b = append(b, "\r\n"...)
 	}
 	b = append(b, headers...)
+	if to.coding != codingFixed {
+		b = append(b, codingNone.headers()...)
+	}
 	b, _ = l.server.heads.cors.append(b, to.origin)
 	b = append(b, "Connection: close\r\n\r\n"...)
 	if !to.onlyHead {

@@ -90,8 +90,9 @@ func (l *loop) decide(s *stream, to asker, v *auth.Verdict, lastID []byte) {
 		l.refuseStream(s, to, err)
 		return
 	}
+	to.coding = l.codingOf(to, v.Channels[:len(l.names)])
 	if to.onlyHead {
-		l.finish(l.connOf(s), l.server.heads.streamHead(nil, to.origin), reasonAnswered)
+		l.finish(l.connOf(s), l.server.heads.streamHead(nil, to.origin, to.coding), reasonAnswered)
 		return
 	}
 	var user limits.UserRef
@@ -103,7 +104,7 @@ func (l *loop) decide(s *stream, to asker, v *auth.Verdict, lastID []byte) {
 		l.turnAway(s, to, why)
 		return
 	}
-	l.startStream(s, opening{names: l.names, lastID: lastID, origin: to.origin, user: user, expires: v.Expires, renewal: v.Renewal})
+	l.startStream(s, opening{names: l.names, lastID: lastID, origin: to.origin, user: user, expires: v.Expires, renewal: v.Renewal, coding: to.coding})
 }
 
 // maxUserName is how long the name of a user may be, in bytes.

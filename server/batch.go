@@ -16,6 +16,7 @@ type batch struct {
 	ends []int
 	// buffer backs wire; nil for a message alone, whose own bytes serve.
 	buffer *bytebufferpool.ByteBuffer
+	gzip   gzipBatch // the same for gzip streams, once that is ready
 }
 
 // encode sets wire.
@@ -58,4 +59,5 @@ func (b *batch) release() {
 	clear(b.messages)
 	b.messages, b.ends = b.messages[:0], b.ends[:0]
 	b.wire, b.buffer = nil, nil
+	b.gzip.release()
 }

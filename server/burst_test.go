@@ -190,7 +190,7 @@ func TestLateJudgement(t *testing.T) {
 				break
 			}
 		}
-		h.fallBehind(&c.stream, []byte("rest"), false)
+		h.fallBehind(&c.stream, leftoverOf([]byte("rest")), false)
 		for i, window := range late.windows {
 			h.now += window
 			if h.judge(&c.stream); c.flags.is(fast) != late.fast[i] {

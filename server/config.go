@@ -99,6 +99,9 @@ type Config struct {
 	// Channels are those that clients may open, none for all. Those that engines and
 	// frameworks keep for themselves can never be opened.
 	Channels pattern.List
+	// Gzip are the channels whose streams have the content coding gzip if their clients
+	// want it; none by default. Streams on several channels have none.
+	Gzip pattern.List
 	// Dialects are the ways to ask for a stream beside the plain one, by which a path is
 	// a channel.
 	Dialects []dialect.Dialect

@@ -22,12 +22,13 @@ type conn struct {
 }
 
 // slot is the stream that a connection of HTTP/1.1 is or may become, and what its socket needs
-// beside. Of the 64 bytes the last 6 are free.
+// beside. Of the 64 bytes the last 2 are free.
 type slot struct {
 	stream
-	timer timerwheel.Node // the one timer of this connection
-	due   moment          // the next ping; at most a period ahead
-	heard uint16          // bytes that came after the request head, and what records had beside data: see loop.hear
+	timer    timerwheel.Node // the one timer of this connection
+	due      moment          // the next ping; at most a period ahead
+	unbroken unbroken        // of a gzip stream
+	heard    uint16          // bytes that came after the request head, and what records had beside data: see loop.hear
 }
 
 // certificate returns the number of the certificate that a client whose request is awaited
@@ -48,6 +49,7 @@ const (
 	granted                        // stream: it has an entry in table.grants
 	fast                           // stream: it is behind, and publishers wait for it: see slowReader.pace
 	secure                         // it has TLS
+	gzipped                        // stream: it has the content coding gzip
 	halfway                        // stream: its next ping is due half a period after its phase
 )
 

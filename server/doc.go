@@ -24,8 +24,10 @@
 // records), keys, keys_linux, keys_bsd.
 //
 // A stream, from its start to its end: stream, streams, loopchannel (lists of subscribers),
-// waiting, fanout, early, batch, send, slowreader, slowreport, pace, need, pings, grants,
-// ending, farewell.
+// waiting, fanout, early, batch, wireform (which bytes a stream gets of a message), send,
+// slowreader, slowreport, pace, need, pings, grants, ending, farewell.
+//
+// The content coding gzip: gzip, gzipbatch.
 //
 // A node: server, config, capacity, loop (where everything is called from), timers,
 // moment, mail, posted, drain, reason, stats, histogram, verdictcounts, notices, shrink.

@@ -83,6 +83,9 @@ func (l *loop) serveEarly() {
 	for i := range e.turn.groups {
 		g := &e.turn.groups[i]
 		g.encode()
+		if !l.prepare(g) {
+			g.gzip.encode(g.messages) // it does not wait
+		}
 		for id, ok := g.next(); ok; id, ok = g.next() {
 			if s := l.at(id); s.channel != multiChannel {
 				l.visit(s, g)

@@ -25,6 +25,8 @@ type turn struct {
 	groups   []group             // by channel, those with subscribers here, the fewest first
 	current  int                 // the group under way
 	began    time.Duration       // its first write, in loop time
+	// compressed is how long the loop has compressed in this turn.
+	compressed time.Duration
 }
 
 // group is the part of a turn that belongs to one channel.
@@ -65,6 +67,9 @@ func (l *loop) fanOut(budget int) (more bool) {
 	for {
 		for ; t.current < len(t.groups); t.current++ {
 			g := &t.groups[t.current]
+			if !l.prepare(g) {
+				return true // which costs the poller a look meanwhile
+			}
 			cost := 1 + len(g.wire)/writeUnit
 			for {
 				if budget <= 0 {
@@ -128,7 +133,7 @@ func (l *loop) beginTurn() bool {
 			t.groups[i].channel.group = int32(i + 1)
 		}
 	}
-	t.began = l.server.clock()
+	t.began, t.compressed = l.server.clock(), 0
 	return true
 }
 
@@ -250,9 +255,8 @@ func (l *loop) visit(s *stream, g *group) {
 	case s.channel == multiChannel:
 		l.visitMulti(s)
 	default:
-		messages, wire := g.after(s.cursor)
-		if len(messages) > 0 {
-			l.send(s, 0, messages, wire)
+		if messages, wire := g.after(s.cursor); len(messages) > 0 {
+			l.sendGroup(s, g, parcel{messages: messages, wire: wire})
 		}
 	}
 }
@@ -285,22 +289,15 @@ func (l *loop) visitMulti(s *stream) {
 			}
 		}
 	}
+	p := parcel{messages: messages, wire: wire}
 	if len(l.runs) > 1 {
 		l.missed = channels.Merge(l.missed[:0], l.runs...)
-		l.out = appendWires(l.out[:0], l.missed)
-		messages, wire = l.missed, l.out
+		p = l.pack(l.out[:0], s, l.missed)
+		l.out = p.wire
 	}
-	if len(messages) == 0 || l.send(s, 0, messages, wire) == sent {
+	if len(p.messages) == 0 || l.send(s, 0, p) == sent {
 		s.cursor = max(s.cursor, t.end)
 	}
 	clear(l.runs)
 	clear(l.missed)
-}
-
-// appendWires appends the wire forms of messages.
-func appendWires(dst []byte, messages []*channels.Message) []byte {
-	for _, m := range messages {
-		dst = append(dst, m.Wire...)
-	}
-	return dst
 }

@@ -34,8 +34,7 @@ func (l *loop) dismiss(s *stream, f farewell) result {
 		if len(l.missed) == 0 {
 			return l.sayFarewell(s, f)
 		}
-		l.out = appendWires(l.out[:0], l.missed)
-		did := l.send(s, 0, l.missed, l.out)
+		did := l.sendPacked(s, l.missed)
 		clear(l.missed)
 		if did == ended {
 			return ended
@@ -70,13 +69,13 @@ func (l *loop) hasLeft(s *stream) bool {
 
 // sayFarewell tells a stream when to come back, and ends it.
 func (l *loop) sayFarewell(s *stream, f farewell) result {
-	b := l.out[:0]
+	b, from := l.out[:0], 0
 	if w := l.waiting.m[s.id()]; w != nil && !w.greeted {
-		b = l.server.heads.opening(b, w.origin)
+		b, from = l.openBody(s, l.server.heads.streamHead(b, w.origin, w.coding))
 	}
 	b = append(b, "retry: "...)
 	b = strconv.AppendInt(b, f.retry.Milliseconds(), 10)
 	b = append(b, "\n\n"...)
-	l.out = b
-	return l.finish(l.connOf(s), b, f.why)
+	l.out = l.ownText(s, b, from)
+	return l.finish(l.connOf(s), l.out, f.why)
 }

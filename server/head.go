@@ -37,14 +37,9 @@ func newHeads(cfg *Config) heads {
 }
 
 // streamHead appends the response head of an event stream.
-func (h *heads) streamHead(dst, origin []byte) []byte {
+func (h *heads) streamHead(dst, origin []byte, c coding) []byte {
 	dst = append(dst, h.fixed...)
+	dst = append(dst, c.headers()...)
 	dst, _ = h.cors.append(dst, origin)
 	return append(dst, "\r\n"...)
-}
-
-// opening appends the response head of an event stream and its first fields,
-// without the blank line after them.
-func (h *heads) opening(dst, origin []byte) []byte {
-	return append(h.streamHead(dst, origin), h.greeting...)
 }

@@ -97,6 +97,10 @@ type subscriptions struct {
 	needs     peaked[*loopChannel, need]       // of channels with readers that are behind
 	surveys   []*loopChannel                   // those whose needs have to be told anew
 	asked     []*channels.Channel              // the same, as they came from the inbox
+
+	gzips      peaked[*loopChannel, int32] // gzip streams of channels that have some
+	hasTime    func() bool                 // tells whether the loop may go on compressing: until
+	compressBy time.Duration               // then
 }
 
 // scratch is memory that is used over and over: for one connection at a time, while it is
@@ -113,6 +117,7 @@ type scratch struct {
 	start     channels.Start        // of a stream
 	chans     []*channels.Channel   // of a stream
 	missed    []*channels.Message   // those that a stream lacks
+	forms     [][]byte              // compressed, of those
 	runs      [][]*channels.Message // the same, by channel
 }
 
@@ -143,6 +148,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys
 			readers:   newPeaked[streamID, *slowReader](),
 			waiting:   newPeaked[streamID, *waiter](),
 			needs:     newPeaked[*loopChannel, need](),
+			gzips:     newPeaked[*loopChannel, int32](),
 			followed:  followed{left: everybody},
 		},
 		scratch:    scratch{buf: make([]byte, max(handshake.MaxUnread+readSize, tlsrecord.MaxRecord)+readSize)},
@@ -150,6 +156,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys
 		nextNotice: make(map[string]time.Duration),
 	}
 	l.expired = l.expire
+	l.hasTime = func() bool { return l.server.clock() < l.compressBy }
 	l.overNotify = l.notifyHandshake
 	l.wheel = timerwheel.New(timers{table}, tick, 0)
 	var err error

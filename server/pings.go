@@ -68,13 +68,28 @@ func (l *loop) pingWhenDue(s *stream) result {
 	if l.cfg.Keepalive == 0 || l.now < l.nextPing(l.connOf(s)) {
 		return sent
 	}
-	did := sent
+	did, wrote := sent, s.wrote
+	isText := true
 	if l.isSilent(s) {
 		l.counters.keepalives.Add(1)
-		did = l.send(s, len(pingBytes), nil, pingBytes)
+		did, isText = l.ping(s)
 	}
-	if did != ended {
-		l.passPing(l.connOf(s))
+	if did == ended {
+		return ended
+	}
+	l.passPing(l.connOf(s))
+	if !isText {
+		s.wrote = wrote
 	}
 	return did
+}
+
+// ping writes a ping to a stream: a comment, or, to a gzip stream that has had text not long
+// ago, an empty block, which is no text.
+func (l *loop) ping(s *stream) (did result, isText bool) {
+	if s.flags.is(gzipped) && s.wrote.age(l.now)+l.cfg.Keepalive <= textPing {
+		return l.send(s, len(emptyBlock), parcel{wire: emptyBlock}), false
+	}
+	l.out = l.ownText(s, append(l.out[:0], pingBytes...), 0)
+	return l.send(s, len(l.out), parcel{wire: l.out}), true
 }

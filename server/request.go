@@ -86,7 +86,7 @@ func (l *loop) dropHead(s *stream) { l.unfinished.remove(s.id()) }
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(s *stream, r *httpparse.Request) {
 	origin, _ := r.Get("Origin")
-	to := asker{origin, string(r.Method) == "HEAD"}
+	to := asker{origin: origin, onlyHead: string(r.Method) == "HEAD", prefersGzip: r.PrefersGzip()}
 	if err := r.CheckFetch(); err != nil {
 		l.refuseError(s, to, err)
 		return
@@ -120,6 +120,7 @@ func (l *loop) serve(s *stream, r *httpparse.Request) {
 		l.refuseError(s, to, err)
 		return
 	}
+	to.coding = l.codingOf(to, l.target.Channels)
 	if l.holdsMuch(l.connOf(s)) { // which would be kept for as long as the stream is open
 		l.refuse(s, to, 400, fmt.Sprintf("more than %d bytes of a TLS record came behind the request, want nothing there", maxPart))
 		return

@@ -31,7 +31,7 @@ func (l *loop) keepRest(c *conn, rest []byte) result {
 		return ended
 	}
 	if !c.flags.is(behind) {
-		l.fallBehind(&c.stream, nil, false)
+		l.fallBehind(&c.stream, leftover{}, false)
 	}
 	r := l.readers.m[c.id()]
 	r.sealed = slices.Clone(rest)

@@ -1,61 +1,62 @@
 package server
 
-import (
-	"slices"
-
-	"millrace/channels"
-)
-
-// send writes wire to a stream: lead bytes, and the wire forms of messages, before
-// which the stream has everything. It moves the stream's cursor. A stream whose socket
-// did not take all is behind.
-func (l *loop) send(s *stream, lead int, messages []*channels.Message, wire []byte) result {
-	n, did := l.write(l.connOf(s), wire)
+// send writes the wire of a parcel to a stream: lead bytes, and messages, before which the
+// stream has everything. It moves the stream's cursor. A stream whose socket did not take
+// all is behind.
+func (l *loop) send(s *stream, lead int, p parcel) result {
+	n, did := l.write(l.connOf(s), p.wire)
 	if did == ended {
 		return ended
 	}
-	if len(messages) > 0 {
+	if len(p.messages) > 0 {
 		l.counters.writes.Add(1)
 	}
 	if did == sent {
-		if len(messages) > 0 {
-			l.counters.deliveries.Add(uint64(len(messages)))
-			s.cursor = messages[len(messages)-1].Seq
+		if p.forms != nil {
+			l.countForms(p.stored, len(p.messages)-p.stored, p.text, len(p.wire)-lead)
+		}
+		if len(p.messages) > 0 {
+			l.counters.deliveries.Add(uint64(len(p.messages)))
+			s.cursor = p.messages[len(p.messages)-1].Seq
 		}
 		return sent
 	}
 	if n < lead {
-		l.fallBehind(s, slices.Clone(wire[n:lead]), false)
+		l.fallBehind(s, leftoverOf(p.wire[n:lead]), false)
 		return cut
 	}
 	n -= lead
-	var rest []byte
-	for _, m := range messages {
+	var left leftover
+	for i, m := range p.messages {
 		if n == 0 {
 			break
 		}
 		s.cursor = m.Seq
-		if n < len(m.Wire) {
-			rest = m.Wire[n:]
+		size := p.size(i)
+		if p.forms != nil {
+			l.countForm(&p, i)
+		}
+		if n < size {
+			left = p.restOf(i, n)
 			break
 		}
-		n -= len(m.Wire)
+		n -= size
 		l.counters.deliveries.Add(1)
 	}
-	l.fallBehind(s, rest, true)
+	l.fallBehind(s, left, true)
 	return cut
 }
 
 // sendRest writes to a stream the rest of a message that send has cut.
 func (l *loop) sendRest(s *stream, r *slowReader) result {
-	if did := l.sendSealed(l.connOf(s), r); did != sent || len(r.rest) == 0 {
+	if did := l.sendSealed(l.connOf(s), r); did != sent || r.rest.left() == 0 {
 		return did
 	}
-	n, did := l.write(l.connOf(s), r.rest)
+	n, did := l.write(l.connOf(s), r.rest.in(&l.out))
 	if did == ended {
 		return ended
 	}
-	if r.rest = r.rest[n:]; len(r.rest) == 0 && r.message {
+	if r.rest.take(n); r.rest.left() == 0 && r.message {
 		l.counters.deliveries.Add(1)
 	}
 	return did

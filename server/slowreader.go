@@ -14,7 +14,7 @@ import (
 type slowReader struct {
 	sealed  []byte // of a TLS record, before rest
 	counted bool   // it has an entry in loop.cutOff
-	rest    []byte
+	rest    leftover
 	message bool          // rest is of a message, not of a ping or a response head
 	fell    time.Duration // when it fell behind
 	told    channels.Told // losses by which it is not lapped, and that it is not told again
@@ -26,7 +26,7 @@ type slowReader struct {
 // fallBehind marks a stream whose socket is full. rest is what has to be sent
 // before anything else. Fan-out and pings pass the stream over from now on;
 // catchUp is called when the socket has room again.
-func (l *loop) fallBehind(s *stream, rest []byte, message bool) {
+func (l *loop) fallBehind(s *stream, rest leftover, message bool) {
 	r := l.readers.m[s.id()]
 	if r == nil {
 		r = &slowReader{fell: l.now, pace: newPace(l.now)}
@@ -75,8 +75,7 @@ func (l *loop) catchUpOn(s *stream, r *slowReader) result {
 	case len(l.missed) == 0:
 		return l.finishCatchUp(s)
 	}
-	l.out = appendWires(l.out[:0], l.missed)
-	did := l.send(s, 0, l.missed, l.out)
+	did := l.sendPacked(s, l.missed)
 	clear(l.missed)
 	if did == sent {
 		r.pace.owed, did = true, cut // the socket will say that it takes more

@@ -35,6 +35,13 @@ type counters struct {
 	bytes      atomic.Uint64 // written to clients, all that it takes
 	keepalives atomic.Uint64
 
+	gzipStreams atomic.Int64  // open ones with the content coding gzip
+	compressed  atomic.Uint64 // messages that they got compressed,
+	stored      atomic.Uint64 // and stored
+	gzipText    atomic.Uint64 // the wire forms of these that plain streams get, in bytes,
+	gzipBytes   atomic.Uint64 // and their own
+	compressing atomic.Int64  // time that compressing has taken
+
 	fanout histogram // of a turn, from its first write to the last
 	step   histogram // of what was done for one ready descriptor, or of one slice
 }
@@ -71,6 +78,12 @@ type Stats struct {
 	// waited for them any more.
 	Verdicts     map[VerdictKind]uint64 `json:"-"` // whose keys are no texts
 	LateVerdicts uint64
+	// Gzip are the streams with the content coding gzip, which got messages Compressed and
+	// Stored: GzipBytes instead of the GzipText that plain streams got for the same.
+	// Compressing is the time that it took.
+	Gzip                                    int64
+	Compressed, Stored, GzipText, GzipBytes uint64
+	Compressing                             time.Duration
 	// Fanout is the time from the first write of a turn to its last, on one
 	// loop. Step is the time that a loop takes for one ready descriptor, or for
 	// one slice of its work.
@@ -110,6 +123,12 @@ func (s *Server) Stats() Stats {
 		for r := admitted + 1; r < reasonCount; r++ {
 			sum.Closed[r.String()] += n.closed[r].Load()
 		}
+		sum.Gzip += n.gzipStreams.Load()
+		sum.Compressed += n.compressed.Load()
+		sum.Stored += n.stored.Load()
+		sum.GzipText += n.gzipText.Load()
+		sum.GzipBytes += n.gzipBytes.Load()
+		sum.Compressing += time.Duration(n.compressing.Load())
 		n.fanout.addTo(&sum.Fanout)
 		n.step.addTo(&sum.Step)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/gzipwire"
 	"millrace/internal/limits"
 )
 
@@ -17,6 +18,7 @@ type opening struct {
 	user    limits.UserRef
 	expires time.Time // when its grant ends; zero for never
 	renewal string    // for its start event; empty for none
+	coding  coding
 }
 
 // startStream attaches a connection to its channels and starts its event stream, with the
@@ -32,14 +34,18 @@ func (l *loop) startStream(s *stream, o opening) {
 	if l.cfg.LogConnections {
 		l.server.log(slog.LevelInfo, "client connected", "peer", l.peers.m[l.connOf(s).id()].String(), "channels", l.channelNames(s), l.userAttr(s))
 	}
+	if o.coding == codingGzip {
+		l.joinText(s)
+	}
 	if !begun {
 		l.wait(s, o)
 		l.dropHead(s)
 		return
 	}
-	l.out = l.server.heads.opening(l.out[:0], o.origin)
+	var from int
+	l.out, from = l.openBody(s, l.server.heads.streamHead(l.out[:0], o.origin, o.coding))
 	l.dropHead(s) // which held lastID and origin
-	l.sendStart(s, o.renewal)
+	l.sendStart(s, from, o.renewal)
 }
 
 // subscribeAll puts a stream into the lists of its channels.
@@ -71,26 +77,38 @@ func (l *loop) unsubscribeAll(s *stream) {
 	l.multi.remove(s.id())
 }
 
-// sendStart sends a stream the bytes of l.out and the start of l.start, which are the
-// broker's greeting and the messages that the client missed: in one write if that will do.
-func (l *loop) sendStart(s *stream, renewal string) {
+// openBody appends what the body of a stream begins with, behind dst, and returns where its
+// text begins.
+func (l *loop) openBody(s *stream, dst []byte) (_ []byte, from int) {
+	if s.flags.is(gzipped) {
+		dst = append(dst, gzipwire.Header...)
+	}
+	return append(dst, l.server.heads.greeting...), len(dst)
+}
+
+// sendStart sends a stream the bytes of l.out, which are text from there on, and the start of
+// l.start: the broker's greeting and the messages that the client missed, in one write if
+// that will do.
+func (l *loop) sendStart(s *stream, from int, renewal string) {
 	start := &l.start
 	start.Renewal = renewal
 	s.cursor = start.Cursor
 	l.scheduleStream(s)
-	l.out = l.inbox.AppendStart(l.out, start)
+	l.out = l.ownText(s, l.inbox.AppendStart(l.out, start), from)
 	opening := len(l.out)
-	l.out = appendWires(l.out, start.Missed)
-	did := l.send(s, opening, start.Missed, l.out)
+	p := l.pack(l.out, s, start.Missed)
+	l.out = p.wire
+	did := l.send(s, opening, p)
+	all := sizeOf(start.Missed, turnBytes) < turnBytes
 	clear(start.Missed)
 	switch {
 	case did == ended:
 		return
-	case did == sent && len(l.out)-opening < turnBytes:
+	case did == sent && all:
 		s.cursor = max(s.cursor, start.Head)
 		return
 	case did == sent:
-		l.fallBehind(s, nil, false) // there may be more
+		l.fallBehind(s, leftover{}, false) // there may be more
 	}
 	r := l.readers.m[s.id()]
 	r.told = start.Told.Clone()
@@ -106,6 +124,9 @@ func (l *loop) leaveChannels(s *stream, why reason) {
 	}
 	if s.flags.is(fast) {
 		l.needLess(s)
+	}
+	if s.flags.is(gzipped) {
+		l.leaveText(s)
 	}
 	l.chans = l.channelsOf(s, l.chans[:0])
 	l.inbox.Detach(l.chans...)

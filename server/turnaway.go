@@ -85,7 +85,7 @@ func (l *loop) turnAway(s *stream, to asker, why reason) {
 	if l.mayNotice(why.String()) {
 		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(l.connOf(s)).String())
 	}
-	b := l.server.heads.streamHead(l.out[:0], to.origin)
+	b := l.server.heads.streamHead(l.out[:0], to.origin, min(to.coding, codingNone))
 	if !to.onlyHead {
 		b = append(b, "retry: "...)
 		b = strconv.AppendInt(b, l.retryDelay(why).Milliseconds(), 10)

@@ -17,6 +17,7 @@ const headPatience = time.Second
 type waiter struct {
 	lastID, origin []byte
 	renewal        string
+	coding         coding
 	greeted        bool // the response head is sent
 }
 
@@ -24,7 +25,7 @@ type waiter struct {
 // fan-out passes it over.
 func (l *loop) wait(s *stream, o opening) {
 	s.state = stateWaiting
-	l.waiting.set(s.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin), renewal: o.renewal})
+	l.waiting.set(s.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin), renewal: o.renewal, coding: o.coding})
 	l.schedule(l.connOf(s), l.now+headPatience)
 }
 
@@ -76,13 +77,13 @@ func (l *loop) startIfFollowed(s *stream) {
 	}
 	l.waiting.remove(s.id())
 	s.state = stateStream
-	l.out = l.out[:0]
-	if !w.greeted {
-		l.out = l.server.heads.opening(l.out, w.origin)
+	from := 0
+	if l.out = l.out[:0]; !w.greeted {
+		l.out, from = l.openBody(s, l.server.heads.streamHead(l.out, w.origin, w.coding))
 	} else if len(w.lastID) == 0 {
 		l.start.Gap = channels.GapBackplane
 	}
-	l.sendStart(s, w.renewal)
+	l.sendStart(s, from, w.renewal)
 }
 
 // waitingDue sends the response head when that has been held back for long
@@ -102,11 +103,12 @@ func (l *loop) waitingDue(s *stream) {
 		did = l.pingWhenDue(s)
 	} else {
 		w.greeted = true
-		l.out = l.server.heads.opening(l.out[:0], w.origin)
+		text, from := l.openBody(s, l.server.heads.streamHead(l.out[:0], w.origin, w.coding))
 		if !l.inbox.HasIDs() { // else the event that starts the stream is to follow
-			l.out = append(l.out, '\n')
+			text = append(text, '\n')
 		}
-		did = l.send(s, len(l.out), nil, l.out)
+		l.out = l.ownText(s, text, from)
+		did = l.send(s, len(l.out), parcel{wire: l.out})
 	}
 	switch did {
 	case cut: // so little, and the client does not read it

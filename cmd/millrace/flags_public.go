@@ -23,6 +23,7 @@ type publicFlags struct {
 	TrustedProxies []string `placeholder:"NETWORK" help:"Proxies that may say of clients by --proxy-protocol who they are or, without it, to --auth-url by X-Forwarded-Proto, -Host and -For, such as 10.0.0.0/8 or 192.0.2.1; repeatable. [none]"`
 	Host           []string `placeholder:"NAME" help:"Host name that requests may be addressed to, such as events.example.org or *.example.org; repeatable. Others get 421, except for /healthz. [any name]"`
 	Channel        []string `placeholder:"PATTERN" help:"Channels that clients may open: a name, a beginning with * after it, or {name} for one segment, as in /rooms/{id}; repeatable. [all]"`
+	Gzip           []string `placeholder:"PATTERN" help:"Channels whose messages are compressed for clients that accept gzip, once for all of them, as patterns of --channel; repeatable. Not for channels on which a secret stands beside what others may publish. [none]"`
 	AllowOrigin    []string `placeholder:"ORIGIN" help:"Origin whose pages may read streams, such as https://example.org, https://*.example.org for all subdomains, or * for all; repeatable. [none]"`
 }
 
@@ -47,6 +48,9 @@ func (f *publicFlags) set(o *node.Options) (err error) {
 	}
 	if p.Channels, err = pattern.ParseList(f.Channel); err != nil {
 		return fmt.Errorf("%w: --channel: %w", errUsage, err)
+	}
+	if p.Gzip, err = pattern.ParseList(f.Gzip); err != nil {
+		return fmt.Errorf("%w: --gzip: %w", errUsage, err)
 	}
 	if f.ProxyProtocol && len(f.TrustedProxies) == 0 {
 		return fmt.Errorf("%w: --proxy-protocol takes --trusted-proxies: the proxies that may name clients", errUsage)
