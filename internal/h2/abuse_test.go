@@ -162,6 +162,9 @@ func TestBudgetOverTime(t *testing.T) {
 		if b.fill(c.start + c.after); b.left != c.want {
 			t.Errorf("%v after %v: %d, want %d", c.after, c.start, b.left, c.want)
 		}
+		if b.fill(c.start + c.after); b.left != c.want {
+			t.Errorf("%v after %v, for the second time: %d, want %d", c.after, c.start, b.left, c.want)
+		}
 		if b.earn(2 * fullBudget); b.left != fullBudget {
 			t.Errorf("%d after more than the full budget was earned, want %d", b.left, fullBudget)
 		}

@@ -109,9 +109,6 @@ func (s *server) feed(t reporter, in []byte) {
 	s.rest = append(s.rest, in...)
 	for s.err == nil {
 		ev, n, err := s.reader.Next(&s.conn, s.table, s, 0, s.rest)
-		if s.conn.Acknowledged() {
-			s.table = nil
-		}
 		s.rest = s.rest[n:]
 		if err != nil {
 			s.reader.Out = s.conn.AppendGoAway(s.reader.Out, err)
@@ -125,6 +122,9 @@ func (s *server) feed(t reporter, in []byte) {
 		if err == nil && ev.Kind == NeedMore {
 			break
 		}
+	}
+	if s.conn.Acknowledged() {
+		s.table = nil
 	}
 	if len(s.rest) > s.reader.MaxRest() && s.err == nil {
 		t.Errorf("a rest of %d bytes, want %d at most", len(s.rest), s.reader.MaxRest())
@@ -176,6 +176,7 @@ func (s *server) sent(t reporter) []string {
 func framesIn(t reporter, out []byte) (frames []string) {
 	t.Helper()
 	reader := http2.NewFramer(io.Discard, bytes.NewReader(out))
+	reader.SetMaxReadFrameSize(MaxPayload)
 	reader.ReadMetaHeaders = hpack.NewDecoder(0, nil)
 	for {
 		f, err := reader.ReadFrame()

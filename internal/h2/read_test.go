@@ -74,6 +74,14 @@ var conversations = []struct {
 		c.send(1, getFields("/")...)
 		c.send(1, "x: y")
 	}, []string{"opened 1 GET / host=h", "> RST_STREAM 1 PROTOCOL_ERROR", "closed 1: HTTP/2: trailers that are not the end"}},
+	{"trailers with a pseudo-header field", false, func(c *client) {
+		c.send(1, getFields("/")...)
+		c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true, EndHeaders: true, BlockFragment: c.encode(":path: /")})
+	}, []string{"opened 1 GET / host=h", "> RST_STREAM 1 PROTOCOL_ERROR", "closed 1: HTTP/2: a pseudo-header field that no request has"}},
+	{"an announced content that is too long to be counted", false, func(c *client) {
+		c.send(1, getFields("/", "content-length: 65537")...)
+		c.WriteData(1, true, []byte("test"))
+	}, []string{"opened 1 GET / host=h content-length=65537"}},
 	{"too many streams", false, func(c *client) {
 		c.get(1, "/")
 		c.get(3, "/")
@@ -164,6 +172,7 @@ var faults = []struct {
 	{func(c *client) { c.WriteData(0, true, nil) }, "0 PROTOCOL_ERROR a DATA of no stream"},
 	{func(c *client) { c.get(1, "/"); c.WriteData(1, true, nil) }, "1 STREAM_CLOSED a DATA of a stream that its client has ended"},
 	{func(c *client) { c.get(1, "/"); c.WriteRSTStream(1, 0); c.WriteData(1, true, nil) }, "1 STREAM_CLOSED a DATA of a stream that its client has ended"},
+	{func(c *client) { c.send(1, getFields("/")...); c.WriteRSTStream(1, 0); c.WriteData(1, true, nil) }, "1 STREAM_CLOSED a DATA of a stream that its client has ended"},
 	{func(c *client) {
 		c.send(1, getFields("/")...)
 		c.WriteRawFrame(http2.FrameData, 8, 1, []byte("\x04abc"))
@@ -219,5 +228,32 @@ func TestPreface(t *testing.T) {
 		if got := strings.Join(tell(t, peer.Bytes()), "\n"); got != c.want {
 			t.Errorf("after %q: %s; want %s", peer.Bytes(), got, c.want)
 		}
+	}
+}
+
+// Ensure that what still comes of streams is ignored that were reset by us, or opened after a
+// GOAWAY of ours.
+func TestIgnored(t *testing.T) {
+	c, s := newClient(), newServer()
+	for id := uint32(1); id <= 5; id += 2 {
+		c.send(id, getFields("/")...)
+	}
+	s.feed(t, c.Next(c.Len()))
+	s.reader.Out = s.conn.AppendReset(nil, s.streams[1], RefusedStream)
+	delete(s.streams, 1)
+	s.told = nil
+	c.WriteData(1, true, []byte("ignored"))
+	c.WriteWindowUpdate(1, 1)
+	s.feed(t, c.Next(c.Len()))
+
+	s.reader.Out = s.conn.AppendGoAway(s.reader.Out, nil)
+	c.send(7, getFields("/")...)
+	c.WriteData(7, true, []byte("ignored"))
+	c.WriteWindowUpdate(7, 1)
+	c.WriteRSTStream(7, http2.ErrCodeCancel)
+	c.WriteWindowUpdate(5, 1)
+	s.feed(t, c.Next(c.Len()))
+	if want := []string{"> RST_STREAM 1 REFUSED_STREAM", "> GOAWAY 5 NO_ERROR ", "writable 5"}; !slices.Equal(s.told, want) {
+		t.Errorf("the server was told, and sent, %q; want %q", s.told, want)
 	}
 }

@@ -68,6 +68,9 @@ func TestRequests(t *testing.T) {
 		if got := judgement(s); got != c.want {
 			t.Errorf("the fields %.200q: %.200s; want %.200s", c.fields, got, c.want)
 		}
+		if n := len(s.reader.fields.text); n > httpparse.DefaultMaxBytes {
+			t.Errorf("the fields %.200q: %d bytes are kept, want at most %d", c.fields, n, httpparse.DefaultMaxBytes)
+		}
 		if s.err != nil {
 			t.Errorf("the fields %.200q: the connection ended by %v", c.fields, s.err)
 		}
@@ -117,14 +120,15 @@ func blockFrames(stream uint32, block []byte, end bool) (frames []byte) {
 // Ensure that a decoder that has failed is not used for another connection.
 func TestDecoderIsReplaced(t *testing.T) {
 	s := newServer()
+	first := s.reader.tableless
 	for _, block := range []string{"\x40", "\xff\xff\xff\xff\x0f", "\x00\x7f\xff\xff\xff\x0f"} {
 		s.conn.Open(0)
 		s.told, s.err, s.rest = nil, nil, nil
 		bad := newClient()
 		bad.obey()
 		s.feed(t, append(bad.Bytes(), blockFrames(1, []byte(block), true)...))
-		if s.err == nil {
-			t.Errorf("the block %x: no error, but %q", block, s.told)
+		if s.err == nil || s.reader.tableless == first {
+			t.Errorf("the block %x: no error, or no other decoder, but %q", block, s.told)
 		}
 		s.conn.Open(0)
 		s.told, s.err, s.rest = nil, nil, nil
@@ -136,5 +140,6 @@ func TestDecoderIsReplaced(t *testing.T) {
 			t.Errorf("after the block %x on another connection: %q", block, s.told)
 		}
 		clear(s.streams)
+		first = s.reader.tableless
 	}
 }
