@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"millrace/channels"
 	"millrace/internal/testenv/browser"
 	"millrace/server"
@@ -80,8 +78,8 @@ func TestPageComesBack(t *testing.T) {
 		}
 	}
 	page := "/return.html?" + streams.Encode()
-	browser.Firefox(t, pages.URL+page+"#firefox")
-	browser.Chromium(t, "ERR_").Do("opening the page", chromedp.Navigate(pages.URL+page+"#chromium"))
+	browser.Firefox(t).Open(pages.URL + page + "#firefox")
+	browser.Chromium(t, "ERR_").Open(pages.URL + page + "#chromium")
 	m.awaitSubscribers("/news", len(seen))
 	m.publish("/news", "1", len(seen))
 	until("before all", "open", "message1")

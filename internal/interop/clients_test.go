@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"millrace/channels"
 	"millrace/internal/testenv/browser"
 	"millrace/server"
@@ -135,9 +133,9 @@ func startClients(t *testing.T, r *relay) (names []string, _ <-chan browser.Repo
 	follow(t, script(t, "clients-node.mjs", streams, pages.URL+"/report"))
 	names = append(names, "node/eventsource", "node/eventsource-client")
 
-	browser.Firefox(t, pages.URL+"/clients.html?"+streams+"#firefox")
+	browser.Firefox(t).Open(pages.URL + "/clients.html?" + streams + "#firefox")
 	page := browser.Chromium(t, "ERR_")
-	page.Do("opening the page", chromedp.Navigate(pages.URL+"/clients.html?"+streams+"#chromium"))
+	page.Open(pages.URL + "/clients.html?" + streams + "#chromium")
 	for _, browser := range []string{"firefox", "chromium"} {
 		for _, client := range browserClients {
 			names = append(names, browser+"/"+client)

@@ -11,11 +11,12 @@ import (
 )
 
 // relay passes connections on to a server byte for byte, notes the head of each
-// request, and can cut them all, as a network does.
+// request if that is in the clear, and can cut them all, as a network does.
 type relay struct {
 	ln     net.Listener
-	target string
-	heads  chan http.Header // of the requests, in order; of no more than it has room for
+	route  func(client net.Conn) (target string, read []byte) // what it has read of the client is passed on
+	sealed bool                                               // with TLS
+	heads  chan http.Header                                   // of the requests, in order; of no more than it has room for
 
 	mu    sync.Mutex // held while cut, so that nobody connects
 	conns []net.Conn
@@ -24,11 +25,27 @@ type relay struct {
 // newRelay starts a relay to target that ends with the test.
 func newRelay(t *testing.T, target string) *relay {
 	t.Helper()
+	return startRelay(t, &relay{route: to(target)})
+}
+
+// newSplice is newRelay to a port with TLS.
+func newSplice(t *testing.T, target string) *relay {
+	t.Helper()
+	return startRelay(t, &relay{route: to(target), sealed: true})
+}
+
+// to is a route that is the same for all.
+func to(target string) func(net.Conn) (string, []byte) {
+	return func(net.Conn) (string, []byte) { return target, nil }
+}
+
+func startRelay(t *testing.T, r *relay) *relay {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{ln: ln, target: target, heads: make(chan http.Header, 16)}
+	r.ln, r.heads = ln, make(chan http.Header, 16)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -52,11 +69,21 @@ func newRelay(t *testing.T, target string) *relay {
 // ends.
 func (r *relay) pass(client net.Conn) {
 	defer client.Close()
-	upstream, err := r.connect(client)
+	target, read := r.route(client)
+	upstream, err := r.connect(client, target)
 	if err != nil {
 		return
 	}
 	defer upstream.Close()
+	if r.sealed {
+		upstream.Write(read)
+		go func() {
+			io.Copy(upstream, client)
+			upstream.Close()
+		}()
+		io.Copy(client, upstream)
+		return
+	}
 	var head strings.Builder
 	request, err := http.ReadRequest(bufio.NewReader(io.TeeReader(client, &head)))
 	if err != nil {
@@ -71,10 +98,10 @@ func (r *relay) pass(client net.Conn) {
 }
 
 // connect dials the server and makes both connections known to cut.
-func (r *relay) connect(client net.Conn) (net.Conn, error) {
+func (r *relay) connect(client net.Conn, target string) (net.Conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	upstream, err := net.Dial("tcp", r.target)
+	upstream, err := net.Dial("tcp", target)
 	if err == nil {
 		r.conns = append(r.conns, client, upstream)
 	}

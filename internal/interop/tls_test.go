@@ -17,11 +17,13 @@ import (
 
 // startTLS is start of a node that serves TLS only. It returns the file of the certificate
 // that clients are to trust.
-func startTLS(t *testing.T) (f *fixture, trusted string) {
+func startTLS(t *testing.T, cfg server.Config) (f *fixture, trusted string) {
 	t.Helper()
 	cert, key := testenv.Certificate(t, "localhost", "127.0.0.1")
+	cfg.TLSListen = "127.0.0.1:0"
 	n, err := node.Start(node.Options{
-		Public:       server.Config{TLSListen: "127.0.0.1:0"},
+		Public:       cfg,
+		Broker:       channels.Options{History: 100, Epoch: "e"},
 		Certificates: []certs.Files{{Cert: cert, Key: key}},
 	})
 	if err != nil {
@@ -62,7 +64,7 @@ func wantLine(t *testing.T, in *bufio.Scanner, want string) {
 
 // Ensure that curl and Node read a stream over TLS, in each suite, and check the certificate.
 func TestTLSClients(t *testing.T) {
-	f, trusted := startTLS(t)
+	f, trusted := startTLS(t, server.Config{})
 	url := "https://" + f.public + channel
 	const program = `require('https').get(process.argv[1], {ca: require('fs').readFileSync(process.argv[2])}, r => r.pipe(process.stdout))`
 	clients := map[string]func() *exec.Cmd{"node": func() *exec.Cmd { return command(t, "node", "-e", program, url, trusted) }}
@@ -95,7 +97,7 @@ func TestTLSClients(t *testing.T) {
 // Ensure that a stream goes on when OpenSSL updates its key, and when it asks for that of the
 // server, too.
 func TestTLSKeyUpdate(t *testing.T) {
-	f, trusted := startTLS(t)
+	f, trusted := startTLS(t, server.Config{})
 	cmd := command(t, "openssl", "s_client", "-connect", f.public, "-CAfile", trusted)
 	commands, err := cmd.StdinPipe()
 	if err != nil {

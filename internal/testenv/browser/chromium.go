@@ -1,10 +1,13 @@
-// Package browser has tests look at pages as people do: in Chromium, which a test drives,
-// and in Firefox, where a page reports by itself. Where a browser is missing, the test ends
-// as package testenv has it.
+// Package browser has tests look at pages as people do, in Chromium and in Firefox. Where a
+// browser is missing, the test ends as package testenv has it.
 package browser
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,21 +48,31 @@ func find(t testing.TB, programs []string) string {
 	return ""
 }
 
-// Page is a page in a browser. Its methods end the test when they fail.
+// Page is a page in Chromium. Its methods end the test when they fail.
 type Page struct {
-	t   testing.TB
-	ctx context.Context
+	t        testing.TB
+	ctx      context.Context
+	expected []string        // parts of what the console may complain of
+	reading  *sync.WaitGroup // of the consoles of all pages
 }
 
 // Chromium starts Chromium with an empty page, until the test ends. Without
-// Chromium the test ends. An error on the page's console, or an exception, fails
-// the test, unless its text contains one of expected. Hosts whose names end in .test are
-// this one.
+// Chromium the test ends. Its Options have what is expected.
 func Chromium(t testing.TB, expected ...string) *Page {
+	t.Helper()
+	return Options{Expected: expected}.Chromium(t)
+}
+
+// Chromium starts Chromium with an empty page, until the test ends. Without
+// Chromium the test ends. Hosts whose names end in .test are this one.
+func (o Options) Chromium(t testing.TB) *Page {
 	t.Helper()
 	path := find(t, chromiums)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
-		chromedp.WSURLReadTimeout(pageTimeout), chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"))
+		chromedp.WSURLReadTimeout(pageTimeout), chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"), chromedp.Flag("disable-http2", o.NoHTTP2))
+	if o.Trusted != "" {
+		options = append(options, chromedp.Flag("ignore-certificate-errors-spki-list", keyOf(t, o.Trusted)))
+	}
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
@@ -79,19 +92,58 @@ func Chromium(t testing.TB, expected ...string) *Page {
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	console := chromedp.Console(ctx)
-	reading.Go(func() {
+	p := &Page{t, ctx, o.Expected, &reading}
+	p.watchConsole()
+	return p
+}
+
+// watchConsole has the test fail for what the console complains of, unless it is expected.
+func (p *Page) watchConsole() {
+	console := chromedp.Console(p.ctx)
+	p.reading.Go(func() {
 		for m, err := range console {
 			if err != nil {
 				return // the test has ended
 			}
 			isExpected := func(e string) bool { return strings.Contains(m.Text, e) }
-			if complains(m.Type) && !slices.ContainsFunc(expected, isExpected) {
-				t.Errorf("the browser's console has %s (%s:%d)", m, m.URL, m.Line+1)
+			if complains(m.Type) && !slices.ContainsFunc(p.expected, isExpected) {
+				p.t.Errorf("the browser's console has %s (%s:%d)", m, m.URL, m.Line+1)
 			}
 		}
 	})
-	return &Page{t, ctx}
+}
+
+// NewTab opens an empty page beside this one.
+func (p *Page) NewTab() Tab {
+	p.t.Helper()
+	ctx, end := chromedp.NewContext(p.ctx)
+	p.t.Cleanup(end)
+	tab := &Page{p.t, ctx, p.expected, p.reading}
+	tab.Open("about:blank")
+	tab.watchConsole()
+	return tab
+}
+
+// Open goes to a page, and waits until it is there.
+func (p *Page) Open(url string) {
+	p.t.Helper()
+	p.Do("opening "+url, chromedp.Navigate(url))
+}
+
+// keyOf returns the hash of the key that the certificate in a file is for, as Chromium has it.
+func keyOf(t testing.TB, certFile string) string {
+	t.Helper()
+	text, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(key[:])
 }
 
 // Do does something on the page.
