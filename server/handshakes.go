@@ -24,13 +24,11 @@ type handshaking struct {
 // handshakeKinds are the kinds of failures that are counted: those of the handshake itself,
 // and of the loop.
 var handshakeKinds = [...]handshake.Failure{
-	handshake.Version, handshake.Garbage, handshake.Refused, handshake.Left, handshake.Certificate,
-	handshake.Protocol, handshake.Handover, failurePlain, failureTimeout, failureCrowded,
+	handshake.Version, handshake.Plain, handshake.Garbage, handshake.Refused, handshake.Left, handshake.Timeout,
+	handshake.Certificate, handshake.Protocol, handshake.Handover, handshake.Panic, failureCrowded,
 }
 
 const (
-	failurePlain   handshake.Failure = "plain"   // a request in the clear
-	failureTimeout handshake.Failure = "timeout" // not over within the header timeout
 	failureCrowded handshake.Failure = "crowded" // too many under way, of which this one waited for its client
 )
 
@@ -59,7 +57,7 @@ func (l *loop) readHello(c *conn, head []byte) (awaited bool) {
 		}
 		return l.beginHandshake(c, head)
 	case head[0] >= 'A' && head[0] <= 'Z': // a method
-		l.failHandshake(c, failurePlain, "a request in the clear")
+		l.failHandshake(c, handshake.Plain, "a request in the clear")
 		c.flags.set(secure, false)
 		l.refuse(&c.stream, asker{}, 400, "this port takes TLS only: ask for https:// in place of http://")
 		return false
@@ -229,13 +227,13 @@ func (l *loop) dropHandshake(c *conn) {
 
 // handshakeDue ends a handshake that has taken too long, or has not begun.
 func (l *loop) handshakeDue(c *conn) {
-	l.failHandshake(c, failureTimeout, "it took longer than "+l.cfg.HeaderTimeout.String())
+	l.failHandshake(c, handshake.Timeout, "it took longer than "+l.cfg.HeaderTimeout.String())
 	l.end(c, reasonHeadLate)
 }
 
 // maxDetail bounds what is logged of why a handshake has failed, in bytes: crypto/tls quotes
-// what the client has sent.
-const maxDetail = 256
+// what the client has sent. maxStack does of a panic.
+const maxDetail, maxStack = 256, 4 << 10
 
 // failHandshake counts and logs why a handshake has failed.
 func (l *loop) failHandshake(c *conn, kind handshake.Failure, detail string) {
@@ -248,11 +246,14 @@ func (l *loop) failHandshake(c *conn, kind handshake.Failure, detail string) {
 	if h := l.handshakes.m[c.id()]; h != nil { // which knows it even if the client has gone
 		peer = h.peer
 	}
-	level := slog.LevelInfo
-	if kind == handshake.Handover || kind == handshake.Certificate {
+	level, most := slog.LevelInfo, maxDetail
+	switch kind {
+	case handshake.Panic:
+		level, most = slog.LevelError, maxStack
+	case handshake.Handover, handshake.Certificate:
 		level = slog.LevelError
 	}
-	l.server.log(level, msg, "peer", peer.String(), "detail", detail[:min(len(detail), maxDetail)])
+	l.server.log(level, msg, "peer", peer.String(), "detail", detail[:min(len(detail), most)])
 }
 
 // link puts h at the new end of the list.

@@ -166,6 +166,42 @@ func TestTLSFailures(t *testing.T) {
 	testenv.Eventually(t, "nothing is left", func() bool { n := s.Stats(); return n.Connections == 0 && n.Handshaking == 0 && n.Secure == 0 })
 }
 
+// Ensure that a panic fails the one handshake in which it is, and is told with its stack.
+func TestTLSPanic(t *testing.T) {
+	var log bytes.Buffer
+	cfg := withTLS(t, Config{Loops: 1, Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	cert, key := testenv.Certificate(t, "localhost")
+	store, err := certs.Load(slog.New(slog.DiscardHandler), certs.Files{Cert: cert, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.TLS, err = handshake.New(handshake.Config{Computing: 1, Certificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if hello.ServerName == "fault" {
+			panic("a fault")
+		}
+		return store.Get(hello)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, b := start(t, cfg, channels.Options{})
+	c := dialTLS(t, s, &tls.Config{})
+	c.ask("/x")
+	for range 3 {
+		if _, err := tls.Dial("tcp", s.TLSAddr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "fault"}); err == nil {
+			t.Fatal("a handshake has succeeded in a panic")
+		}
+	}
+	testenv.Eventually(t, "the failures are counted", func() bool { return s.Stats().HandshakeFailures["panic"] == 3 })
+	dialTLS(t, s, &tls.Config{}).ask("/x")
+	publish(t, b, "/x", "all goes on", 2)
+	c.want("data: all goes on\n\n")
+	s.Close() // nothing is logged any more
+	if text := log.String(); strings.Count(text, "a TLS handshake has failed: panic") != 1 || !strings.Contains(text, "a fault") || !strings.Contains(text, "tls_test.go") {
+		t.Errorf("the log has\n%s", text)
+	}
+}
+
 // Ensure that handshakes that stall give way to others when there are as many as may be.
 func TestTLSHandshakesBounded(t *testing.T) {
 	s, _ := start(t, withTLS(t, Config{Loops: 1, TLSHandshakes: 3}), channels.Options{})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -47,9 +46,9 @@ type Conn struct {
 
 // hello is what is known of a client.
 type hello struct {
-	seen, tls13 bool
-	name        string
-	protocol    string
+	Hello
+	name     string
+	protocol string
 }
 
 // Start begins a handshake. notify is called whenever there is something Unsent, and when
@@ -71,16 +70,22 @@ func (c *Conn) run(conn *tls.Conn) {
 	defer c.pool.running.Done()
 	c.pool.tokens <- struct{}{}
 	var state tlsrecord.State
-	err := conn.Handshake()
-	if err == nil {
-		err = c.takeKeys(&state, conn.ConnectionState())
-	}
+	err := c.shake(conn, &state)
 	<-c.pool.tokens
 	c.mu.Lock()
 	c.state, c.err, c.over = state, err, true
 	state.Clear()
 	c.mu.Unlock()
 	c.notify(c)
+}
+
+// shake makes the handshake, and sets state to what it has agreed upon.
+func (c *Conn) shake(conn *tls.Conn, state *tlsrecord.State) (err error) {
+	defer Catch(&err)
+	if err := conn.Handshake(); err != nil {
+		return err
+	}
+	return c.takeKeys(state, conn.ConnectionState())
 }
 
 // takeKeys sets state to what crypto/tls has agreed upon, if what it wrote proves it.
@@ -177,7 +182,7 @@ func (c *Conn) Close() {
 }
 
 func (c *Conn) noteHello(h *tls.ClientHelloInfo) {
-	c.hello = hello{seen: true, tls13: slices.Contains(h.SupportedVersions, tls.VersionTLS13), name: h.ServerName}
+	c.hello = hello{Hello: HelloOf(h), name: h.ServerName}
 }
 
 // memory is a Conn as crypto/tls sees it. It reads record by record, so that crypto/tls

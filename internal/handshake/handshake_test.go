@@ -147,6 +147,7 @@ func TestFailures(t *testing.T) {
 	none := newServer(Config{Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("%w for that name", ErrNoCertificate)
 	}})
+	faulty := newServer(Config{Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("a fault") }})
 	for _, tt := range []struct {
 		name   string
 		server *Server
@@ -157,9 +158,14 @@ func TestFailures(t *testing.T) {
 		{"TLS 1.2", s, &tls.Config{MaxVersion: tls.VersionTLS12}, Version, "protocol version not supported"},
 		{"h2 only", s, &tls.Config{NextProtos: []string{"h2"}}, Protocol, "no application protocol"},
 		{"no certificate", none, &tls.Config{}, Certificate, "internal error"},
+		{"a panic", faulty, &tls.Config{}, Panic, "EOF"},
+		{"another panic", faulty, &tls.Config{}, Panic, "EOF"}, // whose turn comes
 	} {
 		k := dial(t, tt.server, tt.cfg, "")
 		err := k.pump(nil)
+		if tt.want == Panic {
+			k.ours.Close() // as a loop would
+		}
 		if got := k.c.Why(err); err == nil || got != tt.want {
 			t.Errorf("%s: %v is %q, want %q", tt.name, err, got, tt.want)
 		}
