@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"sync/atomic"
 	"unsafe"
 
@@ -17,6 +18,16 @@ type keys struct {
 }
 
 type keyChunk [chunkSize]tlsrecord.State
+
+// tryKeys tells why there can be no memory for keys, so that it shows at the start and not at
+// the first handshake.
+func tryKeys() error {
+	memory, err := mapKeys(int(unsafe.Sizeof(keyChunk{})))
+	if err != nil {
+		return fmt.Errorf("TLS is not served, since memory for its keys cannot be had: %w", err)
+	}
+	return unix.Munmap(memory)
+}
 
 // newKeys returns those of descriptors below limit.
 func newKeys(limit int) *keys {

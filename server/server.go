@@ -70,6 +70,11 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.TLS != nil {
+		if err := tryKeys(); err != nil {
+			return nil, err
+		}
+	}
 	began := time.Now()
 	s := &Server{
 		cfg: cfg, capacity: capacity, broker: broker, maxSealed: maxSealed,
