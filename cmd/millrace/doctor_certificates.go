@@ -35,7 +35,7 @@ func (c *doctorCommand) examineCertificates(now time.Time) (settings []doctor.Se
 			var valid bool
 			has := store.Certificates()[0]
 			s.Value, valid = validity(has, now)
-			s.Note, ok = fmt.Sprintf("%s (%s)", someNames(has.Names), f.Cert), ok && valid
+			s.Note, ok = fmt.Sprintf("%s (%s)", someNames(has.Names), f.Cert)+exposure(f.Key), ok && valid
 		}
 		settings = append(settings, s)
 	}
@@ -45,10 +45,19 @@ func (c *doctorCommand) examineCertificates(now time.Time) (settings []doctor.Se
 			s.Value, s.Note, ok = "unreadable", err.Error(), false
 		} else {
 			s.Value = fmt.Sprint(len(keys))
+			s.Note += exposure(c.TLSTicketKeys)
 		}
 		settings = append(settings, s)
 	}
 	return settings, ok, nil
+}
+
+// exposure is a warning if every user of the host can read a file of keys.
+func exposure(file string) string {
+	if certs.Exposed(file) {
+		return "; every user of this host can read " + file + ": chmod o-r"
+	}
+	return ""
 }
 
 // validity says for how long clients take a certificate.

@@ -47,6 +47,19 @@ func TestDoctorExaminesCertificates(t *testing.T) {
 			t.Errorf("%s: valid is %t, %v, and the report %q; want %t, and %q in it", tt.name, ok, err, report, tt.valid, tt.want)
 		}
 	}
+	for _, name := range []string{"key", "keys"} {
+		if err := os.Chmod(file(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testenv.WriteCertificate(t, file("open"), file("key"), now.Add(time.Hour), "a")
+	c := doctorCommand{TLSCert: []string{file("open")}, TLSKey: []string{file("key")}, TLSTicketKeys: keys}
+	settings, ok, err := c.examineCertificates(now)
+	for _, name := range []string{"key", "keys"} {
+		if report, want := reportOf(settings), "every user of this host can read "+file(name)+": chmod o-r"; !ok || err != nil || !strings.Contains(report, want) {
+			t.Errorf("with mode 644: valid is %t, %v, and the report %q; want %q in it", ok, err, report, want)
+		}
+	}
 	for left, want := range map[time.Duration]string{
 		21*days + time.Hour: "21 days left", 21*days - time.Hour: "20 days left: renew it", 400 * days: "400 days left",
 	} {

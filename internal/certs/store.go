@@ -1,5 +1,5 @@
 // Package certs has the certificates of TLS ports and the keys of their session tickets, from
-// files that are read again when they change.
+// files that are read again when they change, and the authorities that clients trust.
 package certs
 
 import (
@@ -62,6 +62,7 @@ func Load(log *slog.Logger, files ...Files) (*Store, error) {
 		if err := s.pairs[i].read(); err != nil {
 			return nil, err
 		}
+		warnExposed(log, f.Key)
 	}
 	s.publish()
 	return s, nil
@@ -179,6 +180,7 @@ func (s *Store) reload(due func(*pair) bool) {
 			s.log.Error("a certificate cannot be read again, the one before is used on", "error", err, "expiry", p.certificate.Leaf.NotAfter)
 			continue
 		}
+		warnExposed(s.log, p.files.Key)
 		s.log.Info("a certificate was read again", "file", p.files.Cert, "names", p.certificate.Leaf.DNSNames, "expiry", p.certificate.Leaf.NotAfter)
 	}
 	s.publish()

@@ -41,6 +41,7 @@ type TicketKeys struct {
 // again. log gets to know what that brings.
 func LoadTicketKeys(log *slog.Logger, file string, use func([][32]byte)) (*TicketKeys, error) {
 	k := &TicketKeys{log: log, file: file, use: use}
+	warnExposed(log, file)
 	return k, k.read()
 }
 
@@ -132,6 +133,7 @@ func (k *TicketKeys) reload(due func() bool) {
 		k.log.Error("the keys of session tickets cannot be read again, those before are used on", "error", err, "keys", k.keys)
 		return
 	}
+	warnExposed(k.log, k.file)
 	k.log.Info("the keys of session tickets were read again", "file", k.file, "keys", k.keys)
 }
 
