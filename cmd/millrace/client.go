@@ -2,13 +2,16 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"syscall"
 	"time"
 
+	"millrace/internal/certs"
 	"millrace/internal/resp"
 )
 
@@ -25,6 +28,9 @@ type adminFlags struct {
 	Admin             address    `default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address of the server's admin port. [${default}]"`
 	AdminPassword     secret     `placeholder:"TEXT" help:"Password of the admin port. Other users can read a command line: set the variable. [none]"`
 	AdminPasswordFile secretFile `placeholder:"FILE" help:"File with the password. [none]"`
+	AdminTLS          bool       `name:"admin-tls" help:"The admin port takes TLS. [off]"`
+	AdminTLSCA        string     `name:"admin-tls-ca" placeholder:"FILE" help:"Authorities that may have signed its certificate, as PEM. [those of this host]"`
+	AdminTLSName      string     `name:"admin-tls-name" placeholder:"NAME" help:"Host name that its certificate has to be for. [the host of --admin]"`
 }
 
 // client is a connection to an admin port. One goroutine may send while another
@@ -42,6 +48,10 @@ func (f *adminFlags) dial(ctx context.Context) (*client, error) {
 	if err := resolve([]secretSource{{flag: "admin-password", value: &password, file: f.AdminPasswordFile}}); err != nil {
 		return nil, err
 	}
+	secure, err := f.secure()
+	if err != nil {
+		return nil, err
+	}
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", string(f.Admin))
 	if errors.Is(err, syscall.ECONNREFUSED) {
@@ -50,7 +60,14 @@ func (f *adminFlags) dial(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the admin port %s: %w; --admin names another address", f.Admin, err)
 	}
-	context.AfterFunc(ctx, func() { conn.Close() })
+	wire := conn
+	context.AfterFunc(ctx, func() { wire.Close() })
+	if secure != nil {
+		if conn, err = handshake(ctx, conn, secure); err != nil {
+			wire.Close()
+			return nil, fmt.Errorf("the admin port %s: %w", f.Admin, err)
+		}
+	}
 	c := &client{conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriter(conn)}
 	if password != "" {
 		if _, err := c.ask("AUTH", string(password)); err != nil {
@@ -59,6 +76,41 @@ func (f *adminFlags) dial(ctx context.Context) (*client, error) {
 		}
 	}
 	return c, nil
+}
+
+// secure returns how the connection takes TLS, nil if it does not.
+func (f *adminFlags) secure() (cfg *tls.Config, err error) {
+	if !f.AdminTLS {
+		if f.AdminTLSCA != "" || f.AdminTLSName != "" {
+			return nil, fmt.Errorf("%w: --admin-tls-ca and --admin-tls-name are about TLS: want --admin-tls with them", errUsage)
+		}
+		return nil, nil
+	}
+	host, _, _ := net.SplitHostPort(string(f.Admin))
+	cfg = &tls.Config{ServerName: cmp.Or(f.AdminTLSName, host, "localhost")}
+	if f.AdminTLSCA != "" {
+		if cfg.RootCAs, err = certs.Authorities(f.AdminTLSCA); err != nil {
+			return nil, fmt.Errorf("%w: --admin-tls-ca: %s: %w", errUsage, f.AdminTLSCA, err)
+		}
+	}
+	return cfg, nil
+}
+
+// handshake returns conn with TLS. Its errors say what to do.
+func handshake(ctx context.Context, conn net.Conn, cfg *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	secure := tls.Client(conn, cfg)
+	err := secure.HandshakeContext(ctx)
+	switch inClear, untrusted := (tls.RecordHeaderError{}), (*tls.CertificateVerificationError)(nil); {
+	case errors.As(err, &inClear):
+		return nil, fmt.Errorf("it speaks no TLS: leave --admin-tls out (%w)", err)
+	case errors.As(err, &untrusted):
+		return nil, fmt.Errorf("%w; --admin-tls-ca names the authorities to trust, --admin-tls-name the host name to ask for", err)
+	case err != nil:
+		return nil, err
+	}
+	return secure, nil
 }
 
 func (c *client) close() { c.conn.Close() }

@@ -9,6 +9,7 @@ import (
 // adminPortFlags are about the port for publishers.
 type adminPortFlags struct {
 	Admin               portAddress `default:"127.0.0.1:7379" placeholder:"HOST:PORT" help:"Address for publishers, in the Redis protocol; off for none. [${default}]"`
+	AdminTLS            bool        `name:"admin-tls" help:"The admin port takes TLS 1.3 only, with the certificates of --tls-cert. [off]"`
 	AdminPassword       secret      `placeholder:"TEXT" help:"Password of publishers, required unless the address is a loopback one. Other users can read a command line: set the variable. [none]"`
 	AdminPasswordFile   secretFile  `placeholder:"FILE" help:"File with the password; read again on SIGHUP. [none]"`
 	MaxAdminConnections int         `default:"256" min:"1" max:"65536" placeholder:"N" help:"Connections of the admin port; a quarter of them may be without the password yet. [${default}]"`
@@ -18,7 +19,10 @@ func (f *adminPortFlags) set(o *node.Options) error {
 	if f.Admin == node.Off && f.AdminPassword != "" {
 		return fmt.Errorf("%w: --admin-password is set while --admin is %q: want an address, or no password", errUsage, node.Off)
 	}
-	o.Admin = node.AdminPort{Listen: string(f.Admin), Password: string(f.AdminPassword), MaxConnections: f.MaxAdminConnections}
+	if f.Admin == node.Off && f.AdminTLS {
+		return fmt.Errorf("%w: --admin-tls is set while --admin is %q: want an address, or no TLS", errUsage, node.Off)
+	}
+	o.Admin = node.AdminPort{Listen: string(f.Admin), Password: string(f.AdminPassword), TLS: f.AdminTLS, MaxConnections: f.MaxAdminConnections}
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 type publicFlags struct {
 	Listen         address  `placeholder:"HOST:PORT" help:"Address for event streams in the clear; port 0 picks a free one. [${listen}, or none with --tls-listen]"`
 	TLSListen      address  `name:"tls-listen" placeholder:"HOST:PORT" help:"Address for event streams with TLS 1.3; port 0 picks a free one. [none]"`
-	TLSCert        []string `name:"tls-cert" placeholder:"FILE" help:"Certificate for --tls-listen and --ops-tls, as PEM with those that it was signed by; repeatable. The name that a client asks for selects one, else the first is used. Read again when the file changes, and on SIGHUP. [none]"`
+	TLSCert        []string `name:"tls-cert" placeholder:"FILE" help:"Certificate for --tls-listen, --admin-tls and --ops-tls, as PEM with those that it was signed by; repeatable. The name that a client asks for selects one, else the first is used. Read again when the file changes, and on SIGHUP. [none]"`
 	TLSKey         []string `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate at the same place, as PEM; repeatable. [none]"`
 	TLSTicketKeys  string   `name:"tls-ticket-keys" placeholder:"FILE" help:"File of keys for session tickets, which nodes behind one name share so that clients resume at any of them: 32 bytes a line, as hexadecimal digits or in base64. The first seals, all open. Read again when the file changes, and on SIGHUP. [each node makes its own]"`
 	TLSHandshakes  int      `name:"tls-handshakes" default:"4096" min:"1" max:"1000000" placeholder:"N" help:"TLS handshakes that may be under way; then the one that has waited longest for its client goes. [${default}]"`

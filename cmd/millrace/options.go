@@ -43,18 +43,25 @@ func (f *serverFlags) options() (o node.Options, err error) {
 	return o, nil
 }
 
-// checkTLS reports what is missing among the flags of TLS, which are of two groups.
+// checkTLS reports what is missing among the flags of TLS, which are of several groups.
 func (f *serverFlags) checkTLS() error {
-	none := len(f.TLSCert) == 0
-	switch {
-	case f.TLSTicketKeys != "" && f.TLSListen == "":
-		return fmt.Errorf("%w: --tls-ticket-keys: %q without --tls-listen, the address that it is for", errUsage, f.TLSTicketKeys)
-	case none && f.TLSListen != "":
-		return fmt.Errorf("%w: --tls-listen: %q without a certificate, want --tls-cert and --tls-key", errUsage, f.TLSListen)
-	case none && f.OpsTLS:
-		return fmt.Errorf("%w: --ops-tls without a certificate, want --tls-cert and --tls-key", errUsage)
-	case !none && f.TLSListen == "" && !f.OpsTLS:
-		return fmt.Errorf("%w: --tls-cert: %q without --tls-listen, the address that it is for, or --ops-tls", errUsage, f.TLSCert[0])
+	port := ""
+	for _, p := range []struct {
+		flag string
+		set  bool
+	}{{"--admin-tls", f.AdminTLS}, {"--ops-tls", f.OpsTLS}, {"--tls-listen", f.TLSListen != ""}} {
+		if p.set {
+			port = p.flag
+		}
+	}
+	const ports = "a port that it is for: --tls-listen, --admin-tls or --ops-tls"
+	switch none := len(f.TLSCert) == 0; {
+	case none && port != "":
+		return fmt.Errorf("%w: %s without a certificate, want --tls-cert and --tls-key", errUsage, port)
+	case !none && port == "":
+		return fmt.Errorf("%w: --tls-cert: %q without %s", errUsage, f.TLSCert[0], ports)
+	case f.TLSTicketKeys != "" && port == "":
+		return fmt.Errorf("%w: --tls-ticket-keys: %q without %s", errUsage, f.TLSTicketKeys, ports)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"millrace/internal/certs"
 	"millrace/internal/eventstream"
 	"millrace/internal/redact"
 )
@@ -37,6 +39,8 @@ var errDone = errors.New("done")
 type subscribeCommand struct {
 	URL string `arg:"" name:"url" help:"Where the stream is, such as localhost:8080/rooms/42. http:// may be left out."`
 
+	TLSCA string `name:"tls-ca" env:"-" placeholder:"FILE" help:"Authorities that may have signed the certificate of an https:// stream, as PEM. [those of this host]"`
+
 	Count int  `short:"n" env:"-" min:"0" default:"0" placeholder:"N" help:"Events after which to end; 0 for never. [${default}]"`
 	JSON  bool `name:"json" env:"-" xor:"form" help:"Print each event as a line of JSON, with data, event and id. [off]"`
 	Raw   bool `env:"-" xor:"form" help:"Print the bytes of the stream as they come. [off]"`
@@ -50,6 +54,10 @@ func (c *subscribeCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
 	out, notes := bufio.NewWriter(os.Stdout), io.Writer(os.Stderr)
 	to := io.Writer(out)
 	if isTerminal(os.Stdout) {
@@ -60,6 +68,7 @@ func (c *subscribeCommand) Run(ctx context.Context) error {
 	}
 	s := &subscription{
 		url:    address,
+		client: client,
 		stream: eventstream.Reader{Retry: firstRetry},
 		out:    out,
 		notes:  notes,
@@ -80,6 +89,20 @@ func (c *subscribeCommand) Run(ctx context.Context) error {
 		err = out.Flush()
 	}
 	return err
+}
+
+// client returns the one that asks for streams.
+func (c *subscribeCommand) client() (*http.Client, error) {
+	if c.TLSCA == "" {
+		return http.DefaultClient, nil
+	}
+	pool, err := certs.Authorities(c.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --tls-ca: %s: %w", errUsage, c.TLSCA, err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	return &http.Client{Transport: transport}, nil
 }
 
 // jsonEvent is an event as --json prints it.
@@ -104,6 +127,7 @@ func streamURL(text string) (string, error) {
 // subscription is a stream that is reconnected whenever it breaks.
 type subscription struct {
 	url    string
+	client *http.Client
 	stream eventstream.Reader
 	out    *bufio.Writer
 	notes  io.Writer // for everything but data
@@ -147,7 +171,7 @@ func (s *subscription) connect(ctx context.Context) error {
 	if s.stream.LastID != "" {
 		request.Header.Set("Last-Event-ID", s.stream.LastID)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ type about struct {
 // show makes changes known. It is called before a reply leaves that tells of one.
 func (c *conn) show() {
 	now := about{
-		authenticated: c.authenticated,
+		authenticated: c.authenticated && c.secured,
 		version:       c.version,
 		name:          c.name, libName: c.libName, libVersion: c.libVersion,
 		channels: len(c.subscriptions.channels), patterns: len(c.subscriptions.patterns), shards: len(c.subscriptions.shards),

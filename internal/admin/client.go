@@ -148,7 +148,7 @@ func (c *conn) kill(f filter, skipMe bool) (killed int) {
 		case other == c:
 			c.leaving = true
 		default:
-			other.nc.Close()
+			other.hangUp()
 		}
 		killed++
 	}

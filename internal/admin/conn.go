@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/ports"
 	"millrace/internal/resp"
 )
 
@@ -31,14 +32,16 @@ const (
 	maxAuthFailures = 10
 )
 
-// conn is a client's connection, owned by the goroutine that runs serve. Close
-// of the server closes nc under it.
+// conn is a client's connection, owned by the goroutine that runs serve. Others end it by
+// hangUp.
 type conn struct {
 	server *Server
-	nc     net.Conn
+	nc     net.Conn // what is said on it; with TLS a ports.SecureConn
+	wire   *patient // the connection within
 	id     int64
 	began  time.Time
 
+	secured  bool // the handshake is over, or there is none
 	opened   bool // the first request was one of this protocol
 	parser   resp.Parser
 	buf      []byte // buf[from:to] has been received and not executed
@@ -69,7 +72,12 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn, id int64) *conn {
-	c := &conn{server: s, nc: nc, id: id, socket: newSocket(nc), began: time.Now(), linked: s.cfg.Broker.Linked()}
+	c := &conn{server: s, wire: &patient{Conn: nc}, id: id, began: time.Now(), linked: s.cfg.Broker.Linked()}
+	if s.cfg.TLS == nil {
+		c.nc, c.socket, c.secured = c.wire, newSocket(nc), true
+	} else { // whose records the outbox writes, since they have to leave whole
+		c.nc = s.cfg.TLS.Server(c.wire, inClear)
+	}
 	c.parser.Verbatim = verbatim
 	c.reset()
 	c.touch()
@@ -115,12 +123,41 @@ func verbatim(name []byte) int {
 // serve answers requests until the client or the server has had enough.
 func (c *conn) serve() {
 	defer c.nc.Close()
+	if !c.secure() {
+		linger(c.wire)
+		return
+	}
 	c.converse()
 	c.stopOutbox()
 	if c.leaving && !c.hangup {
-		c.linger()
+		linger(c.nc)
 	}
 }
+
+// inClear is the answer to a client without TLS at a port that takes nothing else.
+const inClear = "-ERR this port takes TLS only, as redis-cli --tls and millrace publish --admin-tls speak it\r\n"
+
+// secure makes the handshake, if there is one. It returns false if that has failed.
+func (c *conn) secure() bool {
+	nc, ok := c.nc.(*ports.SecureConn)
+	if !ok {
+		return true
+	}
+	nc.SetDeadline(c.began.Add(authTimeout))
+	if nc.Handshake() != nil {
+		return false
+	}
+	nc.SetWriteDeadline(time.Time{})
+	if c.authenticated {
+		nc.SetReadDeadline(time.Time{})
+	}
+	c.secured = true
+	c.show()
+	return true
+}
+
+// hangUp ends the connection at once. Safe for concurrent use.
+func (c *conn) hangUp() { c.wire.Close() }
 
 // converse reads requests and answers them.
 func (c *conn) converse() {
@@ -229,7 +266,7 @@ func (c *conn) flush() error {
 			return err
 		}
 		if rest = c.out[n:]; len(rest) > 0 {
-			c.outbox = newOutbox(c.nc, c.version, &c.server.unsent)
+			c.outbox = newOutbox(c.nc, c.wire, c.version, &c.server.unsent)
 		}
 	}
 	if len(rest) > 0 {
@@ -270,10 +307,10 @@ func (c *conn) fill() error {
 
 // linger lets the last reply arrive: to close a connection with unread input is
 // to reset it, and then the client may never read why.
-func (c *conn) linger() {
-	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+func linger(nc net.Conn) {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
-	c.nc.SetReadDeadline(time.Now().Add(lingerTimeout))
-	io.Copy(io.Discard, c.nc)
+	nc.SetReadDeadline(time.Now().Add(lingerTimeout))
+	io.Copy(io.Discard, nc)
 }

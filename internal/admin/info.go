@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/ports"
 	"millrace/internal/resp"
 )
 
@@ -20,16 +21,22 @@ type Stats struct {
 	Displaced                   int64 // connections without the password that were ended for newer ones
 	Dropped                     int64 // clients that were ended because they did not read
 	WrongPasswords              int64
-	Unread                      int64 // bytes that wait for clients
+	Unread                      int64           // bytes that wait for clients
+	TLS                         *ports.TLSStats // nil: the port is in the clear
 }
 
 // Stats returns the figures as they are now.
 func (s *Server) Stats() Stats {
-	return Stats{
+	stats := Stats{
 		Connections: s.clients(), MaxConnections: s.cfg.MaxClients,
 		Rejected: s.rejected.Load(), Displaced: s.displaced.Load(), Dropped: s.dropped.Load(),
 		WrongPasswords: s.guesses.Count(), Unread: s.unsent.Load(),
 	}
+	if s.cfg.TLS != nil {
+		handshakes := s.cfg.TLS.Stats()
+		stats.TLS = &handshakes
+	}
+	return stats
 }
 
 // figure is a line of INFO.

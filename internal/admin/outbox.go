@@ -36,7 +36,8 @@ var errSlow = errors.New("does not read")
 // and messages, which publishers put in without waiting. A goroutine of its own writes
 // them. Safe for concurrent use.
 type outbox struct {
-	nc      net.Conn
+	nc      net.Conn      // what is written to
+	wire    *patient      // the connection within, or the same
 	all     *atomic.Int64 // the sum of unsent over all outboxes of the server
 	stopped chan struct{} // closed when nothing is written any more
 
@@ -51,8 +52,8 @@ type outbox struct {
 }
 
 // newOutbox returns an outbox whose owner has to close it.
-func newOutbox(nc net.Conn, version resp.Version, all *atomic.Int64) *outbox {
-	o := &outbox{nc: nc, version: version, all: all, stopped: make(chan struct{})}
+func newOutbox(nc net.Conn, wire *patient, version resp.Version, all *atomic.Int64) *outbox {
+	o := &outbox{nc: nc, wire: wire, version: version, all: all, stopped: make(chan struct{})}
 	o.changed.L = &o.mu
 	go o.write()
 	return o
@@ -160,7 +161,7 @@ func (o *outbox) end(why error) {
 	if o.ended == nil {
 		o.ended, o.waiting = why, nil
 		o.count(-o.unsent)
-		o.nc.SetWriteDeadline(time.Unix(1, 0))
+		o.wire.SetWriteDeadline(time.Unix(1, 0))
 		o.changed.Broadcast()
 	}
 }
@@ -182,7 +183,7 @@ func (o *outbox) write() {
 	why := o.ended
 	o.mu.Unlock()
 	if why != net.ErrClosed {
-		o.nc.Close()
+		o.wire.Close()
 	}
 }
 
@@ -197,7 +198,7 @@ func (o *outbox) take(written []byte) (block []byte) {
 	for (o.held || len(o.waiting) == 0) && o.ended == nil {
 		o.changed.Wait()
 	}
-	if !o.goOn() {
+	if o.ended != nil {
 		return nil
 	}
 	block = o.waiting[0]
@@ -208,8 +209,7 @@ func (o *outbox) take(written []byte) (block []byte) {
 	return block
 }
 
-// wrote notes that n bytes have been written, and tells whether to write more. A client
-// that has taken some of them in writeTimeout is slow, but does read.
+// wrote notes that n bytes have been written, and tells whether to write more.
 func (o *outbox) wrote(n int, err error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -218,20 +218,11 @@ func (o *outbox) wrote(n int, err error) bool {
 	}
 	o.count(-n)
 	o.changed.Broadcast()
-	switch late := errors.Is(err, os.ErrDeadlineExceeded); {
-	case late && n == 0:
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded): // see patient
 		o.end(errSlow)
-	case err != nil && !late:
+	case err != nil:
 		o.end(err)
-	}
-	return o.goOn()
-}
-
-// goOn gives the next write its time, unless the outbox has ended. Called with mu
-// held, because end must have the last word on the deadline.
-func (o *outbox) goOn() bool {
-	if o.ended == nil {
-		o.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	}
 	return o.ended == nil
 }

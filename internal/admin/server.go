@@ -79,6 +79,7 @@ type Config struct {
 	Broker        Broker
 	Streams       Streams               // nil: nothing is told of them
 	Password      string                // of the user "default"; empty: every client is let in
+	TLS           *ports.TLS            // nil: the port is in the clear
 	MaxEventBytes int                   // largest event of the broker; 0: channels.DefaultMaxEventBytes
 	MaxClients    int                   // connections at a time; 0: DefaultMaxClients
 	Version       string                // of millrace, for INFO
@@ -237,15 +238,16 @@ func (s *Server) admit(nc net.Conn) {
 		s.cfg.Logger.Warn("admin port is full: a connection is turned away", "client", nc.RemoteAddr(),
 			"connections", s.cfg.MaxClients, "idle_for_a_minute", s.idle(time.Minute), "remedy", "--max-admin-connections")
 		c.fail("ERR max number of clients reached")
-		c.socket.write(c.out)
+		c.socket.write(c.out) // with TLS nothing can be said before the handshake
 	}
-	nc.Close()
+	c.hangUp()
 }
 
 // makeRoom tells whether there is a place for one client more. Those that have not
-// given the password share a part of the places: the one that has been there for
-// longest goes if need be, since a client that knows the password gives it at once. None
-// of the others is ended, however idle: clients have pools. Called with mu held.
+// given the password, or have not made their handshake, share a part of the places: the one
+// that has been there for longest goes if need be, since a client that knows the password
+// gives it at once. None of the others is ended, however idle: clients have pools. Called
+// with mu held.
 func (s *Server) makeRoom() bool {
 	strangers, oldest := 0, (*conn)(nil)
 	for c := range s.conns {
@@ -267,7 +269,7 @@ func (s *Server) makeRoom() bool {
 	s.cfg.Logger.Warn("admin port has too many clients without a password: the first of them is ended",
 		"client", oldest.nc.RemoteAddr(), "without_password", strangers, "connections", len(s.conns))
 	delete(s.conns, oldest)
-	oldest.nc.Close()
+	oldest.hangUp()
 	return true
 }
 
@@ -307,7 +309,7 @@ func (s *Server) Close() error {
 		close(s.stopped)
 		err = s.ln.Close()
 		for c := range s.conns {
-			c.nc.Close()
+			c.hangUp()
 		}
 	}
 	s.mu.Unlock()

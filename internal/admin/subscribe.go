@@ -87,7 +87,7 @@ func (c *conn) follow(args [][]byte, set *map[string]bool, most int, listen func
 		return
 	}
 	if c.outbox == nil {
-		c.outbox = newOutbox(c.nc, c.version, &c.server.unsent)
+		c.outbox = newOutbox(c.nc, c.wire, c.version, &c.server.unsent)
 	}
 	if !c.subscriptions.ever {
 		c.subscriptions.ever = true

@@ -107,6 +107,7 @@ func (n *Node) adminConfig(p places) admin.Config {
 		Streams:       n.public,
 		Control:       n.control,
 		Password:      o.Admin.Password,
+		TLS:           n.tls.admin,
 		MaxEventBytes: o.Broker.MaxEventBytes,
 		MaxClients:    p.admin,
 		Version:       o.Version,
@@ -137,7 +138,7 @@ func (n *Node) opsConfig(p places) ops.Config {
 		LogDropped:     o.LogDropped,
 		Ready:          n.Ready,
 		Certificates:   n.tls.certificates,
-		TLS:            o.Ops.TLS,
+		TLS:            n.tls.ops,
 		TicketKeys:     n.tls.ticketKeys,
 		Logger:         o.Logger,
 	}

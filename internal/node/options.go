@@ -31,8 +31,8 @@ type Options struct {
 	Public server.Config
 	// Broker stands between the ports. The node sets Backplane, Numbered and what decodes.
 	Broker channels.Options
-	// Certificates are those of Public.TLSListen and Ops.TLS, the first for clients that name
-	// no host.
+	// Certificates are those of Public.TLSListen, Ops.TLS and Admin.TLS, the first for clients
+	// that name no host.
 	// The node sets Public.TLS by them.
 	Certificates []certs.Files
 	// TicketKeys is the file of the keys of session tickets that nodes behind one name share;
@@ -67,6 +67,7 @@ type Options struct {
 type AdminPort struct {
 	Listen         string // address; Off or empty: there is none
 	Password       string // empty: none, for a loopback address
+	TLS            bool   // with Options.Certificates
 	MaxConnections int    // at a time; 0: admin.DefaultMaxClients
 }
 

@@ -9,43 +9,65 @@ import (
 
 	"millrace/internal/certs"
 	"millrace/internal/handshake"
+	"millrace/internal/ports"
 )
 
 // certificateInterval is the time between two looks at the files of certificates and keys.
 const certificateInterval = 10 * time.Second
 
-// tlsFiles are what the TLS of a node is made of, from files. The zero value is of a node
-// without TLS.
+// tlsFiles are what the TLS of a node is made of, from files, and of the ports that have TLS
+// by crypto/tls alone. The zero value is of a node without TLS.
 type tlsFiles struct {
 	certificates *certs.Store
-	ticketKeys   *certs.TicketKeys // nil: the node makes its own
+	ticketKeys   *certs.TicketKeys // nil: each port makes its own
+	admin, ops   *ports.TLS        // nil: in the clear
 }
 
 // setTLS reads o.Certificates if a port has TLS, and has the public port serve it if there is
 // an address for that. Half of the processors may compute handshakes: the loops need the others.
 func (o *Options) setTLS() (t tlsFiles, err error) {
-	if o.Public.TLSListen == "" && !o.Ops.TLS {
+	if o.Public.TLSListen == "" && !o.Ops.TLS && !o.Admin.TLS {
 		return t, nil
 	}
 	if t.certificates, err = certs.Load(o.Logger, o.Certificates...); err != nil {
 		return t, fmt.Errorf("%w: --tls-cert: %w", ErrOptions, err)
 	}
-	if o.Public.TLSListen == "" {
-		return t, nil
+	if o.Admin.TLS {
+		t.admin = ports.NewTLS("admin", o.Logger, t.certificates.Get)
 	}
-	o.Public.TLS, err = handshake.New(handshake.Config{
-		Certificate: t.certificates.Get,
-		Protocols:   []string{"http/1.1"},
-		Computing:   max(runtime.GOMAXPROCS(0)/2, 1),
-	})
-	o.Public.CertificateOf = t.certificates.Number
+	if o.Ops.TLS {
+		t.ops = ports.NewTLS("ops", o.Logger, t.certificates.Get, "http/1.1") // one request at a time has a place
+	}
+	if o.Public.TLSListen != "" {
+		o.Public.TLS, err = handshake.New(handshake.Config{
+			Certificate: t.certificates.Get,
+			Protocols:   []string{"http/1.1"},
+			Computing:   max(runtime.GOMAXPROCS(0)/2, 1),
+		})
+		o.Public.CertificateOf = t.certificates.Number
+	}
 	if err != nil || o.TicketKeys == "" {
 		return t, err
 	}
-	if t.ticketKeys, err = certs.LoadTicketKeys(o.Logger, o.TicketKeys, o.Public.TLS.SetTicketKeys); err != nil {
+	if t.ticketKeys, err = certs.LoadTicketKeys(o.Logger, o.TicketKeys, t.keysTo(o.Public.TLS)); err != nil {
 		return t, fmt.Errorf("%w: --tls-ticket-keys: %w", ErrOptions, err)
 	}
 	return t, nil
+}
+
+// keysTo returns a function that gives keys of session tickets to all ports with TLS. public
+// is nil if that has none.
+func (t tlsFiles) keysTo(public *handshake.Server) func([][32]byte) {
+	return func(keys [][32]byte) {
+		if public != nil {
+			public.SetTicketKeys(keys)
+		}
+		for _, port := range []*ports.TLS{t.admin, t.ops} {
+			if port != nil {
+				port.SetTicketKeys(keys)
+			}
+		}
+	}
 }
 
 // watch reads the files again when they change, until ctx is done.

@@ -11,6 +11,8 @@ var (
 	adminDropped        = desc("admin_clients_dropped_total", "Clients of the admin port ended because they did not read.")
 	wrongPasswords      = desc("admin_wrong_passwords_total", "Wrong passwords given at the admin port.")
 	adminUnread         = desc("admin_unread_bytes", "Replies and messages that wait for clients of the admin port.")
+	adminHandshakes     = desc("admin_tls_handshakes_total", "TLS handshakes of the admin port that have succeeded.")
+	adminTLSFailures    = desc("admin_tls_handshake_failures_total", "TLS handshakes of the admin port that have failed, by reason.", "reason")
 )
 
 func collectAdmin(n admin.Stats, gauge, counter collect) {
@@ -21,4 +23,7 @@ func collectAdmin(n admin.Stats, gauge, counter collect) {
 	counter(adminDropped, float64(n.Dropped))
 	counter(wrongPasswords, float64(n.WrongPasswords))
 	gauge(adminUnread, float64(n.Unread))
+	if n.TLS != nil {
+		collectHandshakes(n.TLS, adminHandshakes, adminTLSFailures, counter)
+	}
 }

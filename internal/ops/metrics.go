@@ -89,8 +89,8 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		kicksDone, kickedStreams, kickedUsers, kicksFolded, controlDropped, ticketsIssued, ticketsKnown, ticketsForgotten,
 		tokenKeys, tokenFetches, tokenStrange, tokensWaiting,
 		applicationRequests, applicationKept, applicationJoined, applicationOverflow, applicationAnswers, applicationWaiting, applicationAsking,
-		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread,
-		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams,
+		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread, adminHandshakes, adminTLSFailures,
+		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams, opsHandshakes, opsTLSFailures,
 		tlsConnections, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {

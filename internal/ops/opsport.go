@@ -11,12 +11,17 @@ const maxProfiles = 8
 
 // Stats returns the figures as they are now.
 func (s *Server) Stats() ports.OpsStats {
-	return ports.OpsStats{
+	stats := ports.OpsStats{
 		PlaceStats:  s.places.Stats(),
 		WrongTokens: s.guard.guesses.Count(),
 		Refused:     s.guard.refused.Load(),
 		Streams:     s.streams.Open(),
 	}
+	if s.cfg.TLS != nil {
+		handshakes := s.cfg.TLS.Stats()
+		stats.TLS = &handshakes
+	}
+	return stats
 }
 
 // The metrics of this port itself.
@@ -28,9 +33,14 @@ var (
 	opsRefused        = desc("ops_requests_refused_total", "Requests that the ops port has refused: without the token, of another site, under another host name.")
 	wrongTokens       = desc("ops_wrong_tokens_total", "Wrong tokens given at the ops port.")
 	opsStreams        = desc("ops_streams", "Open event streams of the ops port.")
+	opsHandshakes     = desc("ops_tls_handshakes_total", "TLS handshakes of the ops port that have succeeded.")
+	opsTLSFailures    = desc("ops_tls_handshake_failures_total", "TLS handshakes of the ops port that have failed, by reason.", "reason")
 )
 
 func collectOps(n ports.OpsStats, gauge, counter collect) {
+	if n.TLS != nil {
+		collectHandshakes(n.TLS, opsHandshakes, opsTLSFailures, counter)
+	}
 	gauge(opsConnections, float64(n.Open))
 	gauge(maxOpsConnections, float64(n.Most))
 	counter(opsDisplaced, float64(n.Displaced))

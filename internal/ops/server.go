@@ -13,7 +13,6 @@ package ops
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,7 +73,7 @@ type Config struct {
 	Tokens         *token.Tokens            // that it takes; nil: none
 	Application    *application.Application // that says who may listen; nil: none does
 	Certificates   *certs.Store             // of the node; nil: no port has TLS
-	TLS            bool                     // this port takes TLS only, with Certificates
+	TLS            *ports.TLS               // nil: this port is in the clear
 	TicketKeys     *certs.TicketKeys        // of session tickets there; nil: the node makes its own
 	Logger         *slog.Logger             // nil: nothing is logged
 }
@@ -212,16 +211,16 @@ func (s *Server) SetToken(token string) { s.guard.setToken(token) }
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.places.Addr() }
 
+// inClear is the answer to a client without TLS at a port that takes nothing else.
+const inClear = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
+	"this port takes TLS only: ask for https:// in place of http://\n"
+
 // Serve answers requests until Close is called, and then returns nil. Call it
 // once.
 func (s *Server) Serve() error {
 	var ln net.Listener = s.places
-	if s.cfg.TLS {
-		ln = tls.NewListener(ln, &tls.Config{
-			MinVersion:     tls.VersionTLS13,
-			GetCertificate: s.cfg.Certificates.Get,
-			NextProtos:     []string{"http/1.1"}, // one request at a time has a place
-		})
+	if s.cfg.TLS != nil {
+		ln = s.cfg.TLS.Listener(ln, inClear)
 	}
 	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("ops port: %w", err)

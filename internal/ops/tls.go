@@ -1,7 +1,10 @@
 package ops
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
 	"millrace/internal/certs"
+	"millrace/internal/ports"
 	"millrace/server"
 )
 
@@ -30,5 +33,13 @@ func collectTLS(n *server.Stats, store *certs.Store, keys *certs.TicketKeys, gau
 	counter(certReloadFails, float64(store.Failures()))
 	if keys != nil {
 		counter(ticketKeysFails, float64(keys.Failures()))
+	}
+}
+
+// collectHandshakes is Collect of the handshakes of the ops port, or of the admin port.
+func collectHandshakes(n *ports.TLSStats, handshakes, failures *prometheus.Desc, counter collect) {
+	counter(handshakes, float64(n.Handshakes))
+	for reason, times := range n.Failures {
+		counter(failures, float64(times), reason)
 	}
 }

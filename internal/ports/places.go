@@ -2,7 +2,6 @@ package ports
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -74,8 +73,9 @@ type PlaceStats struct {
 type OpsStats struct {
 	PlaceStats
 	WrongTokens int64
-	Refused     int64 // requests that are not allowed
-	Streams     int   // event streams that are open
+	Refused     int64     // requests that are not allowed
+	Streams     int       // event streams that are open
+	TLS         *TLSStats // nil: the port is in the clear
 }
 
 // NewPlaces returns the connections that ln accepts, most at a time, which is at least
@@ -219,7 +219,7 @@ type placeKey struct{}
 // ConnContext is that of the http.Server. With TLS the place is that of the connection
 // within.
 func (p *Places) ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	if secure, ok := conn.(*tls.Conn); ok {
+	if secure, ok := conn.(*SecureConn); ok {
 		conn = secure.NetConn()
 	}
 	return context.WithValue(ctx, placeKey{}, conn)

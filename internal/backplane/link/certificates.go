@@ -2,11 +2,11 @@ package link
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
+
+	"millrace/internal/certs"
 )
 
 // Certificates are the files that a URL names for TLS with an engine. The zero value
@@ -31,14 +31,11 @@ func (c Certificates) None() bool { return c == Certificates{} }
 // in the file cert, which is read anew for each connection, so that a renewed one counts.
 func (c Certificates) Apply(config *tls.Config) error {
 	if c.ca != "" {
-		text, err := os.ReadFile(c.ca)
+		authorities, err := certs.Authorities(c.ca)
 		if err != nil {
-			return fmt.Errorf("ca: %w", err)
+			return fmt.Errorf("ca=%s: %w", c.ca, err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return fmt.Errorf("ca=%s: there is no certificate in it, want one or more in PEM", c.ca)
-		}
+		config.RootCAs = authorities
 	}
 	if (c.cert == "") != (c.key == "") {
 		return errors.New("cert and key go together: the client's certificate, and its private key, as files in PEM")
