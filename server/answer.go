@@ -46,12 +46,12 @@ func (l *loop) answer(s *stream, to asker, status int, headers []byte, body stri
 		b = append(b, codingNone.headers()...)
 	}
 	b, _ = l.server.heads.cors.append(b, to.origin)
-	b = append(b, "Connection: close\r\n\r\n"...)
+	b = l.putHead(s, append(b, "Connection: close\r\n\r\n"...))
 	if !to.onlyHead {
 		b = append(b, body...)
 	}
 	l.out = b
-	l.finish(l.connOf(s), b, reasonAnswered)
+	l.finish(s, b, reasonAnswered)
 }
 
 // refuse answers with an error status and says why.
@@ -108,10 +108,14 @@ func (l *loop) refuseStream(s *stream, to asker, err error) {
 	l.refuse(s, to, http.StatusForbidden, err.Error())
 }
 
-// finish writes the last bytes of a connection and waits for the client to
-// close: were the socket closed with something unread in it, the reset could
-// overtake the answer (RFC 9112, 9.6).
-func (l *loop) finish(c *conn, last []byte, why reason) result {
+// finish writes the last bytes of a stream and ends it. With HTTP/1.1 it waits for the client
+// to close: were the socket closed with something unread in it, the reset could overtake the
+// answer (RFC 9112, 9.6).
+func (l *loop) finish(s *stream, last []byte, why reason) result {
+	if s.isShared() {
+		return l.finishShared(s, last, why)
+	}
+	c := l.connOf(s)
 	if l.writeLast(c, last) == ended {
 		return ended
 	}

@@ -92,13 +92,13 @@ func (l *loop) decide(s *stream, to asker, v *auth.Verdict, lastID []byte) {
 	}
 	to.coding = l.codingOf(to, v.Channels[:len(l.names)])
 	if to.onlyHead {
-		l.finish(l.connOf(s), l.server.heads.streamHead(nil, to.origin, to.coding), reasonAnswered)
+		l.finish(s, l.putHead(s, l.server.heads.streamHead(nil, to.origin, to.coding)), reasonAnswered)
 		return
 	}
 	var user limits.UserRef
 	why := l.objection(s)
 	if why == admitted {
-		user, why = l.takePlaces(v)
+		user, why = l.takePlaces(s, v)
 	}
 	if why != admitted {
 		l.turnAway(s, to, why)

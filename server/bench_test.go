@@ -131,9 +131,9 @@ func (h handLoop) streamsToNowhere(n int) (descriptors []int) {
 		}
 		h.server.open.Add(1)
 		h.occupancy.sockets.Add(1)
-		h.takeStream()
 		h.counters.connections.Add(1)
 		c := h.table.claim(int32(fd), h.number, slot{stream: stream{state: stateHead}})
+		h.takeStream(&c.stream)
 		h.startStream(&c.stream, opening{names: [][]byte{[]byte("/x")}})
 		descriptors = append(descriptors, fd)
 	}

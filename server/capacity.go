@@ -165,7 +165,7 @@ func newOccupancy(room roomOf, loops int) *occupancy {
 // full tells whether the loop is to accept no more sockets.
 func (l *loop) full() bool {
 	n := &l.counters
-	return l.occupancy.sockets.Load() >= l.occupancy.common && n.connections.Load()-n.streams.Load() >= l.occupancy.share
+	return l.occupancy.sockets.Load() >= l.occupancy.common && n.connections.Load()-n.streams.Load()+l.extra >= l.occupancy.share
 }
 
 const (
@@ -194,6 +194,11 @@ func (l *loop) makeRoom() bool {
 		case stateLinger:
 			l.end(c, c.why)
 			return true
+		case stateHTTP2:
+			if l.h2Of(c).first == 0 && c.opened.age(l.now) > crowdPatience {
+				l.end(c, reasonCrowded)
+				return true
+			}
 		case stateProxy, stateHello, stateHandshake, stateHead:
 			if c.opened.age(l.now) > crowdPatience {
 				l.end(c, reasonCrowded)
@@ -216,22 +221,44 @@ func (l *loop) giveRoom() {
 	}
 }
 
-// takeStream takes the place of a stream, here and under the connection limit of
-// all tables. It returns false when there is none.
-func (l *loop) takeStream() bool {
+// takeStream takes the place of a stream, under the connection limit and in the descriptor
+// table. The streams of a socket have one place in the table together; each counts at the
+// client's address. It returns why there is none.
+func (l *loop) takeStream(s *stream) reason {
 	if l.server.streams.Add(1) > int64(l.server.capacity.streams) {
 		l.server.streams.Add(-1)
-		return false
+		return reasonOverload
 	}
-	if l.occupancy.streams.Add(1) > int64(l.occupancy.room.streams) {
-		l.leaveStream()
-		return false
+	if c := l.connOf(s); s.isShared() && l.h2Of(c).attached > 0 {
+		if c.address != 0 && !l.server.addresses.Join(c.address) {
+			l.server.streams.Add(-1)
+			return reasonAddressLimit
+		}
+		l.extra++
+	} else if l.occupancy.streams.Add(1) > int64(l.occupancy.room.streams) {
+		l.occupancy.streams.Add(-1)
+		l.server.streams.Add(-1)
+		return reasonOverload
 	}
-	return true
+	if s.isShared() {
+		l.h2Of(l.connOf(s)).attached++
+	}
+	return admitted
 }
 
 // leaveStream gives back the place that takeStream took.
-func (l *loop) leaveStream() {
-	l.occupancy.streams.Add(-1)
+func (l *loop) leaveStream(s *stream) {
 	l.server.streams.Add(-1)
+	if s.isShared() {
+		c := l.connOf(s)
+		h := l.h2Of(c)
+		if h.attached--; h.attached > 0 {
+			if c.address != 0 {
+				l.server.addresses.Leave(c.address, false, l.now)
+			}
+			l.extra--
+			return
+		}
+	}
+	l.occupancy.streams.Add(-1)
 }

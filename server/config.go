@@ -63,6 +63,9 @@ type Config struct {
 	// MaxChannelsPerStream is how many channels one stream may have; 0 is
 	// DefaultMaxChannelsPerStream.
 	MaxChannelsPerStream int
+	// MaxStreamsPerConnection is how many streams one connection of HTTP/2 may have; 0 is
+	// DefaultMaxStreamsPerConnection.
+	MaxStreamsPerConnection int
 	// AcceptRate bounds new connections, AcceptRatePerIP those of one client
 	// address. A stream request above a bound is told to come back later.
 	AcceptRate, AcceptRatePerIP Rate
@@ -141,6 +144,12 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxChannelsPerStream < 1 || cfg.MaxChannelsPerStream > mostChannelsPerStream {
 		return fmt.Errorf("%w: at most %d channels in one stream, want 1 to %d", ErrConfig, cfg.MaxChannelsPerStream, mostChannelsPerStream)
+	}
+	if cfg.MaxStreamsPerConnection == 0 {
+		cfg.MaxStreamsPerConnection = DefaultMaxStreamsPerConnection
+	}
+	if cfg.MaxStreamsPerConnection < 1 || cfg.MaxStreamsPerConnection > mostStreamsPerConnection {
+		return fmt.Errorf("%w: at most %d streams of one connection, want 1 to %d", ErrConfig, cfg.MaxStreamsPerConnection, mostStreamsPerConnection)
 	}
 	for _, r := range []Rate{cfg.AcceptRate, cfg.AcceptRatePerIP} {
 		if err := r.Check(); err != nil {

@@ -76,6 +76,7 @@ const (
 	stateUndecided       // a request waits for its verdict; timer: no longer
 	stateStream          // timer: the next ping, the end of patience, or of life
 	stateWaiting         // a stream that cannot begin yet; timer: its head, or as that of a stream
+	stateHTTP2           // its streams have states of their own; timer: see scheduleH2
 	stateLinger          // answered, waiting for the peer's end; timer: no longer
 )
 
@@ -111,6 +112,8 @@ func (l *loop) forget(c *conn, why reason) {
 		l.dropHead(&c.stream)
 	case stateHandshake:
 		l.dropHandshake(c)
+	case stateHTTP2:
+		l.dropHTTP2(c, why)
 	case stateLinger:
 		l.counters.lingering.Add(-1)
 	default:

@@ -9,7 +9,7 @@
 // that only few connections have (an unfinished request head, the unsent rest of a
 // message, several channels) lives in side tables.
 //
-// Caveats. One request a connection: an answer that is no stream closes it. A
+// Caveats. With HTTP/1.1 one request a connection: an answer that is no stream closes it. A
 // client that shuts down its sending side has left. Linux gives every loop a
 // listener of its own (SO_REUSEPORT); on macOS and BSD the loops share one.
 //
@@ -22,6 +22,9 @@
 //
 // TLS, between a socket and its connection: handshakes, secure (records), sealed (rests of
 // records), keys, keys_linux, keys_bsd.
+//
+// HTTP/2, whose streams share a socket: h2conn (connections), h2stream, h2write (frames that go
+// out together), h2timers, h2faults, slab.
 //
 // A stream, from its start to its end: stream, streams, loopchannel (lists of subscribers),
 // waiting, fanout, early, batch, wireform (which bytes a stream gets of a message), send,

@@ -102,6 +102,8 @@ func (l *loop) drainOn(budget int) (more bool) {
 		case stateStream:
 			d.visited++
 			l.dismiss(&c.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
+		case stateHTTP2:
+			d.visited += l.dismissShared(c)
 		case stateWaiting:
 			d.visited++
 			l.sayFarewell(&c.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
@@ -116,6 +118,22 @@ func (l *loop) drainOn(budget int) (more bool) {
 	}
 	l.wheel.Schedule(l.waker.FD(), d.nextStep(l.now, l.cfg.Drain))
 	return false
+}
+
+// dismissShared dismisses all streams of a connection of HTTP/2, and returns how many those are.
+func (l *loop) dismissShared(c *conn) (streams int64) {
+	l.retire(c, reasonDrained)
+	for s := range l.streamsOf(l.h2Of(c).first) {
+		switch s.state {
+		case stateStream:
+			streams++
+			l.dismiss(&s.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
+		case stateWaiting:
+			streams++
+			l.sayFarewell(&s.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
+		}
+	}
+	return streams
 }
 
 // nextStep is when there will be something to do.

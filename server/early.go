@@ -86,9 +86,12 @@ func (l *loop) serveEarly() {
 		if !l.prepare(g) {
 			g.gzip.encode(g.messages) // it does not wait
 		}
+	}
+	for i := range e.turn.groups {
+		g := &e.turn.groups[i]
 		for id, ok := g.next(); ok; id, ok = g.next() {
 			if s := l.at(id); s.channel != multiChannel {
-				l.visit(s, g)
+				l.visit(s, &e.turn, g)
 			}
 		}
 		if g.channel.multi == 0 { // else their turn will tell

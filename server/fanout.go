@@ -79,8 +79,7 @@ func (l *loop) fanOut(budget int) (more bool) {
 				if !ok {
 					break
 				}
-				budget -= cost
-				l.visit(l.at(id), g)
+				budget -= cost * l.visit(l.at(id), t, g)
 			}
 			l.tellNeed(g)
 			g.channel.group = 0
@@ -240,9 +239,10 @@ func (l *loop) endTurn() {
 	t.served, t.messages = nil, nil
 }
 
-// visit brings a stream to the end of a batch of its channel. One that is
-// behind gets there in its own time, or never: then it is ended.
-func (l *loop) visit(s *stream, g *group) {
+// visit brings a stream to the end of the turn, and with it the others that share its socket. It
+// returns how many it has written to, and at least 1. One that is behind gets there in its own
+// time, or never: then it is ended.
+func (l *loop) visit(s *stream, t *turn, g *group) (written int) {
 	switch {
 	case s.state == stateWaiting:
 	case s.flags.is(behind):
@@ -252,13 +252,60 @@ func (l *loop) visit(s *stream, g *group) {
 			g.need = s.cursor + 1
 		}
 	case len(g.messages) == 0: // a survey of the readers' needs
-	case s.channel == multiChannel:
-		l.visitMulti(s)
+	case s.isShared():
+		return l.visitConnection(s, t, g)
 	default:
-		if messages, wire := g.after(s.cursor); len(messages) > 0 {
-			l.sendGroup(s, g, parcel{messages: messages, wire: wire})
+		l.bring(s, t, g)
+	}
+	return 1
+}
+
+// bring brings a stream to the end of the turn, of which g is its channel's part if it is on
+// one channel only. It returns false if there was nothing for it.
+func (l *loop) bring(s *stream, t *turn, g *group) bool {
+	if s.channel == multiChannel {
+		return l.bringMulti(s, t)
+	}
+	messages, wire := g.after(s.cursor)
+	if len(messages) == 0 {
+		return false
+	}
+	l.sendGroup(s, g, parcel{messages: messages, wire: wire})
+	return true
+}
+
+// visitConnection is visit for a stream that shares its socket: what the turn has for all streams
+// of that goes out together. The cursor makes their own visits no-ops.
+func (l *loop) visitConnection(s *stream, t *turn, g *group) (written int) {
+	if !l.bring(s, t, g) {
+		return 1
+	}
+	written = 1
+	c := l.connOf(s)
+	for other := range l.streamsOf(l.h2Of(c).first) {
+		if l.isStopped(c) || written*len(g.wire) > turnBytes { // their own visits will do
+			break
+		}
+		o := &other.stream
+		if o.state != stateStream || o.flags.is(behind) {
+			continue
+		}
+		group := g
+		if o.channel == multiChannel {
+			if t != &l.turn { // nothing is served early to such
+				continue
+			}
+		} else if group = t.groupOf(l.channels[o.channel]); group == nil {
+			continue
+		} else if o.flags.is(gzipped) && !group.gzip.isReady { // its forms are not made yet
+			continue
+		}
+		if l.bring(o, t, group) {
+			written++
 		}
 	}
+	l.settle()
+	return written
 }
 
 // isLapped tells whether a message that a stream lacks, which is behind, is no longer kept.
@@ -270,13 +317,12 @@ func (l *loop) isLapped(s *stream, g *group) bool {
 	return s.cursor < newest.Evicted && l.floorOf(s, newest.Channel) < newest.Evicted
 }
 
-// visitMulti brings a stream to the end of the turn, on all of its channels at once, so
-// that it sees them in one order. It looks at no other channels. The cursor makes its later
-// visits in this turn no-ops.
-func (l *loop) visitMulti(s *stream) {
-	t := &l.turn
+// bringMulti is bring for a stream on several channels, all of them at once, so that it sees
+// them in one order. It looks at no other channels. The cursor makes its later visits in this
+// turn no-ops.
+func (l *loop) bringMulti(s *stream, t *turn) (written bool) {
 	if s.cursor >= t.messages[len(t.messages)-1].Seq {
-		return
+		return false
 	}
 	l.runs = l.runs[:0]
 	var messages []*channels.Message
@@ -298,6 +344,8 @@ func (l *loop) visitMulti(s *stream) {
 	if len(p.messages) == 0 || l.send(s, 0, p) == sent {
 		s.cursor = max(s.cursor, t.end)
 	}
+	written = len(p.messages) > 0
 	clear(l.runs)
 	clear(l.missed)
+	return written
 }

@@ -71,11 +71,11 @@ func (l *loop) hasLeft(s *stream) bool {
 func (l *loop) sayFarewell(s *stream, f farewell) result {
 	b, from := l.out[:0], 0
 	if w := l.waiting.m[s.id()]; w != nil && !w.greeted {
-		b, from = l.openBody(s, l.server.heads.streamHead(b, w.origin, w.coding))
+		b, from = l.openBody(s, l.putHead(s, l.server.heads.streamHead(b, w.origin, w.coding)))
 	}
 	b = append(b, "retry: "...)
 	b = strconv.AppendInt(b, f.retry.Milliseconds(), 10)
 	b = append(b, "\n\n"...)
 	l.out = l.ownText(s, b, from)
-	return l.finish(l.connOf(s), l.out, f.why)
+	return l.finish(s, l.out, f.why)
 }

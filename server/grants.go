@@ -39,7 +39,27 @@ type grantTable []atomic.Pointer[[chunkSize]grant]
 func (t grantTable) at(id streamID) *grant { return &t[id>>chunkShift].Load()[id&(chunkSize-1)] }
 
 // grantOf returns the grant of a stream, which has one.
-func (l *loop) grantOf(id streamID) *grant { return l.table.grants.at(id) }
+func (l *loop) grantOf(id streamID) *grant {
+	if i := id - firstShared; i >= 0 {
+		return &l.h2Conns.grants[i>>chunkShift][i&(chunkSize-1)]
+	}
+	return l.table.grants.at(id)
+}
+
+// claimGrant returns the grant of a stream that is to have one.
+func (l *loop) claimGrant(id streamID) *grant {
+	i := id - firstShared
+	if i < 0 {
+		return l.table.grants.claim(id)
+	}
+	for int(i>>chunkShift) >= len(l.h2Conns.grants) {
+		l.h2Conns.grants = append(l.h2Conns.grants, nil)
+	}
+	if chunk := &l.h2Conns.grants[i>>chunkShift]; *chunk == nil {
+		*chunk = new([chunkSize]grant)
+	}
+	return l.grantOf(id)
+}
 
 // claim returns the grant of a slot to be filled.
 func (t grantTable) claim(id streamID) *grant {
@@ -55,7 +75,7 @@ func (l *loop) keepGrant(s *stream, user limits.UserRef, expires time.Time) {
 		return
 	}
 	s.flags.set(granted, true)
-	g := l.table.grants.claim(s.id())
+	g := l.claimGrant(s.id())
 	*g = grant{user: user, until: l.endOf(expires)}
 	if user == 0 {
 		return

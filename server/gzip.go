@@ -78,7 +78,12 @@ func (u *unbroken) next(f *channels.Form) (form []byte, lacks bool) {
 func (u unbroken) covers(ordinal uint32) bool { return int32(ordinal-uint32(u)) >= 0 }
 
 // unbroken returns that of a gzip stream.
-func (l *loop) unbroken(s *stream) *unbroken { return &l.connOf(s).unbroken }
+func (l *loop) unbroken(s *stream) *unbroken {
+	if s.isShared() {
+		return &l.sharedOf(s).unbroken
+	}
+	return &l.connOf(s).unbroken
+}
 
 // emptyBlock is a ping that is no text.
 var emptyBlock = []byte(gzipwire.Empty)

@@ -198,7 +198,7 @@ func (l *loop) takeOver(c *conn, h *handshaking) {
 		l.end(c, reasonTLS)
 		return
 	}
-	unread, full := h.Take(state), h.full
+	unread, full, protocol := h.Take(state), h.full, h.Protocol()
 	if l.cfg.CertificateOf != nil {
 		c.place = l.cfg.CertificateOf(h.ServerName())
 	}
@@ -212,6 +212,13 @@ func (l *loop) takeOver(c *conn, h *handshaking) {
 	}
 	if len(unread) > 0 {
 		l.parts.set(c.id(), unread)
+	}
+	if protocol == "h2" {
+		l.beginHTTP2(c)
+		l.readFrames(c)
+		return
+	}
+	if len(unread) > 0 {
 		l.readHead(c)
 	}
 }

@@ -66,11 +66,13 @@ type loop struct {
 type connections struct {
 	table      *table
 	occupancy  *occupancy                        // safe for concurrent use
+	extra      int64                             // streams whose socket has another one
 	unfinished peaked[streamID, *unfinishedHead] // those whose request head has come in part
 	peers      peaked[streamID, netpoll.Peer]    // only if Config.keepsPeers
 	listeners  []*listener                       // the open ones
 	hand       streamID                          // the slot that makeRoom looks at next
 	secured
+	h2Conns
 }
 
 // authorization has the loop's requests that an authorizer decides on.
@@ -137,6 +139,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys
 				parts:      newPeaked[streamID, []byte](),
 				handshakes: newPeaked[streamID, *handshaking](),
 			},
+			h2Conns: newH2Conns(&s.cfg),
 		},
 		authorization: authorization{
 			undecided: newPeaked[streamID, *undecided](),
@@ -220,6 +223,14 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 		l.readHead(c)
 	case stateHandshake:
 		l.onHandshake(c, readable)
+	case stateHTTP2:
+		l.gather(c)
+		if writable && c.flags.is(behind) && l.sendRest(&c.stream, l.readers.m[c.id()]) == sent {
+			l.catchUpShared(c)
+		}
+		if readable {
+			l.readFrames(c)
+		}
 	case stateStream:
 		if writable && c.flags.is(behind) && l.catchUp(&c.stream) == ended {
 			break
@@ -237,6 +248,7 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 			return true
 		}
 	}
+	l.settle()
 	l.arm()
 	l.counters.step.record(l.server.clock() - l.now)
 	return false
@@ -290,6 +302,7 @@ func (l *loop) arm() {
 // hangUp closes the listeners and every connection.
 func (l *loop) hangUp() {
 	defer l.drainOver()
+	l.settle()
 	l.abandonEndings()
 	l.table.each(l.number, func(c *conn) {
 		switch c.state {

@@ -63,21 +63,22 @@ func (l *loop) passPing(c *conn) {
 
 var pingBytes = []byte(":keepalive\n\n")
 
-// pingWhenDue writes a keepalive comment to a stream whose ping is due, if it is silent.
+// pingWhenDue pings a stream whose ping is due. Streams that share a connection are pinged
+// together, by h2Due.
 func (l *loop) pingWhenDue(s *stream) result {
-	if l.cfg.Keepalive == 0 || l.now < l.nextPing(l.connOf(s)) {
+	c := l.connOf(s)
+	if s.isShared() || l.cfg.Keepalive == 0 || l.now < l.nextPing(c) {
 		return sent
 	}
 	did, wrote := sent, s.wrote
 	isText := true
 	if l.isSilent(s) {
-		l.counters.keepalives.Add(1)
 		did, isText = l.ping(s)
 	}
 	if did == ended {
 		return ended
 	}
-	l.passPing(l.connOf(s))
+	l.passPing(c)
 	if !isText {
 		s.wrote = wrote
 	}
@@ -87,6 +88,7 @@ func (l *loop) pingWhenDue(s *stream) result {
 // ping writes a ping to a stream: a comment, or, to a gzip stream that has had text not long
 // ago, an empty block, which is no text.
 func (l *loop) ping(s *stream) (did result, isText bool) {
+	l.counters.keepalives.Add(1)
 	if s.flags.is(gzipped) && s.wrote.age(l.now)+l.cfg.Keepalive <= textPing {
 		return l.send(s, len(emptyBlock), parcel{wire: emptyBlock}), false
 	}

@@ -29,6 +29,8 @@ const (
 	reasonProxyHeader                // a trusted proxy sent no right PROXY header
 	reasonKicked                     // ended by an order to end streams, and told to come back
 	reasonTLS                        // the handshake has failed, or a record was wrong
+	reasonFrames                     // the rules of HTTP/2 were broken
+	reasonIdle                       // a connection of HTTP/2 without a stream for long
 	reasonDrained                    // told to come back, because the server was about to stop
 	reasonShutdown                   // the server stopped
 	reasonCount
@@ -59,6 +61,8 @@ var reasonNames = [reasonCount]string{
 	reasonProxyHeader:  "bad proxy header",
 	reasonKicked:       "kicked",
 	reasonTLS:          "TLS failed",
+	reasonFrames:       "HTTP/2 failed",
+	reasonIdle:         "idle",
 	reasonDrained:      "drained",
 	reasonShutdown:     "server stopped",
 }

@@ -121,7 +121,7 @@ func (l *loop) serve(s *stream, r *httpparse.Request) {
 		return
 	}
 	to.coding = l.codingOf(to, l.target.Channels)
-	if l.holdsMuch(l.connOf(s)) { // which would be kept for as long as the stream is open
+	if !s.isShared() && l.holdsMuch(l.connOf(s)) { // which would be kept for as long as the stream is open
 		l.refuse(s, to, 400, fmt.Sprintf("more than %d bytes of a TLS record came behind the request, want nothing there", maxPart))
 		return
 	}

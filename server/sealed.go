@@ -26,7 +26,7 @@ func (l *loop) hasRest(c *conn) bool {
 // keepRest keeps the rest of a record of which the socket took a part: the stream is behind.
 // What is no stream has written next to nothing, which nobody reads.
 func (l *loop) keepRest(c *conn, rest []byte) result {
-	if c.state != stateStream {
+	if c.state != stateStream && c.state != stateHTTP2 {
 		l.end(c, reasonSlow)
 		return ended
 	}

@@ -55,7 +55,7 @@ func (l *loop) readSecure(c *conn) (n int, _ result) {
 	if err != nil && !isLast {
 		return 0, l.endRecords(c, err)
 	}
-	if !c.count(used-len(plain)) || c.state > stateHead && l.holdsMuch(c) {
+	if c.state != stateHTTP2 && (!c.count(used-len(plain)) || c.state > stateHead && l.holdsMuch(c)) {
 		l.end(c, reasonTalks)
 		return 0, ended
 	}
@@ -146,12 +146,17 @@ func (l *loop) writeSecure(c *conn, p []byte) (n int, _ result) {
 // cut off: so not one that is stuck, or of which the rest of a record is left.
 func (l *loop) bidFarewell(c *conn, why reason) {
 	switch c.state {
-	case stateHead, stateUndecided, stateStream, stateWaiting:
+	case stateHead, stateUndecided, stateStream, stateWaiting, stateHTTP2:
 	default:
 		return
 	}
 	if why != reasonClient && why != reasonWrite && why != reasonSlow && why != reasonTLS && !c.flags.is(behind) {
-		l.sealed = l.keys.at(c.id()).AppendAlert(l.sealed[:0], tlsrecord.CloseNotify)
+		state := l.keys.at(c.id())
+		l.sealed = l.sealed[:0]
+		if c.state == stateHTTP2 {
+			l.sealed = state.AppendData(l.sealed, l.h2Of(c).AppendGoAway(nil, nil))
+		}
+		l.sealed = state.AppendAlert(l.sealed, tlsrecord.CloseNotify)
 		c.sendLast(l.sealed)
 	}
 }

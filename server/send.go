@@ -1,14 +1,18 @@
 package server
 
 // send writes the wire of a parcel to a stream: lead bytes, and messages, before which the
-// stream has everything. It moves the stream's cursor. A stream whose socket did not take
-// all is behind.
+// stream has everything. It moves the stream's cursor. A stream whose socket or window did not
+// take all is behind.
 func (l *loop) send(s *stream, lead int, p parcel) result {
-	n, did := l.write(l.connOf(s), p.wire)
+	n, did := l.put(s, p.wire)
 	if did == ended {
 		return ended
 	}
-	if len(p.messages) > 0 {
+	switch {
+	case len(p.messages) == 0:
+	case s.isShared(): // counted by sendFrames
+		l.carries = true
+	default:
 		l.counters.writes.Add(1)
 	}
 	if did == sent {
@@ -52,7 +56,7 @@ func (l *loop) sendRest(s *stream, r *slowReader) result {
 	if did := l.sendSealed(l.connOf(s), r); did != sent || r.rest.left() == 0 {
 		return did
 	}
-	n, did := l.write(l.connOf(s), r.rest.in(&l.out))
+	n, did := l.put(s, r.rest.in(&l.out))
 	if did == ended {
 		return ended
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/h2"
 )
 
 // slowReader is the state of a stream while it is behind: not the messages that
@@ -31,9 +32,13 @@ func (l *loop) fallBehind(s *stream, rest leftover, message bool) {
 	if r == nil {
 		r = &slowReader{fell: l.now, pace: newPace(l.now)}
 		l.readers.set(s.id(), r)
-		s.flags.set(behind|fast, true) // it had everything until now
-		l.counters.behind.Add(1)
-		if err := l.watchWrites(l.connOf(s)); err != nil {
+		s.flags.set(behind, true)
+		if s.state != stateHTTP2 {
+			s.flags.set(fast, true) // it had everything until now
+			l.counters.behind.Add(1)
+		}
+		if s.isShared() { // its windows, or its connection's socket, are looked at
+		} else if err := l.watchWrites(l.connOf(s)); err != nil {
 			l.server.log(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
 		}
 		l.scheduleStream(s)
@@ -65,9 +70,16 @@ func (l *loop) catchUpOn(s *stream, r *slowReader) result {
 	if did := l.sendRest(s, r); did != sent {
 		return did
 	}
+	most := turnBytes
+	if s.isShared() {
+		if !l.takesMore(s) {
+			return cut
+		}
+		most = h2.MaxPayload
+	}
 	l.chans = l.channelsOf(s, l.chans[:0])
 	var kept bool
-	l.missed, kept = l.inbox.CatchUp(l.missed[:0], s.cursor, r.told, turnBytes, l.chans...)
+	l.missed, kept = l.inbox.CatchUp(l.missed[:0], s.cursor, r.told, most, l.chans...)
 	switch {
 	case !kept:
 		l.endStream(s, reasonLapped)
@@ -87,18 +99,33 @@ func (l *loop) catchUpOn(s *stream, r *slowReader) result {
 func (l *loop) finishCatchUp(s *stream) result {
 	r := l.readers.m[s.id()]
 	s.cursor = max(s.cursor, r.told.Gaps)
-	l.readers.remove(s.id())
-	s.flags.set(behind|fast, false)
-	l.counters.behind.Add(-1)
-	if err := l.unwatchWrites(l.connOf(s)); err != nil {
-		l.server.log(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
+	l.dropReader(s)
+	if !s.isShared() {
+		l.stopWatching(l.connOf(s))
+		l.passPing(l.connOf(s))
 	}
-	l.passPing(l.connOf(s))
 	l.scheduleStream(s)
 	if r.farewell.why != admitted {
 		return l.dismiss(s, r.farewell)
 	}
 	return sent
+}
+
+// dropReader forgets that a stream, or a connection of HTTP/2, is behind.
+func (l *loop) dropReader(s *stream) {
+	l.countSealed(-len(l.readers.m[s.id()].sealed))
+	l.readers.remove(s.id())
+	s.flags.set(behind|fast, false)
+	if s.state != stateHTTP2 {
+		l.counters.behind.Add(-1)
+	}
+}
+
+// stopWatching has the loop be told no more that a socket takes more.
+func (l *loop) stopWatching(c *conn) {
+	if err := l.unwatchWrites(c); err != nil {
+		l.server.log(slog.LevelError, "cannot stop waiting for a socket to take more", "error", err)
+	}
 }
 
 // floorOf returns the floor of a channel for a stream that is behind.

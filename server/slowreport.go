@@ -53,6 +53,9 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		if considered++; considered > maxConsidered {
 			break
 		}
+		if l.at(id).state == stateHTTP2 { // no stream
+			continue
+		}
 		at, _ := slices.BinarySearchFunc(worst, r.fell, func(c candidate, fell time.Duration) int {
 			return cmp.Compare(c.fell, fell)
 		})

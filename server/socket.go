@@ -89,7 +89,12 @@ func (l *loop) writeSocket(c *conn, p []byte) (n int, _ result) {
 	for err == unix.EINTR {
 		n, err = unix.Write(int(c.fd()), p)
 	}
-	if err != nil && err != unix.EAGAIN {
+	switch {
+	case err == nil, err == unix.EAGAIN:
+	case l.serving == c: // settle ends it, when nothing refers to its streams
+		l.failed = reasonWrite
+		return len(p), sent
+	default:
 		l.end(c, reasonWrite)
 		return 0, ended
 	}

@@ -18,6 +18,7 @@ type counters struct {
 	undecided   atomic.Int64 // sockets whose request waits for its verdict
 	handshaking atomic.Int64 // TLS handshakes under way
 	secure      atomic.Int64 // TLS connections behind their handshake
+	http2       atomic.Int64 // those of HTTP/2 among them
 
 	accepted     atomic.Uint64
 	acceptPauses atomic.Uint64                // times that accepting had to wait for descriptors or memory
@@ -26,6 +27,8 @@ type counters struct {
 	closed       [reasonCount]atomic.Uint64
 	verdicts     verdictCounts
 	lateVerdicts atomic.Uint64 // for which no request waited any more
+
+	h2Faults h2Faults // rules of HTTP/2 that clients have broken
 
 	handshakes        atomic.Uint64 // that have succeeded
 	handshakeFailures handshakeFailures
@@ -65,7 +68,11 @@ type Stats struct {
 	Accepted, AcceptPauses, Refused, Opened            uint64
 	Deliveries, Writes, Bytes, Pings                   uint64
 	// Handshaking are the TLS handshakes under way, Secure the connections behind theirs.
-	Handshaking, Secure int64
+	// H2 those of them that have HTTP/2.
+	Handshaking, Secure, H2 int64
+	// H2Faults counts how often clients have broken rules of HTTP/2, by the code that they were
+	// told; every code is there.
+	H2Faults map[string]uint64
 	// Handshakes counts those that have succeeded, HandshakeFailures the others, by kind;
 	// every kind is there.
 	Handshakes        uint64
@@ -92,7 +99,7 @@ type Stats struct {
 
 // Stats returns the present figures. Safe for concurrent use.
 func (s *Server) Stats() Stats {
-	sum := Stats{Closed: make(map[string]uint64, reasonCount-1), RefusedBy: make(map[int]uint64, len(statuses)), HandshakeFailures: make(map[string]uint64, len(handshakeKinds)), Verdicts: make(map[VerdictKind]uint64)}
+	sum := Stats{Closed: make(map[string]uint64, reasonCount-1), RefusedBy: make(map[int]uint64, len(statuses)), HandshakeFailures: make(map[string]uint64, len(handshakeKinds)), H2Faults: make(map[string]uint64), Verdicts: make(map[VerdictKind]uint64)}
 	for _, l := range s.loops {
 		n := &l.counters
 		sum.Connections += n.connections.Load()
@@ -111,6 +118,8 @@ func (s *Server) Stats() Stats {
 		sum.Pings += n.keepalives.Load()
 		sum.Handshaking += n.handshaking.Load()
 		sum.Secure += n.secure.Load()
+		sum.H2 += n.http2.Load()
+		n.h2Faults.addTo(sum.H2Faults)
 		sum.Handshakes += n.handshakes.Load()
 		for i, kind := range handshakeKinds {
 			sum.HandshakeFailures[string(kind)] += n.handshakeFailures[i].Load()

@@ -2,7 +2,7 @@ package server
 
 // streamID names a stream on its loop. Below maxTable it is the slot of an HTTP/1.1
 // connection, and so its descriptor: such a connection is socket and stream in one.
-// Ids from there on are for streams that share a socket; there are none yet.
+// From there on it is an entry of loop.shared: a stream of HTTP/2.
 type streamID int32
 
 // stream is the state of one event stream, or of the request that may become one: 32 bytes
@@ -25,11 +25,12 @@ const multiChannel = -1
 
 func (s *stream) id() streamID { return s.self }
 
-// at returns the stream with an id.
-func (l *loop) at(id streamID) *stream { return &l.table.at(id).stream }
-
-// connOf returns the connection of a stream.
-func (l *loop) connOf(s *stream) *conn { return l.table.at(s.self) }
-
-// endStream ends a stream: of HTTP/1.1 with its connection. Nothing may touch it afterwards.
-func (l *loop) endStream(s *stream, why reason) { l.end(l.connOf(s), why) }
+// endStream ends a stream that is not told anything: with HTTP/1.1 its connection. Nothing may
+// touch it afterwards.
+func (l *loop) endStream(s *stream, why reason) {
+	if s.isShared() {
+		l.endShared(s, why)
+		return
+	}
+	l.end(l.connOf(s), why)
+}

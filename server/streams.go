@@ -28,7 +28,9 @@ func (l *loop) startStream(s *stream, o opening) {
 	*s = stream{self: s.self, state: stateStream, opened: momentOf(l.now), flags: s.flags & secure}
 	l.subscribeAll(s, l.start.Channels)
 	l.keepGrant(s, o.user, o.expires)
-	l.firstPing(l.connOf(s))
+	if !s.isShared() {
+		l.firstPing(l.connOf(s))
+	}
 	l.counters.streams.Add(1)
 	l.counters.opened.Add(1)
 	if l.cfg.LogConnections {
@@ -43,7 +45,7 @@ func (l *loop) startStream(s *stream, o opening) {
 		return
 	}
 	var from int
-	l.out, from = l.openBody(s, l.server.heads.streamHead(l.out[:0], o.origin, o.coding))
+	l.out, from = l.openBody(s, l.putHead(s, l.server.heads.streamHead(l.out[:0], o.origin, o.coding)))
 	l.dropHead(s) // which held lastID and origin
 	l.sendStart(s, from, o.renewal)
 }
@@ -138,12 +140,10 @@ func (l *loop) leaveChannels(s *stream, why reason) {
 		l.waiting.remove(s.id())
 	}
 	if s.flags.is(behind) {
-		l.countSealed(-len(l.readers.m[s.id()].sealed))
-		l.readers.remove(s.id())
-		l.counters.behind.Add(-1)
+		l.dropReader(s)
 	}
 	l.counters.streams.Add(-1)
-	l.leaveStream()
+	l.leaveStream(s)
 }
 
 // userAttr is the user of a stream for the log, if there is one.

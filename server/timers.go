@@ -10,21 +10,38 @@ func (l *loop) expire(i int32) {
 		l.listenerOf(int32(c.id())).resume()
 	case stateProxy, stateHello, stateHead:
 		l.headDue(c)
-	case stateUndecided:
-		l.undecidedDue(&c.stream)
 	case stateHandshake:
 		l.handshakeDue(c)
-	case stateStream:
-		l.streamDue(&c.stream)
-	case stateWaiting:
-		l.waitingDue(&c.stream)
+	case stateHTTP2:
+		l.h2Due(c)
 	case stateLinger:
 		l.end(c, c.why)
+	default:
+		l.due(&c.stream)
+	}
+}
+
+// due does the work that is due on a stream, if any is, and sets its timer.
+func (l *loop) due(s *stream) {
+	switch s.state {
+	case stateUndecided:
+		l.undecidedDue(s)
+	case stateStream:
+		l.streamDue(s)
+	case stateWaiting:
+		l.waitingDue(s)
 	}
 }
 
 // schedule sets the one timer of a connection.
 func (l *loop) schedule(c *conn, at time.Duration) { l.wheel.Schedule(int32(c.id()), at) }
+
+// scheduleBy has the timer of a connection come at a time, or before.
+func (l *loop) scheduleBy(c *conn, at time.Duration) {
+	if due, ok := l.wheel.Due(int32(c.id())); !ok || at < due {
+		l.schedule(c, at)
+	}
+}
 
 // cancel takes schedule back.
 func (l *loop) cancel(c *conn) { l.wheel.Cancel(int32(c.id())) }
@@ -65,8 +82,34 @@ func (l *loop) streamDue(s *stream) {
 }
 
 // scheduleStream sets the stream's timer to the earliest time at which something becomes
-// due.
+// due. Streams that share a connection share its timer.
 func (l *loop) scheduleStream(s *stream) {
+	c, at := l.connOf(s), l.nextDue(s)
+	switch {
+	case s.state == stateHTTP2:
+		l.scheduleH2(c)
+	case s.isShared() && at >= 0:
+		l.scheduleBy(c, at)
+	case s.isShared():
+	case at >= 0:
+		l.schedule(c, at)
+	default:
+		l.cancel(c)
+	}
+}
+
+// nextDue returns when something becomes due on a stream, -1 for never.
+func (l *loop) nextDue(s *stream) time.Duration {
+	switch s.state {
+	case stateHTTP2:
+		return -1
+	case stateUndecided:
+		return l.undecided.m[s.id()].deadline
+	case stateWaiting:
+		if w := l.waiting.m[s.id()]; !w.greeted {
+			return w.due
+		}
+	}
 	at := time.Duration(-1)
 	sooner := func(t time.Duration) {
 		if at < 0 || t < at {
@@ -89,11 +132,7 @@ func (l *loop) scheduleStream(s *stream) {
 	} else if l.cfg.Keepalive > 0 {
 		sooner(l.nextPing(l.connOf(s)))
 	}
-	if at < 0 {
-		l.cancel(l.connOf(s))
-		return
-	}
-	l.schedule(l.connOf(s), at)
+	return at
 }
 
 // hasLived tells whether a stream has reached its lifetime.

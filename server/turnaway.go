@@ -63,16 +63,17 @@ func (l *loop) objection(s *stream) reason {
 
 // takePlaces takes the places of a stream on l.names: of its channels, of the stream itself,
 // and of its user. Without them it returns why the client is to be turned away.
-func (l *loop) takePlaces(v *auth.Verdict) (user limits.UserRef, why reason) {
+func (l *loop) takePlaces(s *stream, v *auth.Verdict) (user limits.UserRef, why reason) {
 	switch {
 	case !l.inbox.HasRoom(l.server.capacity.channels, l.names...):
 		return 0, reasonChannels
-	case !l.takeStream():
-		return 0, reasonOverload
+	}
+	if why := l.takeStream(s); why != admitted {
+		return 0, why
 	}
 	user, ok := l.joinUser(v)
 	if !ok {
-		l.leaveStream()
+		l.leaveStream(s)
 		return 0, reasonUserLimit
 	}
 	return user, admitted
@@ -85,14 +86,17 @@ func (l *loop) turnAway(s *stream, to asker, why reason) {
 	if l.mayNotice(why.String()) {
 		l.server.log(slog.LevelWarn, "a client is told to come back later", "reason", why.String(), "peer", l.peerOf(l.connOf(s)).String())
 	}
-	b := l.server.heads.streamHead(l.out[:0], to.origin, min(to.coding, codingNone))
+	b := l.putHead(s, l.server.heads.streamHead(l.out[:0], to.origin, min(to.coding, codingNone)))
 	if !to.onlyHead {
 		b = append(b, "retry: "...)
 		b = strconv.AppendInt(b, l.retryDelay(why).Milliseconds(), 10)
 		b = append(b, "\n\n"...)
 	}
 	l.out = b
-	l.finish(l.connOf(s), b, why)
+	if c := l.connOf(s); s.isShared() && c.why != admitted { // it is judged anew when it comes back
+		l.retire(c, c.why)
+	}
+	l.finish(s, b, why)
 }
 
 // retryDelay draws the time after which a client that is turned away is to come

@@ -60,7 +60,7 @@ func (l *loop) askAuthorizer(s *stream, u undecided) {
 	waiting := u // so that only what waits is on the heap
 	l.undecided.set(s.id(), &waiting)
 	l.countUndecided(1)
-	l.schedule(l.connOf(s), u.deadline)
+	l.scheduleStream(s)
 }
 
 // askedSize is the memory of a request as long as it is asked about, in bytes.
@@ -150,7 +150,14 @@ func (l *loop) takeVerdicts(budget int) (more bool) {
 }
 
 // undecidedDue has a client come back whose verdict takes too long.
-func (l *loop) undecidedDue(s *stream) { l.turnAway(s, l.undecided.m[s.id()].to, reasonVerdictLate) }
+func (l *loop) undecidedDue(s *stream) {
+	u := l.undecided.m[s.id()]
+	if l.now < u.deadline {
+		l.scheduleStream(s)
+		return
+	}
+	l.turnAway(s, u.to, reasonVerdictLate)
+}
 
 // turnAwayUndecided has no more than budget clients that wait for a verdict come back. It
 // returns true when there are more.

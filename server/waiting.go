@@ -18,15 +18,16 @@ type waiter struct {
 	lastID, origin []byte
 	renewal        string
 	coding         coding
-	greeted        bool // the response head is sent
+	due            time.Duration // when the response head is sent at the latest
+	greeted        bool          // it is sent
 }
 
 // wait has a stream wait until its channels are followed. It is in its channels' lists, where
 // fan-out passes it over.
 func (l *loop) wait(s *stream, o opening) {
 	s.state = stateWaiting
-	l.waiting.set(s.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin), renewal: o.renewal, coding: o.coding})
-	l.schedule(l.connOf(s), l.now+headPatience)
+	l.waiting.set(s.id(), &waiter{lastID: slices.Clone(o.lastID), origin: slices.Clone(o.origin), renewal: o.renewal, coding: o.coding, due: l.now + headPatience})
+	l.scheduleStream(s)
 }
 
 // followed is the channels under way that are followed from now on.
@@ -79,7 +80,7 @@ func (l *loop) startIfFollowed(s *stream) {
 	s.state = stateStream
 	from := 0
 	if l.out = l.out[:0]; !w.greeted {
-		l.out, from = l.openBody(s, l.server.heads.streamHead(l.out, w.origin, w.coding))
+		l.out, from = l.openBody(s, l.putHead(s, l.server.heads.streamHead(l.out, w.origin, w.coding)))
 	} else if len(w.lastID) == 0 {
 		l.start.Gap = channels.GapBackplane
 	}
@@ -98,12 +99,13 @@ func (l *loop) waitingDue(s *stream) {
 		l.sayFarewell(s, farewellExpired())
 		return
 	}
-	var did result
-	if w.greeted {
+	did := sent
+	switch {
+	case w.greeted:
 		did = l.pingWhenDue(s)
-	} else {
+	case l.now >= w.due:
 		w.greeted = true
-		text, from := l.openBody(s, l.server.heads.streamHead(l.out[:0], w.origin, w.coding))
+		text, from := l.openBody(s, l.putHead(s, l.server.heads.streamHead(l.out[:0], w.origin, w.coding)))
 		if !l.inbox.HasIDs() { // else the event that starts the stream is to follow
 			text = append(text, '\n')
 		}
@@ -114,7 +116,9 @@ func (l *loop) waitingDue(s *stream) {
 	case cut: // so little, and the client does not read it
 		l.endStream(s, reasonSlow)
 	case sent:
-		l.passPing(l.connOf(s))
+		if !s.isShared() {
+			l.passPing(l.connOf(s))
+		}
 		l.scheduleStream(s)
 	}
 }

@@ -89,6 +89,12 @@ func (w *Wheel[T]) Cancel(i int32) {
 // Scheduled reports whether the timer of index i is set.
 func (w *Wheel[T]) Scheduled(i int32) bool { return w.table.Node(i).place != 0 }
 
+// Due returns when the timer of index i expires, at a tick, and whether it is set.
+func (w *Wheel[T]) Due(i int32) (at time.Duration, ok bool) {
+	n := w.table.Node(i)
+	return time.Duration(min(n.due(), math.MaxInt64/int64(w.tick))) * w.tick, n.place != 0
+}
+
 // Len returns the number of timers set.
 func (w *Wheel[T]) Len() int { return w.len }
 

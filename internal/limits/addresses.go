@@ -120,8 +120,23 @@ func (a *Addresses) Arrive(n Network, now time.Duration) (ref Ref, d Decision) {
 	return Ref(at*addressShards + int32(i) + 1), d
 }
 
-// Leave takes back a connection that Arrive has counted; away is whether Arrive did not
-// admit it.
+// Join counts one more at the address of an admitted connection: a further stream of it. It
+// returns false if the address has as many as it may. For each that was counted there must
+// be one Leave.
+func (a *Addresses) Join(ref Ref) bool {
+	i, at := int32(ref-1)%addressShards, int32(ref-1)/addressShards
+	s := &a.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot := &s.slots[at]
+	if a.most > 0 && slot.open >= a.most {
+		return false
+	}
+	slot.open++
+	return true
+}
+
+// Leave takes back what Arrive or Join has counted; away is whether Arrive did not admit it.
 func (a *Addresses) Leave(ref Ref, away bool, now time.Duration) {
 	i, at := int32(ref-1)%addressShards, int32(ref-1)/addressShards
 	s := &a.shards[i]

@@ -41,7 +41,7 @@ func (o *Options) setTLS() (t tlsFiles, err error) {
 	if o.Public.TLSListen != "" {
 		o.Public.TLS, err = handshake.New(handshake.Config{
 			Certificate: t.certificates.Get,
-			Protocols:   []string{"http/1.1"},
+			Protocols:   []string{"h2", "http/1.1"},
 			Computing:   max(runtime.GOMAXPROCS(0)/2, 1),
 		})
 		o.Public.CertificateOf = t.certificates.Number
