@@ -17,7 +17,7 @@ import (
 // Streams of HTTP/2, some on a connection, get every event of net/http, more of them than the
 // windows have room for.
 func TestStreamsOfHTTP2(t *testing.T) {
-	const streams, events, size = 14, 12, 300_000
+	const streams, events, size = 8, 22, 300_000
 	certificate := testCertificate(t, H2)
 	server, err := NewNetHTTP(certificate)
 	if err != nil {

@@ -24,8 +24,9 @@ func (l *Lab) result(name string, streams int, has func(*report.Result) bool) *r
 // results returns all of a server with so many streams and events of the present size.
 func (l *Lab) results(name string, streams int, has func(*report.Result) bool) (all []*report.Result) {
 	name = l.named(name)
+	size := cmp.Or(l.Load.PayloadSize, report.UsualPayload)
 	for _, r := range l.Document.Results {
-		if r.Server == name && r.Streams == streams && r.Payload == cmp.Or(l.Load.PayloadSize, report.UsualPayload) && has(r) {
+		if r.Server == name && r.Streams == streams && cmp.Or(r.Payload, report.UsualPayload) == size && has(r) {
 			all = append(all, r)
 		}
 	}

@@ -66,7 +66,7 @@ type millionCommand struct {
 	Streams int           `default:"1000000" placeholder:"N" help:"Open streams. [${default}]"`
 	Events  int           `default:"5" placeholder:"N" help:"Events, one after the other. [${default}]"`
 	Idle    time.Duration `default:"130s" placeholder:"TIME" help:"Time for which the streams are idle afterwards, to measure pings; 0 for none. [${default}]"`
-	Floors  bench.Floors  `default:"both" enum:"both,before" placeholder:"WHEN" help:"When the bare loop of writes is measured: both before and after millrace, or before only. [${default}]"`
+	Floors  bench.Floors  `default:"both" enum:"both,before,none" placeholder:"WHEN" help:"When the bare loop of writes is measured: both before and after millrace, before only, or not at all. [${default}]"`
 }
 
 // Run runs the scenario.
