@@ -34,6 +34,7 @@ var modules = []module{
 	{"github.com/r3labs/sse/v2", nil, "another client for the tests to subscribe with, the one that most Go programs have"},
 	{"github.com/redis/go-redis/v9", []string{"internal/backplane/redis"}, "the Redis client, with its sentinels and clusters"},
 	{"github.com/schollz/progressbar/v3", []string{"cmd/millbench"}, "the line on a terminal that says what a long run is at"},
+	{"github.com/summerwind/h2spec", nil, "cases of HTTP/2's standards for the tests to run"},
 	{"github.com/tmaxmax/go-sse", nil, "an EventSource for the tests to subscribe with"},
 	{"github.com/valyala/bytebufferpool", []string{"server"}, "buffers for what few connections need"},
 	{"github.com/valyala/fasthttp", nil, "the parser that httpparse is measured beside"},
