@@ -25,11 +25,8 @@ func (r *Request) Accepts(mediaType string) bool {
 
 // PrefersGzip tells whether the client would rather have the content coding gzip than none,
 // or as gladly (RFC 9110 section 12.5.3). It has to ask for it: a request without
-// Accept-Encoding does not, nor does one of HTTP/1.0, whose proxies may not know of codings.
+// Accept-Encoding does not.
 func (r *Request) PrefersGzip() bool {
-	if r.Minor == 0 {
-		return false
-	}
 	gzip, identity, others := -1.0, -1.0, -1.0 // weights; below 0 for what is not named
 	for value := range r.Values("Accept-Encoding") {
 		for item := range bytes.SplitSeq(value, []byte{','}) {

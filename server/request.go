@@ -86,7 +86,8 @@ func (l *loop) dropHead(s *stream) { l.unfinished.remove(s.id()) }
 // serve answers one request: with an event stream, or briefly and for good.
 func (l *loop) serve(s *stream, r *httpparse.Request) {
 	origin, _ := r.Get("Origin")
-	to := asker{origin: origin, onlyHead: string(r.Method) == "HEAD", prefersGzip: r.PrefersGzip()}
+	to := asker{origin: origin, onlyHead: string(r.Method) == "HEAD"}
+	to.prefersGzip = (r.Minor > 0 || s.isShared()) && r.PrefersGzip() // proxies of HTTP/1.0 may know no codings
 	if err := r.CheckFetch(); err != nil {
 		l.refuseError(s, to, err)
 		return

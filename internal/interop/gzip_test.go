@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,4 +143,61 @@ func gzipData() (data []string) {
 		data = append(data, strings.Repeat("0123456789 long ", size/16))
 	}
 	return append(data, "last")
+}
+
+// Ensure that streams that share a connection of HTTP/2 have each its own text, live, on
+// several channels.
+func TestGzipHTTP2(t *testing.T) {
+	patterns, err := pattern.ParseList([]string{"/*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, trusted := startTLS(t, server.Config{Keepalive: 100 * time.Millisecond, Gzip: patterns})
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	paths := []string{"/a", "/b"}
+	bodies := make(map[string][]*bufio.Scanner)
+	add := func(path string, body *bufio.Scanner) {
+		body.Buffer(nil, 1<<20)
+		bodies[path] = append(bodies[path], body)
+	}
+	open := func() {
+		t.Helper()
+		for _, path := range paths {
+			r, _ := http.NewRequestWithContext(t.Context(), "GET", "https://"+n.public+path, nil)
+			response, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { response.Body.Close() })
+			if response.ProtoMajor != 2 || !response.Uncompressed {
+				t.Fatalf("GET %s: %s, compressed: %v, want HTTP/2 and gzip", path, response.Proto, response.Uncompressed)
+			}
+			add(path, bufio.NewScanner(response.Body))
+			n.awaitSubscribersOf(path, len(bodies[path]))
+		}
+	}
+	for range 7 {
+		open()
+	}
+	for _, path := range paths {
+		cmd := command(t, "curl", "-sSN", "--http2", "--compressed", "--cacert", trusted, "https://"+n.public+path)
+		add(path, lines(t, cmd))
+		n.awaitSubscribersOf(path, len(bodies[path]))
+	}
+	for i, data := range gzipData() {
+		if i%10 == 5 {
+			open()
+		}
+		path := paths[i%3%2]
+		if _, err := n.broker.Publish(path, channels.Event{Data: []byte(data)}); err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range bodies[path] {
+			wantLine(t, in, "data: "+data)
+		}
+	}
+	if stats := n.server.Stats(); stats.Compressed == 0 || stats.Stored == 0 {
+		t.Errorf("%d messages were sent compressed, %d stored, want both", stats.Compressed, stats.Stored)
+	}
 }
