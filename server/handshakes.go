@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"millrace/internal/certs"
 	"millrace/internal/handshake"
 	"millrace/internal/netpoll"
 	"millrace/internal/tlsrecord"
@@ -208,6 +209,10 @@ func (l *loop) takeOver(c *conn, h *handshaking) {
 	c.state = stateHead
 	if full && l.watch(c) != nil {
 		l.end(c, reasonTLS)
+		return
+	}
+	if protocol == certs.ChallengeProtocol {
+		l.finish(&c.stream, nil, reasonAnswered)
 		return
 	}
 	if len(unread) > 0 {

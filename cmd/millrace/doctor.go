@@ -22,6 +22,9 @@ type doctorCommand struct {
 	TLSCert       []string        `name:"tls-cert" placeholder:"FILE" help:"Certificates to examine, as for serve: names, days left. [none]"`
 	TLSKey        []string        `name:"tls-key" placeholder:"FILE" help:"Keys of the certificates, as for serve. [none]"`
 	TLSTicketKeys string          `name:"tls-ticket-keys" placeholder:"FILE" help:"File of keys for session tickets, as for serve. [none]"`
+	ACMEDomain    []string        `name:"acme-domain" placeholder:"NAME" help:"Host names to get certificates for, as for serve: where they lead, and whether port 443 answers there. [none]"`
+	ACMEDirectory string          `name:"acme-directory" default:"https://acme-v02.api.letsencrypt.org/directory" placeholder:"URL" help:"Directory of the authority, as for serve: whether it answers. [${default}]"`
+	ACMEStorage   string          `name:"acme-storage" placeholder:"DIR" help:"Directory for certificates, as for serve: whether it can be written, and what is in it. [as for serve]"`
 	JSON          bool            `name:"json" env:"-" help:"Print the report as JSON. [off]"`
 
 	accessFlags `group:"Who may listen"`
@@ -55,6 +58,11 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 		return err
 	}
 	r.Settings = append(r.Settings, certificates...)
+	issued, ready, err := c.examineACME(time.Now())
+	if err != nil {
+		return err
+	}
+	r.Settings = append(r.Settings, issued...)
 	engineFails := false
 	if c.Backplane != "" {
 		settings, ok, err := c.examineEngine()
@@ -74,7 +82,7 @@ func (c *doctorCommand) report(w io.Writer, h doctor.Host) error {
 	if err := write(w); err != nil {
 		return fmt.Errorf("the report cannot be written: %w", err)
 	}
-	if !r.Enough || engineFails || !hasKeys || !valid {
+	if !r.Enough || engineFails || !hasKeys || !valid || !ready {
 		return errReported // in the report
 	}
 	return nil

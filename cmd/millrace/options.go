@@ -12,6 +12,7 @@ import (
 // docs/configuration.md and --help are made of the tags.
 type serverFlags struct {
 	publicFlags    `group:"Public port"`
+	acmeFlags      `group:"Certificates by ACME"`
 	accessFlags    `group:"Who may listen"`
 	adminPortFlags `group:"Admin port"`
 	opsPortFlags   `group:"Ops port"`
@@ -25,7 +26,7 @@ type serverFlags struct {
 // options returns the options of a node. The flags are as resolved returns them.
 func (f *serverFlags) options() (o node.Options, err error) {
 	for _, set := range []func(*node.Options) error{
-		f.publicFlags.set, f.accessFlags.set, f.adminPortFlags.set, f.opsPortFlags.set, f.nodesFlags.set,
+		f.publicFlags.set, f.acmeFlags.set, f.accessFlags.set, f.adminPortFlags.set, f.opsPortFlags.set, f.nodesFlags.set,
 		f.railsFlags.set, f.streamFlags.set, f.limitFlags.set, f.logFlags.set,
 	} {
 		if err := set(&o); err != nil {
@@ -55,9 +56,12 @@ func (f *serverFlags) checkTLS() error {
 		}
 	}
 	const ports = "a port that it is for: --tls-listen, --admin-tls or --ops-tls"
-	switch none := len(f.TLSCert) == 0; {
+	none := len(f.TLSCert) == 0 && len(f.ACMEDomain) == 0
+	switch {
+	case len(f.ACMEDomain) > 0 && f.TLSListen == "":
+		return fmt.Errorf("%w: --acme-domain: %q without --tls-listen, the address at which the authority has it proved", errUsage, f.ACMEDomain[0])
 	case none && port != "":
-		return fmt.Errorf("%w: %s without a certificate, want --tls-cert and --tls-key", errUsage, port)
+		return fmt.Errorf("%w: %s without a certificate, want --tls-cert and --tls-key, or --acme-domain", errUsage, port)
 	case !none && port == "":
 		return fmt.Errorf("%w: --tls-cert: %q without %s", errUsage, f.TLSCert[0], ports)
 	case f.TLSTicketKeys != "" && port == "":

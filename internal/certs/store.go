@@ -1,10 +1,12 @@
 // Package certs has the certificates of TLS ports and the keys of their session tickets, from
-// files that are read again when they change, and the authorities that clients trust.
+// files that are read again when they change, certificates that are [Issued], and the authorities
+// that clients trust.
 package certs
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +25,7 @@ type Files struct{ Cert, Key string }
 // Store is the certificates of a node. Safe for concurrent use.
 type Store struct {
 	log      *slog.Logger
+	issued   Issued // nil for none
 	byName   atomic.Pointer[index]
 	failures atomic.Uint64
 
@@ -37,10 +40,11 @@ type pair struct {
 	certificate *tls.Certificate
 }
 
-// index finds a certificate by its names.
+// index finds a certificate by its names. Certificates have numbers: first those of files,
+// then those that are issued.
 type index struct {
 	numbers map[string]int32 // by a name in lower case
-	all     []*tls.Certificate
+	files   []*tls.Certificate
 }
 
 // Certificate is what is known of one.
@@ -52,11 +56,15 @@ type Certificate struct {
 
 // Load reads all certificates. The first is that of clients that name no host, or one that no
 // certificate has. log gets to know what reading them again brings.
-func Load(log *slog.Logger, files ...Files) (*Store, error) {
-	if len(files) == 0 {
+func Load(log *slog.Logger, files ...Files) (*Store, error) { return LoadWith(nil, log, files...) }
+
+// LoadWith is Load with certificates that are issued beside those of files, which may be none
+// then. If both have the same name, that of a file is used.
+func LoadWith(issued Issued, log *slog.Logger, files ...Files) (*Store, error) {
+	if len(files) == 0 && issued == nil {
 		return nil, errors.New("no certificate: want a file of one and a file of its key")
 	}
-	s := &Store{log: log, pairs: make([]pair, len(files))}
+	s := &Store{log: log, issued: issued, pairs: make([]pair, len(files))}
 	for i, f := range files {
 		s.pairs[i].files = f
 		if err := s.pairs[i].read(); err != nil {
@@ -76,6 +84,9 @@ func (p *pair) read() error {
 		return err
 	}
 	certificate, err := tls.LoadX509KeyPair(p.files.Cert, p.files.Key)
+	if err == nil {
+		err = CheckServable(certificate.Leaf)
+	}
 	if err != nil {
 		return fmt.Errorf("certificate %s with key %s: %w", p.files.Cert, p.files.Key, err)
 	}
@@ -109,13 +120,20 @@ func differs(now, before os.FileInfo) bool {
 // publish has handshakes use the certificates that have been read.
 func (s *Store) publish() {
 	next := index{numbers: make(map[string]int32)}
+	add := func(name string, number int) {
+		if _, taken := next.numbers[name]; !taken {
+			next.numbers[name] = int32(number)
+		}
+	}
 	for i, p := range s.pairs {
-		next.all = append(next.all, p.certificate)
+		next.files = append(next.files, p.certificate)
 		for _, name := range p.certificate.Leaf.DNSNames {
-			name = strings.ToLower(name)
-			if _, taken := next.numbers[name]; !taken {
-				next.numbers[name] = int32(i)
-			}
+			add(strings.ToLower(name), i)
+		}
+	}
+	if s.issued != nil {
+		for i, name := range s.issued.Names() {
+			add(name, len(s.pairs)+i)
 		}
 	}
 	s.byName.Store(&next)
@@ -123,8 +141,26 @@ func (s *Store) publish() {
 
 // Get returns the certificate for a client, by the name that it asks for.
 func (s *Store) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if s.issued != nil && IsChallenge(hello) {
+		return s.issued.Challenge(hello)
+	}
 	names := s.byName.Load()
-	return names.all[names.number(hello.ServerName)], nil
+	if c := s.certificate(names, names.number(hello.ServerName)); c != nil {
+		return c, nil
+	}
+	if i, ok := names.wildcard(hello.ServerName); ok {
+		return s.certificate(names, i), nil
+	}
+	return nil, fmt.Errorf("none was issued yet for %.64q", hello.ServerName)
+}
+
+// certificate returns that of a number, nil if it was not issued yet.
+func (s *Store) certificate(names *index, number int32) *tls.Certificate {
+	if number < int32(len(names.files)) {
+		return names.files[number]
+	}
+	c, _ := s.issued.Certificate(s.issued.Names()[number-int32(len(names.files))])
+	return c
 }
 
 // Number returns the number of the certificate for a name: the same for names that have the
@@ -133,15 +169,23 @@ func (s *Store) Number(name string) int32 { return s.byName.Load().number(name) 
 
 // number finds the certificate of a name, else that of all names beside it, else the first.
 func (x *index) number(name string) int32 {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if i, ok := x.numbers[name]; ok {
+	if i, ok := x.numbers[canonical(name)]; ok {
 		return i
 	}
-	if _, domain, ok := strings.Cut(name, "."); ok {
-		return x.numbers["*."+domain]
-	}
-	return 0
+	i, _ := x.wildcard(name)
+	return i
 }
+
+// wildcard finds the certificate of all names beside a name, which is one of a file.
+func (x *index) wildcard(name string) (number int32, ok bool) {
+	if _, domain, ok := strings.Cut(canonical(name), "."); ok {
+		number, ok = x.numbers["*."+domain]
+		return number, ok
+	}
+	return 0, false
+}
+
+func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // Reload reads all files again. A pair that is not right stays as it was; that is logged and
 // counted.
@@ -193,13 +237,25 @@ func (s *Store) Failures() uint64 { return s.failures.Load() }
 func (s *Store) Certificates() []Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]Certificate, len(s.pairs))
-	for i, p := range s.pairs {
-		leaf := p.certificate.Leaf
-		all[i] = Certificate{p.files, slices.Clone(leaf.DNSNames), leaf.NotBefore, leaf.NotAfter}
-		for _, ip := range leaf.IPAddresses {
-			all[i].Names = append(all[i].Names, ip.String())
+	var all []Certificate
+	for _, p := range s.pairs {
+		all = append(all, Describe(p.files, p.certificate.Leaf))
+	}
+	if s.issued != nil {
+		for _, name := range s.issued.Names() {
+			if c, file := s.issued.Certificate(name); c != nil {
+				all = append(all, Describe(Files{Cert: file}, c.Leaf))
+			}
 		}
 	}
 	return all
+}
+
+// Describe returns what is known of a certificate.
+func Describe(files Files, leaf *x509.Certificate) Certificate {
+	c := Certificate{files, slices.Clone(leaf.DNSNames), leaf.NotBefore, leaf.NotAfter}
+	for _, ip := range leaf.IPAddresses {
+		c.Names = append(c.Names, ip.String())
+	}
+	return c
 }

@@ -3,9 +3,13 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,4 +122,108 @@ func TestWatch(t *testing.T) {
 		s.Reload()
 		want("read again for nothing", "one.example", expiry, 2)
 	})
+}
+
+// issuedNames are certificates that are issued: nil ones are not yet.
+type issuedNames struct {
+	names        []string
+	certificates []*tls.Certificate
+}
+
+func (i issuedNames) Names() []string { return i.names }
+
+func (i issuedNames) Certificate(name string) (*tls.Certificate, string) {
+	return i.certificates[slices.Index(i.names, name)], "issued/" + name
+}
+
+var errChallenge = errors.New("challenged")
+
+func (i issuedNames) Challenge(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return nil, errChallenge
+}
+
+// Ensure that a certificate of a file with the very name comes first, then one that is issued,
+// then one of a file for all names of a domain, then the first; and that one which was not
+// issued yet is replaced by one for all names of its domain only, not by one for other names.
+func TestGetIssued(t *testing.T) {
+	pair := func(hosts ...string) Files {
+		cert, key := testenv.Certificate(t, hosts...)
+		return Files{cert, key}
+	}
+	one, other := new(tls.Certificate), new(tls.Certificate)
+	names := issuedNames{
+		[]string{"file.example", "a.wild.example", "pending.wild.example", "lone.example", "pending.example"},
+		[]*tls.Certificate{one, one, nil, other, nil},
+	}
+	s, err := LoadWith(names, quiet, pair("first.example"), pair("file.example"), pair("*.wild.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := LoadWith(issuedNames{[]string{"a.example", "pending.example"}, []*tls.Certificate{one, nil}}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := LoadWith(issuedNames{[]string{"pending.example", "a.example"}, []*tls.Certificate{nil, one}}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(i int) *tls.Certificate { return s.pairs[i].certificate }
+	for _, tt := range []struct {
+		store  *Store
+		name   string
+		want   *tls.Certificate
+		number int32
+	}{
+		{s, "", file(0), 0},
+		{s, "unknown", file(0), 0},
+		{s, "file.example", file(1), 1},
+		{s, "A.wild.example.", one, 4},
+		{s, "b.wild.example", file(2), 2},
+		{s, "pending.wild.example", file(2), 5},
+		{s, "lone.example", other, 6},
+		{s, "pending.example", nil, 7},
+		{alone, "", one, 0},
+		{alone, "unknown", one, 0},
+		{alone, "a.example", one, 0},
+		{alone, "pending.example", nil, 1},
+		{none, "a.example", one, 1},
+		{none, "", nil, 0},
+		{none, "pending.example", nil, 0},
+	} {
+		got, err := tt.store.Get(&tls.ClientHelloInfo{ServerName: tt.name})
+		if got != tt.want || (err == nil) != (tt.want != nil) || tt.store.Number(tt.name) != tt.number {
+			t.Errorf("%q: got %p, %v, number %d; want %p, number %d", tt.name, got, err, tt.store.Number(tt.name), tt.want, tt.number)
+		}
+	}
+	if _, err := s.Get(&tls.ClientHelloInfo{ServerName: "x", SupportedProtos: []string{ChallengeProtocol}}); err != errChallenge {
+		t.Errorf("a challenge brings %v, want %v", err, errChallenge)
+	}
+	s, err = Load(quiet, pair("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(&tls.ClientHelloInfo{ServerName: "x", SupportedProtos: []string{ChallengeProtocol}}); err != nil {
+		t.Errorf("a challenge where none is known brings %v, want the certificate", err)
+	}
+}
+
+// Ensure that a certificate that clients would refuse for want of stapling is refused, in
+// words, and no other with that extension.
+func TestMustStaple(t *testing.T) {
+	for value, want := range map[string]error{
+		"\x30\x03\x02\x01\x05":             ErrMustStaple,
+		"\x30\x06\x02\x01\x11\x02\x01\x05": ErrMustStaple,
+		"\x30\x03\x02\x01\x11":             nil, // status_request_v2
+		"\x30\x00":                         nil,
+		"garbage":                          ErrMustStaple,
+	} {
+		cert, key := filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key")
+		testenv.WriteCertificateWith(t, cert, key, func(c *x509.Certificate) {
+			c.DNSNames = []string{"x"}
+			c.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: []byte(value)}}
+		})
+		if _, err := Load(quiet, Files{cert, key}); !errors.Is(err, want) {
+			t.Errorf("with the features %q: %v, want %v", value, err, want)
+		}
+	}
 }

@@ -83,6 +83,9 @@ func (n *Node) open() (err error) {
 	if n.public, err = server.New(o.Public, n.broker); err != nil {
 		return PortError(err, "--listen")
 	}
+	if err := n.tls.begin(n.public.TLSAddr()); err != nil {
+		return err
+	}
 	n.control = control.Start(control.Config{
 		Broker: n.broker, Streams: n.public, Kicks: &n.access.kicks, Tickets: n.access.tickets, Logger: o.Logger,
 	})
@@ -140,6 +143,7 @@ func (n *Node) opsConfig(p places) ops.Config {
 		Certificates:   n.tls.certificates,
 		TLS:            n.tls.ops,
 		TicketKeys:     n.tls.ticketKeys,
+		Issued:         n.tls.issued,
 		Logger:         o.Logger,
 	}
 	if n.admin != nil {
@@ -239,6 +243,7 @@ func (n *Node) Close() {
 		n.unwatch()
 	}
 	n.running.Wait()
+	n.tls.close()
 	if n.control != nil {
 		n.control.Close()
 	}

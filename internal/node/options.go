@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/acme"
 	"millrace/internal/admin"
 	"millrace/internal/certs"
 	"millrace/internal/ops"
@@ -35,6 +36,9 @@ type Options struct {
 	// that name no host.
 	// The node sets Public.TLS by them.
 	Certificates []certs.Files
+	// ACME has the certificates that an authority issues, beside or in place of Certificates; without
+	// domains there are none. The node sets Logger.
+	ACME acme.Config
 	// TicketKeys is the file of the keys of session tickets that nodes behind one name share;
 	// empty: the node makes its own.
 	TicketKeys string

@@ -2,11 +2,14 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
 	"runtime"
 	"sync"
 	"time"
 
+	"millrace/internal/acme"
 	"millrace/internal/certs"
 	"millrace/internal/handshake"
 	"millrace/internal/ports"
@@ -19,6 +22,7 @@ const certificateInterval = 10 * time.Second
 // by crypto/tls alone. The zero value is of a node without TLS.
 type tlsFiles struct {
 	certificates *certs.Store
+	issued       *acme.Manager     // nil: all certificates are from files
 	ticketKeys   *certs.TicketKeys // nil: each port makes its own
 	admin, ops   *ports.TLS        // nil: in the clear
 }
@@ -26,11 +30,14 @@ type tlsFiles struct {
 // setTLS reads o.Certificates if a port has TLS, and has the public port serve it if there is
 // an address for that. Half of the processors may compute handshakes: the loops need the others.
 func (o *Options) setTLS() (t tlsFiles, err error) {
+	if len(o.ACME.Domains) > 0 && o.Public.TLSListen == "" {
+		return t, fmt.Errorf("%w: --acme-domain: %q without --tls-listen, where the authority has it proved", ErrOptions, o.ACME.Domains[0])
+	}
 	if o.Public.TLSListen == "" && !o.Ops.TLS && !o.Admin.TLS {
 		return t, nil
 	}
-	if t.certificates, err = certs.Load(o.Logger, o.Certificates...); err != nil {
-		return t, fmt.Errorf("%w: --tls-cert: %w", ErrOptions, err)
+	if t.certificates, t.issued, err = o.loadCertificates(); err != nil {
+		return t, err
 	}
 	if o.Admin.TLS {
 		t.admin = ports.NewTLS("admin", o.Logger, t.certificates.Get)
@@ -39,9 +46,13 @@ func (o *Options) setTLS() (t tlsFiles, err error) {
 		t.ops = ports.NewTLS("ops", o.Logger, t.certificates.Get, "http/1.1") // one request at a time has a place
 	}
 	if o.Public.TLSListen != "" {
+		protocols := []string{"h2", "http/1.1"}
+		if t.issued != nil {
+			protocols = append(protocols, certs.ChallengeProtocol)
+		}
 		o.Public.TLS, err = handshake.New(handshake.Config{
-			Certificate: t.certificates.Get,
-			Protocols:   []string{"h2", "http/1.1"},
+			Certificate: t.certificate,
+			Protocols:   protocols,
 			Computing:   max(runtime.GOMAXPROCS(0)/2, 1),
 		})
 		o.Public.CertificateOf = t.certificates.Number
@@ -67,6 +78,51 @@ func (t tlsFiles) keysTo(public *handshake.Server) func([][32]byte) {
 				port.SetTicketKeys(keys)
 			}
 		}
+	}
+}
+
+// loadCertificates returns the certificates from files, and those of ACME if there are any.
+func (o *Options) loadCertificates() (store *certs.Store, issued *acme.Manager, err error) {
+	if len(o.ACME.Domains) == 0 {
+		store, err = certs.Load(o.Logger, o.Certificates...)
+	} else {
+		o.ACME.Logger = o.Logger
+		if issued, err = acme.New(o.ACME); err != nil {
+			return nil, nil, fmt.Errorf("%w: --acme-%w", ErrOptions, err)
+		}
+		store, err = certs.LoadWith(issued, o.Logger, o.Certificates...)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: --tls-cert: %w", ErrOptions, err)
+	}
+	return store, issued, nil
+}
+
+// certificate returns the one for a client.
+func (t *tlsFiles) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c, err := t.certificates.Get(hello)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", handshake.ErrNoCertificate, err)
+	}
+	return c, nil
+}
+
+// begin has certificates ordered, and renewed when they are due. addr is that of the public
+// port for TLS, which has been opened and serves nobody yet.
+func (t *tlsFiles) begin(addr net.Addr) error {
+	if t.issued == nil {
+		return nil
+	}
+	if err := t.issued.Open(addr); err != nil {
+		return fmt.Errorf("%w: --acme-storage: %w", ErrOptions, err)
+	}
+	return nil
+}
+
+// close ends what begin has begun.
+func (t *tlsFiles) close() {
+	if t.issued != nil {
+		t.issued.Close()
 	}
 }
 

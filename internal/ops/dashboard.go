@@ -57,6 +57,7 @@ type about struct {
 type state struct {
 	Refuses string       `json:"refuses"` // why new clients should not come here, "" if they should
 	Engine  *engineState `json:"engine"`  // nil if there is none
+	TLS     *tlsState    `json:"tls"`     // nil if no port has it
 }
 
 type engineState struct {
@@ -72,6 +73,9 @@ func (s *Server) state() (now state) {
 	if s.cfg.Engine != nil {
 		e := s.cfg.Engine()
 		now.Engine = &engineState{e.Engine, e.Up, e.Since}
+	}
+	if s.cfg.Certificates != nil {
+		now.TLS = s.cfg.tlsState()
 	}
 	return now
 }

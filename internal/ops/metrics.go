@@ -91,7 +91,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		applicationRequests, applicationKept, applicationJoined, applicationOverflow, applicationAnswers, applicationWaiting, applicationAsking,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread, adminHandshakes, adminTLSFailures,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams, opsHandshakes, opsTLSFailures,
-		tlsConnections, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails,
+		byProtocol, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails, acmeOrders, acmeMissing,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
 		ch <- d
@@ -132,8 +132,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(acceptPauses, float64(n.AcceptPauses))
 	collectVerdicts(&n, counter)
+	for _, p := range protocols(&n) {
+		gauge(byProtocol, float64(p.Open), p.Name)
+	}
 	if c.cfg.Certificates != nil {
-		collectTLS(&n, c.cfg.Certificates, c.cfg.TicketKeys, gauge, counter)
+		collectTLS(&n, c.cfg.Certificates, c.cfg.Issued, c.cfg.TicketKeys, gauge, counter)
 	}
 	counter(deliveries, float64(n.Deliveries))
 	counter(writes, float64(n.Writes))

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/acme"
 	"millrace/internal/admin"
 	"millrace/internal/auth/application"
 	"millrace/internal/auth/ticket"
@@ -73,6 +74,7 @@ type Config struct {
 	Tokens         *token.Tokens            // that it takes; nil: none
 	Application    *application.Application // that says who may listen; nil: none does
 	Certificates   *certs.Store             // of the node; nil: no port has TLS
+	Issued         *acme.Manager            // of Certificates; nil: none
 	TLS            *ports.TLS               // nil: this port is in the clear
 	TicketKeys     *certs.TicketKeys        // of session tickets there; nil: the node makes its own
 	Logger         *slog.Logger             // nil: nothing is logged

@@ -1,8 +1,11 @@
 package ops
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
+	"millrace/internal/acme"
 	"millrace/internal/certs"
 	"millrace/internal/ports"
 	"millrace/server"
@@ -10,18 +13,19 @@ import (
 
 // The metrics of TLS.
 var (
-	tlsConnections  = desc("tls_connections", "Connections with TLS, after their handshake.")
+	byProtocol      = desc("connections_by_protocol", "Open connections by protocol: plain, tls (HTTP/1.1 over TLS, after the handshake).", "protocol")
 	tlsHandshaking  = desc("tls_handshakes_under_way", "TLS handshakes under way.")
 	tlsHandshakes   = desc("tls_handshakes_total", "TLS handshakes that have succeeded.")
 	tlsFailures     = desc("tls_handshake_failures_total", "TLS handshakes that have failed, by reason.", "reason")
 	certExpiry      = desc("tls_certificate_expiry_timestamp_seconds", "When a certificate in use expires.", "file")
 	certReloadFails = desc("tls_certificate_reload_failures_total", "Times that a certificate could not be read again; the one before is used on.")
+	acmeOrders      = desc("acme_orders_total", "Certificates ordered from the authority: first ones and renewals, by result.", "order", "result")
+	acmeMissing     = desc("acme_domains_without_certificate", "Domains for which no certificate was issued yet: clients that ask for them are turned away.")
 	ticketKeysFails = desc("tls_ticket_keys_reload_failures_total", "Times that the keys of session tickets could not be read again; those before are used on.")
 )
 
 // collectTLS is Collect of what there is only with TLS.
-func collectTLS(n *server.Stats, store *certs.Store, keys *certs.TicketKeys, gauge, counter collect) {
-	gauge(tlsConnections, float64(n.Secure))
+func collectTLS(n *server.Stats, store *certs.Store, issued *acme.Manager, keys *certs.TicketKeys, gauge, counter collect) {
 	gauge(tlsHandshaking, float64(n.Handshaking))
 	counter(tlsHandshakes, float64(n.Handshakes))
 	for reason, times := range n.HandshakeFailures {
@@ -33,6 +37,62 @@ func collectTLS(n *server.Stats, store *certs.Store, keys *certs.TicketKeys, gau
 	counter(certReloadFails, float64(store.Failures()))
 	if keys != nil {
 		counter(ticketKeysFails, float64(keys.Failures()))
+	}
+	if issued != nil {
+		i := issued.Stats()
+		counter(acmeOrders, float64(i.FirstDone), "first", "done")
+		counter(acmeOrders, float64(i.FirstFailed), "first", "failed")
+		counter(acmeOrders, float64(i.RenewalDone), "renewal", "done")
+		counter(acmeOrders, float64(i.RenewalFailed), "renewal", "failed")
+		gauge(acmeMissing, float64(i.Missing))
+	}
+}
+
+// tlsState is how the TLS of a node is, for the dashboard.
+type tlsState struct {
+	Protocols    []protocolState    `json:"protocols"`
+	UnderWay     int64              `json:"underWay"` // handshakes
+	Done         uint64             `json:"done"`
+	Failed       map[string]uint64  `json:"failed"` // by reason, those that there were
+	Certificates []certificateState `json:"certificates"`
+	Missing      int                `json:"missing"` // domains without a certificate
+}
+
+// protocolState are the connections of a protocol.
+type protocolState struct {
+	Name string `json:"name"`
+	Open int64  `json:"open"`
+}
+
+type certificateState struct {
+	Names  []string  `json:"names"`
+	File   string    `json:"file"`
+	Expiry time.Time `json:"expiry"`
+}
+
+func (cfg *Config) tlsState() *tlsState {
+	n := cfg.Streams.Stats()
+	t := &tlsState{Protocols: protocols(&n), UnderWay: n.Handshaking, Done: n.Handshakes, Failed: make(map[string]uint64)}
+	for reason, times := range n.HandshakeFailures {
+		if times > 0 {
+			t.Failed[reason] = times
+		}
+	}
+	for _, c := range cfg.Certificates.Certificates() {
+		t.Certificates = append(t.Certificates, certificateState{c.Names, c.Files.Cert, c.Expiry})
+	}
+	if cfg.Issued != nil {
+		t.Missing = cfg.Issued.Stats().Missing
+	}
+	return t
+}
+
+// protocols returns the open connections by protocol. One whose handshake is under way has
+// none yet.
+func protocols(n *server.Stats) []protocolState {
+	return []protocolState{
+		{"plain", n.Connections - n.Handshaking - n.Secure},
+		{"tls", n.Secure},
 	}
 }
 

@@ -29,6 +29,21 @@ func Certificate(t testing.TB, hosts ...string) (certFile, keyFile string) {
 // WriteCertificate is Certificate into given files, valid until expiry.
 func WriteCertificate(t testing.TB, certFile, keyFile string, expiry time.Time, hosts ...string) {
 	t.Helper()
+	WriteCertificateWith(t, certFile, keyFile, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = expiry.Add(-24*time.Hour), expiry
+		for _, host := range hosts {
+			if ip := net.ParseIP(host); ip != nil {
+				c.IPAddresses = append(c.IPAddresses, ip)
+			} else {
+				c.DNSNames = append(c.DNSNames, host)
+			}
+		}
+	})
+}
+
+// WriteCertificateWith is Certificate into given files, with what set sets.
+func WriteCertificateWith(t testing.TB, certFile, keyFile string, set func(*x509.Certificate)) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -39,18 +54,12 @@ func WriteCertificate(t testing.TB, certFile, keyFile string, expiry time.Time, 
 	}
 	template := x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "millrace test"},
-		NotBefore: expiry.Add(-24 * time.Hour), NotAfter: expiry,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	for _, host := range hosts {
-		if ip := net.ParseIP(host); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, host)
-		}
-	}
+	set(&template)
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,7 @@ follow("/events", {
       figures.show(value);
     } else if (type === "state") {
       state = value;
+      tables.tls(value.tls);
     } else if (type === "slow") {
       tables.slow(value);
     }

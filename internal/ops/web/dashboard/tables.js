@@ -1,4 +1,4 @@
-// The tables: the busiest channels, with a filter, and the slow readers.
+// The tables: the busiest channels, with a filter, the slow readers, and TLS.
 import { follow } from "./api.js";
 import * as format from "./format.js";
 
@@ -75,4 +75,31 @@ export function slow(readers) {
     return row;
   }));
   $("slow-empty").hidden = readers.length > 0;
+}
+
+const protocolNames = { plain: "in the clear", tls: "TLS", h2: "HTTP/2 over TLS" };
+const soon = 21 * 86400; // seconds: certificates for 90 days are renewed at 30 days
+
+let handshakes = null; // at the state before
+
+// tls shows how TLS is, for a node that has it.
+export function tls(now) {
+  $("tls").hidden = !now;
+  if (!now) return;
+  const open = now.protocols.map((p) => `${format.count(p.open)} ${protocolNames[p.name] ?? p.name}`).join(" · ");
+  const at = Date.now() / 1000;
+  const rate = handshakes && at > handshakes.at ? Math.max(0, now.done - handshakes.done) / (at - handshakes.at) : 0;
+  handshakes = { at, done: now.done };
+  $("tls-note").textContent = `Connections: ${open} · handshakes: ${format.rate(rate)} a second, ${format.count(now.underWay)} under way, ${format.count(now.done)} so far`;
+  const failed = Object.entries(now.failed).sort(([, a], [, b]) => b - a);
+  $("tls-failed").textContent = failed.length ? `Failed: ${failed.map(([reason, n]) => `${reason} ${format.count(n)}`).join(" · ")}` : "";
+  $("tls-rows").replaceChildren(...(now.certificates ?? []).map((c) => {
+    const row = document.createElement("tr");
+    row.title = c.file;
+    const left = Date.parse(c.expiry) / 1000 - at;
+    row.append(cell((c.names ?? []).join(" "), "name"), cell(left > 0 ? format.span(left) : "expired", left < soon ? "n soon" : "n"));
+    return row;
+  }));
+  $("tls-empty").hidden = !(now.missing > 0);
+  $("tls-empty").textContent = `${format.count(now.missing)} domain${now.missing === 1 ? " has" : "s have"} no certificate yet: the log says why.`;
 }
