@@ -38,7 +38,7 @@ func (l *loop) streamsDue(c *conn) {
 		l.passSharedPing(c)
 	}
 	for s := range l.streamsOf(l.h2Of(c).first) {
-		if pings && l.isGreeted(&s.stream) && l.isSilent(&s.stream) {
+		if pings && l.isGreeted(&s.stream) && s.wrote.age(l.now) > hush(l.cfg.Keepalive)+tick {
 			wrote := s.wrote
 			if did, isText := l.ping(&s.stream); did == ended {
 				continue
@@ -51,8 +51,9 @@ func (l *loop) streamsDue(c *conn) {
 	l.scheduleH2(c)
 }
 
-// passSharedPing sets the next ping of a connection of HTTP/2. It comes twice a period, so that no
-// stream is silent for longer than a period, whenever it was written to.
+// passSharedPing sets when the streams of a connection of HTTP/2 are looked at for pings the next
+// time: twice a period. Those that are silent for more than half of it are pinged, since else
+// it would be more than all of it the next time.
 func (l *loop) passSharedPing(c *conn) {
 	due, half := l.nextPing(c), hush(l.cfg.Keepalive)
 	c.due = momentOf(due + ((l.now-due)/half+1)*half)
