@@ -49,6 +49,7 @@ const (
 	granted                        // stream: it has an entry in table.grants
 	fast                           // stream: it is behind, and publishers wait for it: see slowReader.pace
 	secure                         // it has TLS
+	counted                        // connection of HTTP/2: its streams are counted as closed, not it
 	gzipped                        // stream: it has the content coding gzip
 	halfway                        // stream: its next ping is due half a period after its phase
 )
@@ -97,7 +98,9 @@ func (l *loop) end(c *conn, why reason) {
 		l.server.addresses.Leave(c.address, c.flags.is(toldToReturn), l.now)
 	}
 	l.cancel(c)
-	l.counters.closed[why].Add(1)
+	if !c.flags.is(counted) {
+		l.counters.closed[why].Add(1)
+	}
 	l.counters.connections.Add(-1)
 	l.server.open.Add(-1)
 	l.occupancy.sockets.Add(-1)

@@ -26,7 +26,8 @@ type h2Client struct {
 	next    uint32
 	goAway  bool
 	closed  bool
-	frames  int // DATA frames that have come
+	order   []string // of ends
+	frames  int      // DATA frames that have come
 }
 
 type h2ClientStream struct {
@@ -65,7 +66,11 @@ func (c *h2Client) ask(target string, headers ...string) uint32 {
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	enc.SetMaxDynamicTableSize(0)
-	fields := append([]string{":method", "GET", ":scheme", "https", ":authority", "test", ":path", target}, headers...)
+	method := "GET"
+	if len(headers) > 0 && headers[0] == ":method" {
+		method, headers = headers[1], headers[2:]
+	}
+	fields := append([]string{":method", method, ":scheme", "https", ":authority", "test", ":path", target}, headers...)
 	for i := 0; i < len(fields); i += 2 {
 		enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
@@ -89,10 +94,11 @@ func (c *h2Client) grant(stream uint32, n int) {
 
 // take takes in what has arrived.
 func (c *h2Client) take() {
+	closed := false
 	for b := make([]byte, 1<<16); ; {
 		n, err := unix.Read(c.peer, b)
 		if n <= 0 {
-			c.closed = c.closed || n == 0 && err == nil
+			closed = n == 0 && err == nil
 			break
 		}
 		c.in = append(c.in, b[:n]...)
@@ -105,6 +111,9 @@ func (c *h2Client) take() {
 		typ, flags, id, payload := http2.FrameType(c.in[3]), http2.Flags(c.in[4]), binary.BigEndian.Uint32(c.in[5:])&(1<<31-1), c.in[9:n]
 		c.in = c.in[n:]
 		c.on(typ, flags, id, payload)
+	}
+	if closed && !c.closed {
+		c.closed, c.order = true, append(c.order, "closed")
 	}
 }
 
@@ -129,11 +138,13 @@ func (c *h2Client) on(typ http2.FrameType, flags http2.Flags, id uint32, payload
 		if s.window < 0 && len(payload) > 0 || c.window < 0 {
 			c.t.Fatalf("stream %d: %d bytes that its window has no room for: %d are left, %d for all", id, len(payload), s.window, c.window)
 		}
-		s.ended = flags.Has(http2.FlagDataEndStream)
+		if s.ended = flags.Has(http2.FlagDataEndStream); s.ended {
+			c.order = append(c.order, "end")
+		}
 	case http2.FrameRSTStream:
 		s.reset = true
 	case http2.FrameGoAway:
-		c.goAway = true
+		c.goAway, c.order = true, append(c.order, "goaway")
 	}
 }
 

@@ -64,7 +64,7 @@ func (l *loop) beginHTTP2(c *conn) {
 	c.state = stateHTTP2
 	c.channel = l.conns.claim()
 	h := l.h2Of(c)
-	*h = h2Conn{awaits: c.opened}
+	*h = h2Conn{awaits: max(c.opened, 1)}
 	h.Open(l.now)
 	l.tables.set(c.id(), l.reader.NewTable())
 	l.counters.http2.Add(1)

@@ -56,6 +56,7 @@ func (l *loop) openShared(c *conn, opened h2.Stream) *stream {
 		l.shared.at(int32(h.first.id() - firstShared)).before = link(id + 1)
 	}
 	h.first = link(id + 1)
+	c.flags.set(counted, true)
 	return &s.stream
 }
 

@@ -77,7 +77,8 @@ type Stats struct {
 	// every kind is there.
 	Handshakes        uint64
 	HandshakeFailures map[string]uint64
-	// Closed counts ended connections by reason; every reason is there.
+	// Closed counts ended connections by reason, and of HTTP/2 ended streams in place of
+	// connections that had any; every reason is there.
 	Closed map[string]uint64
 	// RefusedBy counts requests that were refused by the status of the answer.
 	RefusedBy map[int]uint64

@@ -31,7 +31,7 @@ func withTLS(t testing.TB, cfg Config) Config {
 		t.Fatal(err)
 	}
 	cfg.TLSListen = "127.0.0.1:0"
-	if cfg.TLS, err = handshake.New(handshake.Config{Certificate: store.Get, Protocols: []string{"http/1.1"}, Computing: 2}); err != nil {
+	if cfg.TLS, err = handshake.New(handshake.Config{Certificate: store.Get, Protocols: []string{"h2", "http/1.1"}, Computing: 2}); err != nil {
 		t.Fatal(err)
 	}
 	return cfg
