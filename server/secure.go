@@ -49,7 +49,7 @@ func (l *loop) readSecure(c *conn) (n int, _ result) {
 			l.parts.remove(c.id())
 		}
 	} else if used > 0 || n > kept {
-		l.parts.set(c.id(), append(l.parts.m[c.id()][:0], rest...))
+		l.keepPart(c, rest)
 	}
 	isLast := len(plain) > 0 && c.state == stateHead && errors.Is(err, io.EOF) // a request, and no more: that is answered
 	if err != nil && !isLast {
@@ -63,6 +63,16 @@ func (l *loop) readSecure(c *conn) (n int, _ result) {
 		return 0, ended
 	}
 	return len(plain), sent
+}
+
+// keepPart keeps the beginning of a record. The memory of the part before is used on, unless
+// it is much more than that: what came behind the handshake, say.
+func (l *loop) keepPart(c *conn, part []byte) {
+	b := l.parts.m[c.id()][:0]
+	if cap(b) > 2*len(part)+maxPart {
+		b = nil
+	}
+	l.parts.set(c.id(), append(b, part...))
 }
 
 // holdsMuch tells whether more of a record is kept than maxPart.

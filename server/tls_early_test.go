@@ -30,7 +30,7 @@ func TestTLSRequestAndEnd(t *testing.T) {
 }
 
 // Ensure that a client may send more behind its handshake than may wait there, while the
-// server has not come to its end: what does not fit is read later.
+// server has not come to its end: what does not fit is read later, and nothing is kept of it.
 func TestTLSMuchBehindHandshake(t *testing.T) {
 	const extra = handshake.MaxUnread + 3*readSize/2
 	cert, key := testenv.Certificate(t, "localhost")
@@ -76,6 +76,7 @@ func TestTLSMuchBehindHandshake(t *testing.T) {
 	for n := 0; n < extra; n += 1000 {
 		sealed = r.state.AppendData(sealed, make([]byte, 1000))
 	}
+	sealed = append(sealed, r.state.AppendData(nil, nil)[:6]...) // and the beginning of one more
 	if _, err := io.Copy(conn, strings.NewReader(string(sealed))); err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +93,15 @@ func TestTLSMuchBehindHandshake(t *testing.T) {
 	})
 	release()
 	r.want(":\n\n")
+	kept, _ := ask(t.Context(), s.loops[0], func(l *loop) (kept int) {
+		for _, part := range l.parts.m {
+			kept += cap(part)
+		}
+		return kept
+	})
+	if kept == 0 || kept > 2*maxPart {
+		t.Errorf("the stream keeps %d bytes for 6 of a record, want %d at most", kept, 2*maxPart)
+	}
 }
 
 // heldBack calls then before its second write, which has the client's Finished.

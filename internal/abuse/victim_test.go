@@ -52,6 +52,7 @@ type setup struct {
 	env    []string // name=value
 	secret string   // the password of the admin port; empty: none
 	token  string   // that of the ops port; empty: none
+	rsa    bool     // its certificate has a key of RSA
 	files  int      // the limit on descriptors; 0: that of the test
 	stdin  *os.File // nil: none
 	stderr *os.File // whose other end the test has; nil: all of it is read, and kept in victim.log
@@ -60,7 +61,11 @@ type setup struct {
 // start starts a victim, and kills it when the test ends.
 func start(t *testing.T, s setup) *victim {
 	t.Helper()
-	cert, key := testenv.Certificate(t, "localhost", "127.0.0.1")
+	certificate := testenv.Certificate
+	if s.rsa {
+		certificate = testenv.CertificateRSA
+	}
+	cert, key := certificate(t, "localhost", "127.0.0.1")
 	flags := append([]string{"serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key,
 		"--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--loops", "2"}, s.flags...)
 	program := testenv.Program(t, testenv.Race)

@@ -1,9 +1,11 @@
 package testenv
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -26,10 +28,28 @@ func Certificate(t testing.TB, hosts ...string) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
+// CertificateRSA is Certificate with a key of RSA, for clients that know no other.
+func CertificateRSA(t testing.TB, hosts ...string) (certFile, keyFile string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, certFile, keyFile, key, of(time.Now().Add(time.Hour), hosts))
+	return certFile, keyFile
+}
+
 // WriteCertificate is Certificate into given files, valid until expiry.
 func WriteCertificate(t testing.TB, certFile, keyFile string, expiry time.Time, hosts ...string) {
 	t.Helper()
-	WriteCertificateWith(t, certFile, keyFile, func(c *x509.Certificate) {
+	WriteCertificateWith(t, certFile, keyFile, of(expiry, hosts))
+}
+
+// of sets until when a certificate is valid, and for which hosts.
+func of(expiry time.Time, hosts []string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = expiry.Add(-24*time.Hour), expiry
 		for _, host := range hosts {
 			if ip := net.ParseIP(host); ip != nil {
@@ -38,7 +58,7 @@ func WriteCertificate(t testing.TB, certFile, keyFile string, expiry time.Time, 
 				c.DNSNames = append(c.DNSNames, host)
 			}
 		}
-	})
+	}
 }
 
 // WriteCertificateWith is Certificate into given files, with what set sets.
@@ -48,6 +68,11 @@ func WriteCertificateWith(t testing.TB, certFile, keyFile string, set func(*x509
 	if err != nil {
 		t.Fatal(err)
 	}
+	writeCertificate(t, certFile, keyFile, key, set)
+}
+
+func writeCertificate(t testing.TB, certFile, keyFile string, key crypto.Signer, set func(*x509.Certificate)) {
+	t.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		t.Fatal(err)

@@ -140,8 +140,12 @@ func (s *State) takeHandshake(o *opener, content []byte) error {
 		}
 	}
 	for len(content) > 0 && int(s.hand) < len(keyUpdate) {
-		if content[0] != keyUpdate[s.hand] {
+		switch {
+		case content[0] == keyUpdate[s.hand]:
+		case s.hand == 0:
 			return &Error{Alert: UnexpectedMessage, Text: "a message of the handshake behind it"}
+		default:
+			return &Error{Alert: DecodeError, Text: "a KeyUpdate that is not one byte long"}
 		}
 		s.hand++
 		content = content[1:]

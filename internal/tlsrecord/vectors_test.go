@@ -116,7 +116,8 @@ func TestRefusals(t *testing.T) {
 		{"left out", func(a *State) []byte { seal(a, typeData, "x"); return seal(a, typeData, "x") }, BadRecordMAC},
 		{"of another type", func(a *State) []byte { return seal(a, 24, "x") }, UnexpectedMessage},
 		{"a certificate", func(a *State) []byte { return seal(a, typeHandshake, "\x0b\x00\x00\x01x") }, UnexpectedMessage},
-		{"a KeyUpdate of another length", func(a *State) []byte { return seal(a, typeHandshake, "\x18\x00\x00\x02\x00\x00") }, UnexpectedMessage},
+		{"a KeyUpdate of another length", func(a *State) []byte { return seal(a, typeHandshake, "\x18\x00\x00\x02\x00\x00") }, DecodeError},
+		{"an empty KeyUpdate", func(a *State) []byte { return seal(a, typeHandshake, "\x18\x00\x00\x00") }, DecodeError},
 		{"a KeyUpdate that wants something else", func(a *State) []byte { return seal(a, typeHandshake, keyUpdate+"\x02") }, IllegalParameter},
 		{"two KeyUpdates in a record", func(a *State) []byte { return seal(a, typeHandshake, update+update) }, UnexpectedMessage},
 		{"data within a KeyUpdate", func(a *State) []byte {
