@@ -101,6 +101,8 @@ type Figures struct {
 	Refused   int          // channels with subscribers that the backplane's engine refuses
 	Kept      int          // bytes of the messages that are kept
 	MaxKept   int          // the most that may be kept
+	Texts     int          // channels with gzip streams
+	Fresh     uint64       // dictionaries that were begun before the text of one was full
 }
 
 // Figures returns the present figures.
@@ -109,7 +111,7 @@ func (p Ports) Figures() Figures {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return Figures{Channels: len(b.channels), Messages: b.placed, Gaps: b.gaps, Undecoded: b.undecoded.Load(), Refused: b.refused,
-		Kept: b.kept.size, MaxKept: b.opts.MaxKept}
+		Kept: b.kept.size, MaxKept: b.opts.MaxKept, Texts: len(b.texts), Fresh: b.fresh}
 }
 
 // Subscribers returns how many subscribers the channel has on this node,

@@ -124,17 +124,3 @@ func (b *Broker) evictFormLocked(c *Channel, m *Message) {
 		t.size -= len(m.Wire)
 	}
 }
-
-// TextFigures are those of the texts of channels.
-type TextFigures struct {
-	Channels int64  // with gzip streams
-	Fresh    uint64 // dictionaries that were begun before the text was full
-}
-
-// Text returns the present figures. Safe for concurrent use.
-func (p Ports) Text() TextFigures {
-	b := p.Broker
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return TextFigures{b.texted.Load(), b.fresh}
-}

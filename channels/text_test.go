@@ -201,8 +201,8 @@ func TestFreshDictionaries(t *testing.T) {
 			t.Errorf("after %s: the dictionary of %d begins at %d, fresh: want %v", step.name, m.Form.Ordinal, m.Form.Dictionary, step.isFresh)
 		}
 	}
-	if got := b.Ports().Text(); got != (TextFigures{1, 3}) {
-		t.Errorf("figures: %+v, want 1 channel and 3 fresh dictionaries", got)
+	if got := b.Ports().Figures(); got.Texts != 1 || got.Fresh != 3 {
+		t.Errorf("figures: %d channels, %d fresh dictionaries, want 1 and 3", got.Texts, got.Fresh)
 	}
 }
 

@@ -301,12 +301,12 @@ func TestGzipAgainstModel(t *testing.T) {
 				})
 				m.finish(t)
 			})
-			if len(h.readers.m) > 0 || len(h.gzips.m) > 0 || h.broker.Ports().Text().Channels > 0 {
-				t.Errorf("%d readers, %d channels of the loop and %d of the broker with gzip streams are left", len(h.readers.m), len(h.gzips.m), h.broker.Ports().Text().Channels)
+			if len(h.readers.m) > 0 || len(h.gzips.m) > 0 || h.broker.Ports().Figures().Texts > 0 {
+				t.Errorf("%d readers, %d channels of the loop and %d of the broker with gzip streams are left", len(h.readers.m), len(h.gzips.m), h.broker.Ports().Figures().Texts)
 			}
 			stats := h.server.Stats()
-			if stats.Compressed == 0 || stats.Stored == 0 || h.broker.Ports().Text().Fresh == 0 {
-				t.Errorf("%d messages were sent compressed, %d stored, %d dictionaries were begun: the test has not seen all", stats.Compressed, stats.Stored, h.broker.Ports().Text().Fresh)
+			if stats.Compressed == 0 || stats.Stored == 0 || h.broker.Ports().Figures().Fresh == 0 {
+				t.Errorf("%d messages were sent compressed, %d stored, %d dictionaries were begun: the test has not seen all", stats.Compressed, stats.Stored, h.broker.Ports().Figures().Fresh)
 			}
 		})
 	}

@@ -154,6 +154,10 @@ func streamFigures(s *Server) []figure {
 		{"events_per_write", fmt.Sprintf("%.2f", eventsPerWrite)},
 		{"bytes_written", n.Bytes},
 		{"keepalives", n.Pings},
+		{"gzip_streams", n.Gzip},
+		{"gzip_messages_compressed", n.Compressed},
+		{"gzip_messages_stored", n.Stored},
+		{"gzip_bytes_saved", int64(n.GzipText - n.GzipBytes)},
 		{"log_lines_dropped", s.cfg.LogDropped()},
 	}
 	for _, reason := range slices.Sorted(maps.Keys(n.Closed)) {
@@ -170,6 +174,7 @@ func channelFigures(s *Server) []figure {
 		{"events_published", s.cfg.Broker.Publishing().Published},
 		{"messages", b.Messages},
 		{"events_undecoded", b.Undecoded},
+		{"gzip_fresh_dictionaries", b.Fresh},
 		{"history_bytes", b.Kept},
 		{"history_bytes_max", b.MaxKept},
 	}

@@ -85,6 +85,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, ready, engineUp, engineSince, engineReturns, engineFailures, enginePublishes, logDropped, connections, streamLimit, accepted, closed, opened, refused, acceptPauses, verdicts, lateVerdicts,
 		eventsPublished, messages, gaps, undecoded, refusedChannels, deliveries, writes, bytesOut, keepalives, fanout,
+		gzipStreams, gzipChannels, gzipMessages, gzipText, gzipBytes, gzipDictionaries, gzipTime,
 		loopTurn, loopBusy, loopStreams, loopInbox, channelCount, history, maxHistory,
 		kicksDone, kickedStreams, kickedUsers, kicksFolded, controlDropped, ticketsIssued, ticketsKnown, ticketsForgotten,
 		tokenKeys, tokenFetches, tokenStrange, tokensWaiting,
@@ -162,6 +163,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(channelCount, float64(b.Channels))
 	gauge(history, float64(b.Kept))
 	gauge(maxHistory, float64(b.MaxKept))
+	collectGzip(&n, &b, gauge, counter)
 	if c.cfg.Control != nil {
 		collectControl(c.cfg.Control.Stats(), gauge, counter)
 	}

@@ -67,6 +67,9 @@ func TestMetrics(t *testing.T) {
 		`millrace_ops_wrong_tokens_total 0`,
 		fmt.Sprintf(`millrace_deliveries_total %d`, streams*(events+1)), /* a gap each */
 		`millrace_keepalives_total 0`,
+		`millrace_gzip_streams 0`,
+		`millrace_gzip_messages_total{form="stored"} 0`,
+		`millrace_gzip_fresh_dictionaries_total 0`,
 		`millrace_fanout_seconds_bucket{le="+Inf"} `,
 		`millrace_loop_turn_seconds_bucket{le="0.001024"} `,
 		`millrace_loop_busy_seconds_total{loop="1"} `,
