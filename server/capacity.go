@@ -242,6 +242,7 @@ func (l *loop) takeStream(s *stream) reason {
 	}
 	if s.isShared() {
 		l.h2Of(l.connOf(s)).attached++
+		l.counters.h2Streams.Add(1)
 	}
 	return admitted
 }
@@ -252,6 +253,7 @@ func (l *loop) leaveStream(s *stream) {
 	if s.isShared() {
 		c := l.connOf(s)
 		h := l.h2Of(c)
+		l.counters.h2Streams.Add(-1)
 		if h.attached--; h.attached > 0 {
 			if c.address != 0 {
 				l.server.addresses.Leave(c.address, false, l.now)

@@ -42,6 +42,11 @@ type h2ClientStream struct {
 func (h handLoop) connectH2(initial int) *h2Client {
 	h.t.Helper()
 	fd, peer := h.connect()
+	return h.beginH2(fd, peer, initial)
+}
+
+// beginH2 is connectH2 of a connection that there is.
+func (h handLoop) beginH2(fd int32, peer, initial int) *h2Client {
 	h.beginHTTP2(h.conn(fd))
 	c := &h2Client{t: h.t, h: h, fd: fd, peer: peer, streams: make(map[uint32]*h2ClientStream), window: 65535, initial: initial, next: 1}
 	c.framer = http2.NewFramer(&c.out, nil)

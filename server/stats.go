@@ -19,6 +19,7 @@ type counters struct {
 	handshaking atomic.Int64 // TLS handshakes under way
 	secure      atomic.Int64 // TLS connections behind their handshake
 	http2       atomic.Int64 // those of HTTP/2 among them
+	h2Streams   atomic.Int64 // event streams of HTTP/2
 
 	accepted     atomic.Uint64
 	acceptPauses atomic.Uint64                // times that accepting had to wait for descriptors or memory
@@ -68,8 +69,8 @@ type Stats struct {
 	Accepted, AcceptPauses, Refused, Opened            uint64
 	Deliveries, Writes, Bytes, Pings                   uint64
 	// Handshaking are the TLS handshakes under way, Secure the connections behind theirs.
-	// H2 those of them that have HTTP/2.
-	Handshaking, Secure, H2 int64
+	// H2 those of them that have HTTP/2, and H2Streams the event streams that these have.
+	Handshaking, Secure, H2, H2Streams int64
 	// H2Faults counts how often clients have broken rules of HTTP/2, by the code that they were
 	// told; every code is there.
 	H2Faults map[string]uint64
@@ -120,6 +121,7 @@ func (s *Server) Stats() Stats {
 		sum.Handshaking += n.handshaking.Load()
 		sum.Secure += n.secure.Load()
 		sum.H2 += n.http2.Load()
+		sum.H2Streams += n.h2Streams.Load()
 		n.h2Faults.addTo(sum.H2Faults)
 		sum.Handshakes += n.handshakes.Load()
 		for i, kind := range handshakeKinds {

@@ -92,7 +92,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		applicationRequests, applicationKept, applicationJoined, applicationOverflow, applicationAnswers, applicationWaiting, applicationAsking,
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread, adminHandshakes, adminTLSFailures,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams, opsHandshakes, opsTLSFailures,
-		byProtocol, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails, acmeOrders, acmeMissing,
+		byProtocol, h2Streams, h2Faults, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails, acmeOrders, acmeMissing,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
 		ch <- d

@@ -13,7 +13,9 @@ import (
 
 // The metrics of TLS.
 var (
-	byProtocol      = desc("connections_by_protocol", "Open connections by protocol: plain, tls (HTTP/1.1 over TLS, after the handshake).", "protocol")
+	byProtocol      = desc("connections_by_protocol", "Open connections by protocol: plain, tls (HTTP/1.1 over TLS, after the handshake), h2 (HTTP/2 over TLS).", "protocol")
+	h2Streams       = desc("http2_streams", "Open event streams of HTTP/2.")
+	h2Faults        = desc("http2_faults_total", "Times that clients have broken rules of HTTP/2, by what they were told.", "code")
 	tlsHandshaking  = desc("tls_handshakes_under_way", "TLS handshakes under way.")
 	tlsHandshakes   = desc("tls_handshakes_total", "TLS handshakes that have succeeded.")
 	tlsFailures     = desc("tls_handshake_failures_total", "TLS handshakes that have failed, by reason.", "reason")
@@ -26,6 +28,10 @@ var (
 
 // collectTLS is Collect of what there is only with TLS.
 func collectTLS(n *server.Stats, store *certs.Store, issued *acme.Manager, keys *certs.TicketKeys, gauge, counter collect) {
+	gauge(h2Streams, float64(n.H2Streams))
+	for code, times := range n.H2Faults {
+		counter(h2Faults, float64(times), code)
+	}
 	gauge(tlsHandshaking, float64(n.Handshaking))
 	counter(tlsHandshakes, float64(n.Handshakes))
 	for reason, times := range n.HandshakeFailures {
@@ -92,7 +98,8 @@ func (cfg *Config) tlsState() *tlsState {
 func protocols(n *server.Stats) []protocolState {
 	return []protocolState{
 		{"plain", n.Connections - n.Handshaking - n.Secure},
-		{"tls", n.Secure},
+		{"tls", n.Secure - n.H2},
+		{"h2", n.H2},
 	}
 }
 
