@@ -46,7 +46,7 @@ func (l *Lab) withMillrace(t *testing.T) *Lab {
 var built = sync.OnceValues(func() (string, error) { return BuildMillrace(testDir) })
 
 // protocols are those beside HTTP/1.1 in the clear.
-var protocols = []Protocol{TLS}
+var protocols = []Protocol{TLS, H2}
 
 var all = []string{NameMillrace, NameFloor, NameNetHTTP}
 
