@@ -60,6 +60,11 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, 
 	defer onHangup(func() { current = c.reload(n, current, log) })()
 	c.logStart(log, n, public)
 	forgetStartup()
+	if n.TLSAddr() != node.Off {
+		quit := make(chan struct{})
+		defer close(quit)
+		go boundGarbage(func() int64 { return n.Streams().Stats().Streams }, quit)
+	}
 	stopping := tellSystemd(n.Streams().Probe, log)
 
 	select {
