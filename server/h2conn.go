@@ -135,7 +135,7 @@ func (l *loop) readFrames(c *conn) {
 	}
 	switch {
 	case len(in) > 0:
-		l.begun.set(id, append(begun[:0], in...))
+		l.begun.set(id, keep(begun, in))
 	case begun != nil:
 		l.begun.remove(id)
 	}

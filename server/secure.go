@@ -49,13 +49,13 @@ func (l *loop) readSecure(c *conn) (n int, _ result) {
 			l.parts.remove(c.id())
 		}
 	} else if used > 0 || n > kept {
-		l.keepPart(c, rest)
+		l.parts.set(c.id(), keep(l.parts.m[c.id()], rest))
 	}
 	isLast := len(plain) > 0 && c.state == stateHead && errors.Is(err, io.EOF) // a request, and no more: that is answered
 	if err != nil && !isLast {
 		return 0, l.endRecords(c, err)
 	}
-	if c.state != stateHTTP2 && (!c.count(used-len(plain)) || c.state > stateHead && l.holdsMuch(c)) {
+	if !l.bearsOverhead(c, used-len(plain)) || c.state > stateHead && c.state != stateHTTP2 && l.holdsMuch(c) {
 		l.end(c, reasonTalks)
 		return 0, ended
 	}
@@ -65,14 +65,22 @@ func (l *loop) readSecure(c *conn) (n int, _ result) {
 	return len(plain), sent
 }
 
-// keepPart keeps the beginning of a record. The memory of the part before is used on, unless
-// it is much more than that: what came behind the handshake, say.
-func (l *loop) keepPart(c *conn, part []byte) {
-	b := l.parts.m[c.id()][:0]
-	if cap(b) > 2*len(part)+maxPart {
-		b = nil
+// bearsOverhead counts what the records of a read had beside data, in bytes. It returns false when
+// that is too much: a connection of HTTP/2 wins it back, since its client has more to say.
+func (l *loop) bearsOverhead(c *conn, n int) bool {
+	if c.state == stateHTTP2 {
+		return l.h2Of(c).SpendOverhead(n, l.now) == nil
 	}
-	l.parts.set(c.id(), append(b, part...))
+	return c.count(n)
+}
+
+// keep returns a copy of part, the beginning of something whose rest is to come, in the memory
+// of the one before unless that is much more: what came behind the handshake, say.
+func keep(before, part []byte) []byte {
+	if cap(before) > 2*len(part)+maxPart {
+		before = nil
+	}
+	return append(before[:0], part...)
 }
 
 // holdsMuch tells whether more of a record is kept than maxPart.

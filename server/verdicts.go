@@ -43,7 +43,7 @@ type question struct {
 func (l *loop) askAuthorizer(s *stream, u undecided) {
 	l.serial++
 	u.serial = l.serial
-	q := &question{loop: l, id: s.id(), serial: u.serial, size: askedSize(u.request)}
+	q := &question{loop: l, id: s.id(), serial: u.serial, size: askedSize(u.request) + int64(len(u.lastID)+len(u.to.origin))}
 	if l.server.asked.Add(q.size) > maxAsked {
 		q.close()
 		l.turnAway(s, u.to, reasonVerdicts)

@@ -24,6 +24,8 @@ const (
 	costReset       = 4  // of a stream, by either side
 	costTooLong     = 50 // of a header list
 	settingsPerCost = 8
+	overheadPerCost = 64 // bytes that records have beside frames
+	leastOverhead   = 27 // of a KeyUpdate, the least that costs: the 22 of a record with frames are free
 )
 
 func newBudget(now time.Duration) budget {
@@ -48,4 +50,12 @@ func (b *budget) fill(now time.Duration) {
 	second := uint16(now / time.Second)
 	b.earn(perSecond * int(second-b.filled))
 	b.filled = second
+}
+
+// SpendOverhead spends what the TLS records of one read have had beside frames, in bytes. A
+// client can have us compute with it as with frames: by KeyUpdates, padding, and records of
+// next to nothing.
+func (c *Conn) SpendOverhead(n int, now time.Duration) error {
+	c.budget.fill(now)
+	return c.budget.spend((n + overheadPerCost - leastOverhead) / overheadPerCost)
 }
