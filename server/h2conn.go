@@ -26,13 +26,15 @@ type h2Conns struct {
 	block   []byte // a response head
 	serving *conn  // the connection that is served, nil for none: see gather
 	carries bool   // messages are among its frames
-	failed  reason // for which settle is to end it, admitted for none
-	conns   slab[h2Conn]
-	shared  slab[sharedStream]
-	grants  []*[chunkSize]grant         // of shared, by index
-	tables  peaked[streamID, *h2.Table] // of connections that have not acknowledged our settings
-	begun   peaked[streamID, []byte]    // the beginnings of frames whose rest is to come
-	present openStreams                 // those of serving
+	// gathered is how many messages have their last byte there.
+	gathered int
+	failed   reason // for which settle is to end it, admitted for none
+	conns    slab[h2Conn]
+	shared   slab[sharedStream]
+	grants   []*[chunkSize]grant         // of shared, by index
+	tables   peaked[streamID, *h2.Table] // of connections that have not acknowledged our settings
+	begun    peaked[streamID, []byte]    // the beginnings of frames whose rest is to come
+	present  openStreams                 // those of serving
 }
 
 // h2Conn is what a connection of HTTP/2 has beside its slot, where slot.channel is its index:
@@ -77,7 +79,7 @@ func (l *loop) beginHTTP2(c *conn) {
 // dropHTTP2 takes beginHTTP2 back, and ends all streams.
 func (l *loop) dropHTTP2(c *conn, why reason) {
 	if l.serving == c {
-		l.serving, l.failed, l.reader.Out = nil, admitted, l.reader.Out[:0]
+		l.serving, l.failed, l.reader.Out, l.gathered = nil, admitted, l.reader.Out[:0], 0
 	}
 	for s := range l.streamsOf(l.h2Of(c).first) {
 		l.dropShared(&s.stream, why)

@@ -51,13 +51,13 @@ func (l *loop) isStopped(c *conn) bool {
 		return false
 	}
 	r := l.readers.m[c.id()]
-	return len(r.sealed)+r.rest.left() > 0
+	return l.hasRest(c) || r.rest.left() > 0
 }
 
 // sendFrames sends what has gathered. What the socket does not take is kept.
 func (l *loop) sendFrames() {
-	c, out := l.serving, l.reader.Out
-	l.reader.Out = out[:0]
+	c, out, messages := l.serving, l.reader.Out, l.gathered
+	l.reader.Out, l.gathered = out[:0], 0
 	defer func() { l.carries = false }()
 	if len(out) == 0 || l.failed != admitted {
 		return
@@ -70,6 +70,9 @@ func (l *loop) sendFrames() {
 		out = out[n:]
 	}
 	if len(out) == 0 {
+		if l.failed == admitted {
+			l.delivered(c, messages)
+		}
 		return
 	}
 	if !c.flags.is(behind) {
@@ -79,6 +82,7 @@ func (l *loop) sendFrames() {
 	if r.rest.bytes = append(r.rest.bytes, out...); len(r.rest.bytes) > maxHeld {
 		l.failed = reasonTalks
 	}
+	r.messages += messages
 }
 
 // recordRoom is how much one record takes, in bytes.

@@ -138,6 +138,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys
 				keys:       keys,
 				parts:      newPeaked[streamID, []byte](),
 				handshakes: newPeaked[streamID, *handshaking](),
+				rests:      newRests(),
 			},
 			h2Conns: newH2Conns(&s.cfg),
 		},
@@ -264,8 +265,8 @@ func (l *loop) wake() {
 	}
 	l.readMail()
 	l.takeHandshakes()
-	l.dropSealed()
-	more := l.wheel.Advance(l.now, slice, l.expired)
+	more := l.dropSealed()
+	more = l.wheel.Advance(l.now, slice, l.expired) || more
 	more = l.takeVerdicts(slice) || more
 	more = l.startFollowed(slice) || more
 	more = l.fanOut(slice) || more

@@ -19,7 +19,7 @@ type secured struct {
 	over       posted[*handshake.Conn] // those that have something to send, or are over
 	overBefore []*handshake.Conn       // backs the next list
 	overNotify func(*handshake.Conn)
-	cutOff     []cutOff // streams with the rest of a record, the longest behind first
+	rests      *rests // of records that a socket has cut
 }
 
 // slowContent is how much of a stream that is behind one record carries, in bytes: what is
@@ -130,7 +130,7 @@ func (l *loop) answerUpdate(c *conn) result {
 	l.sealed = state.AppendOwed(l.sealed[:0])
 	n, did := l.writeSocket(c, l.sealed)
 	if did == cut {
-		return l.keepRest(c, l.sealed[n:])
+		return l.keepRest(c, l.sealed[n:], 0)
 	}
 	return did
 }
@@ -154,7 +154,7 @@ func (l *loop) writeSecure(c *conn, p []byte) (n int, _ result) {
 		}
 		n += len(content)
 		if did == cut {
-			return n, l.keepRest(c, l.sealed[taken:])
+			return n, l.keepRest(c, l.sealed[taken:], len(content))
 		}
 	}
 	return n, sent
@@ -201,6 +201,7 @@ func (l *loop) writeLast(c *conn, last []byte) result {
 // forgetKeys forgets what is kept of a TLS connection.
 func (l *loop) forgetKeys(c *conn) {
 	l.parts.remove(c.id())
+	l.dropRest(c)
 	if state := l.keys.at(c.id()); state != nil && !state.IsZero() {
 		state.Clear()
 		l.counters.secure.Add(-1)

@@ -11,15 +11,13 @@ import (
 
 // slowReader is the state of a stream while it is behind: not the messages that
 // it misses, which the broker keeps for all, but the rest of the one that its
-// socket took only in part.
+// socket took only in part. With TLS the rest of a record comes before that: see sealedRest.
 type slowReader struct {
-	sealed  []byte // of a TLS record, before rest
-	counted bool   // it has an entry in loop.cutOff
-	rest    leftover
-	message bool          // rest is of a message, not of a ping or a response head
-	fell    time.Duration // when it fell behind
-	told    channels.Told // losses by which it is not lapped, and that it is not told again
-	pace    pace
+	rest     leftover
+	messages int           // of which rest has the last byte; none of a ping, or of a response head
+	fell     time.Duration // when it fell behind
+	told     channels.Told // losses by which it is not lapped, and that it is not told again
+	pace     pace
 	// farewell is for a stream that is to be ended once it has caught up.
 	farewell farewell
 }
@@ -43,7 +41,10 @@ func (l *loop) fallBehind(s *stream, rest leftover, message bool) {
 		}
 		l.scheduleStream(s)
 	}
-	r.rest, r.message = rest, message
+	r.rest, r.messages = rest, 0
+	if message && rest.left() > 0 {
+		r.messages = 1
+	}
 	r.pace.owed = false
 }
 
@@ -113,7 +114,6 @@ func (l *loop) finishCatchUp(s *stream) result {
 
 // dropReader forgets that a stream, or a connection of HTTP/2, is behind.
 func (l *loop) dropReader(s *stream) {
-	l.countSealed(-len(l.readers.m[s.id()].sealed))
 	l.readers.remove(s.id())
 	s.flags.set(behind|fast, false)
 	if s.state != stateHTTP2 {

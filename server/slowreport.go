@@ -72,7 +72,7 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		r.Address, r.Loop, r.Behind = l.peerOf(l.connOf(s)).String(), int(l.number), l.now-w.fell
 		reader := l.readers.m[w.id]
 		r.Missing, r.Lapped = l.inbox.Missing(s.cursor, reader.told, l.chans...)
-		if reader.message && reader.rest.left() > 0 {
+		if reader.messages > 0 {
 			r.Missing++
 		}
 		for _, channel := range l.chans {
