@@ -60,10 +60,11 @@ type client struct {
 	zero   time.Duration
 	now    time.Duration
 
-	conns   []conn   // by descriptor
-	streams []stream // by descriptor, as many each as a connection may have
-	secure  *secure  // nil in the clear
-	frames  *frames  // of HTTP/2, else nil
+	conns   []conn    // by descriptor
+	streams []stream  // by descriptor, as many each as a connection may have
+	secure  *secure   // nil in the clear
+	frames  *frames   // of HTTP/2, else nil
+	coded   *inflater // with Gzip, else nil
 	heads   heads
 	request []byte // of one stream of HTTP/1.1
 	buf     []byte
@@ -105,6 +106,10 @@ func newClient(cfg *Config, number int, since time.Duration, makes *handshake.Cl
 	if makes != nil {
 		c.secure = newSecure(c.poller, makes.Start)
 		c.secure.over = c.shaken
+	}
+	if cfg.Protocol == Gzip {
+		c.coded = newInflater(cfg.OwnWindows)
+		c.request = append(c.request[:len(c.request)-len("\r\n")], "Accept-Encoding: gzip\r\n\r\n"...)
 	}
 	if cfg.Protocol == H2 {
 		c.frames = newFrames(cfg.Target, cfg.Host, cfg.PerConnection)

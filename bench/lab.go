@@ -87,7 +87,7 @@ func (l *Lab) start(name string, streams int) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if protocol != Plain && l.certificate == nil {
+	if protocol.isSecure() && l.certificate == nil {
 		if l.dir, err = os.MkdirTemp("", "millbench"); err != nil {
 			return nil, err
 		}
@@ -96,10 +96,13 @@ func (l *Lab) start(name string, streams int) (*Server, error) {
 		}
 	}
 	certificate := l.certificate
-	if protocol == Plain {
+	if !protocol.isSecure() {
 		certificate = nil
 	}
 	millrace := l.Millrace
+	if protocol == Gzip && kind == NameMillrace {
+		millrace.Flags = append([]string{"--gzip", "/*"}, millrace.Flags...)
+	}
 	millrace.Streams = streams
 	var s *Server
 	switch kind {
@@ -119,6 +122,7 @@ func (l *Lab) start(name string, streams int) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.ownWindows = kind != NameMillrace
 	s.Name, s.Protocol, s.PerConnection = name, protocol, perConnection
 	if certificate != nil {
 		s.Host, s.Certificate = certificateName, certificate.DER

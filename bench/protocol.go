@@ -11,10 +11,14 @@ type Protocol string
 
 // The protocols, as they stand after the + in the name of a server.
 const (
-	Plain Protocol = ""    // HTTP/1.1 in the clear
-	TLS   Protocol = "tls" // HTTP/1.1 over TLS
-	H2    Protocol = "h2"  // HTTP/2 over TLS
+	Plain Protocol = ""     // HTTP/1.1 in the clear
+	TLS   Protocol = "tls"  // HTTP/1.1 over TLS
+	H2    Protocol = "h2"   // HTTP/2 over TLS
+	Gzip  Protocol = "gzip" // HTTP/1.1 in the clear, with the content coding gzip
 )
+
+// isSecure tells whether connections have TLS.
+func (p Protocol) isSecure() bool { return p == TLS || p == H2 }
 
 // maxPerConnection is how many streams of HTTP/2 may share a connection: as many as servers
 // usually allow.
@@ -31,8 +35,8 @@ func splitName(name string) (kind string, p Protocol, perConnection int, err err
 	default:
 		p, perConnection = Protocol(protocol), 1
 	}
-	if p != Plain && p != TLS && p != H2 || err != nil || perConnection < 1 || perConnection > maxPerConnection {
-		return "", "", 0, fmt.Errorf("%w: server %q, want its kind alone, or +tls, +h2 or +h2xN after it, with N streams a connection from 1 to %d", ErrConfig, name, maxPerConnection)
+	if p != Plain && p != TLS && p != H2 && p != Gzip || err != nil || perConnection < 1 || perConnection > maxPerConnection {
+		return "", "", 0, fmt.Errorf("%w: server %q, want its kind alone, or +tls, +gzip, +h2 or +h2xN after it, with N streams a connection from 1 to %d", ErrConfig, name, maxPerConnection)
 	}
 	return kind, p, perConnection, nil
 }

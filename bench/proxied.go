@@ -38,6 +38,10 @@ const nginxProxy = `
 			proxy_http_version 1.1;
 			proxy_set_header Connection "";
 			proxy_buffering off;
+			gzip on;
+			gzip_types text/event-stream;
+			gzip_proxied any;
+			proxy_set_header Accept-Encoding "";
 			proxy_read_timeout 24h;
 			send_timeout 24h;
 		}

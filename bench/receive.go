@@ -69,6 +69,9 @@ func (c *client) takeText(fd int32, p []byte) (err error) {
 		if chunked {
 			s.chunks.part = chunkSize
 		}
+		if c.coded != nil {
+			c.coded.begin(fd)
+		}
 		if !c.answered(fd, s) {
 			return nil // what it got is nobody's
 		}
@@ -76,7 +79,10 @@ func (c *client) takeText(fd int32, p []byte) (err error) {
 	s := &c.streams[fd] // the table may have grown
 	for len(p) > 0 && err == nil {
 		var body []byte
-		if body, p, err = s.chunks.next(p); err == nil {
+		if body, p, err = s.chunks.next(p); err == nil && c.coded != nil {
+			body, err = c.coded.take(fd, body)
+		}
+		if err == nil {
 			err = c.check(s, body)
 		}
 	}

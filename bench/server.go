@@ -19,10 +19,13 @@ type Server struct {
 	Certificate   []byte   // see Config
 
 	publisher Publisher
-	pings     bool // as often as Lab.Millrace says
-	pids      []int
-	pauses    *pauses // of its garbage collector; nil when it has none, or does not tell
-	close     func()
+	// ownWindows tells that with Gzip it compresses each stream by itself.
+	ownWindows bool
+
+	pings  bool // as often as Lab.Millrace says
+	pids   []int
+	pauses *pauses // of its garbage collector; nil when it has none, or does not tell
+	close  func()
 }
 
 // Publisher hands events to a server.

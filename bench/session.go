@@ -47,7 +47,7 @@ func NewSession(server *Server, load Load) (*Session, error) {
 	load.PayloadSize = cmp.Or(load.PayloadSize, report.UsualPayload)
 	load.Opening = cmp.Or(load.Opening, runtime.GOMAXPROCS(0))
 	load.Timeout = cmp.Or(load.Timeout, 5*time.Minute)
-	if server.Protocol != Plain { // a handshake each
+	if server.Protocol.isSecure() { // a handshake each
 		load.Timeout += time.Duration(load.Streams) * time.Millisecond
 	}
 	if ownTables {
@@ -64,7 +64,7 @@ func NewSession(server *Server, load Load) (*Session, error) {
 		clients: clients,
 		cfg: Config{
 			Addr: server.Addr, Host: server.Host, Target: server.Target, Streams: load.Streams,
-			Protocol: server.Protocol, PerConnection: server.PerConnection, Certificate: server.Certificate,
+			Protocol: server.Protocol, PerConnection: server.PerConnection, Certificate: server.Certificate, OwnWindows: server.ownWindows,
 			PayloadSize: load.PayloadSize, Source: load.Source,
 			PingPeriod: load.PingPeriod, Gather: load.Gather, Opening: load.Opening, Connecting: load.Connecting,
 			Loops: loops, OwnTables: ownTables, Anywhere: load.Anywhere, Timeout: load.Timeout,
@@ -138,6 +138,10 @@ func (s *Session) open() (*report.Connect, error) {
 // Broadcast publishes one event and waits until every stream has it.
 func (s *Session) Broadcast() error {
 	s.say("%s: event %d to %s streams", s.server.Name, s.next, report.Count(s.cfg.Streams))
+	before, err := s.intact()
+	if err != nil {
+		return err
+	}
 	server, err := s.server.Usage()
 	if err != nil {
 		return err
@@ -178,6 +182,7 @@ func (s *Session) Broadcast() error {
 		PerSecond:    n / took.Seconds(),
 		ServerMicros: micros(serverAfter.CPU-server.CPU) / n,
 		ClientMicros: micros(clientsAfter-clients) / n,
+		Bytes:        float64(r.Bytes-before.Bytes) / n,
 		LatencyMS:    summary(r.Latency),
 	})
 	return nil

@@ -32,6 +32,8 @@ type Config struct {
 
 	Protocol      Protocol
 	PerConnection int // streams of one connection, with HTTP/2; 1 by default
+	// OwnWindows tells that with Gzip each stream is compressed after all of its text.
+	OwnWindows bool
 	// Certificate is the only one that is believed, in DER; nil for what the system believes.
 	Certificate []byte
 
@@ -154,7 +156,7 @@ func open(cfg Config, show func(*Streams)) (*Streams, error) {
 func (s *Streams) start(since time.Duration) error {
 	// Every poller comes before the first table is copied: a number by which a
 	// loop is woken must mean the same in all tables.
-	if s.cfg.Protocol != Plain {
+	if s.cfg.Protocol.isSecure() {
 		s.makes = handshake.NewClient(clientTLS(&s.cfg), runtime.GOMAXPROCS(0))
 	}
 	for i := range s.cfg.Loops {

@@ -88,7 +88,7 @@ func (l *Lab) judgeMillion(streams, events int) {
 	}
 	millions := float64(streams) / fullMillion
 	open := openSeconds * millions
-	if l.Protocol != Plain {
+	if l.Protocol.isSecure() {
 		open = openSecondsTLS * millions
 	}
 	l.judge("all streams open", r.Connect.Seconds <= open, fmt.Sprintf("in at most %.0f s", open),
@@ -160,6 +160,7 @@ func (l *Lab) judgeProtocols(streams int) {
 		least, most    float64 // 0 for none
 	}{
 		{"millrace+tls", "millrace", 0, 1.30},
+		{"millrace+gzip", "millrace", 0, 1.05},
 		{"millrace+h2", "millrace", 0, 1.40},
 		{"millrace+h2x6", "millrace", 0, 0.30},
 		{"haproxy+tls", "millrace+tls", 1.8, 0},

@@ -23,6 +23,7 @@ var (
 	seconds   = axis{{"s", 1}}
 	millis    = axis{{"µs", 1e-3}, {"ms", 1}, {"s", 1e3}}
 	micros    = axis{{"µs", 1}, {"ms", 1e3}}
+	bytesEach = axis{{"B", 1}, {"KiB", 1 << 10}}
 	mebibytes = axis{{"MiB", 1}, {"GiB", 1 << 10}}
 	percents  = axis{{"%", 1}}
 )

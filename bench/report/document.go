@@ -106,7 +106,8 @@ type Broadcast struct {
 	PerSecond    float64 `json:"deliveries_per_second"`
 	ServerMicros float64 `json:"server_cpu_us_per_delivery"`
 	ClientMicros float64 `json:"client_cpu_us_per_delivery"`
-	LatencyMS    Summary `json:"latency_ms"` // from publishing to each arrival
+	Bytes        float64 `json:"bytes_per_delivery"` // that clients have read, records of TLS included
+	LatencyMS    Summary `json:"latency_ms"`         // from publishing to each arrival
 }
 
 // Idle is a time in which nothing was published.

@@ -61,7 +61,7 @@ func TestPageInBrowser(t *testing.T) {
 		scheme         string
 	}{{360, 1, "dark"}, {1440, 2, "light"}} {
 		page.Picture(fmt.Sprintf("report-%d-%s.png", w.width, w.scheme), w.width, 900, w.scheme)
-		page.Await("ten plots", "document.querySelectorAll('figure svg').length === 10")
+		page.Await("eleven plots", "document.querySelectorAll('figure svg').length === 11")
 		page.Await("nothing wider than the window", "document.documentElement.scrollWidth <= innerWidth")
 		page.Await("columns of plots", fmt.Sprintf("getComputedStyle(document.querySelector('.plots')).gridTemplateColumns.split(' ').length === %d", w.columns))
 	}

@@ -51,6 +51,9 @@ func (d *Document) plots() (all []plotted, err error) {
 		d.bars("Server's processor time of a delivery", micros, broadcasts, func(r *Result) float64 {
 			return r.Median(func(b Broadcast) float64 { return b.ServerMicros })
 		}),
+		d.bars("Bytes of a delivery", bytesEach, broadcasts, func(r *Result) float64 {
+			return r.Median(func(b Broadcast) float64 { return b.Bytes })
+		}),
 		d.bars("Anonymous memory of the server", mebibytes, func(r *Result) bool { return r.Connect != nil }, func(r *Result) float64 { return r.Connect.AnonMB }),
 		d.bars("Deliveries per second in a flood", counts, func(r *Result) bool { return r.Flood != nil }, func(r *Result) float64 { return r.Flood.PerSecond }),
 	}, d.returnPlots()...) {

@@ -36,6 +36,7 @@ func (d *Document) Tables() []Table {
 			{"deliveries per second", median(func(b Broadcast) float64 { return b.PerSecond })},
 			{"server's processor time of a delivery, us", median(func(b Broadcast) float64 { return b.ServerMicros })},
 			{"clients' processor time of a delivery, us", median(func(b Broadcast) float64 { return b.ClientMicros })},
+			{"bytes of a delivery", median(func(b Broadcast) float64 { return b.Bytes })},
 			{"latency p50, ms", median(func(b Broadcast) float64 { return b.LatencyMS.P50 })},
 			{"latency p99, ms", median(func(b Broadcast) float64 { return b.LatencyMS.P99 })},
 			{"latency max, ms", median(func(b Broadcast) float64 { return b.LatencyMS.Max })},

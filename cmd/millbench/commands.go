@@ -86,6 +86,6 @@ func (c *compareCommand) Run() error {
 		if err := l.Compare(c.servers("millrace", "floor", "net/http", "nchan"), c.Events, c.For); err != nil || len(c.Servers) > 0 || c.URL != "" {
 			return err
 		}
-		return l.Protocols([]string{"millrace", "millrace+tls", "millrace+h2", "millrace+h2x6", "haproxy+tls", "nginx+tls"}, c.Events, 100, 1000)
+		return l.Protocols([]string{"millrace", "millrace+tls", "millrace+h2", "millrace+h2x6", "haproxy+tls", "nginx+tls", "millrace+gzip", "nginx+gzip"}, c.Events, 100, 1000)
 	})
 }

@@ -15,13 +15,14 @@ import (
 
 // common are the flags of every scenario.
 type common struct {
-	Servers []string `group:"Servers to start" placeholder:"NAME,..." help:"Servers to start: millrace, floor, net/http, nchan, and millrace with haproxy or nginx before it. After a name +tls, +h2 or +h2x6 (six streams a connection) is the protocol. [those of the scenario]"`
+	Servers []string `group:"Servers to start" placeholder:"NAME,..." help:"Servers to start: millrace, floor, net/http, nchan, and millrace with haproxy or nginx before it. After a name +tls, +gzip, +h2 or +h2x6 (six streams a connection) is the protocol. [those of the scenario]"`
 
 	Millrace  string        `group:"Servers to start" placeholder:"PATH" help:"Program of millrace. [the one beside millbench, else one built from the source]"`
 	Flag      []string      `group:"Servers to start" sep:"none" placeholder:"FLAG" help:"Flag for millrace, such as --flag=--loops=4; repeatable. [none]"`
 	Keepalive time.Duration `default:"60s" group:"Servers to start" placeholder:"TIME" help:"Time between two pings of millrace. [${default}]"`
 
 	TLS                  bool `name:"tls" group:"Protocol" help:"TLS, for servers whose name has no protocol. [off]"`
+	Gzip                 bool `name:"gzip" group:"Protocol" help:"The content coding gzip, for servers whose name has no protocol: in the clear, every inflated byte is checked. [off]"`
 	H2                   bool `name:"h2" group:"Protocol" help:"HTTP/2, which implies --tls. [off]"`
 	StreamsPerConnection int  `default:"1" group:"Protocol" placeholder:"N" help:"Streams of one connection with --h2; a page may have six. [${default}]"`
 
@@ -69,6 +70,8 @@ func (c *common) servers(usual ...string) []string {
 // protocol is that of servers whose name has none.
 func (c *common) protocol() bench.Protocol {
 	switch {
+	case c.Gzip:
+		return bench.Gzip
 	case c.H2:
 		return bench.H2
 	case c.TLS:
@@ -79,6 +82,9 @@ func (c *common) protocol() bench.Protocol {
 
 // Validate reports flags that do not go together. The parser calls it.
 func (c *common) Validate() error {
+	if c.Gzip && (c.TLS || c.H2) {
+		return errors.New("--gzip is in the clear: want it without --tls and --h2")
+	}
 	if c.StreamsPerConnection != 1 && !c.H2 {
 		return fmt.Errorf("--streams-per-connection %d: want --h2 with it", c.StreamsPerConnection)
 	}
