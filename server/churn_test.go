@@ -137,7 +137,7 @@ func visit(s *Server, via ssetest.Transport, random *rand.Rand, n int64) error {
 	}
 	for range events {
 		line, err := r.ReadString('\n')
-		if halfClosed && line == "" && (err == io.EOF || errors.Is(err, ssetest.ErrCut) || errors.Is(err, unix.ECONNRESET)) {
+		if halfClosed && line == "" && isEnd(err) {
 			return nil
 		}
 		if err != nil {
@@ -153,4 +153,9 @@ func visit(s *Server, via ssetest.Transport, random *rand.Rand, n int64) error {
 		last = number
 	}
 	return nil
+}
+
+// isEnd tells whether err says that a connection has ended.
+func isEnd(err error) bool {
+	return err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, ssetest.ErrCut) || errors.Is(err, unix.ECONNRESET)
 }

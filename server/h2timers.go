@@ -27,7 +27,8 @@ func (l *loop) h2Due(c *conn) {
 }
 
 // streamsDue does the work that is due on the streams of a connection of HTTP/2, and sets its
-// timer. A ping is a comment on each stream that is silent, since clients look at streams.
+// timer. A ping is a comment on each stream that is silent, since clients look at streams. While
+// the socket is full there is none: all that it has to take is kept.
 func (l *loop) streamsDue(c *conn) {
 	if c.flags.is(behind) && l.isStopped(c) && l.cfg.SlowTimeout > 0 && l.readers.m[c.id()].pace.isStuck(l.now, l.cfg.SlowTimeout) {
 		l.failed = reasonSlow
@@ -36,6 +37,7 @@ func (l *loop) streamsDue(c *conn) {
 	pings := l.cfg.Keepalive > 0 && l.now >= l.nextPing(c)
 	if pings {
 		l.passSharedPing(c)
+		pings = !l.isStopped(c)
 	}
 	for s := range l.streamsOf(l.h2Of(c).first) {
 		if pings && l.isGreeted(&s.stream) && s.wrote.age(l.now) > hush(l.cfg.Keepalive)+tick {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -105,7 +106,7 @@ func unixWrite(t testing.TB, fd int, text string) {
 // received takes what has arrived at peer; "EOF" ends it when the other end is
 // closed.
 func received(peer int) string {
-	all, closed := arrived(peer)
+	all, closed := arrived(peer, math.MaxInt)
 	if closed {
 		return string(all) + "EOF"
 	}

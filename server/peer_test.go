@@ -3,7 +3,9 @@ package server
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"strings"
@@ -34,9 +36,12 @@ type peer struct {
 	fd      int32 // of the loop's end
 	own     int   // descriptor of the client's end
 	state   tlsrecord.State
-	sealed  []byte // has come, and is no whole record yet
-	head    []byte // of the answer, as far as it has come
-	answers bool   // the head has come
+	sealed  []byte          // has come, and is no whole record yet
+	h2      *ssetest.HTTP2  // nil: HTTP/1.1
+	stream  *ssetest.Stream // of h2
+	head    []byte          // of an answer of HTTP/1.1, as far as it has come
+	status  int             // 0 until the head has come
+	took    int             // bytes of the socket
 	ended   bool
 	inOrder bool // ended, and the server has said that nothing is missing
 }
@@ -52,6 +57,9 @@ func (h handLoop) dial(via ssetest.Transport) *peer {
 	if via != ssetest.Plain {
 		p.shakeHands()
 	}
+	if via == ssetest.H2 {
+		p.h2 = ssetest.NewHTTP2(0)
+	}
 	return p
 }
 
@@ -62,7 +70,7 @@ func (h handLoop) join(via ssetest.Transport, target string) *peer {
 	h.t.Cleanup(p.leave)
 	p.ask(target)
 	if got := p.received(); got != ":\n\n" {
-		h.t.Fatalf("%v, GET %s: %q, %q", via, target, p.head, got)
+		h.t.Fatalf("%v, GET %s: %d, %q", via, target, p.status, got)
 	}
 	return p
 }
@@ -119,18 +127,35 @@ func (c turning) Write(b []byte) (int, error) { return unix.Write(c.p.own, b) }
 // ask sends a request, and has the loop read it.
 func (p *peer) ask(target string, fields ...string) {
 	p.h.t.Helper()
-	request := ssetest.RequestText(target, fields...)
-	if p.via != ssetest.Plain {
-		request = p.state.AppendData(nil, request)
+	if p.h2 != nil {
+		p.stream = p.h2.Request(target, fields...)
+		p.send(p.h2.Out())
+		return
 	}
-	unixWrite(p.h.t, p.own, string(request))
+	p.send(ssetest.RequestText(target, fields...))
+}
+
+// send sends what TLS protects if there is TLS, and has the loop read it.
+func (p *peer) send(data []byte) {
+	p.h.t.Helper()
+	if p.via != ssetest.Plain {
+		data = p.state.AppendData(nil, data)
+	}
+	unixWrite(p.h.t, p.own, string(data))
 	p.readable()
 }
 
 // received takes what has arrived of the answer's body. "EOF" ends it when the answer is over.
 func (p *peer) received() string {
 	p.h.t.Helper()
-	data, closed := arrived(p.own)
+	return p.receive(math.MaxInt)
+}
+
+// receive is received of a client that takes at most so many bytes of its socket.
+func (p *peer) receive(most int) string {
+	p.h.t.Helper()
+	data, closed := arrived(p.own, most)
+	p.took += len(data)
 	if p.via != ssetest.Plain {
 		data = p.open(data)
 	}
@@ -138,17 +163,54 @@ func (p *peer) received() string {
 		p.inOrder = true // or cut off: who knows
 	}
 	p.ended = p.ended || closed
-	if !p.answers {
-		p.head = append(p.head, data...)
-		_, body, whole := bytes.Cut(p.head, []byte("\r\n\r\n"))
-		if data = nil; whole {
-			data, p.head, p.answers = body, p.head[:len(p.head)-len(body)], true
-		}
+	if p.h2 != nil {
+		data = p.read(data)
+	} else if p.status == 0 {
+		data = p.cutHead(data)
 	}
 	if p.ended {
 		return string(data) + "EOF"
 	}
 	return string(data)
+}
+
+// read takes frames in, and returns what the stream has had of them. The loop learns that
+// there is room again for as much.
+func (p *peer) read(frames []byte) []byte {
+	p.h.t.Helper()
+	if err := p.h2.Take(frames); err != nil {
+		p.h.t.Fatal(err)
+	}
+	var data bytes.Buffer
+	if p.stream != nil {
+		p.status = p.stream.Status
+		for b := make([]byte, 16<<10); ; {
+			n, err := p.stream.Read(b)
+			if data.Write(b[:n]); n == 0 {
+				if err != nil {
+					p.ended, p.inOrder = true, err == io.EOF
+				}
+				break
+			}
+		}
+	}
+	if out := p.h2.Out(); len(out) > 0 && p.isConnected() {
+		p.send(out)
+	}
+	return data.Bytes()
+}
+
+// cutHead returns what comes behind the head of an answer of HTTP/1.1.
+func (p *peer) cutHead(data []byte) []byte {
+	p.head = append(p.head, data...)
+	head, body, whole := bytes.Cut(p.head, []byte("\r\n\r\n"))
+	if !whole {
+		return nil
+	}
+	if _, err := fmt.Sscanf(string(head), "HTTP/1.1 %d ", &p.status); err != nil {
+		p.h.t.Fatalf("the head %q: %v", head, err)
+	}
+	return body
 }
 
 // open opens the records that have come.
@@ -172,23 +234,45 @@ func (p *peer) open(sealed []byte) []byte {
 
 // readable has the loop read what the client has sent.
 func (p *peer) readable() {
-	if p.isOpen() {
+	if p.isConnected() {
 		p.h.on(p.fd, true, false)
 	}
 }
 
 // writable has the loop write on.
 func (p *peer) writable() {
-	if p.isOpen() {
+	if p.isConnected() {
 		p.h.on(p.fd, false, true)
 	}
 }
 
-// isOpen tells whether the loop has the connection.
-func (p *peer) isOpen() bool { return p.own >= 0 && p.h.owns(p.fd) }
+// isConnected tells whether the loop has the connection.
+func (p *peer) isConnected() bool { return p.own >= 0 && p.h.owns(p.fd) }
 
-// isBehind tells whether the stream is behind.
-func (p *peer) isBehind() bool { return p.isOpen() && p.h.conn(p.fd).flags.is(behind) }
+// at returns the loop's end of the stream, or its connection, which may be both. nil: it
+// has ended.
+func (p *peer) at() *stream {
+	if !p.isConnected() {
+		return nil
+	}
+	c := p.h.conn(p.fd)
+	if c.state != stateHTTP2 {
+		return &c.stream
+	}
+	for s := range p.h.streamsOf(p.h.h2Of(c).first) {
+		return &s.stream
+	}
+	return nil
+}
+
+// isOpen tells whether the loop has the stream.
+func (p *peer) isOpen() bool { return p.at() != nil }
+
+// isBehind tells whether the stream is behind, or its connection.
+func (p *peer) isBehind() bool {
+	s := p.at()
+	return s != nil && (s.flags.is(behind) || p.h.conn(p.fd).flags.is(behind))
+}
 
 // narrow has the socket take little at once.
 func (p *peer) narrow() { narrow(p.h.t, p.fd) }
@@ -203,16 +287,17 @@ func (p *peer) leave() {
 	p.own = -1
 }
 
-// arrived takes what has arrived at a descriptor, and tells whether its other end is closed.
-func arrived(fd int) (all []byte, closed bool) {
-	for b := make([]byte, 1<<16); ; {
-		switch n, err := unix.Read(fd, b); {
-		case n > 0:
-			all = append(all, b[:n]...)
-		default:
+// arrived takes what has arrived at a descriptor, of at most so many bytes, and tells whether
+// its other end is closed.
+func arrived(fd, most int) (all []byte, closed bool) {
+	for b := make([]byte, max(min(most, 1<<16), 0)); len(all) < most; {
+		n, err := unix.Read(fd, b[:min(len(b), most-len(all))])
+		if n <= 0 {
 			return all, err != unix.EAGAIN
 		}
+		all = append(all, b[:n]...)
 	}
+	return all, false
 }
 
 // Ensure that a peer reads what a loop writes over each transport, and knows an end that is
@@ -222,7 +307,10 @@ func TestPeer(t *testing.T) {
 		h := turnByHandOver(t, via, Config{Drain: time.Second}, channels.Options{})
 		told, cut := h.join(via, "/x"), h.join(via, "/y")
 		large := strings.Repeat("x", 50_000)
-		publish(t, h.broker, "/x", large, 1)
+		cut.narrow()
+		for _, channel := range []string{"/x", "/y"} {
+			publish(t, h.broker, channel, large, 1)
+		}
 		h.turnOver()
 		got := told.received()
 		for want := "data: " + large + "\n\n"; got != want; got += told.received() {
@@ -230,9 +318,15 @@ func TestPeer(t *testing.T) {
 				t.Fatalf("it has %.50q..., want %.50q", got, want)
 			}
 		}
-		h.end(h.conn(cut.fd), reasonSlow)
-		if got := cut.received(); got != "EOF" || via != ssetest.Plain && cut.inOrder {
-			t.Errorf("a stream that is cut off gets %q, ended in order: %v", got, cut.inOrder)
+		if !cut.isBehind() {
+			t.Fatal("a stream that does not read is not behind")
+		}
+		h.endStream(cut.at(), reasonSlow)
+		for h.turnOver(); !cut.ended; cut.writable() {
+			cut.received()
+		}
+		if via != ssetest.Plain && cut.inOrder {
+			t.Error("a stream that is cut off ends in order")
 		}
 		h.startDrain()
 		h.pass(time.Second)

@@ -25,7 +25,7 @@ const (
 )
 
 // Transports are those that a server has.
-var Transports = []Transport{Plain, TLS}
+var Transports = []Transport{Plain, TLS, H2}
 
 func (v Transport) String() string { return [...]string{"plain", "TLS", "h2"}[v] }
 
