@@ -195,7 +195,8 @@ func (l *loop) makeRoom() bool {
 			l.end(c, c.why)
 			return true
 		case stateHTTP2:
-			if l.h2Of(c).first == 0 && c.opened.age(l.now) > crowdPatience {
+			isAnswered := c.flags.is(counted)
+			if l.h2Of(c).first == 0 && (isAnswered || c.opened.age(l.now) > crowdPatience) {
 				l.end(c, reasonCrowded)
 				return true
 			}

@@ -10,10 +10,9 @@ import (
 	"slices"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"millrace/channels"
 	"millrace/internal/fdtable"
+	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
 )
 
@@ -154,15 +153,18 @@ func descriptorsOf(t *testing.T, dir string) (fds []string) {
 
 // Ensure that a pause for want of room ends as soon as a client of the loop has been
 // answered, or leaves, and not only by its timer.
-func TestPauseForRoomEnds(t *testing.T) {
-	for name, give := range map[string]func(client int){
-		"answered": func(client int) { unixWrite(t, client, "GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n") },
-		"left":     func(client int) { unix.Shutdown(client, unix.SHUT_RDWR) },
+func TestPauseForRoomEnds(t *testing.T) { ssetest.Over(t, testPauseForRoomEnds) }
+
+func testPauseForRoomEnds(t *testing.T, via ssetest.Transport) {
+	for name, give := range map[string]func(p *peer){
+		"answered": func(p *peer) { p.ask("/robots.txt") },
+		"left":     func(p *peer) { p.leave() },
 	} {
-		h := turnByHand(t, Config{}, channels.Options{})
+		h := turnByHandOver(t, via, Config{}, channels.Options{})
+		first, second := h.dial(via), h.dial(via)
+		defer first.leave()
+		defer second.leave()
 		h.occupancy.common, h.occupancy.share = 2, 0
-		fd, client := h.connect()
-		h.connect()
 		next, err := net.Dial("tcp", h.server.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -172,8 +174,7 @@ func TestPauseForRoomEnds(t *testing.T) {
 		if n := h.counters.accepted.Load(); !h.listeners[0].paused || n != 2 {
 			t.Errorf("%s: paused %t, %d accepted, want a pause after 2", name, h.listeners[0].paused, n)
 		}
-		give(client)
-		h.on(fd, true, false)
+		give(first)
 		h.wake()
 		if n := h.counters.accepted.Load(); n != 3 {
 			t.Errorf("%s: %d accepted, want 3", name, n)

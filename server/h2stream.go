@@ -82,6 +82,7 @@ func (l *loop) dropShared(s *stream, why reason) {
 	if h.first == 0 {
 		c.opened = momentOf(l.now)
 		l.scheduleBy(c, l.now+idlePatience)
+		l.giveRoom()
 	}
 }
 

@@ -200,7 +200,7 @@ func (p *peer) read(frames []byte) []byte {
 	return data.Bytes()
 }
 
-// cutHead returns what comes behind the head of an answer of HTTP/1.1.
+// cutHead returns what follows the head of an answer of HTTP/1.1.
 func (p *peer) cutHead(data []byte) []byte {
 	p.head = append(p.head, data...)
 	head, body, whole := bytes.Cut(p.head, []byte("\r\n\r\n"))

@@ -91,6 +91,22 @@ func (p *process) logged(text string) string {
 	return ""
 }
 
+// subscribers returns how many streams a publisher reaches.
+func (p *process) subscribers() (n int) {
+	p.t.Helper()
+	conn, err := net.Dial("tcp", p.admin)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprint(conn, "PUBSUB NUMSUB /x\r\n")
+	if _, err := fmt.Fscanf(conn, "*2\r\n$2\r\n/x\r\n:%d\r\n", &n); err != nil {
+		p.t.Fatal(err)
+	}
+	return n
+}
+
 func (p *process) signal() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -136,6 +152,7 @@ func testHandOver(t *testing.T, via ssetest.Transport) {
 	next.publish("1")
 	old.signal()
 	old.logged("draining")
+	testenv.Eventually(t, "the first client is told to go", func() bool { return old.subscribers() < clients })
 	next.publish("2")
 	if n := old.publish("2"); n == 0 || n > clients {
 		t.Errorf("%d receivers during the drain, want 1 to %d", n, clients)
