@@ -184,8 +184,8 @@ func (l *loop) endShared(s *stream, why reason) {
 }
 
 // stepsAtOnce bounds how often streams of one connection catch up between two looks at the
-// poller, each by some 16 KiB.
-const stepsAtOnce = 32
+// poller, each by turnBytes at most.
+const stepsAtOnce = 4
 
 // catchUpShared brings the streams of a connection of HTTP/2 on that are behind, since its socket
 // takes more or windows have opened. It begins where it stopped the last time.

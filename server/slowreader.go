@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"millrace/channels"
-	"millrace/internal/h2"
 )
 
 // slowReader is the state of a stream while it is behind: not the messages that
@@ -76,7 +75,7 @@ func (l *loop) catchUpOn(s *stream, r *slowReader) result {
 		if !l.takesMore(s) {
 			return cut
 		}
-		most = h2.MaxPayload
+		most = min(most, l.h2Of(l.connOf(s)).Window(&l.sharedOf(s).Stream))
 	}
 	l.chans = l.channelsOf(s, l.chans[:0])
 	var kept bool

@@ -36,9 +36,10 @@ func (c *Conn) AppendHead(dst []byte, s *Stream, block []byte, end bool) []byte 
 
 // Room returns how many bytes of content may be sent next in one DATA frame: what the windows
 // of the stream and of its connection allow, and 0 if nothing may be.
-func (c *Conn) Room(s *Stream) int {
-	return int(max(0, min(c.window, s.window, MaxPayload)))
-}
+func (c *Conn) Room(s *Stream) int { return min(c.Window(s), MaxPayload) }
+
+// Window returns how many bytes of content may be sent on a stream, in however many frames.
+func (c *Conn) Window(s *Stream) int { return int(max(0, min(c.window, s.window))) }
 
 // AppendDataHeader appends what stands before n bytes of content, Room at most, which the caller
 // appends, and takes them off the windows.
