@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
+
 	"millrace/channels"
 	"millrace/internal/auth"
 )
@@ -265,5 +268,80 @@ func TestH2Answers(t *testing.T) {
 	}
 	if n := fmt.Sprint(h.counters.closed[reasonAnswered].Load()); n != "9" {
 		t.Errorf("%s are counted as answered, want 9", n)
+	}
+}
+
+// Ensure that a client that breaks the rules, or has the server work for nothing, is told why
+// and ended, with its streams, and counted.
+func TestH2Faults(t *testing.T) {
+	for _, tt := range []struct {
+		name, fault string
+		do          func(c *h2Client)
+	}{
+		{"garbage", "frame size", func(c *h2Client) { c.out.WriteString("GET / HTTP/1.1\r\n\r\n") }},
+		{"a PING of a stream", "protocol", func(c *h2Client) { c.out.WriteString("\x00\x00\x08\x06\x00\x00\x00\x00\x01xxxxxxxx") }},
+		{"a window that is too large", "flow control", func(c *h2Client) { c.framer.WriteWindowUpdate(0, 1<<31-1) }},
+		{"a table that is not there", "compression", func(c *h2Client) {
+			c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: []byte{0xbe}, EndStream: true, EndHeaders: true})
+		}},
+		{"floods", "flood", func(c *h2Client) {
+			for range 1000 {
+				c.framer.WritePing(false, [8]byte{})
+			}
+		}},
+	} {
+		h := turnByHand(t, Config{}, channels.Options{})
+		c := h.connectH2(65535)
+		c.ask("/x")
+		tt.do(c)
+		for c.out.Len() > 0 && h.owns(c.fd) {
+			c.flush()
+		}
+		c.take()
+		if stats := h.server.Stats(); !c.goAway || stats.Streams != 0 || stats.H2 != 0 || stats.H2Faults[tt.fault] != 1 {
+			t.Errorf("%s: told so is %t, %d streams, faults %v; want 1 of %q", tt.name, c.goAway, stats.Streams, stats.H2Faults, tt.fault)
+		}
+		if n := h.counters.lingering.Load(); n != 1 {
+			t.Errorf("%s: %d connections linger, want it", tt.name, n)
+		}
+	}
+}
+
+// Ensure that a client that asks and does not read what it gets is ended, as is one whose
+// socket takes nothing for the slow timeout.
+func TestH2NotRead(t *testing.T) {
+	h := turnByHand(t, Config{SlowTimeout: 10 * time.Second}, channels.Options{})
+	asking, silent := h.connectH2(65535), h.connectH2(1<<20)
+	for _, c := range []*h2Client{asking, silent} {
+		unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 4096)
+	}
+	for range 2000 {
+		if h.owns(asking.fd) {
+			asking.ask("/healthz")
+		}
+	}
+	if h.owns(asking.fd) {
+		t.Errorf("a client that asks and does not read is kept: %d bytes wait for it", h.readers.m[streamID(asking.fd)].rest.left())
+	}
+	silent.grant(0, 1<<20)
+	stream := silent.ask("/x")
+	silent.take()
+	for range 10 {
+		publish(t, h.broker, "/x", strings.Repeat("x", 50_000), 1)
+	}
+	h.turnOver()
+	for range 9 {
+		h.pass(time.Second)
+		if !h.owns(silent.fd) {
+			t.Error("a client whose socket is full is ended before its time")
+		}
+	}
+	h.pass(2 * time.Second)
+	silent.take()
+	if h.owns(silent.fd) && !silent.streams[stream].reset {
+		t.Error("a client whose socket takes nothing is kept")
+	}
+	if n := h.counters.streams.Load(); n != 0 {
+		t.Errorf("%d streams are left", n)
 	}
 }
