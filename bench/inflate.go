@@ -47,6 +47,9 @@ const (
 	mostWindow = 32 << 10 // of deflate
 )
 
+// endOfForm is the end of an empty stored block: its first byte may end another block, too.
+var endOfForm = []byte(gzipwire.Empty)[1:]
+
 func newInflater(own bool) *inflater {
 	return &inflater{own: own, parts: make(map[int32][]byte), pieces: make(map[string]*piece)}
 }
@@ -76,12 +79,12 @@ func (f *inflater) take(fd int32, p []byte) (text []byte, err error) {
 		}
 		p, s.begun = p[len(gzipwire.Header):], true
 	}
-	end := bytes.LastIndex(p, []byte(gzipwire.Empty))
+	end := bytes.LastIndex(p, endOfForm)
 	if end < 0 {
 		f.parts[fd] = bytes.Clone(p)
 		return nil, nil
 	}
-	end += len(gzipwire.Empty)
+	end += len(endOfForm)
 	whole, rest := p[:end], p[end:]
 	if len(rest) == 0 {
 		delete(f.parts, fd)
@@ -130,7 +133,8 @@ func (f *inflater) advance(s *codedStream, text []byte) {
 	}
 	if s.pos == 0 && len(text) > 0 && !f.own && len(f.history) > 0 { // it came later, perhaps
 		s.pos = f.from + int64(len(f.history))
-		if at := bytes.Index(f.history, text); at >= 0 {
+		first, _, _ := bytes.Cut(text, []byte("\n\n"))
+		if at := bytes.Index(f.history, first); at >= 0 {
 			s.pos = f.from + int64(at)
 		}
 	}

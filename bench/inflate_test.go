@@ -49,6 +49,9 @@ func TestInflater(t *testing.T) {
 			want(fd, compressed(2), event(2))
 			want(fd, []byte(gzipwire.Empty), "")
 		}
+		f.begin(3) // which comes, and then gets more at once than another has
+		want(3, append([]byte(gzipwire.Header), stored(greeting)...), greeting)
+		want(3, append(stored(event(2)), compressed(3)...), event(2)+event(3))
 		want(1, stored(":ping\n\n"), ":ping\n\n")
 		want(0, compressed(3), event(3))
 		for _, fd := range []int32{1, 2} { // which have had something else before
