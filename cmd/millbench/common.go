@@ -23,7 +23,7 @@ type common struct {
 
 	TLS                  bool `name:"tls" group:"Protocol" help:"TLS, for servers whose name has no protocol. [off]"`
 	Gzip                 bool `name:"gzip" group:"Protocol" help:"The content coding gzip, for servers whose name has no protocol: in the clear, every inflated byte is checked. [off]"`
-	H2                   bool `name:"h2" group:"Protocol" help:"HTTP/2, which implies --tls. [off]"`
+	H2                   bool `name:"h2" env:"MILLBENCH_H2" group:"Protocol" help:"HTTP/2, which implies --tls. [off]"`
 	StreamsPerConnection int  `default:"1" group:"Protocol" placeholder:"N" help:"Streams of one connection with --h2; a page may have six. [${default}]"`
 
 	URL      string `name:"url" group:"A server that is there" placeholder:"URL" help:"Address of a stream. [none: servers are started]"`
