@@ -343,6 +343,10 @@ func (s *Session) intact() (r Report, err error) {
 // CloseStreams closes all streams and measures the memory that comes back.
 func (s *Session) CloseStreams() error {
 	s.say("%s: closing", s.server.Name)
+	before, err := s.server.Usage()
+	if err != nil {
+		return err
+	}
 	full, began := s.sampler.now(), Now()
 	if err := s.call("Close", None{}, &None{}); err != nil {
 		return err
@@ -358,6 +362,7 @@ func (s *Session) CloseStreams() error {
 	}
 	s.Result.Close = &report.Close{
 		Seconds:       took.Seconds(),
+		FullRSSMB:     megabytes(before.RSS),
 		RSSMB:         megabytes(usage.RSS),
 		KernelPercent: 100 * (1 - s.sampler.now().KernelMB/full.KernelMB),
 		SocketsLeft:   int(s.figures()["connections"]),

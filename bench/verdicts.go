@@ -119,20 +119,26 @@ func (l *Lab) judgeMillion(streams, events int) {
 	}
 }
 
+// judgeMemory judges what is resident as soon as all streams are open; over TLS before the end,
+// when what the handshakes have left has been collected.
 func (l *Lab) judgeMemory(r *report.Result, streams int) {
 	const what = "resident memory of the server"
-	m := memories[l.Protocol]
+	m, resident := memories[l.Protocol], r.Connect.RSSMB
+	if l.Protocol != Plain {
+		resident = r.Close.FullRSSMB
+	}
+	each := resident * (1 << 20) / float64(streams)
 	bound := m.full
 	if streams < fullMillion {
 		bound = m.ofSome
 		if m.some == 0 || streams < m.some {
 			most := rssBase + m.few*streams
-			l.judge(what, r.Connect.RSSMB <= megabytes(most), fmt.Sprintf("at most %d bytes a stream and %d MiB", m.few, rssBase>>20),
-				fmt.Sprintf("%.1f MiB of %.1f", r.Connect.RSSMB, megabytes(most)))
+			l.judge(what, resident <= megabytes(most), fmt.Sprintf("at most %d bytes a stream and %d MiB", m.few, rssBase>>20),
+				fmt.Sprintf("%.1f MiB of %.1f", resident, megabytes(most)))
 			return
 		}
 	}
-	l.judge(what, r.Connect.RSSBytes <= float64(bound), fmt.Sprintf("at most %d bytes a stream, all included", bound), fmt.Sprintf("%.1f", r.Connect.RSSBytes))
+	l.judge(what, each <= float64(bound), fmt.Sprintf("at most %d bytes a stream, all included", bound), fmt.Sprintf("%.1f", each))
 }
 
 func (l *Lab) judgeFanOut(streams int) {

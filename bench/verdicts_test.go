@@ -26,7 +26,7 @@ func TestTimesScaleWithStreams(t *testing.T) {
 	} {
 		l := Lab{Document: &report.Document{Results: []*report.Result{
 			{
-				Server: NameMillrace, Streams: tt.streams, Connect: &report.Connect{Seconds: tt.open, RSSBytes: 90}, Close: &report.Close{KernelPercent: 99},
+				Server: NameMillrace, Streams: tt.streams, Connect: &report.Connect{Seconds: tt.open}, Close: &report.Close{KernelPercent: 99},
 				Broadcasts: []report.Broadcast{{Deliveries: tt.streams, Seconds: tt.last, PerSecond: 100_000}},
 			},
 			{Server: NameFloor, Streams: tt.streams, Broadcasts: []report.Broadcast{{Deliveries: tt.streams, PerSecond: 100_000}}},
@@ -64,7 +64,8 @@ func TestMemoryVerdicts(t *testing.T) {
 		{TLS, 20_000, 452 + rest, false},
 	} {
 		l := Lab{Document: &report.Document{}, Protocol: tt.protocol}
-		l.judgeMemory(&report.Result{Connect: &report.Connect{RSSBytes: tt.bytes, RSSMB: megabytes(int(tt.bytes) * tt.streams)}}, tt.streams)
+		resident := megabytes(int(tt.bytes) * tt.streams)
+		l.judgeMemory(&report.Result{Connect: &report.Connect{RSSMB: resident}, Close: &report.Close{FullRSSMB: resident}}, tt.streams)
 		if v := l.Document.Verdicts; len(v) != 1 || v[0].Passed != tt.passed {
 			t.Errorf("%+v: %+v, want passed %v", tt, v, tt.passed)
 		}

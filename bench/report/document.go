@@ -141,6 +141,7 @@ type Churn struct {
 // Close is the end of all streams.
 type Close struct {
 	Seconds       float64 `json:"seconds"`
+	FullRSSMB     float64 `json:"full_rss_mb"` // before it, with all streams open
 	RSSMB         float64 `json:"rss_mb"`
 	KernelPercent float64 `json:"kernel_memory_back_percent"`
 	SocketsLeft   int     `json:"sockets_left"`

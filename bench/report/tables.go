@@ -70,8 +70,9 @@ func (d *Document) Tables() []Table {
 		d.returns(),
 		d.rolling(),
 		d.table("The end", func(r *Result) bool { return r.Close != nil || r.GC != nil }, []figure{
+			{"server's resident memory before, MiB", ofClose(func(c *Close) string { return Figure(c.FullRSSMB) })},
 			{"seconds to close all", ofClose(func(c *Close) string { return Figure(c.Seconds) })},
-			{"server's resident memory, MiB", ofClose(func(c *Close) string { return Figure(c.RSSMB) })},
+			{"server's resident memory after, MiB", ofClose(func(c *Close) string { return Figure(c.RSSMB) })},
 			{"kernel's memory that came back, %", ofClose(func(c *Close) string { return Figure(c.KernelPercent) })},
 			{"longest pause of the garbage collector, ms", ofGC(func(g *GC) string { return fmt.Sprintf("%s of %d", Figure(g.MaxMS), g.Pauses) })},
 			{"of those with all streams open, ms", ofGC(func(g *GC) string { return fmt.Sprintf("%s of %d", Figure(g.OpenMaxMS), g.OpenPauses) })},
