@@ -51,6 +51,7 @@ const (
 	secure                         // it has TLS
 	counted                        // connection of HTTP/2: its streams are counted as closed, not it
 	gzipped                        // stream: it has the content coding gzip
+	failed                         // its TLS handshake has failed, which is counted
 	halfway                        // stream: its next ping is due half a period after its phase
 )
 
@@ -111,9 +112,13 @@ func (l *loop) end(c *conn, why reason) {
 // forget takes a connection out of the lists and tables of its state.
 func (l *loop) forget(c *conn, why reason) {
 	switch c.state {
-	case stateProxy, stateHello, stateHead:
+	case stateHello:
+		l.abandonHandshake(c, why)
+		l.dropHead(&c.stream)
+	case stateProxy, stateHead:
 		l.dropHead(&c.stream)
 	case stateHandshake:
+		l.abandonHandshake(c, why)
 		l.dropHandshake(c)
 	case stateHTTP2:
 		l.dropHTTP2(c, why)

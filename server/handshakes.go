@@ -26,11 +26,12 @@ type handshaking struct {
 // and of the loop.
 var handshakeKinds = [...]handshake.Failure{
 	handshake.Version, handshake.Plain, handshake.Garbage, handshake.Refused, handshake.Left, handshake.Timeout,
-	handshake.Certificate, handshake.Protocol, handshake.Handover, handshake.Panic, failureCrowded,
+	handshake.Certificate, handshake.Protocol, handshake.Handover, handshake.Panic, failureCrowded, failureInternal,
 }
 
 const (
-	failureCrowded handshake.Failure = "crowded" // too many under way, of which this one waited for its client
+	failureCrowded  handshake.Failure = "crowded"  // too many under way, or too many connections, of which this one waited for its client
+	failureInternal handshake.Failure = "internal" // the host's, such as a poller that refuses a descriptor
 )
 
 // handshakeFailures counts the handshakes that have failed, by kind.
@@ -247,8 +248,26 @@ func (l *loop) handshakeDue(c *conn) {
 // what the client has sent. maxStack does of a panic.
 const maxDetail, maxStack = 256, 4 << 10
 
+// abandonHandshake counts a handshake, or the wait for one, that ends with its connection for
+// another reason than its own. A client that has said nothing, and leaves, looked whether the
+// port is open.
+func (l *loop) abandonHandshake(c *conn, why reason) {
+	begun := c.state == stateHandshake || l.unfinished.m[c.id()] != nil
+	switch {
+	case c.flags.is(failed) || why == reasonShutdown:
+	case why == reasonCrowded:
+		l.failHandshake(c, failureCrowded, "its place was needed")
+	case !begun:
+	case why == reasonClient || why == reasonWrite:
+		l.failHandshake(c, handshake.Left, "the client has gone")
+	default:
+		l.failHandshake(c, failureInternal, why.String())
+	}
+}
+
 // failHandshake counts and logs why a handshake has failed.
 func (l *loop) failHandshake(c *conn, kind handshake.Failure, detail string) {
+	c.flags.set(failed, true)
 	l.counters.handshakeFailures.count(kind)
 	msg := "a TLS handshake has failed: " + string(kind)
 	if !l.mayNotice(msg) {
@@ -262,7 +281,7 @@ func (l *loop) failHandshake(c *conn, kind handshake.Failure, detail string) {
 	switch kind {
 	case handshake.Panic:
 		level, most = slog.LevelError, maxStack
-	case handshake.Handover, handshake.Certificate:
+	case handshake.Handover, handshake.Certificate, failureInternal:
 		level = slog.LevelError
 	}
 	l.server.log(level, msg, "peer", peer.String(), "detail", detail[:min(len(detail), most)])
