@@ -193,8 +193,8 @@ func TestFreshDictionaries(t *testing.T) {
 		{"pings with text", func(m *Message) { now += quietText }, true},
 	}
 	b, in, _ := textOf(100, &now)
+	next(t, b, in, data)
 	m := next(t, b, in, data)
-	m = next(t, b, in, data)
 	for _, step := range steps {
 		step.do(m)
 		if m = next(t, b, in, data); (m.Form.Dictionary == m.Form.Ordinal) != step.isFresh {

@@ -152,7 +152,7 @@ func TestTwoNames(t *testing.T) {
 	first := serial(n, names[1])
 	stop()
 	a.Stop()
-	again, stop := start(t, a, storage, &log, names...)
+	again, _ := start(t, a, storage, &log, names...)
 	if _, err := dial(a, again, names[1]); err != nil || serial(again, names[1]) != first {
 		t.Errorf("a node that starts again has the certificate %s, %v; want %s, from its storage", serial(again, names[1]), err, first)
 	}

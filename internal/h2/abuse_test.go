@@ -129,8 +129,7 @@ func TestGoodClientsAreBorne(t *testing.T) {
 		t.Errorf("a client with a small window: %v", s.err)
 	}
 
-	var b budget
-	b = newBudget(time.Hour)
+	b := newBudget(time.Hour)
 	for i := range 10000 {
 		b.fill(time.Hour + time.Duration(i)*10*time.Second)
 		for range 20 {
