@@ -38,6 +38,16 @@ type listener struct {
 	pauses     ports.Pauses // of failures to accept
 }
 
+// ListenError says that an address of Config, for plain HTTP or for TLS, cannot be listened on.
+type ListenError struct {
+	Addr string
+	Err  error
+}
+
+func (e *ListenError) Error() string { return "listen on " + e.Addr + ": " + e.Err.Error() }
+
+func (e *ListenError) Unwrap() error { return e.Err }
+
 // listen opens a listener of event streams.
 func listen(addr string, options ...netpoll.Option) (fd int32, _ net.Addr, err error) {
 	return netpoll.Listen(addr, append(options, netpoll.UserTimeout(userTimeout), netpoll.UnsentBytes(unsentBytes))...)
@@ -73,7 +83,7 @@ func (l *loop) openListener(addr string, bound *net.Addr, secure bool) error {
 		fd, err = netpoll.Duplicate(l.server.loops[0].listeners[len(l.listeners)].descriptor)
 	}
 	if err != nil {
-		return err
+		return &ListenError{addr, err}
 	}
 	if l.table.claim(fd, l.number, slot{stream: stream{state: stateListener}}) == nil {
 		unix.Close(int(fd))

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -93,7 +92,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	s.users = limits.NewUsers(cfg.MaxConnectionsPerUser)
 	if err := s.openLoops(); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -103,7 +102,7 @@ func (s *Server) openLoops() error {
 	for _, addr := range []string{s.cfg.Listen, s.cfg.TLSListen} {
 		if addr != "" && netpoll.ListenerPerLoop {
 			if err := probe(addr); err != nil {
-				return err
+				return &ListenError{addr, err}
 			}
 		}
 	}

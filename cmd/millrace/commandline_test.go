@@ -108,6 +108,15 @@ func TestCommandLines(t *testing.T) {
 		{nil, args("--listen", "127.0.0.1:0", "--admin", nowhere), 1, "host-that-is-not-there.invalid"},
 		{nil, args("--listen", "127.0.0.1:0", "--admin", "off", "--ops", nowhere), 1, "host-that-is-not-there.invalid"},
 		{nil, args("--listen", "127.0.0.1:0", "--admin", ":0"), 2, "without a password"},
+		// certificates by ACME
+		{nil, args("--acme-domain", "a.example.org"), 2, "--acme-domain: \"a.example.org\" without --tls-listen"},
+		{nil, args("--acme-email", "ops@example.org"), 2, "--acme-email: \"ops@example.org\" without --acme-domain"},
+		{nil, args("--acme-storage", dir), 2, "without --acme-domain"},
+		{nil, args("--tls-listen", ":0", "--ops-tls"), 2, "want --tls-cert and --tls-key, or --acme-domain"},
+		{nil, args("--tls-listen", ":0", "--acme-domain", "*.example.org", "--acme-storage", dir), 2, "--acme-domain: \"*.example.org\", want a name"},
+		{nil, args("--tls-listen", ":0", "--acme-domain", "a.example.org", "--acme-storage", dir, "--acme-directory", "https://u:hunter2@h/"), 2, "--acme-directory: \"https://u:xxxxx@h/\""},
+		{nil, args("--tls-listen", ":0", "--admin", "off", "--ops", "off", "--acme-domain", "a.example.org", "--acme-storage", good), 2, "--acme-storage: mkdir " + good},
+		{args("HOME=", "XDG_STATE_HOME=", "STATE_DIRECTORY="), args("--tls-listen", ":0", "--acme-domain", "a.example.org"), 2, "--acme-storage: neither STATE_DIRECTORY"},
 		// numbers below 0
 		{nil, args("--history", "-1"), 2, "--history: \"-1\", want a whole number, at least 0"},
 		{nil, args("--history=-1"), 2, "--history: \"-1\", want a whole number, at least 0"},

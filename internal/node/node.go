@@ -81,7 +81,7 @@ func (n *Node) open() (err error) {
 	o := &n.opts
 	o.Public.Logger = o.Logger
 	if n.public, err = server.New(o.Public, n.broker); err != nil {
-		return PortError(err, "--listen")
+		return PortError(err, o.flagOf(err))
 	}
 	if err := n.tls.begin(n.public.TLSAddr()); err != nil {
 		return err

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -100,6 +101,14 @@ func (o *Options) check() error {
 	return nil
 }
 
+// flagOf returns the flag of the public port's address that err, of opening it, is about.
+func (o *Options) flagOf(err error) string {
+	if e := (*server.ListenError)(nil); errors.As(err, &e) && e.Addr == o.Public.TLSListen {
+		return "--tls-listen"
+	}
+	return "--listen"
+}
+
 // PortError says what to do about err, which opening the address of a flag has returned.
 func PortError(err error, flag string) error {
 	switch {
@@ -109,6 +118,8 @@ func PortError(err error, flag string) error {
 		return fmt.Errorf("%w: %s: %w", ErrOptions, flag, err)
 	case server.IsInUse(err):
 		return fmt.Errorf("%w: end what has the port, or choose another with %s HOST:PORT", err, flag)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: a port below 1024 takes the capability CAP_NET_BIND_SERVICE, which deploy/millrace-443.conf gives to a unit, or choose another with %s HOST:PORT", err, flag)
 	}
 	return err
 }
