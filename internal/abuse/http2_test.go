@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -23,6 +25,8 @@ type hostile struct {
 	out   *bufio.Writer
 	block bytes.Buffer
 	hpack *hpack.Encoder
+
+	newest uint32 // stream
 }
 
 // hostile opens a connection of HTTP/2, and sends the preface and settings.
@@ -60,6 +64,7 @@ func (h *hostile) encode(path, name, value string) []byte {
 
 // get asks for a path by the n-th stream.
 func (h *hostile) get(n int, path string, end bool) {
+	h.newest = max(h.newest, stream(n))
 	h.WriteHeaders(http2.HeadersFrameParam{StreamID: stream(n), EndStream: end, EndHeaders: true, BlockFragment: h.encode(path, "", "")})
 }
 
@@ -172,3 +177,74 @@ func TestHTTP2AnswersNotRead(t *testing.T) {
 	})
 	v.stop()
 }
+
+// Ensure that nothing that a client sends over HTTP/2 does harm: frames that are right and wrong,
+// in any order, while messages come that its windows do not take.
+func TestHTTP2Anything(t *testing.T) {
+	v := start(t, setup{flags: []string{"--drain", "0s", "--keepalive", "1s", "--header-timeout", "2s"}})
+	const clients, channel = 8, "/anything"
+	connections := 20
+	if testenv.Full() {
+		connections = 500
+	}
+	v.bears(clients*(1<<20)+logRoom, func() {
+		publisher := v.publisher()
+		defer publisher.Close()
+		all(clients, func(i int) {
+			for k := range connections {
+				h := v.hostile()
+				go h.answered()
+				random := rand.New(rand.NewPCG(uint64(i), uint64(k)))
+				for n := range random.IntN(200) {
+					h.sendAnything(random, n, channel)
+					if random.IntN(4) == 0 && h.out.Flush() != nil {
+						break
+					}
+				}
+				h.out.Flush()
+				if i == 0 {
+					fmt.Fprintf(publisher, "PUBLISH %s %s\r\n", channel, strings.Repeat("x", random.IntN(30000)))
+					fmt.Fscanln(publisher)
+				}
+				h.conn.NetConn().Close()
+			}
+		})
+	})
+	v.stop()
+}
+
+// sendAnything sends the n-th frame, mostly one that is right.
+func (h *hostile) sendAnything(random *rand.Rand, n int, channel string) {
+	id, end := stream(random.IntN(n+1)), random.IntN(2) == 0 // of one that is open, or was
+	path := []string{channel, channel + "?channel=/b", "/favicon.ico", "/%", "/healthz"}[random.IntN(5)]
+	switch kind := random.IntN(1000); {
+	case kind < 400 || n == 0:
+		h.get(n, path, end)
+	case kind < 500:
+		h.newest = stream(n)
+		h.WriteHeaders(http2.HeadersFrameParam{StreamID: h.newest, EndStream: end, BlockFragment: h.encode(path, "last-event-id", "x-1")})
+		h.WriteContinuation(stream(n), true, nil)
+	case kind < 600:
+		h.WriteRSTStream(h.below(id), http2.ErrCodeCancel)
+	case kind < 700:
+		h.WriteWindowUpdate(h.below(id), uint32(1+random.IntN(100000)))
+	case kind < 800:
+		h.WriteWindowUpdate(0, uint32(1+random.IntN(100000)))
+	case kind < 900:
+		h.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(random.IntN(70000))})
+	case kind < 980:
+		h.WritePing(false, [8]byte{})
+	case kind < 985:
+		h.WriteData(h.below(id), end, make([]byte, random.IntN(100)))
+	case kind < 990:
+		h.WriteRawFrame(http2.FrameType(random.IntN(16)), http2.Flags(random.IntN(256)), id, make([]byte, random.IntN(20)))
+	case kind < 995:
+		h.out.Flush()
+		h.conn.Write([]byte("\x00\x00"))
+	default:
+		h.get(0, path, end) // again
+	}
+}
+
+// below returns id, or the newest stream where that is lower.
+func (h *hostile) below(id uint32) uint32 { return min(id, h.newest) }
