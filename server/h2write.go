@@ -9,9 +9,14 @@ import (
 // together: answers of the protocol, heads, and the messages of all streams. As long as a
 // connection is served, its streams may end, but it does not: settle ends it.
 
-// maxHeld bounds the frames beside messages that are kept while a socket is full, in bytes. A
-// client that asks and does not read is ended above it.
-const maxHeld = 16 << 10
+// maxHeld bounds the frames beside messages that are kept while a socket is full, in bytes, and
+// heldEach what comes on top for each open stream, which has a head. A client that asks and does
+// not read is ended above it; one that opens all of its streams at once, and has missed much on
+// the first of them, is not.
+const (
+	maxHeld  = 16 << 10
+	heldEach = 512
+)
 
 // gather has frames gather for a connection of HTTP/2. The one that was served before is
 // settled.
@@ -79,7 +84,7 @@ func (l *loop) sendFrames() {
 		l.fallBehind(&c.stream, leftover{}, false)
 	}
 	r := l.readers.m[c.id()]
-	if r.rest.bytes = append(r.rest.bytes, out...); len(r.rest.bytes) > maxHeld {
+	if r.rest.bytes = append(r.rest.bytes, out...); len(r.rest.bytes) > maxHeld+heldEach*l.h2Of(c).Streams() {
 		l.failed = reasonTalks
 	}
 	r.messages += messages
