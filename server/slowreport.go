@@ -18,6 +18,7 @@ const (
 // SlowReader is a stream that is behind.
 type SlowReader struct {
 	Address  string
+	Protocol string // plain, tls or h2
 	Channels []string
 	Loop     int
 	// Behind is for how long it has been behind.
@@ -70,6 +71,7 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		l.chans = l.channelsOf(s, l.chans[:0])
 		r := &readers[i]
 		r.Address, r.Loop, r.Behind = l.peerOf(l.connOf(s)).String(), int(l.number), l.now-w.fell
+		r.Protocol = l.protocolOf(s)
 		reader := l.readers.m[w.id]
 		r.Missing, r.Lapped = l.inbox.Missing(s.cursor, reader.told, l.chans...)
 		if reader.messages > 0 {
@@ -80,4 +82,15 @@ func (l *loop) slowReaders(n int) []SlowReader {
 		}
 	}
 	return readers
+}
+
+// protocolOf tells what a stream came over: in the clear, over TLS by HTTP/1.1, or by HTTP/2.
+func (l *loop) protocolOf(s *stream) string {
+	switch {
+	case s.isShared():
+		return "h2"
+	case s.flags.is(secure):
+		return "tls"
+	}
+	return "plain"
 }

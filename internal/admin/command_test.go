@@ -209,8 +209,8 @@ var replyTable = []struct{ request, want, want3 string }{
 	{"COMMAND GETKEYS", "-ERR unknown subcommand 'GETKEYS' of 'command'\r\n", ""},
 	{"INFO persistence REPLICATION ops",
 		"$94\r\n# Persistence\r\nloading:0\r\n\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n# Ops\r\nops:off\r\n\r\n", ""},
-	{"SSE.CONNECTIONS", "$76\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=20 lapped=1 seconds=1.500\n\r\n", ""},
-	{"sse.connections slow 3", "$75\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=3 lapped=1 seconds=1.500\n\r\n", ""},
+	{"SSE.CONNECTIONS", "$88\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=20 lapped=1 seconds=1.500 protocol=h2\n\r\n", ""},
+	{"sse.connections slow 3", "$87\r\naddr=192.0.2.9:1 channels=/a,/b%20c loop=0 behind=3 lapped=1 seconds=1.500 protocol=h2\n\r\n", ""},
 	{"SSE.CONNECTIONS SLOW 1001", "-ERR SSE.CONNECTIONS [\"SLOW\" \"1001\"]: want SLOW and a number, 0 to 1000\r\n", ""},
 	{"SSE.CONNECTIONS all", "-ERR SSE.CONNECTIONS [\"all\"]: want SLOW and a number, 0 to 1000\r\n", ""},
 	{"SSE.CONNECTIONS SLOW 0", "-ERR event loop 1 does not turn\r\n", ""},
@@ -305,7 +305,7 @@ func (slowStreams) SlowReaders(_ context.Context, n int) ([]server.SlowReader, e
 	if n == 0 {
 		return nil, errors.New("event loop 1 does not turn")
 	}
-	return []server.SlowReader{{Address: "192.0.2.9:1", Channels: []string{"/a", "/b c"}, Missing: n, Lapped: true, Behind: 1500 * time.Millisecond}}, nil
+	return []server.SlowReader{{Address: "192.0.2.9:1", Protocol: "h2", Channels: []string{"/a", "/b c"}, Missing: n, Lapped: true, Behind: 1500 * time.Millisecond}}, nil
 }
 
 func TestReplies(t *testing.T) {

@@ -63,6 +63,6 @@ func appendSlow(dst []byte, r server.SlowReader) []byte {
 	if r.Lapped {
 		lapped = 1
 	}
-	return fmt.Appendf(dst, "addr=%s channels=%s loop=%d behind=%d lapped=%d seconds=%.3f\n",
-		r.Address, strings.Join(names, ","), r.Loop, r.Missing, lapped, r.Behind.Seconds())
+	return fmt.Appendf(dst, "addr=%s channels=%s loop=%d behind=%d lapped=%d seconds=%.3f protocol=%s\n",
+		r.Address, strings.Join(names, ","), r.Loop, r.Missing, lapped, r.Behind.Seconds(), r.Protocol)
 }

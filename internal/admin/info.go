@@ -143,7 +143,10 @@ func streamFigures(s *Server) []figure {
 	figures := []figure{
 		{"connections", n.Connections},
 		{"connections_closing", n.Lingering},
+		{"connections_tls", n.Secure - n.H2},
+		{"connections_h2", n.H2},
 		{"streams", n.Streams},
+		{"streams_h2", n.H2Streams},
 		{"streams_behind", n.Behind},
 		{"streams_opened", n.Opened},
 		{"connections_accepted", n.Accepted},

@@ -14,6 +14,7 @@ const maxSlow = 1000
 // slowReader is a stream that is behind, in an answer.
 type slowReader struct {
 	Address  string    `json:"address"`
+	Protocol string    `json:"protocol"`
 	Channels []string  `json:"channels"`
 	Loop     int       `json:"loop"`
 	Missing  int       `json:"behind"`
@@ -37,7 +38,7 @@ func (s *Server) slowReaders(ctx context.Context, n int) ([]slowReader, error) {
 
 func describeSlow(r server.SlowReader, now time.Time) slowReader {
 	return slowReader{
-		Address: r.Address, Channels: r.Channels, Loop: r.Loop, Missing: r.Missing, Lapped: r.Lapped,
+		Address: r.Address, Protocol: r.Protocol, Channels: r.Channels, Loop: r.Loop, Missing: r.Missing, Lapped: r.Lapped,
 		Since:   now.Add(-r.Behind).UTC().Truncate(time.Millisecond),
 		Seconds: r.Behind.Round(time.Millisecond).Seconds(),
 	}
