@@ -33,16 +33,17 @@ const rekeyAfter = 1 << 24
 // State is the record layer of one connection, both ways. It has no pointers. The zero
 // State is none: see Init.
 type State struct {
-	readSeq                 uint64
+	// What a write needs comes first, in one or two cache lines of 64 bytes.
 	writeSeq                uint32   // rekeyAfter and a few at most
 	ticket                  uint32   // bytes of a session ticket that are to come, or its length as far as hand goes
 	writeKey                [32]byte // of writeSecret, and writeIV; those for reading are derived when they are needed
-	writeSecret, readSecret [48]byte // as much of them as the suite has
 	writeIV                 [12]byte
 	suite                   suite
 	hand                    uint8 // bytes of a KeyUpdate, or of a session ticket's header, whose rest is in the next record
 	barren                  uint8 // see maxBarren
 	flags                   flags
+	readSeq                 uint64
+	writeSecret, readSecret [48]byte // as much of them as the suite has
 }
 
 type flags uint8
