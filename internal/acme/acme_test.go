@@ -244,6 +244,29 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// Ensure that a node which has found nobody at the directory asks again, and has a certificate
+// then. certmagic waits a minute.
+func TestAuthorityIsDown(t *testing.T) {
+	if os.Getenv("MILLRACE_TEST_FULL") == "" {
+		t.Skip("takes a minute: MILLRACE_TEST_FULL=1")
+	}
+	t.Parallel()
+	const name = "late.example.org"
+	a := pebble.Start(t, 3600) // which is down
+	var log logged
+	n, _ := start(t, a, t.TempDir(), &log, name)
+	const failed = `level=ERROR msg="a certificate could not be had from the authority, it is asked again later" name=late.example.org renewal=false`
+	testenv.Eventually(t, "the log tells of it", func() bool { return strings.Contains(log.String(), failed) })
+	a.Serve(port(t, n))
+	poll := time.NewTicker(100 * time.Millisecond)
+	defer poll.Stop()
+	for deadline := time.Now().Add(3 * testenv.Patience); serial(n, name) == ""; <-poll.C {
+		if time.Now().After(deadline) {
+			t.Fatal("there is no certificate, though the authority is back")
+		}
+	}
+}
+
 func get(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testenv.Patience}

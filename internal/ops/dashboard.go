@@ -49,7 +49,7 @@ type about struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Loops   int       `json:"loops"`
-	Public  string    `json:"public"` // address
+	Public  string    `json:"public"` // addresses
 	Samples []sample  `json:"samples"`
 }
 
@@ -93,7 +93,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	samples, next := s.sampler.since(0)
 	stream.send("about", about{
 		Version: s.cfg.Version, Started: s.started, Loops: s.cfg.Streams.Loops(),
-		Public: s.cfg.Streams.Addr().String(), Samples: samples,
+		Public: s.cfg.publicAddresses(), Samples: samples,
 	})
 	stream.send("state", s.state())
 	shown := true // the page may show figures of its last connection
@@ -120,6 +120,18 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			shown = len(readers) > 0
 		}
 	}
+}
+
+// publicAddresses are those of the public port, of which a node may have either.
+func (cfg *Config) publicAddresses() string {
+	var all []string
+	if addr := cfg.Streams.Addr(); addr != nil {
+		all = append(all, addr.String())
+	}
+	if addr := cfg.Streams.TLSAddr(); addr != nil {
+		all = append(all, addr.String()+" (TLS)")
+	}
+	return strings.Join(all, " · ")
 }
 
 // newestTime returns the time of the last of samples, 0 if there is none.

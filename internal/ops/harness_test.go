@@ -35,7 +35,10 @@ func open(t testing.TB, cfg Config, opts channels.Options, streams server.Config
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
 	n := &node{t: t, broker: channels.NewBroker(opts), client: &http.Client{Transport: new(http.Transport)}}
-	streams.Listen, streams.Logger = "127.0.0.1:0", slog.New(slog.DiscardHandler)
+	streams.Logger = slog.New(slog.DiscardHandler)
+	if streams.TLSListen == "" {
+		streams.Listen = "127.0.0.1:0"
+	}
 	var err error
 	if n.public, err = server.New(streams, n.broker); err != nil {
 		t.Fatal(err)
