@@ -38,7 +38,6 @@ func (v *victim) hostile() *hostile {
 	}
 	v.hold(raw)
 	raw.SetDeadline(time.Now().Add(patience))
-	raw.(*net.TCPConn).SetReadBuffer(16 << 10)
 	h := &hostile{conn: tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})}
 	h.out = bufio.NewWriterSize(h.conn, 16<<10)
 	h.Framer = http2.NewFramer(h.out, h.conn)
@@ -166,6 +165,7 @@ func TestHTTP2AnswersNotRead(t *testing.T) {
 	v.bears(clients*perClient+logRoom, func() {
 		all(clients, func(i int) {
 			h := v.hostile()
+			h.conn.NetConn().(*net.TCPConn).SetReadBuffer(16 << 10)
 			for n := range 1 << 20 {
 				h.get(n, "/favicon.ico", true)
 				if n%8 == 0 && h.out.Flush() != nil {
