@@ -64,7 +64,11 @@ func (l *loop) sendFrames() {
 	c, out, messages := l.serving, l.reader.Out, l.gathered
 	l.reader.Out, l.gathered = out[:0], 0
 	defer func() { l.carries = false }()
-	if len(out) == 0 || l.failed != admitted {
+	if l.failed != admitted {
+		return
+	}
+	if len(out) == 0 { // they have gone out while their stream was being written to
+		l.delivered(c, messages)
 		return
 	}
 	if !l.isStopped(c) {
