@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"millrace/channels"
+	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
 )
 
@@ -107,10 +108,10 @@ func TestClientsLeave(t *testing.T) {
 		case 0:
 			c.Close()
 		case 1:
-			c.Conn.(*net.TCPConn).SetLinger(0) // a reset
+			c.Conn.(*ssetest.Conn).Abort() // a reset
 			c.Close()
 		case 2:
-			c.Conn.(*net.TCPConn).CloseWrite()
+			c.Conn.(*ssetest.Conn).CloseWrite()
 		}
 	}
 	testenv.Eventually(t, "nobody is left", func() bool { return b.Ports().Subscribers("/x") == 0 && s.Stats().Connections == 0 })
