@@ -70,6 +70,8 @@ func (l *Lab) named(name string) string {
 	switch {
 	case strings.Contains(name, "+") || l.Protocol == Plain:
 		return name
+	case l.Protocol == Gzip && !compresses(name):
+		return name
 	case l.Protocol == H2 && name == NameFloor: // which frames nothing
 		return name + "+" + string(TLS)
 	case l.Protocol == H2 && l.PerConnection > 1:
@@ -77,6 +79,9 @@ func (l *Lab) named(name string) string {
 	}
 	return name + "+" + string(l.Protocol)
 }
+
+// compresses tells whether a kind of server has the content coding gzip.
+func compresses(kind string) bool { return kind == NameMillrace || kind == NameNginx }
 
 // start starts a server by its full name.
 func (l *Lab) start(name string, streams int) (*Server, error) {
@@ -98,6 +103,9 @@ func (l *Lab) start(name string, streams int) (*Server, error) {
 	certificate := l.certificate
 	if !protocol.isSecure() {
 		certificate = nil
+	}
+	if protocol == Gzip && !compresses(kind) {
+		return nil, fmt.Errorf("%w: server %q, which does not compress: want %s or %s", ErrConfig, name, NameMillrace, NameNginx)
 	}
 	millrace := l.Millrace
 	if protocol == Gzip && kind == NameMillrace {

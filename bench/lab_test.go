@@ -140,6 +140,29 @@ func TestScenariosOverProtocols(t *testing.T) {
 	}
 }
 
+// Ensure that scenarios run with the content coding gzip, too, with every inflated byte checked.
+func TestScenariosWithGzip(t *testing.T) {
+	l := newLab(t).withMillrace(t)
+	l.Protocol = Gzip
+	const streams, events = 100, 5
+	if err := errors.Join(
+		l.FanOut([]string{NameMillrace, NameFloor}, streams, events),
+		l.Flood([]string{NameMillrace}, streams, 100*time.Millisecond),
+		l.Churn([]string{NameMillrace}, streams, 100*time.Millisecond),
+		l.Storm([]string{NameMillrace}, streams),
+	); err != nil {
+		t.Error(err)
+	}
+	for _, r := range l.Document.Results {
+		if want := "millrace+gzip"; r.Server != want && r.Server != NameFloor {
+			t.Errorf("%s was loaded, want %s", r.Server, want)
+		}
+	}
+	if _, err := l.session("floor+gzip", 1); !errors.Is(err, ErrConfig) {
+		t.Errorf("floor+gzip: %v, want %v", err, ErrConfig)
+	}
+}
+
 // Ensure that proxies and nchan, where they are installed, are loaded like the others, over
 // each protocol.
 func TestProxies(t *testing.T) {

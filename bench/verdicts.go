@@ -51,6 +51,7 @@ type memory struct {
 
 var memories = map[Protocol]memory{
 	Plain: {full: 100, few: 150},
+	Gzip:  {full: 100, few: 150},
 	TLS:   {full: 300, few: 450, some: 200_000, ofSome: 400},
 	H2:    {full: 400, few: 550, some: 200_000, ofSome: 500},
 }
