@@ -126,8 +126,9 @@ func (s *server) feed(t reporter, in []byte) {
 	if s.conn.Acknowledged() {
 		s.table = nil
 	}
-	if len(s.rest) > s.reader.MaxRest() && s.err == nil {
-		t.Errorf("a rest of %d bytes, want %d at most", len(s.rest), s.reader.MaxRest())
+	maxBlock := s.reader.maxBlock
+	if most := maxBlock + (1+maxContinuations(maxBlock))*HeaderLen; len(s.rest) > most && s.err == nil {
+		t.Errorf("a rest of %d bytes, want %d at most", len(s.rest), most)
 	}
 	if s.err == nil && s.conn.Streams() != len(s.streams) {
 		t.Errorf("%d streams are counted, and %d are open", s.conn.open, len(s.streams))

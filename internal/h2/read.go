@@ -37,7 +37,7 @@ func NewReader(limits Limits) *Reader {
 	if limits.Head.MaxBytes <= 0 {
 		limits.Head.MaxBytes = httpparse.DefaultMaxBytes
 	}
-	r := &Reader{limits: limits, maxBlock: 2 * limits.Head.MaxBytes}
+	r := &Reader{limits: limits, maxBlock: max(2*limits.Head.MaxBytes, MaxPayload)}
 	r.fields.text = make([]byte, 0, limits.Head.MaxBytes)
 	r.fields.limits = limits.Head
 	r.tableless = r.newDecoder(0)
@@ -88,7 +88,8 @@ type Event struct {
 
 // Next takes in frames from the beginning of in until there is an event, and returns it and how
 // much of in it has taken; in is changed in place. With NeedMore the caller keeps the
-// rest until more has come: at most what MaxRest tells. The error is an *Error: the event means
+// rest until more has come, which is less than one frame or, of a header block, twice
+// Limits.Head.MaxBytes, if that is more than a frame, and the headers of its frames. The error is an *Error: the event means
 // nothing then, and the connection is to be ended, by Conn.AppendGoAway.
 //
 // t is the decoder of a connection that has not acknowledged our settings, as Conn.Acknowledged
@@ -117,12 +118,6 @@ func (r *Reader) Next(c *Conn, t *Table, s Streams, now time.Duration, in []byte
 			return ev, n, err
 		}
 	}
-}
-
-// MaxRest is the most that a caller may have to keep for a connection, in bytes: a header
-// block with the headers of its frames, and one byte less than that.
-func (r *Reader) MaxRest() int {
-	return max(MaxPayload, r.maxBlock) + (1+maxContinuations(r.maxBlock))*HeaderLen
 }
 
 // on takes in one frame.

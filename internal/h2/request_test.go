@@ -143,3 +143,15 @@ func TestDecoderIsReplaced(t *testing.T) {
 		first = s.reader.tableless
 	}
 }
+
+// Ensure that a head above a low limit is refused by an answer, too, and not with its connection.
+func TestLowLimit(t *testing.T) {
+	c, s := newClient(), newServer()
+	s.reader = NewReader(Limits{Head: httpparse.Limits{MaxBytes: 500}, Streams: 1})
+	s.table = s.reader.NewTable()
+	c.get(1, "/", "x: "+strings.Repeat("a", 4000))
+	s.feed(t, c.Bytes())
+	if got, want := judgement(s), "answer 431 "+httpparse.ErrHeadTooLarge.Error(); got != want {
+		t.Errorf("a head of 4,000 bytes where 500 are allowed: %s; want %s", got, want)
+	}
+}
