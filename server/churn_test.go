@@ -40,7 +40,7 @@ func churn(t *testing.T, via ssetest.Transport, tables FDTables, part int64) {
 		connections = 100_000
 	}
 	if via != ssetest.Plain && !testenv.Full() {
-		connections = 2_000 // each has a handshake
+		connections = 1_000 // each has a handshake
 	}
 	if testing.Short() {
 		connections = 2_000

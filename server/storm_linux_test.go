@@ -230,7 +230,7 @@ func testStormStarvesNobody(t *testing.T, via ssetest.Transport) {
 		comers = 2_000
 	}
 	if via != ssetest.Plain && !testenv.Full() {
-		comers = 1_000 // each has a handshake
+		comers = 500 // each has a handshake
 	}
 	s, b := startOver(t, via, Config{Loops: 2, AcceptRate: Rate{Events: 100, Period: limits.MaxPeriod}, Keepalive: time.Second}, channels.Options{})
 	var inside []*client

@@ -14,6 +14,7 @@ import (
 	"millrace/bench/storm"
 	"millrace/channels"
 	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
 )
 
 // returning is a client that comes back, as an EventSource does.
@@ -97,6 +98,9 @@ func testStormAsSimulated(t *testing.T, via ssetest.Transport) {
 		{"killed, accept rate", 0, Rate{Events: 200, Period: time.Second}},
 		{"drained", 3 * time.Second, Rate{}},
 	} {
+		if tt.rate != (Rate{}) && via != ssetest.Plain && !testenv.Full() {
+			continue // they wait for seconds
+		}
 		first, _ := startOver(t, via, Config{Loops: 1, Drain: tt.drain}, channels.Options{})
 		second, _ := startOver(t, via, Config{Loops: 2, AcceptRate: tt.rate}, channels.Options{})
 		plan := storm.Plan{Nodes: 2, Streams: clients, Lost: 1, Drain: tt.drain, Retry: 200 * time.Millisecond, AcceptRate: storm.Rate(tt.rate), Backlog: clients}

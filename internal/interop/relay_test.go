@@ -14,9 +14,9 @@ import (
 // request if that is in the clear, and can cut them all, as a network does.
 type relay struct {
 	ln     net.Listener
-	route  func(client net.Conn) (target string, read []byte) // what it has read of the client is passed on
-	sealed bool                                               // with TLS
-	heads  chan http.Header                                   // of the requests, in order; of no more than it has room for
+	target string
+	sealed bool             // with TLS
+	heads  chan http.Header // of the requests, in order; of no more than it has room for
 
 	mu    sync.Mutex // held while cut, so that nobody connects
 	conns []net.Conn
@@ -25,18 +25,13 @@ type relay struct {
 // newRelay starts a relay to target that ends with the test.
 func newRelay(t *testing.T, target string) *relay {
 	t.Helper()
-	return startRelay(t, &relay{route: to(target)})
+	return startRelay(t, &relay{target: target})
 }
 
 // newSplice is newRelay to a port with TLS.
 func newSplice(t *testing.T, target string) *relay {
 	t.Helper()
-	return startRelay(t, &relay{route: to(target), sealed: true})
-}
-
-// to is a route that is the same for all.
-func to(target string) func(net.Conn) (string, []byte) {
-	return func(net.Conn) (string, []byte) { return target, nil }
+	return startRelay(t, &relay{target: target, sealed: true})
 }
 
 func startRelay(t *testing.T, r *relay) *relay {
@@ -69,14 +64,12 @@ func startRelay(t *testing.T, r *relay) *relay {
 // ends.
 func (r *relay) pass(client net.Conn) {
 	defer client.Close()
-	target, read := r.route(client)
-	upstream, err := r.connect(client, target)
+	upstream, err := r.connect(client)
 	if err != nil {
 		return
 	}
 	defer upstream.Close()
 	if r.sealed {
-		upstream.Write(read)
 		go func() {
 			io.Copy(upstream, client)
 			upstream.Close()
@@ -98,10 +91,10 @@ func (r *relay) pass(client net.Conn) {
 }
 
 // connect dials the server and makes both connections known to cut.
-func (r *relay) connect(client net.Conn, target string) (net.Conn, error) {
+func (r *relay) connect(client net.Conn) (net.Conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	upstream, err := net.Dial("tcp", target)
+	upstream, err := net.Dial("tcp", r.target)
 	if err == nil {
 		r.conns = append(r.conns, client, upstream)
 	}
