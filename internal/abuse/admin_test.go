@@ -23,11 +23,7 @@ func TestCrowdWithoutPassword(t *testing.T) {
 	v.bears(64*connRoom+logRoom, func() {
 		for range 4 {
 			v.crowd(v.admin, 100, "PING\r\n")
-			began := time.Now()
 			v.publisher().Close()
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("the password was taken after %v", took)
-			}
 		}
 		testenv.Eventually(v.t, "they are counted", func() bool { return v.metric("millrace_admin_connections_displaced_total") >= 300 })
 		v.await("too many clients without a password")

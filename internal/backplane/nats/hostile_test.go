@@ -142,11 +142,12 @@ func FuzzHostile(f *testing.F) {
 			b.Feed = broker.Feed()
 			in := broker.NewInbox(func() {})
 			in.Attach(nil, []byte("/a"))
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			begun := time.Now()
 			err = b.run(ctx)
+			late := ctx.Err() != nil
 			cancel()
-			if err == nil || time.Since(begun) > 9*time.Second {
+			if err == nil || late {
 				t.Errorf("nats%s: a session has ended after %v: %v, want soon, and an error", form, time.Since(begun), err)
 			}
 		}

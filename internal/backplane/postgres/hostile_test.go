@@ -130,11 +130,12 @@ func FuzzHostile(f *testing.F) {
 			broker := channels.NewBroker(channels.Options{Backplane: b})
 			b.Feed = broker.Feed()
 			broker.NewInbox(func() {}).Attach(nil, []byte("/a"))
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			begun := time.Now()
 			err = b.session(ctx)
+			late := ctx.Err() != nil
 			cancel()
-			if err == nil || time.Since(begun) > 9*time.Second {
+			if err == nil || late {
 				t.Errorf("postgres%s: a session has ended after %v: %v, want soon, and an error", form, time.Since(begun), err)
 			}
 			b.Close()
