@@ -77,7 +77,7 @@ func TestInfo(t *testing.T) {
 		}
 	}
 	list := ask(t, n, "SSE.CONNECTIONS", "SLOW", "5")
-	want := regexp.MustCompile(`^addr=127\.0\.0\.1:\d+ channels=/a%20b,c%2Cd loop=0 behind=\d+ lapped=[01] seconds=\d+\.\d{3}\n$`)
+	want := regexp.MustCompile(`^addr=127\.0\.0\.1:\d+ channels=/a%20b,c%2Cd loop=0 behind=\d+ lapped=[01] seconds=\d+\.\d{3} protocol=plain\n$`)
 	if text, ok := list.(string); !ok || !want.MatchString(text) {
 		t.Errorf("slow readers: %q, want %s", list, want)
 	}
