@@ -68,6 +68,13 @@ func (c *h2Client) flush() {
 
 // ask opens a stream.
 func (c *h2Client) ask(target string, headers ...string) uint32 {
+	id := c.request(target, headers...)
+	c.flush()
+	return id
+}
+
+// request is ask without sending it yet.
+func (c *h2Client) request(target string, headers ...string) uint32 {
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	enc.SetMaxDynamicTableSize(0)
@@ -83,7 +90,6 @@ func (c *h2Client) ask(target string, headers ...string) uint32 {
 	c.next += 2
 	c.streams[id] = &h2ClientStream{window: c.initial}
 	c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})
-	c.flush()
 	return id
 }
 

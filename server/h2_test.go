@@ -184,6 +184,22 @@ func (a always) Authorize(*auth.Request, time.Time, func(auth.Verdict)) (auth.Ve
 	return a.verdict, true
 }
 
+// Ensure that the requests of one read, which may be a thousand, do not hold up the streams
+// of others until as many such reads are done as there are descriptors between two wakes.
+func TestH2ManyRequestsInOneRead(t *testing.T) {
+	h := turnByHand(t, Config{}, channels.Options{})
+	_, peer := h.stream("/x")
+	c := h.connectH2(65535)
+	for range maxUnwoken {
+		c.request("/no such channel") // a space is refused at once
+	}
+	publish(t, h.broker, "/x", "news", 1)
+	c.flush()
+	if got, want := received(peer), event("news"); got != want {
+		t.Errorf("after %d requests in one read the stream beside them has got %q, want %q", maxUnwoken, got, want)
+	}
+}
+
 // Ensure that streams end by themselves, each: kicked, expired, old, or too far behind; and
 // that the others of the connection go on.
 func TestH2EndsOfStreams(t *testing.T) {

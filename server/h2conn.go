@@ -165,6 +165,7 @@ func (l *loop) noteAwaited(c *conn, progress bool) {
 
 // serveShared serves the request with which a client has opened a stream.
 func (l *loop) serveShared(c *conn, ev *h2.Event) {
+	l.unwoken++ // one read may bring a thousand
 	s := l.openShared(c, ev.Stream)
 	if ev.Err != nil {
 		origin, _ := ev.Request.Get("origin")

@@ -23,8 +23,8 @@ const (
 	// slice is how much of one kind of work (writes, expired timers, accepts)
 	// is done between two looks at the poller.
 	slice = 512
-	// maxUnwoken is how many ready descriptors are served before a wake: when
-	// thousands of clients leave at once, the others do not wait for all of them.
+	// maxUnwoken is how many ready descriptors and requests of HTTP/2 are served before a
+	// wake: when thousands of clients leave at once, the others do not wait for all of them.
 	maxUnwoken = 64
 	// readSize is how much is read from a socket at once, in bytes.
 	readSize = 16 << 10
@@ -51,7 +51,7 @@ type loop struct {
 	alarm   *time.Timer   // signals the waker at the wheel's next deadline
 	armed   time.Duration // when it will
 	busy    bool          // work is left, and the waker's descriptor is readable
-	unwoken int           // descriptors served since the last wake
+	unwoken int           // descriptors, and requests of HTTP/2, served since the last wake
 
 	connections
 	authorization
