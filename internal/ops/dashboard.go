@@ -58,6 +58,7 @@ type state struct {
 	Refuses string       `json:"refuses"` // why new clients should not come here, "" if they should
 	Engine  *engineState `json:"engine"`  // nil if there is none
 	TLS     *tlsState    `json:"tls"`     // nil if no port has it
+	Gzip    *gzipState   `json:"gzip"`    // nil if no stream has had it
 }
 
 type engineState struct {
@@ -77,6 +78,7 @@ func (s *Server) state() (now state) {
 	if s.cfg.Certificates != nil {
 		now.TLS = s.cfg.tlsState()
 	}
+	now.Gzip = s.cfg.gzipState()
 	return now
 }
 

@@ -27,3 +27,20 @@ func collectGzip(n *server.Stats, b *channels.Figures, gauge, counter collect) {
 	counter(gzipDictionaries, float64(b.Fresh))
 	counter(gzipTime, n.Compressing.Seconds())
 }
+
+// gzipState is how the content coding gzip is, for the dashboard.
+type gzipState struct {
+	Streams    int64  `json:"streams"`
+	Text       uint64 `json:"text"`       // bytes of messages before the coding,
+	Written    uint64 `json:"written"`    // and after it
+	Compressed uint64 `json:"compressed"` // messages
+	Stored     uint64 `json:"stored"`
+}
+
+func (cfg *Config) gzipState() *gzipState {
+	n := cfg.Streams.Stats()
+	if n.Gzip == 0 && n.GzipText == 0 {
+		return nil
+	}
+	return &gzipState{n.Gzip, n.GzipText, n.GzipBytes, n.Compressed, n.Stored}
+}

@@ -53,6 +53,7 @@ follow("/events", {
     } else if (type === "state") {
       state = value;
       tables.tls(value.tls);
+      tables.gzip(value.gzip);
     } else if (type === "slow") {
       tables.slow(value);
     }

@@ -103,3 +103,12 @@ export function tls(now) {
   $("tls-empty").hidden = !(now.missing > 0);
   $("tls-empty").textContent = `${format.count(now.missing)} domain${now.missing === 1 ? " has" : "s have"} no certificate yet: the log says why.`;
 }
+
+// gzip shows what the content coding saves, once a stream has had it.
+export function gzip(now) {
+  $("gzip").hidden = !now;
+  if (!now) return;
+  const messages = now.compressed + now.stored;
+  const saved = messages ? ` · ${format.bytes(now.written)} written in place of ${format.bytes(now.text)}, ${format.percent(now.written / now.text)} · ${format.percent(now.compressed / messages)} of messages compressed` : "";
+  $("gzip-note").textContent = `Streams with gzip: ${format.count(now.streams)}${saved}`;
+}
