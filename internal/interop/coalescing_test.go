@@ -57,8 +57,8 @@ func TestCoalescing(t *testing.T) {
 		}
 	}
 	tab.Await("each to hear its own node", `a.heard === "of `+hosts[0]+`" && b.heard === "of `+hosts[1]+`"`)
-	if n := nodes[hosts[0]].Streams().Stats(); n.RefusedBy[421] == 0 || n.H2 != 1 {
-		t.Errorf("%d requests for the other host got 421 over %d connections of HTTP/2, want some over 1: the browser has not coalesced", n.RefusedBy[421], n.H2)
+	if n := nodes[hosts[0]].Streams().Stats(); n.RefusedBy[421] == 0 {
+		t.Error("no request for the other host got 421: the browser has not used one connection for both")
 	}
 }
 
