@@ -98,15 +98,10 @@ func (l *loop) drainOn(budget int) (more bool) {
 			break
 		}
 		d.next = c.id() + 1
-		switch c.state {
-		case stateStream:
-			d.visited++
-			l.dismiss(&c.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
-		case stateHTTP2:
+		if c.state == stateHTTP2 {
 			d.visited += l.dismissShared(c)
-		case stateWaiting:
-			d.visited++
-			l.sayFarewell(&c.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
+		} else {
+			d.visited += l.dismissDrained(&c.stream)
 		}
 	}
 	if l.counters.streams.Load() == 0 {
@@ -124,16 +119,18 @@ func (l *loop) drainOn(budget int) (more bool) {
 func (l *loop) dismissShared(c *conn) (streams int64) {
 	l.retire(c, reasonDrained)
 	for s := range l.streamsOf(l.h2Of(c).first) {
-		switch s.state {
-		case stateStream:
-			streams++
-			l.dismiss(&s.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
-		case stateWaiting:
-			streams++
-			l.sayFarewell(&s.stream, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
-		}
+		streams += l.dismissDrained(&s.stream)
 	}
 	return streams
+}
+
+// dismissDrained dismisses a stream, if there is one yet, and returns how many that is.
+func (l *loop) dismissDrained(s *stream) (streams int64) {
+	if s.state != stateStream && s.state != stateWaiting {
+		return 0
+	}
+	l.dismiss(s, farewell{why: reasonDrained, retry: l.cfg.drainDelay()})
+	return 1
 }
 
 // nextStep is when there will be something to do.

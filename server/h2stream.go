@@ -23,13 +23,16 @@ type sharedStream struct {
 // isShared tells whether a stream shares its socket.
 func (s *stream) isShared() bool { return s.self >= firstShared }
 
+// sharedAt returns the stream with an id, which shares its socket.
+func (l *loop) sharedAt(id streamID) *sharedStream { return l.shared.at(int32(id - firstShared)) }
+
 // sharedOf returns what a stream that shares its socket is beside.
-func (l *loop) sharedOf(s *stream) *sharedStream { return l.shared.at(int32(s.self - firstShared)) }
+func (l *loop) sharedOf(s *stream) *sharedStream { return l.sharedAt(s.self) }
 
 // at returns the stream with an id.
 func (l *loop) at(id streamID) *stream {
 	if id >= firstShared {
-		return &l.shared.at(int32(id - firstShared)).stream
+		return &l.sharedAt(id).stream
 	}
 	return &l.table.at(id).stream
 }
@@ -47,13 +50,13 @@ func (l *loop) connOf(s *stream) *conn {
 func (l *loop) openShared(c *conn, opened h2.Stream) *stream {
 	h := l.h2Of(c)
 	id := firstShared + streamID(l.shared.claim())
-	s := l.shared.at(int32(id - firstShared))
+	s := l.sharedAt(id)
 	*s = sharedStream{
 		stream: stream{self: id, state: stateHead, opened: momentOf(l.now)},
 		Stream: opened, conn: c.id(), after: h.first,
 	}
 	if h.first != 0 {
-		l.shared.at(int32(h.first.id() - firstShared)).before = link(id + 1)
+		l.sharedAt(h.first.id()).before = link(id + 1)
 	}
 	h.first = link(id + 1)
 	c.flags.set(counted, true)
@@ -71,12 +74,12 @@ func (l *loop) dropShared(s *stream, why reason) {
 		h.turn = entry.after
 	}
 	if entry.before != 0 {
-		l.shared.at(int32(entry.before.id() - firstShared)).after = entry.after
+		l.sharedAt(entry.before.id()).after = entry.after
 	} else {
 		h.first = entry.after
 	}
 	if entry.after != 0 {
-		l.shared.at(int32(entry.after.id() - firstShared)).before = entry.before
+		l.sharedAt(entry.after.id()).before = entry.before
 	}
 	l.shared.release(int32(s.self - firstShared))
 	if h.first == 0 {
@@ -91,7 +94,7 @@ func (l *loop) dropShared(s *stream, why reason) {
 func (l *loop) streamsOf(from link) iter.Seq[*sharedStream] {
 	return func(yield func(*sharedStream) bool) {
 		for from != 0 {
-			s := l.shared.at(int32(from.id() - firstShared))
+			s := l.sharedAt(from.id())
 			from = s.after
 			if !yield(s) {
 				return

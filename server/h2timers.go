@@ -41,11 +41,8 @@ func (l *loop) streamsDue(c *conn) {
 	}
 	for s := range l.streamsOf(l.h2Of(c).first) {
 		if pings && l.isGreeted(&s.stream) && s.wrote.age(l.now) > hush(l.cfg.Keepalive)+tick {
-			wrote := s.wrote
-			if did, isText := l.ping(&s.stream); did == ended {
+			if l.ping(&s.stream) == ended {
 				continue
-			} else if !isText {
-				s.wrote = wrote
 			}
 		}
 		l.due(&s.stream)

@@ -67,31 +67,35 @@ var pingBytes = []byte(":keepalive\n\n")
 // together, by h2Due.
 func (l *loop) pingWhenDue(s *stream) result {
 	c := l.connOf(s)
-	if s.isShared() || l.cfg.Keepalive == 0 || l.now < l.nextPing(c) {
-		return sent
+	switch {
+	case s.isShared() || l.cfg.Keepalive == 0 || l.now < l.nextPing(c):
+	case l.isSilent(s):
+		return l.ping(s)
+	default:
+		l.passPing(c)
 	}
-	did, wrote := sent, s.wrote
-	isText := true
-	if l.isSilent(s) {
-		did, isText = l.ping(s)
+	return sent
+}
+
+// ping writes a ping to a stream: a comment, or, to a gzip stream that has had text not long
+// ago, an empty block, which is no text and so leaves the time of the last text as it was.
+func (l *loop) ping(s *stream) result {
+	l.counters.keepalives.Add(1)
+	wrote, p := s.wrote, parcel{wire: emptyBlock}
+	isText := !s.flags.is(gzipped) || s.wrote.age(l.now)+l.cfg.Keepalive > textPing
+	if isText {
+		l.out = l.ownText(s, append(l.out[:0], pingBytes...), 0)
+		p.wire = l.out
 	}
+	did := l.send(s, len(p.wire), p)
 	if did == ended {
 		return ended
 	}
-	l.passPing(c)
+	if !s.isShared() {
+		l.passPing(l.connOf(s)) // which has to see the write
+	}
 	if !isText {
 		s.wrote = wrote
 	}
 	return did
-}
-
-// ping writes a ping to a stream: a comment, or, to a gzip stream that has had text not long
-// ago, an empty block, which is no text.
-func (l *loop) ping(s *stream) (did result, isText bool) {
-	l.counters.keepalives.Add(1)
-	if s.flags.is(gzipped) && s.wrote.age(l.now)+l.cfg.Keepalive <= textPing {
-		return l.send(s, len(emptyBlock), parcel{wire: emptyBlock}), false
-	}
-	l.out = l.ownText(s, append(l.out[:0], pingBytes...), 0)
-	return l.send(s, len(l.out), parcel{wire: l.out}), true
 }
