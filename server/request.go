@@ -87,7 +87,9 @@ func (l *loop) dropHead(s *stream) { l.unfinished.remove(s.id()) }
 func (l *loop) serve(s *stream, r *httpparse.Request) {
 	origin, _ := r.Get("Origin")
 	to := asker{origin: origin, onlyHead: string(r.Method) == "HEAD"}
-	to.prefersGzip = (r.Minor > 0 || s.isShared()) && r.PrefersGzip() // proxies of HTTP/1.0 may know no codings
+	if len(l.cfg.Gzip) > 0 { // else nobody asks
+		to.prefersGzip = (r.Minor > 0 || s.isShared()) && r.PrefersGzip() // proxies of HTTP/1.0 may know no codings
+	}
 	if err := r.CheckFetch(); err != nil {
 		l.refuseError(s, to, err)
 		return

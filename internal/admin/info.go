@@ -27,16 +27,12 @@ type Stats struct {
 
 // Stats returns the figures as they are now.
 func (s *Server) Stats() Stats {
-	stats := Stats{
+	return Stats{
 		Connections: s.clients(), MaxConnections: s.cfg.MaxClients,
 		Rejected: s.rejected.Load(), Displaced: s.displaced.Load(), Dropped: s.dropped.Load(),
 		WrongPasswords: s.guesses.Count(), Unread: s.unsent.Load(),
+		TLS: s.cfg.TLS.Stats(),
 	}
-	if s.cfg.TLS != nil {
-		handshakes := s.cfg.TLS.Stats()
-		stats.TLS = &handshakes
-	}
-	return stats
 }
 
 // figure is a line of INFO.

@@ -75,10 +75,11 @@ func (s *Server) state() (now state) {
 		e := s.cfg.Engine()
 		now.Engine = &engineState{e.Engine, e.Up, e.Since}
 	}
+	n := s.cfg.Streams.Stats()
 	if s.cfg.Certificates != nil {
-		now.TLS = s.cfg.tlsState()
+		now.TLS = s.cfg.tlsState(&n)
 	}
-	now.Gzip = s.cfg.gzipState()
+	now.Gzip = newGzipState(&n)
 	return now
 }
 

@@ -37,8 +37,7 @@ type gzipState struct {
 	Stored     uint64 `json:"stored"`
 }
 
-func (cfg *Config) gzipState() *gzipState {
-	n := cfg.Streams.Stats()
+func newGzipState(n *server.Stats) *gzipState {
 	if n.Gzip == 0 && n.GzipText == 0 {
 		return nil
 	}

@@ -11,17 +11,13 @@ const maxProfiles = 8
 
 // Stats returns the figures as they are now.
 func (s *Server) Stats() ports.OpsStats {
-	stats := ports.OpsStats{
+	return ports.OpsStats{
 		PlaceStats:  s.places.Stats(),
 		WrongTokens: s.guard.guesses.Count(),
 		Refused:     s.guard.refused.Load(),
 		Streams:     s.streams.Open(),
+		TLS:         s.cfg.TLS.Stats(),
 	}
-	if s.cfg.TLS != nil {
-		handshakes := s.cfg.TLS.Stats()
-		stats.TLS = &handshakes
-	}
-	return stats
 }
 
 // The metrics of this port itself.

@@ -76,9 +76,8 @@ type certificateState struct {
 	Expiry time.Time `json:"expiry"`
 }
 
-func (cfg *Config) tlsState() *tlsState {
-	n := cfg.Streams.Stats()
-	t := &tlsState{Protocols: protocols(&n), UnderWay: n.Handshaking, Done: n.Handshakes, Failed: make(map[string]uint64)}
+func (cfg *Config) tlsState(n *server.Stats) *tlsState {
+	t := &tlsState{Protocols: protocols(n), UnderWay: n.Handshaking, Done: n.Handshakes, Failed: make(map[string]uint64)}
 	for reason, times := range n.HandshakeFailures {
 		if times > 0 {
 			t.Failed[reason] = times

@@ -52,9 +52,12 @@ func NewTLS(name string, log *slog.Logger, certificate func(*tls.ClientHelloInfo
 // is called, the port makes its own.
 func (t *TLS) SetTicketKeys(keys [][32]byte) { t.config.SetSessionTicketKeys(keys) }
 
-// Stats returns the figures as they are now.
-func (t *TLS) Stats() TLSStats {
-	s := TLSStats{Handshakes: t.handshakes.Load(), Failures: make(map[string]uint64, len(t.failures))}
+// Stats returns the figures as they are now; of a port in the clear, whose t is nil, nil.
+func (t *TLS) Stats() *TLSStats {
+	if t == nil {
+		return nil
+	}
+	s := &TLSStats{Handshakes: t.handshakes.Load(), Failures: make(map[string]uint64, len(t.failures))}
 	for i, kind := range handshake.Failures {
 		s.Failures[string(kind)] = t.failures[i].Load()
 	}
