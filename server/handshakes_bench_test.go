@@ -64,25 +64,7 @@ func BenchmarkSecureHandshake(b *testing.B) {
 	addrs := []string{s.TLSAddr().String(), serveNetHTTP(b)}
 	for _, group := range []string{"X25519", "X25519MLKEM768"} {
 		b.Run(group, func(b *testing.B) {
-			cmd := exec.Command(os.Args[0], "-test.run", "^TestHandshakers$")
-			cmd.Env = append(os.Environ(), handshakersEnv+"="+group)
-			cmd.Stderr = os.Stderr
-			in, err := cmd.StdinPipe()
-			if err != nil {
-				b.Fatal(err)
-			}
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() {
-				in.Close()
-				cmd.Wait()
-			})
-			answers := bufio.NewReader(out)
+			in, answers := startClients(b, "TestHandshakers", handshakersEnv+"="+group)
 			run := func(addr string) float64 {
 				before := cpuTime(b)
 				fmt.Fprintln(in, addr, handshakes)
@@ -104,6 +86,31 @@ func BenchmarkSecureHandshake(b *testing.B) {
 			}
 		})
 	}
+}
+
+// startClients runs a test of this package as the clients of a benchmark, in a process of their
+// own that ends with its input, and with a variable that says what they do.
+func startClients(b *testing.B, test, variable string) (in io.Writer, answers *bufio.Reader) {
+	b.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+test+"$")
+	cmd.Env = append(os.Environ(), variable)
+	cmd.Stderr = os.Stderr
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		input.Close()
+		cmd.Wait()
+	})
+	return input, bufio.NewReader(out)
 }
 
 // serveNetHTTP serves TLS by net/http until the benchmark ends, and returns the address.

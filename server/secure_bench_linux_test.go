@@ -1,13 +1,11 @@
 package server
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -111,25 +109,8 @@ func openReader(addr, target string, secure bool) (fd int, err error) {
 // startReaders opens streams by TestReaders: so many on /tls, with TLS, and on /plain.
 func startReaders(b *testing.B, s *Server, secure, plain int) {
 	b.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestReaders$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s %d", readersEnv, s.TLSAddr(), secure, s.Addr(), plain))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		in.Close()
-		cmd.Wait()
-	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+	_, answers := startClients(b, "TestReaders", fmt.Sprintf("%s=%s %d %s %d", readersEnv, s.TLSAddr(), secure, s.Addr(), plain))
+	if line, err := answers.ReadString('\n'); err != nil || line != "ready\n" {
 		b.Fatalf("the clients' process says %q, %v", line, err)
 	}
 }

@@ -43,27 +43,10 @@ type socket struct {
 	done     chan error // what the client's handshake brought
 }
 
-// connect returns both ends of a connection.
-func connect(t testing.TB) (a, b net.Conn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	if a, err = net.Dial("tcp", ln.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if b, err = ln.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	return a, b
-}
-
 // dial begins a handshake with a client. Behind it the client writes say, at once.
 func dial(t testing.TB, s *Server, cfg *tls.Config, say string) *socket {
 	t.Helper()
-	ours, theirs := connect(t)
+	ours, theirs := testenv.Connection(t)
 	for _, conn := range []net.Conn{ours, theirs} {
 		conn.SetDeadline(time.Now().Add(patience))
 		t.Cleanup(func() { conn.Close() })

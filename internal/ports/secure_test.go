@@ -70,7 +70,7 @@ func TestHandshakesOfPorts(t *testing.T) {
 		{"silence", func(net.Conn) error { return nil }, "timeout", ""},
 	} {
 		before := port.Stats()
-		ours, theirs := pipe(t)
+		ours, theirs := testenv.Connection(t)
 		ours.SetDeadline(time.Now().Add(testenv.Patience))
 		if tt.kind == "timeout" {
 			ours.SetReadDeadline(time.Now())
@@ -104,23 +104,6 @@ func TestHandshakesOfPorts(t *testing.T) {
 	}
 }
 
-// pipe returns both ends of a connection.
-func pipe(t testing.TB) (a, b net.Conn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	if a, err = net.Dial("tcp", ln.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if b, err = ln.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	return a, b
-}
-
 // Ensure that sessions are resumed at another port that has the same keys of tickets.
 func TestTicketKeysOfPorts(t *testing.T) {
 	get, keys := certificate(t), [][32]byte{{1}}
@@ -133,7 +116,7 @@ func TestTicketKeysOfPorts(t *testing.T) {
 		if tt.keys != nil {
 			port.SetTicketKeys(tt.keys)
 		}
-		ours, theirs := pipe(t)
+		ours, theirs := testenv.Connection(t)
 		server, client := port.Server(ours, ""), tls.Client(theirs, cfg)
 		go io.WriteString(server, "x") // behind the ticket
 		if _, err := client.Read(make([]byte, 1)); err != nil || client.ConnectionState().DidResume != tt.resumed {
