@@ -87,6 +87,7 @@ func recordLen(data []byte) (int, error) {
 
 func (s *State) opener() opener {
 	key, iv := s.suite.keyAndIV(s.readSecret[:s.suite.secretLen()])
+	defer clear(key)
 	return opener{s.suite.aead(key), iv}
 }
 
@@ -163,7 +164,9 @@ func (s *State) takeHandshake(o *opener, content []byte) error {
 	default:
 		return &Error{Alert: IllegalParameter, Text: "a KeyUpdate that requests something unknown"}
 	}
-	copy(s.readSecret[:], s.suite.next(s.readSecret[:s.suite.secretLen()]))
+	next := s.suite.next(s.readSecret[:s.suite.secretLen()])
+	copy(s.readSecret[:], next)
+	clear(next)
 	s.readSeq, s.hand = 0, 0
 	*o = s.opener()
 	return s.countBarren(1)

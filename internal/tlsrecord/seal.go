@@ -48,7 +48,9 @@ func (s *State) AppendKeyUpdate(dst []byte, ask bool) []byte {
 		request = 1
 	}
 	dst = s.append(dst, typeHandshake, append([]byte(keyUpdate), request))
-	copy(s.writeSecret[:], s.suite.next(s.writeSecret[:s.suite.secretLen()]))
+	next := s.suite.next(s.writeSecret[:s.suite.secretLen()])
+	copy(s.writeSecret[:], next)
+	clear(next)
 	s.writeSeq = 0
 	s.deriveWriteKey()
 	return dst
@@ -80,9 +82,11 @@ func (s *State) append(dst []byte, typ contentType, content []byte) []byte {
 	dst = append(dst, byte(typ))
 	header, body := dst[start:start+headerLen], dst[start+headerLen:]
 	nonce := nonceOf(s.writeIV[:], uint64(s.writeSeq))
-	s.writeSeq++
 	s.suite.aead(s.writeKey[:s.suite.keyLen()]).Seal(body[:0], nonce[:], body, header) // in its place
-	return dst[:start+headerLen+n]
+	dst = dst[:start+headerLen+n]
+	s.traceSeal(dst[start:])
+	s.writeSeq++
+	return dst
 }
 
 // deriveWriteKey sets the key that writeSecret stands for.
@@ -90,4 +94,5 @@ func (s *State) deriveWriteKey() {
 	key, iv := s.suite.keyAndIV(s.writeSecret[:s.suite.secretLen()])
 	copy(s.writeKey[:], key)
 	copy(s.writeIV[:], iv)
+	clear(key)
 }
