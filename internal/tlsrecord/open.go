@@ -28,7 +28,7 @@ type opener struct {
 // what came before. What comes after an error is passed over, with io.EOF (RFC 8446, 6.1).
 func (s *State) Take(data []byte) (plain []byte, used int, err error) {
 	plain = data[:0]
-	if s.flags&readEnded != 0 {
+	if s.flags&readEnded != 0 || s.IsZero() {
 		return plain, len(data), io.EOF
 	}
 	var o opener

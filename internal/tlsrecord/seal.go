@@ -47,6 +47,9 @@ func (s *State) AppendKeyUpdate(dst []byte, ask bool) []byte {
 	if ask {
 		request = 1
 	}
+	if s.IsZero() {
+		return dst
+	}
 	dst = s.append(dst, typeHandshake, append([]byte(keyUpdate), request))
 	next := s.suite.next(s.writeSecret[:s.suite.secretLen()])
 	copy(s.writeSecret[:], next)
@@ -69,9 +72,9 @@ func (s *State) AppendAlert(dst []byte, a Alert) []byte {
 	return dst
 }
 
-// append seals one record.
+// append seals one record, unless it may not: without keys there is none.
 func (s *State) append(dst []byte, typ contentType, content []byte) []byte {
-	if s.flags&writeEnded != 0 {
+	if s.flags&writeEnded != 0 || s.IsZero() {
 		return dst
 	}
 	n := len(content) + 1 + tagLen

@@ -31,7 +31,7 @@ const (
 const rekeyAfter = 1 << 24
 
 // State is the record layer of one connection, both ways. It has no pointers. The zero
-// State is none: see Init.
+// State is none, which seals nothing and opens nothing: see Init.
 type State struct {
 	// What a write needs comes first, in one or two cache lines of 64 bytes.
 	writeSeq                uint32   // rekeyAfter and a few at most

@@ -2,6 +2,7 @@ package tlsrecord
 
 import (
 	"bytes"
+	"io"
 	"testing"
 	"unsafe"
 
@@ -92,6 +93,18 @@ func TestTravel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// Ensure that a State that was cleared seals nothing, opens nothing, and stays clear.
+func TestCleared(t *testing.T) {
+	a, b := pair(t, suites[0])
+	record := b.AppendData(nil, []byte("x"))
+	a.Clear()
+	sealed := a.AppendAlert(a.AppendKeyUpdate(a.AppendData(nil, []byte("x")), true), CloseNotify)
+	plain, _, err := a.Take(record)
+	if len(sealed) > 0 || len(plain) > 0 || err != io.EOF || a.writeSecret != [48]byte{} || a.writeKey != [32]byte{} {
+		t.Errorf("sealed %x, opened %q, %v", sealed, plain, err)
+	}
 }
 
 // FuzzRestore ensures that whatever comes is refused, or is a State that comes of the same bytes
