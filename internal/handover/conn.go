@@ -14,6 +14,9 @@ const defaultTimeout = 5 * time.Second
 // it works on a thread with a descriptor table of its own ([millrace/internal/fdtable]); it
 // then has to be used on that thread alone.
 //
+// A payload may be key material, so a connection keeps none: it clears its buffer at the next
+// Receive, and at Close.
+//
 // Send is safe for concurrent use, and so are Send beside one Receive, SetTimeout and
 // Interrupt. Send and Receive fail for good once they have failed.
 type Conn struct {
@@ -72,6 +75,7 @@ func (c *Conn) Receive() (Frame, error) {
 	if c.unreceived != nil {
 		return Frame{}, c.unreceived
 	}
+	clear(c.payload)
 	frame, err := c.receive()
 	if err != nil {
 		c.unreceived = fmt.Errorf("receive: %w", err)

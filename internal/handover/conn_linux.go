@@ -24,7 +24,10 @@ func Pair() (a, b int, err error) {
 }
 
 // Close closes the socket. Nothing else may be under way: see Interrupt.
-func (c *Conn) Close() error { return unix.Close(c.fd) }
+func (c *Conn) Close() error {
+	clear(c.payload)
+	return unix.Close(c.fd)
+}
 
 // Interrupt ends the stream both ways, so that a Send or Receive that waits returns, here and
 // at the other end. Safe for concurrent use, before Close.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,6 +244,45 @@ func TestTimeouts(t *testing.T) {
 	if err := a.Send(KindDone, nil); !errors.Is(err, unix.EPIPE) {
 		t.Errorf("sent to an end that was interrupted: %v, want %v", err, unix.EPIPE)
 	}
+}
+
+// Ensure that a payload does not outlive its frame: it may be key material.
+func TestPayloadsAreCleared(t *testing.T) {
+	for name, end := range map[string]func(a, b *Conn) error{
+		"the next frame":   func(a, b *Conn) error { return errors.Join(a.Send(KindCommit, nil), receiveOne(b)) },
+		"a longer one":     func(a, b *Conn) error { return errors.Join(a.Send(KindKeys, make([]byte, 1000)), receiveOne(b)) },
+		"the end":          func(a, b *Conn) error { return errors.Join(a.Interrupt(), receiveOne(b)) },
+		"closing its side": func(a, b *Conn) error { return b.Close() },
+	} {
+		x, y, err := Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := NewConn(x), NewConn(y)
+		if err := a.Send(KindKeys, []byte("a secret")); err != nil {
+			t.Fatal(err)
+		}
+		frame, err := b.Receive()
+		if err != nil || string(frame.Payload) != "a secret" {
+			t.Fatalf("got %q, %v", frame.Payload, err)
+		}
+		if err := end(a, b); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		if string(frame.Payload) != strings.Repeat("\x00", len(frame.Payload)) {
+			t.Errorf("%q is kept after %s", frame.Payload, name)
+		}
+		a.Close()
+		if name != "closing its side" {
+			b.Close()
+		}
+	}
+}
+
+// receiveOne receives a frame of which nothing but its arrival counts.
+func receiveOne(c *Conn) error {
+	_, err := c.Receive()
+	return err
 }
 
 func TestExpect(t *testing.T) {
