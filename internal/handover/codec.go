@@ -258,3 +258,10 @@ func (r *Reader) Unknown(tag Tag) {
 		r.Fail(ErrExtra)
 	}
 }
+
+// NoExtras reads the extras of a record that has none so far.
+func (r *Reader) NoExtras() {
+	for tag, body := range r.Extras() {
+		body.Unknown(tag)
+	}
+}

@@ -27,5 +27,5 @@
 // # Files
 //
 // conn (frames over a socket; Linux), frame (their form), kind, codec (writers and readers),
-// version, hello, cookie (which socket a descriptor means).
+// version, hello, steps (short records of the control connection), cookie (which socket a descriptor means).
 package handover

@@ -17,6 +17,8 @@ const (
 	KindDone     Kind = 8  // successor: it has taken over
 	KindBye      Kind = 9  // predecessor: it exits, and what was asked of it meanwhile
 	KindAbort    Kind = 10 // predecessor: it takes back, the successor is to end
+	KindBeat     Kind = 11 // both: a sign of life
+	KindSettle   Kind = 12 // predecessor: the successor is to wait for its engine
 )
 
 // The broker, and what stands beside it and the loops, over the control connection.
@@ -48,6 +50,7 @@ const (
 
 var kindNames = map[Kind]string{
 	KindHello: "hello", KindRefuse: "refuse", KindClock: "clock", KindListener: "listener", KindLoaded: "loaded",
+	KindBeat: "beat", KindSettle: "settle",
 	KindSwitch: "switch", KindSwitched: "switched", KindDone: "done", KindBye: "bye", KindAbort: "abort",
 	KindRelay: "relay", KindBeside: "beside", KindControl: "control", KindEngine: "engine",
 	KindLoop: "loop", KindConnections: "connections", KindKeys: "keys", KindShared: "shared",

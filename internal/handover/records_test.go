@@ -26,6 +26,11 @@ var recordTypes = []recordType{
 	{"hello", KindHello, &exampleHello},
 	{"refusal", KindRefuse, &Refusal{[]string{"history: 10 in the running process, 0 in the new one", "it drains"}}},
 
+	// steps.go
+	{"clock", KindClock, &Clock{Monotonic: 1<<40 + 1, Loop: 1<<33 + 2, Loops: 60}},
+	{"listener", KindListener, &Listener{PortOps}},
+	{"bye", KindBye, &Bye{Stop: true, Reload: true}},
+
 	// broker.go
 
 	// loop.go
