@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -175,6 +177,11 @@ func (c *client) end(fd int32, err error) {
 
 // ended counts streams, from a number on, that have ended.
 func (c *client) ended(number, streams int, err error) {
+	if c.cfg.MayEnd && (errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)) {
+		c.report.Cut += streams
+		c.settle(nil)
+		return
+	}
 	c.report.Ended += streams
 	if len(c.report.Errors) < maxErrors {
 		c.report.Errors = append(c.report.Errors, fmt.Sprintf("stream %d: %v", number, err))

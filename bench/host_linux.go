@@ -95,3 +95,13 @@ func hostClock() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
+
+// hasEnded tells whether a process has ended, waited for or not.
+func hasEnded(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, state, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')'):]), " ")
+	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
+}

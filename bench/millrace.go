@@ -66,7 +66,10 @@ func StartMillrace(o MillraceOptions, certificate *Certificate) (*Server, error)
 		s.pauses.follow(stderr, func(text string) {
 			var line readyLine
 			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "millrace is ready" {
-				ready <- line
+				select {
+				case ready <- line:
+				default: // of a process that has taken over
+				}
 			} else if !strings.Contains(text, `"level":"INFO"`) {
 				fmt.Fprintln(os.Stderr, text)
 			}

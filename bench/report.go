@@ -9,6 +9,7 @@ import (
 type Report struct {
 	Open     int           // streams open now
 	Ended    int           // streams that have ended, by the server or for bytes that it sent
+	Cut      int           // of Config.MayEnd: streams that have ended by the server, not among Ended
 	Errors   []string      // why, the first few
 	Began    time.Duration // when the first stream began to connect, and
 	Answered time.Duration // when the last one had its response head; as Now tells the time
@@ -53,6 +54,7 @@ func (r *Report) add(o Report) {
 	r.PingsOff.Merge(o.PingsOff)
 	r.Open += o.Open
 	r.Ended += o.Ended
+	r.Cut += o.Cut
 	r.Errors = append(r.Errors, o.Errors[:min(len(o.Errors), maxErrors-len(r.Errors))]...)
 	r.Began, r.Answered = min(r.Began, o.Began), max(r.Answered, o.Answered)
 	r.Bytes += o.Bytes

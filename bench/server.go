@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,8 @@ type Server struct {
 	ownWindows bool
 
 	pings  bool // as often as Lab.Millrace says
-	pids   []int
+	mu     sync.Mutex
+	pids   []int   // guarded by mu once there is a session
 	pauses *pauses // of its garbage collector; nil when it has none, or does not tell
 	close  func()
 }
@@ -50,7 +52,11 @@ func (s *Server) Publish(first uint64, events, size int) error {
 }
 
 // Usage returns the use of the server's processes.
-func (s *Server) Usage() (Usage, error) { return usageOf(s.pids) }
+func (s *Server) Usage() (Usage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return usageOf(s.pids)
+}
 
 // Pauses returns the pauses of the server's garbage collector so far; ok is
 // false when they are not known.

@@ -334,7 +334,7 @@ func (s *Session) intact() (r Report, err error) {
 	if err := s.call("Report", None{}, &r); err != nil {
 		return r, err
 	}
-	if r.Open != s.cfg.Streams || r.Ended > 0 {
+	if r.Open+r.Cut != s.cfg.Streams || r.Ended > 0 {
 		return r, fmt.Errorf("%s: %w: %s, want %d open", s.server.Name, ErrEnded, r, s.cfg.Streams)
 	}
 	return r, nil

@@ -63,6 +63,8 @@ type Config struct {
 	Gather time.Duration
 	// Anywhere allows an address that is no loopback one.
 	Anywhere bool
+	// MayEnd has streams that the server ends counted apart, and the others go on.
+	MayEnd bool
 	// Timeout bounds the opening of all streams; a minute by default.
 	Timeout time.Duration
 

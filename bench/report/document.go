@@ -55,6 +55,7 @@ type Result struct {
 	Flood      *Flood       `json:"flood,omitempty"`
 	Churn      *Churn       `json:"churn,omitempty"`
 	Storm      *Connect     `json:"storm,omitempty"`
+	Upgrades   []Upgrade    `json:"upgrades,omitempty"`
 	Return     *Return      `json:"return,omitempty"`
 	Rolling    *Rolling     `json:"rolling,omitempty"`
 	Close      *Close       `json:"close,omitempty"`

@@ -67,6 +67,7 @@ func (d *Document) Tables() []Table {
 			{"connect to response, ms: p50, p99, max", func(r *Result) string { return r.Storm.LatencyMS.String() }},
 			{"server's processor time of a stream, us", func(r *Result) string { return Figure(r.Storm.ServerMicros) }},
 		}),
+		d.upgrades(),
 		d.returns(),
 		d.rolling(),
 		d.table("The end", func(r *Result) bool { return r.Close != nil || r.GC != nil }, []figure{

@@ -25,6 +25,7 @@ type commands struct {
 	Storm    stormCommand    `cmd:"" help:"Close all streams and open them again at once."`
 	Simulate simulateCommand `cmd:"" help:"Simulate nodes that go away, and their clients that come back to the others. No server runs."`
 	Million  millionCommand  `cmd:"" help:"Measure a million streams in one process, from the first connection to the end of the last."`
+	Upgrade  upgradeCommand  `cmd:"" help:"Hand all streams over to a new process, and check every byte: pauses, costs, and what becomes of them when a process ends in the middle."`
 	Compare  compareCommand  `cmd:"" help:"Measure millrace beside a bare loop of writes, net/http and nchan: memory, fan-out, floods; and TLS and HTTP/2 beside HAProxy and nginx."`
 }
 
