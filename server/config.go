@@ -45,6 +45,9 @@ type Config struct {
 	// names that have the same one. A request on a connection whose client has asked for
 	// another's is told to ask elsewhere; nil: none is. Safe for concurrent use.
 	CertificateOf func(name string) int32
+	// CertificateName returns a name for which CertificateOf returns number, so that a process
+	// that takes over knows the certificate of a connection, too. Safe for concurrent use.
+	CertificateName func(number int32) string
 	// Loops is the number of event loops; 0 is one a core, or as many as it
 	// takes where each has a descriptor table.
 	Loops int

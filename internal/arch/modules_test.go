@@ -45,7 +45,7 @@ var modules = []module{
 	{"go.uber.org/zap", []string{"internal/acme"}, "what certmagic logs to, handed on to the log's queue; gnet has it anyway"},
 	{"golang.org/x/crypto", []string{"internal/auth/ticket", "internal/tlsrecord"}, "XChaCha20-Poly1305, which seals tickets: its nonces can be drawn at random; ChaCha20-Poly1305 for TLS records"},
 	{"golang.org/x/net", []string{"internal/h2", "internal/ssetest", "bench"}, "HPACK of HTTP/2; its Framer is the other side of tests"},
-	{"golang.org/x/sys", []string{"cmd/millrace", "server", "bench", "internal/fdtable", "internal/netpoll"}, "system calls that package syscall does not have"},
+	{"golang.org/x/sys", []string{"cmd/millrace", "server", "bench", "internal/fdtable", "internal/handover", "internal/netpoll"}, "system calls that package syscall does not have"},
 	{"golang.org/x/term", []string{"cmd/millrace"}, "tells a terminal from other devices, on every platform"},
 	{"gonum.org/v1/plot", []string{"bench/report"}, "plots as SVG, so that a report is one file"},
 	{"pgregory.net/rapid", nil, "property tests against models, with shrinking"},

@@ -44,6 +44,7 @@ type pair struct {
 // then those that are issued.
 type index struct {
 	numbers map[string]int32 // by a name in lower case
+	names   []string         // by number, the first that selects it; empty where none does
 	files   []*tls.Certificate
 }
 
@@ -121,9 +122,17 @@ func differs(now, before os.FileInfo) bool {
 func (s *Store) publish() {
 	next := index{numbers: make(map[string]int32)}
 	add := func(name string, number int) {
-		if _, taken := next.numbers[name]; !taken {
-			next.numbers[name] = int32(number)
+		if _, taken := next.numbers[name]; taken {
+			return
 		}
+		next.numbers[name] = int32(number)
+		if next.names[number] == "" {
+			next.names[number] = name
+		}
+	}
+	next.names = make([]string, len(s.pairs))
+	if s.issued != nil {
+		next.names = make([]string, len(s.pairs)+len(s.issued.Names()))
 	}
 	for i, p := range s.pairs {
 		next.files = append(next.files, p.certificate)
@@ -166,6 +175,16 @@ func (s *Store) certificate(names *index, number int32) *tls.Certificate {
 // Number returns the number of the certificate for a name: the same for names that have the
 // same one.
 func (s *Store) Number(name string) int32 { return s.byName.Load().number(name) }
+
+// Name returns a name for which Number returns number: numbers mean nothing to another process,
+// which may have the same certificates in another order. It is empty where no name does, which is
+// as good as any that no certificate has.
+func (s *Store) Name(number int32) string {
+	if names := s.byName.Load().names; number >= 0 && int(number) < len(names) {
+		return names[number]
+	}
+	return ""
+}
 
 // number finds the certificate of a name, else that of all names beside it, else the first.
 func (x *index) number(name string) int32 {

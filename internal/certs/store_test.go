@@ -42,6 +42,9 @@ func TestGet(t *testing.T) {
 		if got := s.Number(name); got != int32(want) {
 			t.Errorf("%q: it has the number %d, want %d", name, got, want)
 		}
+		if name := s.Name(int32(want)); s.Number(name) != int32(want) {
+			t.Errorf("the number %d has the name %q, which has %d", want, name, s.Number(name))
+		}
 	}
 }
 
@@ -193,6 +196,9 @@ func TestGetIssued(t *testing.T) {
 		got, err := tt.store.Get(&tls.ClientHelloInfo{ServerName: tt.name})
 		if got != tt.want || (err == nil) != (tt.want != nil) || tt.store.Number(tt.name) != tt.number {
 			t.Errorf("%q: got %p, %v, number %d; want %p, number %d", tt.name, got, err, tt.store.Number(tt.name), tt.want, tt.number)
+		}
+		if name := tt.store.Name(tt.number); tt.store.Number(name) != tt.number {
+			t.Errorf("the number %d has the name %q, which has %d", tt.number, name, tt.store.Number(name))
 		}
 	}
 	if _, err := s.Get(&tls.ClientHelloInfo{ServerName: "x", SupportedProtos: []string{ChallengeProtocol}}); err != errChallenge {

@@ -65,18 +65,23 @@ type Config struct {
 	Kicks   *auth.Kicks
 	Tickets *ticket.Tickets // nil: none are issued
 	Logger  *slog.Logger    // nil: nothing is logged
+	// Successor tells that the process takes over from another one: until Switched, kicks
+	// count and end no streams.
+	Successor bool
 }
 
 // Control is safe for concurrent use.
 type Control struct {
-	cfg     Config
-	log     *slog.Logger
-	node    string // this one, to know its own messages when they come back
-	ends    chan end
-	opened  chan ticket.Opened
-	stop    func()
-	done    chan struct{}
-	running sync.WaitGroup
+	cfg       Config
+	log       *slog.Logger
+	node      string // this one, to know its own messages when they come back
+	ends      chan end
+	opened    chan ticket.Opened
+	stop      func()
+	done      chan struct{}
+	begun     sync.Once
+	running   sync.WaitGroup
+	companion companion
 
 	kicks, ended, dropped atomic.Int64
 }
@@ -87,17 +92,28 @@ func Start(cfg Config) *Control {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Control{cfg: cfg, log: throttle.Logger(cfg.Logger), node: strconv.FormatUint(rand.Uint64(), 36), stop: func() {}, done: make(chan struct{})}
-	if !cfg.Broker.Linked() {
-		return c
+	if cfg.Successor {
+		c.companion.holding.Store(true)
+		c.companion.keep()
 	}
-	c.ends, c.opened = make(chan end, maxPending), make(chan ticket.Opened, maxPending)
-	if cfg.Tickets != nil {
-		cfg.Tickets.Announce(c.noteOpened)
-		c.running.Go(c.tellOpened)
+	c.ends, c.opened, c.companion.waiting = make(chan end, maxPending), make(chan ticket.Opened, maxPending), make(chan []byte, maxPending)
+	if cfg.Broker.Linked() {
+		c.begin()
+		c.stop = cfg.Broker.HearControl(c.hear)
 	}
-	c.running.Go(c.endForOthers)
-	c.stop = cfg.Broker.HearControl(c.hear)
 	return c
+}
+
+// begin sets to work what tells others of tickets, and what ends streams for them.
+func (c *Control) begin() {
+	c.begun.Do(func() {
+		if c.cfg.Tickets != nil {
+			c.cfg.Tickets.Announce(c.noteOpened)
+			c.running.Go(c.tellOpened)
+		}
+		c.running.Go(c.endForOthers)
+		c.running.Go(c.passOn)
+	})
 }
 
 // Close ends what Start has begun.
@@ -160,6 +176,7 @@ func (c *Control) KickChannel(channel, user string) (ended int, err error) {
 
 // end ends streams of this node.
 func (c *Control) end(e end) (ended int, err error) {
+	c.companion.note(e)
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	ended, err = c.cfg.Streams.EndStreams(ctx, e.Channel, e.User)
@@ -193,14 +210,19 @@ type end struct {
 	User    string `json:"user,omitempty"`
 }
 
-// tell has the other nodes hear a message, if there may be some.
+// tell has the other process of an upgrade and the other nodes hear a message, if there may
+// be some.
 func (c *Control) tell(m message) error {
-	if !c.cfg.Broker.Linked() {
+	linked := c.cfg.Broker.Linked() && !c.companion.holding.Load() // else the predecessor tells them
+	if !linked && c.companion.tell.Load() == nil {
 		return nil
 	}
 	m.From = c.node
 	data, err := json.Marshal(m)
 	if err == nil {
+		c.pass(data)
+	}
+	if err == nil && linked {
 		err = c.cfg.Broker.Tell(data)
 	}
 	if err != nil {
@@ -210,22 +232,20 @@ func (c *Control) tell(m message) error {
 }
 
 // hear does what another node says, or has it done: it is called by what reads from the
-// engine, and does not wait.
+// engine.
 func (c *Control) hear(data []byte) {
-	var m message
-	if err := json.Unmarshal(data, &m); err != nil {
-		c.log.Error("what another node says cannot be understood", "error", err)
-		return
+	if _, ok := c.take(data); ok {
+		c.passLater(data)
 	}
-	if m.From == c.node {
-		return
-	}
-	now := time.Now()
+}
+
+// obey does what a message says. It does not wait.
+func (c *Control) obey(m *message, now time.Time) {
 	if k := m.Kick; k != nil {
 		until := min(k.Until, now.Add(auth.MaxKick).UnixMicro())
 		kick := auth.Kick{User: k.User, At: time.UnixMicro(min(k.At, now.Add(skew).UnixMicro())), Until: time.UnixMicro(until), Final: k.Final}
 		if err := c.cfg.Kicks.Add(kick, now); err != nil {
-			c.log.Error("a kick of another node holds otherwise than it says", "reason", err)
+			c.log.Error("a kick of another process holds otherwise than it says", "reason", err)
 		}
 		if kick.Until.After(kick.At) && k.User != "" {
 			c.endLater(end{User: k.User})
@@ -241,8 +261,18 @@ func (c *Control) hear(data []byte) {
 	}
 }
 
-// endLater has streams of this node ended for another node.
+// endLater has streams of this node ended for another node, or for the predecessor.
 func (c *Control) endLater(e end) {
+	if c.companion.holding.Load() {
+		switch c.companion.note(e) {
+		case noted:
+			return
+		case noRoom:
+			c.dropped.Add(1)
+			c.log.Error("too many kicks come during an upgrade: streams of some go on here until they end by themselves")
+			return
+		}
+	}
 	select {
 	case c.ends <- e:
 	default:

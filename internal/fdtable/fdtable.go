@@ -2,12 +2,13 @@
 // their own, so that a process can hold more descriptors than its limit, which
 // bounds the numbers in one table (getrlimit(2), RLIMIT_NOFILE).
 //
-// [Go] is all there is, with [Supported] to ask before. The thread begins with a
-// copy of the process's table (unshare(2), CLONE_FILES), of which everything is
-// closed but standard input, output and error, and the pollers and eventfds that
-// were open when Go was called: a number by which one thread wakes another must
-// mean the same in all tables. Only the goroutine can use the descriptors that it
-// opens, and it cannot use those that the rest of the process opens later.
+// [Go] starts such a goroutine, with [Supported] to ask before. The thread begins with
+// a copy of the process's table (unshare(2), CLONE_FILES), of which everything is
+// closed but standard input, output and error, the pollers and eventfds that
+// were open when Go was called, and the sockets of ferries: a number by which one
+// thread wakes another must mean the same in all tables. Only the goroutine can use
+// the descriptors that it opens, and it cannot use those that the rest of the process
+// opens later, unless a [Ferry] brings one.
 //
 // Why this is sound in Go. A goroutine that stays locked to its thread is the
 // only one to run on it, so no other meets the wrong table. New threads are

@@ -31,7 +31,7 @@ func Go(f func(err error)) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	kept = append(kept, 0, 1, 2)
+	kept = append(append(kept, 0, 1, 2), sockets()...)
 	slices.Sort(kept)
 	go lockedTo(kept, f)
 	return nil

@@ -14,3 +14,15 @@ func Supported() error {
 
 // Go returns the error of Supported.
 func Go(f func(err error)) error { return Supported() }
+
+// Ferry carries descriptors between tables, where there are several.
+type Ferry struct{}
+
+// OpenFerry returns the error of Supported.
+func OpenFerry() (*Ferry, error) { return nil, Supported() }
+
+// Close does nothing.
+func (f *Ferry) Close() error { return nil }
+
+// Carry returns the error of Supported.
+func (f *Ferry) Carry(fd int, land func(take func() (int, error)) error) error { return Supported() }

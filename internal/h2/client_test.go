@@ -87,6 +87,7 @@ type server struct {
 	table   *Table
 	streams map[uint32]*Stream
 	answers bool // requests are answered at once, without content
+	travels bool // once the client has acknowledged the settings, each piece comes to another process
 	rest    []byte
 	told    []string // events, frames that were sent, and last the error
 	err     error
@@ -103,9 +104,30 @@ func (s *server) Stream(id uint32) *Stream { return s.streams[id] }
 
 func (s *server) All() iter.Seq[*Stream] { return maps.Values(s.streams) }
 
+// travel has s go on as a process does that knows of it what can be told, and no more.
+func (s *server) travel(t reporter) {
+	t.Helper()
+	next := &server{reader: NewReader(s.reader.limits), streams: make(map[uint32]*Stream), answers: s.answers, travels: true, told: s.told}
+	if err := next.conn.Restore(s.conn.AppendState(nil)); err != nil || next.conn != s.conn {
+		t.Fatalf("a connection is restored as %+v, want %+v: %v", next.conn, s.conn, err)
+	}
+	for id, before := range s.streams {
+		stream := new(Stream)
+		if err := next.conn.RestoreStream(stream, before.AppendState(nil)); err != nil || *stream != *before {
+			t.Fatalf("a stream is restored as %+v, want %+v: %v", *stream, *before, err)
+		}
+		next.streams[id] = stream
+	}
+	next.rest = slices.Clone(s.rest)
+	*s = *next
+}
+
 // feed takes in more bytes, as a loop does, and adds to told.
 func (s *server) feed(t reporter, in []byte) {
 	t.Helper()
+	if s.travels && s.err == nil && s.conn.Acknowledged() {
+		s.travel(t)
+	}
 	s.rest = append(s.rest, in...)
 	for s.err == nil {
 		ev, n, err := s.reader.Next(&s.conn, s.table, s, 0, s.rest)

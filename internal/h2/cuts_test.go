@@ -10,11 +10,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkCuts feeds in in pieces, and wants a server to be told the same as of the whole.
+// checkCuts feeds in in pieces, and wants a server to be told the same as of the whole: so does
+// one that goes on in another process with each piece.
 func checkCuts(t reporter, in []byte, answers bool, lengths ...int) {
 	t.Helper()
-	whole, pieces := newServer(), newServer()
-	whole.answers, pieces.answers = answers, answers
+	whole, pieces, travels := newServer(), newServer(), newServer()
+	whole.answers, pieces.answers, travels.answers, travels.travels = answers, answers, answers, true
 	whole.feed(t, slices.Clone(in))
 	for from, i := 0, 0; from < len(in); i++ {
 		length := 1
@@ -23,7 +24,11 @@ func checkCuts(t reporter, in []byte, answers bool, lengths ...int) {
 		}
 		end := min(from+max(1, length), len(in))
 		pieces.feed(t, slices.Clone(in[from:end]))
+		travels.feed(t, slices.Clone(in[from:end]))
 		from = end
+	}
+	if !slices.Equal(pieces.told, travels.told) || pieces.conn != travels.conn {
+		t.Errorf("in pieces of %v a server that travels is told\n%s\nand one that stays\n%s", lengths, strings.Join(travels.told, "\n"), strings.Join(pieces.told, "\n"))
 	}
 	if !slices.Equal(whole.told, pieces.told) {
 		t.Errorf("in pieces of %v the server is told\n%s\nand of the whole\n%s", lengths, strings.Join(pieces.told, "\n"), strings.Join(whole.told, "\n"))

@@ -55,7 +55,7 @@ func (o *Options) setTLS() (t tlsFiles, err error) {
 			Protocols:   protocols,
 			Computing:   max(runtime.GOMAXPROCS(0)/2, 1),
 		})
-		o.Public.CertificateOf = t.certificates.Number
+		o.Public.CertificateOf, o.Public.CertificateName = t.certificates.Number, t.certificates.Name
 	}
 	if err != nil || o.TicketKeys == "" {
 		return t, err

@@ -28,7 +28,7 @@ type opener struct {
 // what came before. What comes after an error is passed over, with io.EOF (RFC 8446, 6.1).
 func (s *State) Take(data []byte) (plain []byte, used int, err error) {
 	plain = data[:0]
-	if s.flags&readEnded != 0 {
+	if s.flags&readEnded != 0 || s.IsZero() {
 		return plain, len(data), io.EOF
 	}
 	var o opener
@@ -87,6 +87,7 @@ func recordLen(data []byte) (int, error) {
 
 func (s *State) opener() opener {
 	key, iv := s.suite.keyAndIV(s.readSecret[:s.suite.secretLen()])
+	defer clear(key)
 	return opener{s.suite.aead(key), iv}
 }
 
@@ -163,7 +164,9 @@ func (s *State) takeHandshake(o *opener, content []byte) error {
 	default:
 		return &Error{Alert: IllegalParameter, Text: "a KeyUpdate that requests something unknown"}
 	}
-	copy(s.readSecret[:], s.suite.next(s.readSecret[:s.suite.secretLen()]))
+	next := s.suite.next(s.readSecret[:s.suite.secretLen()])
+	copy(s.readSecret[:], next)
+	clear(next)
 	s.readSeq, s.hand = 0, 0
 	*o = s.opener()
 	return s.countBarren(1)

@@ -47,8 +47,13 @@ func (s *State) AppendKeyUpdate(dst []byte, ask bool) []byte {
 	if ask {
 		request = 1
 	}
+	if s.IsZero() {
+		return dst
+	}
 	dst = s.append(dst, typeHandshake, append([]byte(keyUpdate), request))
-	copy(s.writeSecret[:], s.suite.next(s.writeSecret[:s.suite.secretLen()]))
+	next := s.suite.next(s.writeSecret[:s.suite.secretLen()])
+	copy(s.writeSecret[:], next)
+	clear(next)
 	s.writeSeq = 0
 	s.deriveWriteKey()
 	return dst
@@ -67,9 +72,9 @@ func (s *State) AppendAlert(dst []byte, a Alert) []byte {
 	return dst
 }
 
-// append seals one record.
+// append seals one record, unless it may not: without keys there is none.
 func (s *State) append(dst []byte, typ contentType, content []byte) []byte {
-	if s.flags&writeEnded != 0 {
+	if s.flags&writeEnded != 0 || s.IsZero() {
 		return dst
 	}
 	n := len(content) + 1 + tagLen
@@ -80,9 +85,11 @@ func (s *State) append(dst []byte, typ contentType, content []byte) []byte {
 	dst = append(dst, byte(typ))
 	header, body := dst[start:start+headerLen], dst[start+headerLen:]
 	nonce := nonceOf(s.writeIV[:], uint64(s.writeSeq))
-	s.writeSeq++
 	s.suite.aead(s.writeKey[:s.suite.keyLen()]).Seal(body[:0], nonce[:], body, header) // in its place
-	return dst[:start+headerLen+n]
+	dst = dst[:start+headerLen+n]
+	s.traceSeal(dst[start:])
+	s.writeSeq++
+	return dst
 }
 
 // deriveWriteKey sets the key that writeSecret stands for.
@@ -90,4 +97,5 @@ func (s *State) deriveWriteKey() {
 	key, iv := s.suite.keyAndIV(s.writeSecret[:s.suite.secretLen()])
 	copy(s.writeKey[:], key)
 	copy(s.writeIV[:], iv)
+	clear(key)
 }

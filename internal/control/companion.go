@@ -1,0 +1,173 @@
+package control
+
+import (
+	"encoding/json"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxOrders bounds the orders to end streams that are kept during an upgrade.
+const maxOrders = 1 << 16
+
+// companion is the other process of an upgrade, from the time when it knows the kicks and the
+// spent tickets on. Both processes serve clients meanwhile, so what one learns it tells the
+// other: a kick counts in both from the same moment, and a ticket that was opened in one opens
+// nothing in the other.
+//
+// The streams of a kick end where they are. Those that have moved may get nothing but messages
+// until the switch, so the successor ends them then; and the predecessor repeats its orders if
+// it takes its streams back.
+type companion struct {
+	tell    atomic.Pointer[func(data []byte)] // nil: there is none
+	holding atomic.Bool                       // of a successor: until Switched
+
+	waiting chan []byte    // messages of other nodes that are to be told
+	untold  sync.WaitGroup // of waiting
+
+	mu      sync.Mutex
+	orders  map[end]struct{} // of a successor: held; of a predecessor: given since Accompany
+	between bool             // orders are kept
+}
+
+// Accompany has tell called with everything that the other process of an upgrade is to
+// Hear: kicks, orders to end streams and tickets that were opened, of this process and of
+// other nodes. tell is never called on an event loop and may wait, within bounds; the reply to
+// a kick comes after it. Safe for concurrent use.
+func (c *Control) Accompany(tell func(data []byte)) {
+	c.companion.keep()
+	c.companion.tell.Store(&tell)
+	c.begin()
+}
+
+// TakenBack ends what Accompany has begun, in a predecessor that serves all its streams again:
+// orders that were given meanwhile are given once more, since streams that had moved have not
+// heard them. Call it once they are served again.
+func (c *Control) TakenBack() {
+	c.companion.tell.Store(nil)
+	c.repeat()
+}
+
+// Switched tells a successor that it may write anything: the streams end of which it has heard
+// kicks. Call it once.
+func (c *Control) Switched() {
+	c.companion.holding.Store(false)
+	c.companion.tell.Store(nil)
+	c.repeat()
+}
+
+// Hear takes in what the other process has told. It does not wait for event loops or for an
+// engine. Safe for concurrent use.
+func (c *Control) Hear(data []byte) {
+	m, ok := c.take(data)
+	if ok && !c.companion.holding.Load() && c.cfg.Broker.Linked() {
+		for _, o := range m.Opened { // the successor does not reach other nodes yet
+			c.noteOpened(o)
+		}
+	}
+}
+
+// take does what a message says, unless it is one of this process or no message.
+func (c *Control) take(data []byte) (m message, ok bool) {
+	if err := json.Unmarshal(data, &m); err != nil {
+		c.log.Error("what another process says cannot be understood", "error", err)
+		return m, false
+	}
+	if m.From == c.node {
+		return m, false
+	}
+	c.obey(&m, time.Now())
+	return m, true
+}
+
+// Flush returns when the other process has been told everything that other nodes have said so
+// far. Safe for concurrent use.
+func (c *Control) Flush() { c.companion.untold.Wait() }
+
+// passLater is pass for a caller that must not wait, for as long as there is room.
+func (c *Control) passLater(data []byte) {
+	k := &c.companion
+	if k.tell.Load() == nil {
+		return
+	}
+	k.untold.Add(1)
+	select {
+	case k.waiting <- slices.Clone(data):
+	default: // a kick that the other process does not know of would let somebody in
+		c.pass(data)
+		k.untold.Done()
+	}
+}
+
+// passOn passes what passLater has noted.
+func (c *Control) passOn() {
+	for {
+		select {
+		case data := <-c.companion.waiting:
+			c.pass(data)
+			c.companion.untold.Done()
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// pass tells the other process, if there is one.
+func (c *Control) pass(data []byte) {
+	if tell := c.companion.tell.Load(); tell != nil {
+		(*tell)(data)
+	}
+}
+
+// repeat gives the orders that were kept.
+func (c *Control) repeat() {
+	k := &c.companion
+	k.mu.Lock()
+	orders := k.orders
+	k.orders, k.between = nil, false
+	k.mu.Unlock()
+	if len(orders) == 0 {
+		return
+	}
+	c.running.Go(func() {
+		for e := range orders {
+			if _, err := c.end(e); err != nil {
+				c.log.Error("a kick during an upgrade", "error", err)
+			}
+		}
+	})
+}
+
+// keep has orders kept from now on.
+func (k *companion) keep() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.between = true
+}
+
+// kept is what became of an order.
+type kept uint8
+
+const (
+	given  kept = iota // orders are not kept
+	noted              // it will be given when the upgrade is over
+	noRoom             // there are too many
+)
+
+// note keeps an order if orders are to be kept.
+func (k *companion) note(e end) kept {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.between {
+		return given
+	}
+	if k.orders == nil {
+		k.orders = make(map[end]struct{})
+	}
+	if _, known := k.orders[e]; !known && len(k.orders) == maxOrders {
+		return noRoom
+	}
+	k.orders[e] = struct{}{}
+	return noted
+}

@@ -1,0 +1,170 @@
+package handover
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Setting is one that both processes must have alike, as text: `history`, `1000`.
+type Setting struct{ Name, Value string }
+
+// Secret returns a setting of which only a digest travels and is shown.
+func Secret(name, value string) Setting {
+	if value == "" {
+		return Setting{name, ""}
+	}
+	sum := sha256.Sum256([]byte(name + "\x00" + value))
+	return Setting{name, "secret " + hex.EncodeToString(sum[:8])}
+}
+
+// Settings are those that must agree.
+type Settings []Setting
+
+// Digest returns a hash of the settings, whatever their order.
+func (s Settings) Digest() [sha256.Size]byte {
+	sorted := slices.SortedFunc(slices.Values(s), func(a, b Setting) int { return strings.Compare(a.Name, b.Name) })
+	w := Writer{Version: Oldest}
+	for _, setting := range sorted {
+		w.String(setting.Name)
+		w.String(setting.Value)
+	}
+	return sha256.Sum256(w.Bytes())
+}
+
+// Value returns the value of a setting, and whether there is one.
+func (s Settings) Value(name string) (string, bool) {
+	i := slices.IndexFunc(s, func(setting Setting) bool { return setting.Name == name })
+	if i < 0 {
+		return "", false
+	}
+	return s[i].Value, true
+}
+
+// Hello is the first frame each way. Its form is the same in all versions: what comes later
+// is an optional extra.
+type Hello struct {
+	Oldest, Newest  uint16 // versions that the process knows
+	Binary          string // version of the program
+	Loops           uint32 // 0 of a successor that takes what the predecessor has
+	DescriptorLimit uint64 // RLIMIT_NOFILE, the soft limit
+	Memory          uint64 // bytes that the process may take; 0 if there is no limit
+	Settings        Settings
+}
+
+// Append implements Record.
+func (h *Hello) Append(w *Writer) {
+	w.U16(h.Oldest)
+	w.U16(h.Newest)
+	w.String(h.Binary)
+	w.U32(h.Loops)
+	w.U64(h.DescriptorLimit)
+	w.U64(h.Memory)
+	digest := h.Settings.Digest()
+	w.Raw(digest[:])
+	w.U32(uint32(len(h.Settings)))
+	for _, s := range h.Settings {
+		w.String(s.Name)
+		w.String(s.Value)
+	}
+	w.EndExtras()
+}
+
+// Parse implements Record.
+func (h *Hello) Parse(r *Reader) {
+	h.Oldest, h.Newest = r.U16(), r.U16()
+	h.Binary = r.String()
+	h.Loops, h.DescriptorLimit, h.Memory = r.U32(), r.U64(), r.U64()
+	digest := r.Raw(sha256.Size)
+	h.Settings = make(Settings, r.Count(8))
+	for i := range h.Settings {
+		h.Settings[i] = Setting{r.String(), r.String()}
+	}
+	for tag, body := range r.Extras() {
+		body.Unknown(tag)
+	}
+	if want := h.Settings.Digest(); r.Err() == nil && string(digest) != string(want[:]) {
+		r.Fail(fmt.Errorf("settings with the digest %x, want %x", digest, want))
+	}
+}
+
+// Agree returns the version that both processes know, or a *Refusal that names what differs.
+// h is the predecessor's.
+func (h *Hello) Agree(successor *Hello) (version int, err error) {
+	var why []string
+	newest := min(h.Newest, successor.Newest)
+	if newest < max(h.Oldest, successor.Oldest) {
+		why = append(why, fmt.Sprintf("the running process (%s) hands over by versions %d to %d, the new one (%s) takes over by %d to %d: restart instead",
+			h.Binary, h.Oldest, h.Newest, successor.Binary, successor.Oldest, successor.Newest))
+	}
+	if successor.Loops != 0 && h.Loops != successor.Loops {
+		why = append(why, fmt.Sprintf("event loops: %d in the running process, %d in the new one", h.Loops, successor.Loops))
+	}
+	if successor.DescriptorLimit < h.DescriptorLimit {
+		why = append(why, fmt.Sprintf("descriptor limit: %d in the running process, %d in the new one, which has no room for all its sockets", h.DescriptorLimit, successor.DescriptorLimit))
+	}
+	if successor.Memory != 0 && (h.Memory == 0 || successor.Memory < h.Memory) {
+		why = append(why, fmt.Sprintf("memory limit: %s in the running process, %d bytes in the new one", bytesOrNone(h.Memory), successor.Memory))
+	}
+	if h.Settings.Digest() != successor.Settings.Digest() {
+		why = append(why, differences(h.Settings, successor.Settings)...)
+	}
+	if len(why) > 0 {
+		return 0, &Refusal{why}
+	}
+	return int(newest), nil
+}
+
+// bytesOrNone shows a limit of memory.
+func bytesOrNone(limit uint64) string {
+	if limit == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d bytes", limit)
+}
+
+// differences names the settings in which the two differ.
+func differences(running, next Settings) (why []string) {
+	shown := func(s Settings, name string) string {
+		value, ok := s.Value(name)
+		switch {
+		case !ok:
+			return "unknown"
+		case value == "":
+			return "not set"
+		}
+		return value
+	}
+	for _, s := range slices.Concat(running, next) {
+		a, b := shown(running, s.Name), shown(next, s.Name)
+		line := fmt.Sprintf("%s: %s in the running process, %s in the new one", s.Name, a, b)
+		if a != b && !slices.Contains(why, line) {
+			why = append(why, line)
+		}
+	}
+	return why
+}
+
+// Refusal says why there is no upgrade. It is an error, and a Record that is the same in all
+// versions.
+type Refusal struct{ Why []string }
+
+func (r *Refusal) Error() string { return strings.Join(r.Why, "; ") }
+
+// Append implements Record.
+func (r *Refusal) Append(w *Writer) {
+	w.U32(uint32(len(r.Why)))
+	for _, why := range r.Why {
+		w.String(why)
+	}
+}
+
+// Parse implements Record.
+func (r *Refusal) Parse(reader *Reader) {
+	r.Why = make([]string, reader.Count(4))
+	for i := range r.Why {
+		r.Why[i] = reader.String()
+	}
+}

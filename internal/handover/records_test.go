@@ -1,0 +1,189 @@
+package handover
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write stored frames that are missing; those that are there never change")
+
+// recordType is a record that travels, with an example in which nothing is zero.
+type recordType struct {
+	name    string // of its file in testdata
+	kind    Kind
+	example Record
+}
+
+// recordTypes are all of them. Each is fuzzed, and has a stored frame for every version.
+var recordTypes = []recordType{
+	// hello.go
+	{"hello", KindHello, &exampleHello},
+	{"refusal", KindRefuse, &Refusal{[]string{"history: 10 in the running process, 0 in the new one", "it drains"}}},
+
+	// steps.go
+	{"clock", KindClock, &Clock{Monotonic: 1<<40 + 1, Loop: 1<<33 + 2, Loops: 60}},
+	{"listener", KindListener, &Listener{PortOps}},
+	{"bye", KindBye, &Bye{Stop: true, Reload: true}},
+
+	// broker.go
+
+	// loop.go
+
+	// connection.go
+
+	// admin.go
+
+	// beside.go
+}
+
+// empty returns a zero record of the type.
+func (t recordType) empty() Record {
+	return reflect.New(reflect.TypeOf(t.example).Elem()).Interface().(Record)
+}
+
+// frame returns the bytes of a frame with the example.
+func (t recordType) frame(version int) []byte {
+	payload := Encode(version, t.example)
+	h := headerOf(t.kind, payload, 0)
+	return append(h[:], payload...)
+}
+
+// parseFrame takes a frame apart.
+func parseFrame(frame []byte) (Kind, []byte, error) {
+	if len(frame) < headerSize {
+		return 0, nil, ErrShort
+	}
+	h := header(frame[:headerSize])
+	if err := h.check(); err != nil {
+		return 0, nil, err
+	}
+	return h.kind(), frame[headerSize:], h.checkPayload(frame[headerSize:])
+}
+
+func (t recordType) file(version int) string {
+	return filepath.Join("testdata", fmt.Sprintf("v%d", version), t.name+".frame")
+}
+
+// Ensure that frames of every version that this binary knows are read and written as they
+// were when the version was new.
+func TestStoredFrames(t *testing.T) {
+	for version := Oldest; version <= Version; version++ {
+		for _, rt := range recordTypes {
+			path := rt.file(version)
+			if _, err := os.Stat(path); err != nil && *update && version == Version {
+				if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, rt.frame(version), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Errorf("%v: go test ./internal/handover -run %s -update writes it", err, t.Name())
+				continue
+			}
+			kind, payload, err := parseFrame(want)
+			if err != nil || kind != rt.kind {
+				t.Errorf("%s: %s, %v; want %s", path, kind, err, rt.kind)
+				continue
+			}
+			record := rt.empty()
+			if err := Decode(version, payload, record); err != nil {
+				t.Errorf("%s: %v", path, err)
+				continue
+			}
+			if got := Encode(version, record); !bytes.Equal(got, payload) {
+				t.Errorf("%s is written otherwise in version %d:\n got %x\nwant %x", path, version, got, payload)
+			}
+			if version == Version && !reflect.DeepEqual(record, rt.example) {
+				t.Errorf("%s:\n got %+v\nwant %+v", path, record, rt.example)
+			}
+		}
+	}
+}
+
+// Ensure that no file in testdata lacks its record, as after a change of its name.
+func TestStoredFramesAreUsed(t *testing.T) {
+	paths, err := filepath.Glob("testdata/v*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for version := Oldest; version <= Version; version++ {
+		for _, rt := range recordTypes {
+			known[rt.file(version)] = true
+		}
+	}
+	for _, path := range paths {
+		if !known[path] {
+			t.Errorf("%s is a frame that nothing reads", path)
+		}
+	}
+}
+
+// Ensure that examples leave no field at zero: it would not be seen if it did not travel.
+func TestExamplesAreFull(t *testing.T) {
+	for _, rt := range recordTypes {
+		v := reflect.ValueOf(rt.example).Elem()
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				t.Errorf("the example of %s has no %s", rt.name, v.Type().Field(i).Name)
+			}
+		}
+	}
+}
+
+// Ensure that a record cut at any byte is refused, or is a shorter one: of those that are
+// lists.
+func TestCutRecords(t *testing.T) {
+	for _, rt := range recordTypes {
+		payload := Encode(Version, rt.example)
+		for n := range payload {
+			record := rt.empty()
+			if err := Decode(Version, payload[:n], record); err == nil && reflect.DeepEqual(record, rt.example) {
+				t.Errorf("%s: %d of %d bytes are as good as all", rt.name, n, len(payload))
+			}
+		}
+	}
+}
+
+// Ensure that any bytes are refused, or are a record that stays the same when it travels on.
+func FuzzRecords(f *testing.F) {
+	for i, rt := range recordTypes {
+		f.Add(uint8(i), Encode(Version, rt.example))
+	}
+	f.Fuzz(func(t *testing.T, i uint8, payload []byte) {
+		rt := recordTypes[int(i)%len(recordTypes)]
+		first := rt.empty()
+		if Decode(Version, payload, first) != nil {
+			return
+		}
+		written := Encode(Version, first)
+		second := rt.empty()
+		if err := Decode(Version, written, second); err != nil {
+			t.Fatalf("%s: read from %x, written as %x: %v", rt.name, payload, written, err)
+		}
+		if again := Encode(Version, second); !bytes.Equal(again, written) {
+			t.Fatalf("%s: written as\n%x, then as\n%x", rt.name, written, again)
+		}
+	})
+}
+
+// Ensure that every kind has a name.
+func TestKinds(t *testing.T) {
+	for _, rt := range recordTypes {
+		if name := rt.kind.String(); strings.HasPrefix(name, "kind ") {
+			t.Errorf("%s has kind %d, which has no name", rt.name, uint8(rt.kind))
+		}
+	}
+	if got, want := Kind(255).String(), "kind 255"; got != want {
+		t.Errorf("an unknown kind is %q, want %q", got, want)
+	}
+}
