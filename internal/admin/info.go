@@ -57,6 +57,7 @@ var infoSections = []struct {
 	{"Channels", channelFigures},
 	{"Engine", engineFigures},
 	{"Ops", opsFigures},
+	{"Upgrades", upgradeFigures},
 	{"Latency", latencyFigures},
 }
 
@@ -217,6 +218,26 @@ func opsFigures(s *Server) []figure {
 		{"ops_requests_refused", n.Refused},
 		{"ops_wrong_tokens", n.WrongTokens},
 		{"ops_streams", n.Streams},
+	}
+}
+
+// upgradeFigures are those of upgrades since the service was started, and of the last one.
+func upgradeFigures(s *Server) []figure {
+	if s.cfg.Upgrades == nil {
+		return nil
+	}
+	n := s.cfg.Upgrades()
+	return []figure{
+		{"upgrades_done", n.Done},
+		{"upgrades_refused", n.Refused},
+		{"upgrades_failed", n.Failed},
+		{"upgrades_taken_back", n.TakenBack},
+		{"upgrade_streams", n.Last.Streams},
+		{"upgrade_ended", n.Last.Ended},
+		{"upgrade_usec", n.Last.Took.Microseconds()},
+		{"upgrade_pause_median_usec", n.Last.Median.Microseconds()},
+		{"upgrade_pause_longest_usec", n.Last.Longest.Microseconds()},
+		{"upgrade_pause_publishers_usec", n.Last.Publishers.Microseconds()},
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/backplane/link"
+	"millrace/internal/handover"
 	"millrace/internal/ports"
 	"millrace/internal/resp"
 	"millrace/internal/throttle"
@@ -77,17 +78,18 @@ type Streams interface {
 // Config of a Server. Only Broker is required.
 type Config struct {
 	Broker        Broker
-	Streams       Streams               // nil: nothing is told of them
-	Password      string                // of the user "default"; empty: every client is let in
-	TLS           *ports.TLS            // nil: the port is in the clear
-	MaxEventBytes int                   // largest event of the broker; 0: channels.DefaultMaxEventBytes
-	MaxClients    int                   // connections at a time; 0: DefaultMaxClients
-	Version       string                // of millrace, for INFO
-	Control       Control               // what SSE.TICKET and SSE.KICK ask; nil: they are not available
-	Engine        func() link.State     // of the engine between nodes; nil: there is none
-	Ops           func() ports.OpsStats // of the ops port; nil: there is none
-	LogDropped    func() int64          // lines that the log has dropped; nil: none
-	Logger        *slog.Logger          // nil: nothing is logged
+	Streams       Streams                  // nil: nothing is told of them
+	Password      string                   // of the user "default"; empty: every client is let in
+	TLS           *ports.TLS               // nil: the port is in the clear
+	MaxEventBytes int                      // largest event of the broker; 0: channels.DefaultMaxEventBytes
+	MaxClients    int                      // connections at a time; 0: DefaultMaxClients
+	Version       string                   // of millrace, for INFO
+	Control       Control                  // what SSE.TICKET and SSE.KICK ask; nil: they are not available
+	Engine        func() link.State        // of the engine between nodes; nil: there is none
+	Ops           func() ports.OpsStats    // of the ops port; nil: there is none
+	Upgrades      func() handover.Upgrades // nil: nothing is told of them
+	LogDropped    func() int64             // lines that the log has dropped; nil: none
+	Logger        *slog.Logger             // nil: nothing is logged
 }
 
 // Server is the admin port. Its methods are safe for concurrent use.

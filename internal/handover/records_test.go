@@ -29,7 +29,7 @@ var recordTypes = []recordType{
 	// steps.go
 	{"clock", KindClock, &Clock{Monotonic: 1<<40 + 1, Loop: 1<<33 + 2, Loops: 60}},
 	{"listener", KindListener, &Listener{PortOps}},
-	{"bye", KindBye, &Bye{Stop: true, Reload: true}},
+	{"bye", KindBye, &Bye{Stop: true, Reload: true, Upgrades: Upgrades{1, 2, 3, 4, Upgrade{5, 6, 7, 8, 9, 10}}}},
 
 	// broker.go
 

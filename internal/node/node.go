@@ -36,6 +36,7 @@ type Node struct {
 	control   *control.Control
 	tls       tlsFiles
 	unwatch   func() // ends looking for files of TLS that have changed
+	upgrades  upgrades
 	stopping  atomic.Bool
 	running   sync.WaitGroup // the ports beside the public one
 }
@@ -115,6 +116,7 @@ func (n *Node) adminConfig(p places) admin.Config {
 		MaxClients:    p.admin,
 		Version:       o.Version,
 		Engine:        n.engine(),
+		Upgrades:      n.upgrades.get,
 		LogDropped:    o.LogDropped,
 		Logger:        o.Logger,
 	}
@@ -138,6 +140,7 @@ func (n *Node) opsConfig(p places) ops.Config {
 		MaxConnections: p.ops,
 		Version:        o.Version,
 		Engine:         n.engine(),
+		Upgrades:       n.upgrades.get,
 		LogDropped:     o.LogDropped,
 		Ready:          n.Ready,
 		Certificates:   n.tls.certificates,

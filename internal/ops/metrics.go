@@ -93,6 +93,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread, adminHandshakes, adminTLSFailures,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams, opsHandshakes, opsTLSFailures,
 		byProtocol, h2Streams, h2Faults, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails, acmeOrders, acmeMissing,
+		upgrades, upgradeStreams, upgradeEnded, upgradeDuration, upgradePause,
 		tcpPages, maxTCPPages, listenOverflows, listenDrops,
 	} {
 		ch <- d
@@ -180,6 +181,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		collectAdmin(c.cfg.Admin(), gauge, counter)
 	}
 	collectOps(c.Stats(), gauge, counter)
+	if c.cfg.Upgrades != nil {
+		collectUpgrades(c.cfg.Upgrades(), gauge, counter)
+	}
 
 	proc, err := procfs.NewDefaultFS()
 	if err != nil {

@@ -33,6 +33,7 @@ import (
 	"millrace/internal/backplane/link"
 	"millrace/internal/certs"
 	"millrace/internal/control"
+	"millrace/internal/handover"
 	"millrace/internal/ports"
 	"millrace/internal/throttle"
 	"millrace/server"
@@ -67,6 +68,7 @@ type Config struct {
 	Version        string                   // of millrace
 	Admin          func() admin.Stats       // of the admin port; nil: there is none
 	Engine         func() link.State        // of the engine between nodes; nil: there is none
+	Upgrades       func() handover.Upgrades // nil: nothing is told of them
 	LogDropped     func() int64             // lines that the log has dropped; nil: none
 	Ready          func() error             // why the node should get no new clients, nil if it should; nil: always
 	Control        *control.Control         // what POST /tickets and POST /kick ask; nil: they are not available
