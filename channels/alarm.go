@@ -62,7 +62,7 @@ func (b *Broker) sweep() {
 	for more := true; more; {
 		b.mu.Lock()
 		b.alarm.set = alarmSoon // it is under way
-		if more = b.tidyLocked() || b.shrinkOnLocked(sliceOfMoves); !more {
+		if more = b.tidyLocked() || b.shrinkOnLocked(sliceOfMoves) || b.settleOnLocked(sliceOfWork); !more {
 			b.alarm.set = alarmOff
 			b.setAlarmLocked(false)
 		}

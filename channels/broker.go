@@ -45,6 +45,9 @@ type Options struct {
 	// Numbered tells that the backplane's engine keeps the history, numbers the
 	// messages and names the epoch: see Feed.SetEpoch. History is above 0 then.
 	Numbered bool
+	// Successor has the broker be that of a successor process: Relay fills and leads it,
+	// until TakeOver. Epoch is the predecessor's then.
+	Successor bool
 }
 
 // Broker owns the channels and the order of their messages. All of its methods are safe
@@ -59,6 +62,7 @@ type Broker struct {
 	streamed   atomic.Int64  // channels that streams are on
 	texted     atomic.Int64  // channels that gzip streams are on
 	undecoded  atomic.Uint64 // events of the backplane that Decode has refused
+	frozen     atomic.Bool   // nobody publishes here: see Freeze. Storing is guarded by mu
 
 	mu        lock
 	epoch     string       // "" until a numbering engine has told it
@@ -81,6 +85,13 @@ type Broker struct {
 	forgotten forgotten
 	line      line
 	refused   int // channels that are
+
+	// The rest is of an upgrade.
+	stopped   bool       // no arrival has room: see setStoppedLocked
+	heldAbove uint64     // kept messages above are not dropped: none, unless streams move
+	tap       *Tap       // nil unless streams move to a successor
+	successor *successor // nil unless this is a successor's broker that has yet to take over
+	unsettled unsettled
 }
 
 // NewBroker returns an empty broker.
@@ -100,15 +111,26 @@ func NewBroker(opts Options) *Broker {
 	began := time.Now()
 	b := &Broker{
 		opts: opts, epoch: opts.Epoch, channels: make(map[string]*Channel), forgotten: forgotten{key: newForgottenKey()},
-		clock: func() time.Duration { return time.Since(began) },
+		clock:     func() time.Duration { return time.Since(began) },
+		heldAbove: noneHeld,
 	}
-	idSize := len("id: -\n") + max(len(opts.Epoch), epochSize) + maxDecimal
-	if opts.History > 0 {
+	b.measureIDs()
+	if opts.Successor {
+		b.successor = newSuccessor()
+		b.stopped = true
+		b.frozen.Store(true)
+	}
+	b.backlog = max(backlogBytes, backlogEvents*(opts.MaxEventBytes+messageOverhead))
+	return b
+}
+
+// measureIDs sets what depends on the epoch's length.
+func (b *Broker) measureIDs() {
+	idSize := len("id: -\n") + max(len(b.opts.Epoch), epochSize) + maxDecimal
+	if b.opts.History > 0 {
 		b.idSize = idSize
 	}
 	b.tailSize = idSize + len("\n") // an event that one node takes, all take
-	b.backlog = max(backlogBytes, backlogEvents*(opts.MaxEventBytes+messageOverhead))
-	return b
 }
 
 // epochSize is the length of an epoch that is drawn.

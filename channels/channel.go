@@ -73,13 +73,13 @@ func (c *Channel) setObservers(o []Observer) {
 // Name returns the channel's name. Safe for concurrent use.
 func (c *Channel) Name() string { return c.name }
 
-// attach counts one more subscriber on the loop that owns in.
-func (c *Channel) attach(in *Inbox) {
-	c.subscribers++
+// attach counts n more subscribers on the loop that owns in.
+func (c *Channel) attach(in *Inbox, n int32) {
+	c.subscribers += n
 	if i := c.find(in); i >= 0 {
-		c.loops[i].subscribers++
+		c.loops[i].subscribers += n
 	} else {
-		c.loops = append(c.loops, attachment{inbox: in, subscribers: 1})
+		c.loops = append(c.loops, attachment{inbox: in, subscribers: n})
 	}
 }
 

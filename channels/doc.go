@@ -9,7 +9,9 @@
 //     back, from its cursor to the head;
 //   - the admin and ops ports have [Ports]: observers, listings and figures;
 //   - a [Backplane] links the brokers of several nodes: it sends events to an engine, and
-//     hands the events that the engine brings to the [Feed].
+//     hands the events that the engine brings to the [Feed];
+//   - another process that takes over has a broker of its own, which a [Tap] of this one
+//     tells everything ([Broker.Relay]), until publishers go over to it too.
 //
 // A [Message] is an event on the wire, immutable and shared by every loop. The broker owns
 // the [Channel]s, assigns one total order to all messages of the node (the sequence), and

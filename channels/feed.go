@@ -26,6 +26,8 @@ type Arrival struct {
 	seq     uint64  // the place that an engine has given it, or 0
 	matches matches // globs that it fits
 	heard   bool    // observers have been told of it, see Broker.hear
+	tap     *Tap    // through which a successor is told of it, nil for none
+	noted   uint64  // when: see Tap.await
 }
 
 // Size is the memory that an arrival holds beside itself, in bytes.
@@ -128,11 +130,16 @@ func (b *Broker) followedLocked(from uint64, name string) {
 	switch {
 	case c == nil:
 	case c.followed:
-		b.permitLocked(c)
+		if b.permitLocked(c) && b.tap != nil {
+			b.tap.changed(c)
+		}
 		b.postGapLocked(c, GapBackplane)
 	default:
 		c.lack(b.sequence(from))
 		c.setFollowed(&b.mu)
+		if b.tap != nil {
+			b.tap.changed(c)
+		}
 	}
 }
 
@@ -154,6 +161,9 @@ func (f Feed) Refused(names ...string) {
 			b.postGapLocked(c, GapBackplane)
 		} else {
 			c.setFollowed(&b.mu)
+		}
+		if b.tap != nil {
+			b.tap.changed(c)
 		}
 	}
 }

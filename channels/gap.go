@@ -64,24 +64,37 @@ func (b *Broker) postGapLocked(c *Channel, why Gap) {
 	if c.why == GapRestart && slices.ContainsFunc(c.loops, func(a attachment) bool { return a.gap != 0 }) {
 		why = GapRestart
 	}
-	c.gap, c.why, c.unfollowed = b.gapPlaceLocked(), why, false
-	if !c.followed {
-		return // no stream has begun
+	if b.tellGapLocked(c, b.gapPlaceLocked(), why) {
+		b.gaps[why]++
 	}
-	counted := false // it is one more, unless all loops have yet to tell the one before
+	if b.tap != nil {
+		b.tap.gap(c.name, why)
+	}
+}
+
+// tellGapLocked has the loops tell a gap of c, which is the newest of all. It returns whether
+// it is one more: not if all of them have yet to tell the one before.
+func (b *Broker) tellGapLocked(c *Channel, place uint64, why Gap) (counts bool) {
+	c.gap, c.why, c.unfollowed = place, why, false
+	if !c.followed {
+		return false // no stream has begun
+	}
 	for i := range c.loops {
 		a := &c.loops[i]
+		if a.inbox.moved {
+			continue
+		}
 		if a.gap != 0 {
 			a.inbox.gaps.remove(a.gap)
-		} else if !counted {
-			counted = true
-			b.gaps[why]++
+		} else {
+			counts = true
 		}
 		a.gap = a.inbox.gaps.push(c)
 		if !a.inbox.gapped.Swap(true) && a.inbox.Len() == 0 { // who has yet to take messages looks afterwards
 			b.mu.wakeLater(a.inbox)
 		}
 	}
+	return counts
 }
 
 // loseLocked is postGap for a channel that there need not be.
@@ -90,6 +103,9 @@ func (b *Broker) loseLocked(name string, why Gap) {
 		b.postGapLocked(c, why)
 	} else {
 		b.forgotten.add(name, b.gapPlaceLocked()) // it may be back before its engine has let go of it
+		if b.tap != nil {
+			b.tap.gap(name, why)
+		}
 	}
 }
 
@@ -114,7 +130,7 @@ func (c *Channel) lost() uint64 {
 // subscribers, so a new one unless the newest is another gap's, and no stream has been
 // brought to it.
 func (b *Broker) gapPlaceLocked() uint64 {
-	if b.shared == 0 || b.seq != b.shared {
+	if b.shared == 0 || b.seq != b.shared || b.tap != nil { // a successor's streams may have been brought to it
 		b.seq++
 		b.shared = b.seq
 	}

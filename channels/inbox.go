@@ -23,6 +23,8 @@ type Inbox struct {
 	unserved int
 	// gaps are those to be told, see Gaps. Guarded by Broker.mu.
 	gaps gapList
+	// moved tells that the loop's streams are a successor's. Guarded by Broker.mu.
+	moved bool
 	// gapped tells that there are some.
 	gapped atomic.Bool
 	window window // loop-owned

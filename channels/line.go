@@ -18,8 +18,26 @@ const (
 type publisher struct {
 	Arrival
 	waits waits
-	on    *Channel     // that has no room
-	done  chan Receipt // holds one
+	on    *Channel    // that has no room; nil if no channel has
+	done  chan result // holds one
+}
+
+// result is what becomes of a publisher.
+type result struct {
+	Receipt
+	err error
+}
+
+// end returns the result once observers have heard the event and, while there is a tap, its
+// successor has it.
+func (b *Broker) end(a *Arrival, r Receipt) (Receipt, error) {
+	if a.heard {
+		b.hear()
+	}
+	if a.tap != nil {
+		a.tap.await(a.noted)
+	}
+	return r, nil
 }
 
 // waits says for what an arrival waits.
@@ -43,35 +61,40 @@ func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 	b.compressAlone(a)
 	b.mu.Lock()
 	c := b.channels[a.channel]
-	if c == nil || !b.fullLocked(c, a, w) {
+	if !b.fullLocked(c, a, w) {
 		r := b.placeLocked(c, a)
 		above := b.kept.size > b.opts.MaxKept
 		b.mu.Unlock()
-		if a.heard {
-			b.hear()
-		}
 		if above { // since it is as large as a great many of the oldest
 			b.shed()
 		}
-		return r, nil
+		return b.end(a, r)
 	}
-	if w == forNothing {
+	if w == forNothing || w == forReaders && b.frozen.Load() {
 		b.mu.Unlock()
+		if w == forReaders {
+			return Receipt{}, ErrFrozen
+		}
 		return Receipt{}, ErrBusy
 	}
-	p := &publisher{*a, w, c, make(chan Receipt, 1)}
+	p := &publisher{*a, w, c, make(chan result, 1)}
 	b.line = append(b.line, p)
 	b.mu.Unlock()
 	timer := time.NewTimer(b.opts.PublishTimeout)
 	defer timer.Stop()
 	select {
 	case r := <-p.done:
-		b.hear()
 		b.shed()
-		return r, nil
+		if r.err != nil {
+			return Receipt{}, r.err
+		}
+		return b.end(&p.Arrival, r.Receipt)
 	case <-timer.C:
-		defer b.hear()
-		return b.giveUp(p)
+		r, err := b.giveUp(p)
+		if err != nil {
+			return Receipt{}, err
+		}
+		return b.end(&p.Arrival, r)
 	}
 }
 
@@ -81,34 +104,51 @@ func (b *Broker) giveUp(p *publisher) (Receipt, error) {
 	defer b.mu.Unlock()
 	i := slices.Index(b.line, p)
 	if i < 0 {
-		return <-p.done, nil // it had its turn at the last moment
+		r := <-p.done // it had its turn at the last moment
+		return r.Receipt, r.err
 	}
 	b.line = slices.Delete(b.line, i, i+1)
 	c := b.channels[p.channel]
-	if c != nil && b.fullLocked(c, &p.Arrival, forLoops) {
+	if b.fullLocked(c, &p.Arrival, forLoops) {
 		return Receipt{}, ErrBusy
 	}
 	return b.placeLocked(c, &p.Arrival), nil // readers have had their time
 }
 
-// fullLocked tells whether c has no room for an arrival.
+// fullLocked tells whether c, which is nil if there is no such channel, has no room for an
+// arrival.
 func (b *Broker) fullLocked(c *Channel, a *Arrival, w waits) bool {
-	needed := false // by readers
+	if b.stopped || c == nil {
+		return b.stopped
+	}
+	full, needed := c.crowded()
+	return full || needed && w == forReaders && b.pushesOutLocked(c, len(a.wire)+b.idSize+messageOverhead)
+}
+
+// crowded tells whether a loop has no room for a message of c, and whether readers need some
+// that are kept. Nobody waits for loops that have moved.
+func (c *Channel) crowded() (full, needed bool) {
 	for i := range c.loops {
 		l := &c.loops[i]
+		if l.inbox.moved {
+			continue
+		}
 		if l.unserved >= channelShare || l.inbox.unserved >= maxUnserved {
-			return true
+			return true, false
 		}
 		needed = needed || l.need != 0
 	}
-	return needed && w == forReaders && b.pushesOutLocked(c, len(a.wire)+b.idSize+messageOverhead)
+	return false, needed
 }
 
 // wakePublishersLocked places the waiting arrivals that have room now, in the order in which
 // they came, and wakes their publishers. Its time is that of the line, in which every connection of a
 // publisher is at most once.
 func (b *Broker) wakePublishersLocked() {
-	if len(b.line) == 0 {
+	if b.successor != nil {
+		b.successor.makeRoom()
+	}
+	if len(b.line) == 0 || b.stopped {
 		return
 	}
 	var full *Channel // which the publisher before waits for: most often they are of one
@@ -116,9 +156,9 @@ func (b *Broker) wakePublishersLocked() {
 	for _, p := range b.line {
 		if p.on != full || full == nil {
 			c := b.channels[p.channel]
-			if c == nil || !b.fullLocked(c, &p.Arrival, p.waits) {
+			if !b.fullLocked(c, &p.Arrival, p.waits) {
 				full = nil
-				p.done <- b.placeLocked(c, &p.Arrival)
+				p.done <- result{Receipt: b.placeLocked(c, &p.Arrival)}
 				continue
 			}
 			full = c

@@ -33,7 +33,7 @@ func (in *Inbox) Need(c *Channel, from uint64) (awaited bool) {
 func (b *Broker) pushesOutLocked(c *Channel, size int) (needed bool) {
 	for i := range c.loops {
 		a := &c.loops[i]
-		if a.need == 0 || b.pushedOutLocked(c, size) < a.need {
+		if a.inbox.moved || a.need == 0 || b.pushedOutLocked(c, size) < a.need {
 			continue
 		}
 		needed = true

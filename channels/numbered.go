@@ -82,6 +82,9 @@ func (b *Broker) changeEpoch(epoch string, number uint64) bool {
 	// Subscribers that have come from other nodes may be ahead, and are to be told too.
 	b.newest = max(b.newest, min(b.ahead, b.sequence(number)))
 	b.seq, b.ahead = max(b.seq, b.newest), 0
+	if b.tap != nil {
+		b.tap.fail(ErrRestarted)
+	}
 	return true
 }
 
@@ -123,6 +126,9 @@ func (f Feed) Advance(number uint64) {
 	defer b.mu.Unlock()
 	b.newest = max(b.newest, b.sequence(number))
 	b.seq = max(b.seq, b.newest)
+	if b.tap != nil {
+		b.tap.advance()
+	}
 }
 
 // Fill sets the history of a channel up to the place of Advance, in order. Messages up to
@@ -181,6 +187,9 @@ func (b *Broker) beginFill(channel string, evicted uint64) *Channel {
 			}
 		}
 		b.settleLocked(c)
+		if done && b.tap != nil {
+			b.tap.cleared(c)
+		}
 		b.mu.Unlock()
 		if done {
 			return c
@@ -196,7 +205,11 @@ func (b *Broker) fillOn(c *Channel, wires [][]byte, kept []Kept) bool {
 		return false
 	}
 	for i, k := range kept {
-		b.retainLocked(b.messageLocked(c, wires[i], b.sequence(k.Number), k.Age))
+		m := b.messageLocked(c, wires[i], b.sequence(k.Number), k.Age)
+		b.retainLocked(m)
+		if b.tap != nil {
+			b.tap.filled(m)
+		}
 	}
 	return true
 }

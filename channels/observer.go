@@ -92,7 +92,7 @@ func (p Ports) Observe(o Observer, names ...string) {
 		if !slices.Contains(c.observers(), o) {
 			c.setObservers(withOne(c.observers(), o))
 			c.subscribers++
-			b.joinedLocked(c)
+			b.joinedLocked(c, 1)
 		}
 	}
 }

@@ -5,6 +5,15 @@ import "time"
 // placeLocked gives an arrival on c, which is nil if there is no such channel, its place in
 // the order.
 func (b *Broker) placeLocked(c *Channel, a *Arrival) Receipt {
+	r := b.orderLocked(c, a)
+	if b.tap != nil {
+		b.tap.placed(a)
+	}
+	return r
+}
+
+// orderLocked is placeLocked on this node alone.
+func (b *Broker) orderLocked(c *Channel, a *Arrival) Receipt {
 	seq := a.seq
 	switch {
 	case seq == 0:
@@ -27,7 +36,7 @@ func (b *Broker) placeLocked(c *Channel, a *Arrival) Receipt {
 	}
 	if c == nil {
 		if b.opts.History == 0 {
-			b.forgotten.add(a.channel, b.seq)
+			b.forgetLocked(a.channel, b.seq)
 			return Receipt{Receivers: heard}
 		}
 		c = b.openLocked(a.channel)
@@ -52,11 +61,20 @@ func (b *Broker) postLocked(c *Channel, a *Arrival) {
 	if c.texted {
 		b.formLocked(c, m, completeAlone(a.alone, m, len(a.wire)))
 	}
+	b.handOutLocked(m)
+}
+
+// handOutLocked keeps a new message, and posts it to the loops that listen to its channel.
+func (b *Broker) handOutLocked(m *Message) {
+	c := m.Channel
 	b.retainLocked(m)
 	m.Evicted = c.evicted
 	size := m.size()
 	for i := range c.loops {
 		l := &c.loops[i]
+		if l.inbox.moved {
+			continue
+		}
 		l.unserved += int32(size)
 		l.inbox.unserved += size
 		if l.inbox.post(m) {

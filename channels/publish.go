@@ -53,7 +53,9 @@ func (b *Broker) publish(a *Arrival) (r Receipt, err error) {
 		b.encode(a)
 		r, err = b.admit(a, forReaders)
 	}
-	b.publishing.note(err)
+	if !errors.Is(err, ErrFrozen) {
+		b.publishing.note(err)
+	}
 	return r, err
 }
 
@@ -106,6 +108,9 @@ func (b *Broker) Health() error {
 
 // accept returns why Publish refuses an arrival.
 func (b *Broker) accept(a *Arrival) error {
+	if b.frozen.Load() {
+		return ErrFrozen
+	}
 	if a.channel == ControlChannel {
 		return errControl
 	}

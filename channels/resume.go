@@ -69,7 +69,7 @@ func (in *Inbox) Join(s *Start, lastID []byte, maxBytes int, names ...[]byte) (b
 	defer b.mu.Unlock()
 	s.Channels = s.Channels[:0]
 	for _, name := range names {
-		s.Channels = append(s.Channels, b.attachLocked(in, name))
+		s.Channels = append(s.Channels, b.attachLocked(in, name, 1))
 	}
 	return b.beginLocked(s, lastID, maxBytes)
 }

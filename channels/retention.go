@@ -65,12 +65,19 @@ func (b *Broker) retainLocked(m *Message) {
 	}
 	c.log.push(m)
 	b.kept.push(m)
-	for left := sliceOfWork; left > 0 && c.log.count() > b.opts.History && c.log.bytes() > b.backlog; left-- {
-		b.popLocked(c)
-	}
+	b.trimLocked(c, sliceOfWork)
 	b.excess.published(c)
 	b.settleLocked(c)
 	b.tidyLocked()
+}
+
+// trimLocked drops what c keeps above its own bounds, most messages at most, and returns how
+// many. The channel is to be settled.
+func (b *Broker) trimLocked(c *Channel, most int) (n int) {
+	for ; n < most && c.log.count() > b.opts.History && c.log.bytes() > b.backlog && b.dropsLocked(c); n++ {
+		b.popLocked(c)
+	}
+	return n
 }
 
 // tidyLocked drops messages that are no longer to be kept, a slice of them, and has the
@@ -90,20 +97,29 @@ func (b *Broker) tidyLocked() (more bool) {
 // keep above History go before the others, and those of the channel that has been quiet
 // for longest go first.
 func (b *Broker) dropLocked() bool {
-	switch c := b.excess.first; {
-	case c != nil && len(c.loops) == 0:
-		b.evictLocked(c)
+	var c *Channel
+	switch x := b.excess.first; {
+	case x != nil && len(x.loops) == 0:
+		c = x
 	case b.kept.oldest != nil && b.aged(b.kept.oldest):
-		b.evictLocked(b.kept.oldest.Channel)
+		c = b.kept.oldest.Channel
 	case b.kept.size <= b.opts.MaxKept:
 		return false
-	case c != nil:
-		b.evictLocked(c)
+	case x != nil:
+		c = x
 	default:
-		b.evictLocked(b.kept.oldest.Channel)
+		c = b.kept.oldest.Channel
 	}
+	if !b.dropsLocked(c) {
+		return false
+	}
+	b.evictLocked(c)
 	return true
 }
+
+// dropsLocked tells whether the oldest message of c may be dropped: not while streams move to
+// a successor, or come from a predecessor, for which it may be needed.
+func (b *Broker) dropsLocked(c *Channel) bool { return c.log.at(0).Seq <= b.heldAbove }
 
 // aged tells whether m is older than HistoryTTL.
 func (b *Broker) aged(m *Message) bool {
@@ -118,7 +134,7 @@ func (b *Broker) dropAgedLocked(chans ...*Channel) {
 	}
 	left := sliceOfWork
 	for _, c := range chans {
-		for ; left > 0 && c.log.count() > 0 && b.aged(c.log.at(0)); left-- {
+		for ; left > 0 && c.log.count() > 0 && b.aged(c.log.at(0)) && b.dropsLocked(c); left-- {
 			b.evictLocked(c)
 		}
 	}
@@ -165,11 +181,19 @@ func (b *Broker) settleLocked(c *Channel) {
 		c.log = nil
 	}
 	b.assessLocked(c)
-	if n == 0 && c.subscribers == 0 {
-		b.forgotten.add(c.name, c.lost())
+	if n == 0 && c.subscribers == 0 && b.successor == nil { // else its streams may be on their way
+		b.forgetLocked(c.name, c.lost())
 		delete(b.channels, c.name)
 		b.ordered.remove(c)
 		b.noteClosedLocked(c)
+	}
+}
+
+// forgetLocked notes that messages of a channel that is not there any more are lost up to seq.
+func (b *Broker) forgetLocked(name string, seq uint64) {
+	b.forgotten.add(name, seq)
+	if b.tap != nil {
+		b.tap.forgot(name, seq)
 	}
 }
 

@@ -10,14 +10,14 @@ func (in *Inbox) Attach(dst []*Channel, names ...[]byte) ([]*Channel, uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, name := range names {
-		dst = append(dst, b.attachLocked(in, name))
+		dst = append(dst, b.attachLocked(in, name, 1))
 	}
 	b.shared = 0
 	return dst, b.seq
 }
 
-// attachLocked counts one subscriber of a channel.
-func (b *Broker) attachLocked(in *Inbox, name []byte) *Channel {
+// attachLocked counts n subscribers of a channel.
+func (b *Broker) attachLocked(in *Inbox, name []byte, n int32) *Channel {
 	c := b.channels[string(name)]
 	if c == nil {
 		c = b.openLocked(string(name))
@@ -25,21 +25,29 @@ func (b *Broker) attachLocked(in *Inbox, name []byte) *Channel {
 	if len(c.loops) == 0 {
 		b.streamed.Add(1)
 	}
-	c.attach(in)
-	b.joinedLocked(c)
+	c.attach(in, n)
+	b.joinedLocked(c, n)
 	return c
 }
 
-// joinedLocked is called when c has one subscriber more.
-func (b *Broker) joinedLocked(c *Channel) {
+// joinedLocked is called when c has n subscribers more.
+func (b *Broker) joinedLocked(c *Channel, n int32) {
 	b.settleLocked(c)
-	switch {
-	case !b.Linked():
+	if !b.Linked() {
 		c.followed = true
-	case c.subscribers == 1:
-		from, followed := b.opts.Backplane.Follow(c.name)
-		c.followed = followed
-		c.lack(b.sequence(from))
+		return
+	}
+	if c.subscribers > n {
+		return
+	}
+	from, followed := b.opts.Backplane.Follow(c.name)
+	if b.successor != nil { // whether it is followed is for the predecessor to say
+		return
+	}
+	c.followed = followed
+	c.lack(b.sequence(from))
+	if b.tap != nil {
+		b.tap.rejoined(c)
 	}
 }
 
@@ -61,10 +69,21 @@ func (in *Inbox) Detach(chans ...*Channel) {
 // leftLocked is called when c has one subscriber less.
 func (b *Broker) leftLocked(c *Channel) {
 	if c.subscribers == 0 && b.Linked() {
-		b.opts.Backplane.Unfollow(c.name)
-		b.permitLocked(c)
+		if b.tap != nil {
+			b.tap.left(c)
+		} else {
+			b.unfollowLocked(c.name)
+		}
 	}
 	b.settleLocked(c)
+}
+
+// unfollowLocked tells that a channel has no subscribers any more.
+func (b *Broker) unfollowLocked(name string) {
+	b.opts.Backplane.Unfollow(name)
+	if c := b.channels[name]; c != nil {
+		b.permitLocked(c)
+	}
 }
 
 // HasRoom tells whether streams would be on limit channels at most if one more were on

@@ -32,6 +32,15 @@ var recordTypes = []recordType{
 	{"bye", KindBye, &Bye{Stop: true, Reload: true, Upgrades: Upgrades{1, 2, 3, 4, Upgrade{5, 6, 7, 8, 9, 10}}}},
 
 	// broker.go
+	{"broker", KindRelay, &BrokerHead{Version, "K3XQ5WPA2Z", 9001, 8192, 8193, [2]uint64{1, 2}, true, true}},
+	{"forgotten", KindRelay, &ForgottenPage{7, []byte{1, 2, 3}}},
+	{"channel", KindRelay, &ChannelState{[]byte("/rooms/1"), 5, 6, 70, 4, ChannelFollowed | ChannelCleared}},
+	{"kept", KindRelay, &KeptMessage{8, 9_000_000_000, []byte("id: e-8\ndata: x\n\n")}},
+	{"message", KindRelay, &PlacedMessage{10, []byte("/rooms/1"), []byte("data: y\n\n")}},
+	{"place", KindRelay, &Place{11, 12}},
+	{"gap", KindRelay, &PlacedGap{Place{13, 12}, []byte("/rooms/1"), 4}},
+	{"closed", KindRelay, &Forgotten{14, []byte("/rooms/2")}},
+	{"switch", KindSwitch, &Switch{Place{15, 12}, 16}},
 
 	// loop.go
 
