@@ -18,7 +18,8 @@ func openPair(t *testing.T, b *bus) pair {
 	keys := ticket.RandomKeys()
 	p := pair{predecessor: open(t, b, keys)}
 	p.successor = node{streams: &streams{ended: make(chan string, 100)}, kicks: new(auth.Kicks), tickets: ticket.New(keys)}
-	p.successor.Control = Start(Config{Broker: b, Streams: p.successor.streams, Kicks: p.successor.kicks, Tickets: p.successor.tickets, Successor: true})
+	deaf := &bus{alone: b.alone} // the engine brings it nothing before the switch
+	p.successor.Control = Start(Config{Broker: deaf, Streams: p.successor.streams, Kicks: p.successor.kicks, Tickets: p.successor.tickets, Successor: true})
 	t.Cleanup(p.successor.Close)
 	p.predecessor.Accompany(p.successor.Hear)
 	p.successor.Accompany(p.predecessor.Hear)
