@@ -48,7 +48,9 @@ var recordTypes = []recordType{
 
 	// admin.go
 
-	// beside.go
+	// beside.go, engine.go
+	{"beside", KindBeside, &exampleBeside},
+	{"engine", KindEngine, &exampleEngine},
 }
 
 // empty returns a zero record of the type.
