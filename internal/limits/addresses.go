@@ -87,8 +87,7 @@ func NewAddresses(most int, r Rate) *Addresses {
 
 // Arrive counts a new connection of n. For every ref but 0 there must be one Leave.
 func (a *Addresses) Arrive(n Network, now time.Duration) (ref Ref, d Decision) {
-	i := maphash.Comparable(a.seed, n) % addressShards
-	s := &a.shards[i]
+	s, i := a.shard(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, known := s.index[n]
@@ -117,7 +116,13 @@ func (a *Addresses) Arrive(n Network, now time.Duration) (ref Ref, d Decision) {
 	if wasIdle {
 		s.idle--
 	}
-	return Ref(at*addressShards + int32(i) + 1), d
+	return Ref(at*addressShards + i + 1), d
+}
+
+// shard returns that of n, and its index.
+func (a *Addresses) shard(n Network) (s *addressShard, i int32) {
+	i = int32(maphash.Comparable(a.seed, n) % addressShards)
+	return &a.shards[i], i
 }
 
 // Join counts one more at the address of an admitted connection: a further stream of it. It
