@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -31,7 +32,10 @@ const (
 // nothing of each other's: 192 bits of them will not meet, however many tickets there
 // are, where the 96 bits of AES-GCM are safe for 2^32 tickets of all nodes together, a
 // few days of a busy site.
-type Keys struct{ seals []cipher.AEAD }
+type Keys struct {
+	seals []cipher.AEAD
+	drawn []byte // the secret that RandomKeys has drawn; nil for keys that are given
+}
 
 // ParseKeys reads a key, or two with a comma between, of which the first seals.
 func ParseKeys(text string) (*Keys, error) {
@@ -50,14 +54,37 @@ func ParseKeys(text string) (*Keys, error) {
 	return k, nil
 }
 
-// RandomKeys returns a key that nobody else has: its tickets end with the process.
+// RandomKeys returns a key that nobody else has: its tickets end with the process, and with
+// those that take over from it.
 func RandomKeys() *Keys {
-	key, k := make([]byte, leastKey), new(Keys)
+	key := make([]byte, leastKey)
 	rand.Read(key)
+	return drawnKeys(key)
+}
+
+// drawnKeys returns a key that this process, or the one before, has drawn.
+func drawnKeys(key []byte) *Keys {
+	k := &Keys{drawn: key}
 	if err := k.add(key); err != nil {
 		panic(err) // of a length that is right
 	}
 	return k
+}
+
+// Drawn returns the secret of RandomKeys, nil for keys that are given.
+func (k *Keys) Drawn() []byte { return k.drawn }
+
+// After returns keys that open the tickets of the process before, too, whose key it has drawn.
+// If k was drawn as well, that one seals from now on. Given keys go on to seal.
+func (k *Keys) After(drawn []byte) (*Keys, error) {
+	if len(drawn) != leastKey {
+		return nil, fmt.Errorf("%w: one of %d bytes was drawn, want %d", ErrKey, len(drawn), leastKey)
+	}
+	before := drawnKeys(slices.Clone(drawn))
+	if k.drawn == nil {
+		before = &Keys{seals: slices.Concat(k.seals, before.seals)}
+	}
+	return before, nil
 }
 
 func (k *Keys) add(secret []byte) error {
