@@ -23,7 +23,8 @@ const certificateInterval = 10 * time.Second
 type tlsFiles struct {
 	certificates *certs.Store
 	issued       *acme.Manager     // nil: all certificates are from files
-	ticketKeys   *certs.TicketKeys // nil: each port makes its own
+	ticketKeys   *certs.TicketKeys // nil: drawn
+	drawn        *certs.DrawnKeys  // nil: ticketKeys
 	admin, ops   *ports.TLS        // nil: in the clear
 }
 
@@ -57,8 +58,12 @@ func (o *Options) setTLS() (t tlsFiles, err error) {
 		})
 		o.Public.CertificateOf, o.Public.CertificateName = t.certificates.Number, t.certificates.Name
 	}
-	if err != nil || o.TicketKeys == "" {
+	if err != nil {
 		return t, err
+	}
+	if o.TicketKeys == "" {
+		t.drawn = certs.DrawKeys(t.keysTo(o.Public.TLS), time.Now())
+		return t, nil
 	}
 	if t.ticketKeys, err = certs.LoadTicketKeys(o.Logger, o.TicketKeys, t.keysTo(o.Public.TLS)); err != nil {
 		return t, fmt.Errorf("%w: --tls-ticket-keys: %w", ErrOptions, err)
@@ -134,6 +139,9 @@ func (t tlsFiles) watch(ctx context.Context) {
 	}
 	if t.ticketKeys != nil {
 		watching.Go(func() { t.ticketKeys.Watch(ctx, certificateInterval) })
+	}
+	if t.drawn != nil {
+		watching.Go(func() { t.drawn.Watch(ctx, time.Minute) })
 	}
 	watching.Wait()
 }
