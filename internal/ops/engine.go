@@ -1,10 +1,6 @@
 package ops
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"millrace/channels"
-)
+import "millrace/channels"
 
 // The metrics of the engine between nodes. Those but engine_up are there if it is.
 var (
@@ -15,7 +11,8 @@ var (
 	enginePublishes = desc("engine_publish_seconds", "Time that the engine took for an event, or for the events of one pipeline.")
 )
 
-func (c *collector) collectEngine(gauge, counter collect, ch chan<- prometheus.Metric) {
+func (c *collector) collectEngine(s sink) {
+	gauge, counter := s.gauge, s.counter
 	if c.cfg.Engine == nil {
 		gauge(engineUp, 1)
 		return
@@ -29,17 +26,15 @@ func (c *collector) collectEngine(gauge, counter collect, ch chan<- prometheus.M
 	gauge(engineSince, float64(state.Since.UnixMilli())/1000)
 	counter(engineReturns, float64(max(0, state.Connects-1)))
 	counter(engineFailures, float64(published.Failed))
-	ch <- constTimes(enginePublishes, &published.Times)
+	s.histogram(enginePublishes, published.Times.Counts[:], engineBounds, int64(published.Times.Sum))
 }
 
-// constTimes is t as Prometheus has it.
-func constTimes(d *prometheus.Desc, t *channels.Times) prometheus.Metric {
-	buckets := make(map[float64]uint64, channels.TimesBuckets)
-	below := uint64(0)
-	for i, n := range t.Counts {
-		if below += n; i < channels.TimesBuckets-1 {
-			buckets[channels.TimesBound(i).Seconds()] = below
-		}
+// engineBounds are the buckets of channels.Times that are shown: all but the last, which has no
+// end.
+var engineBounds = func() map[int]float64 {
+	bounds := make(map[int]float64, channels.TimesBuckets)
+	for i := range channels.TimesBuckets - 1 {
+		bounds[i] = channels.TimesBound(i).Seconds()
 	}
-	return prometheus.MustNewConstHistogram(d, below, t.Sum.Seconds(), buckets)
-}
+	return bounds
+}()

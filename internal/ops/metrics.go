@@ -30,7 +30,9 @@ func (s *Server) metrics() http.Handler {
 
 // desc describes a metric of millrace.
 func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("millrace_"+name, help, labels, nil)
+	d := prometheus.NewDesc("millrace_"+name, help, labels, nil)
+	named[d] = name
+	return d
 }
 
 // The metrics, in the order of docs/operations.md.
@@ -102,12 +104,14 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	counter := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
-	}
+	s := show{bases: &c.base, ch: ch}
+	c.collect(&s)
+	s.rest()
+}
+
+// collect reads all figures.
+func (c *collector) collect(s sink) {
+	gauge, counter := s.gauge, s.counter
 	gauge(buildInfo, 1, c.cfg.Version, runtime.Version())
 
 	isReady := 0.0
@@ -115,7 +119,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		isReady = 1
 	}
 	gauge(ready, isReady)
-	c.collectEngine(gauge, counter, ch)
+	c.collectEngine(s)
 	counter(logDropped, float64(c.cfg.LogDropped()))
 	n := c.cfg.Streams.Stats()
 	gauge(connections, float64(n.Connections-n.Streams-n.Undecided-n.Lingering), "head")
@@ -144,8 +148,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(writes, float64(n.Writes))
 	counter(bytesOut, float64(n.Bytes))
 	counter(keepalives, float64(n.Pings))
-	ch <- constHistogram(fanout, &n.Fanout)
-	ch <- constHistogram(loopTurn, &n.Step)
+	s.histogram(fanout, n.Fanout.Counts[:], loopBounds, int64(n.Fanout.Sum))
+	s.histogram(loopTurn, n.Step.Counts[:], loopBounds, int64(n.Step.Sum))
 	for i, l := range c.cfg.Streams.LoopStats() {
 		loop := strconv.Itoa(i)
 		counter(loopBusy, l.Busy.Seconds(), loop)
@@ -199,19 +203,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// constHistogram is h as Prometheus has it: by whole powers of two, since every
-// bucket is a time series.
-func constHistogram(d *prometheus.Desc, h *server.Histogram) prometheus.Metric {
-	buckets := make(map[float64]uint64, server.HistogramBuckets/4)
-	below := uint64(0)
-	for i, n := range h.Counts {
-		below += n
-		if bound := server.HistogramBound(i); i < server.HistogramBuckets-1 && isPowerOfTwo(bound) {
-			buckets[bound.Seconds()] = below
+// loopBounds are the buckets of a server.Histogram that are shown: whole powers of two, since
+// every bucket is a time series.
+var loopBounds = func() map[int]float64 {
+	bounds := make(map[int]float64, server.HistogramBuckets/4)
+	for i := range server.HistogramBuckets - 1 {
+		if bound := server.HistogramBound(i); isPowerOfTwo(bound) {
+			bounds[i] = bound.Seconds()
 		}
 	}
-	return prometheus.MustNewConstHistogram(d, below, h.Sum.Seconds(), buckets)
-}
+	return bounds
+}()
 
 func isPowerOfTwo(d time.Duration) bool {
 	fraction, _ := math.Frexp(float64(d / time.Microsecond))

@@ -89,6 +89,7 @@ type Server struct {
 	guard    *guard
 	http     http.Server
 	started  time.Time
+	base     bases
 	sampler  *sampler
 	streams  ports.Bound
 	profiles ports.Bound
