@@ -33,5 +33,6 @@
 // The content coding gzip: gzip, gzipbatch.
 //
 // A node: server, config, capacity, loop (where everything is called from), timers,
-// moment, mail, posted, drain, reason, stats, histogram, verdictcounts, notices, shrink.
+// moment, mail, posted, drain, reason, stats, histogram, verdictcounts, notices, shrink,
+// beside (limits of new connections, on their way to another process).
 package server

@@ -13,7 +13,9 @@ import (
 func TestKicksTravel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		begin := time.Unix(1_000_000, 0)
-		draw := func(what string) time.Time { return begin.Add(time.Duration(rapid.IntRange(0, 10).Draw(t, what)) * time.Second) }
+		draw := func(what string) time.Time {
+			return begin.Add(time.Duration(rapid.IntRange(0, 10).Draw(t, what)) * time.Second)
+		}
 		most := rapid.IntRange(1, 3).Draw(t, "most")
 		one, before, after := &Kicks{most: most}, &Kicks{most: most}, &Kicks{most: most}
 		travelled := rapid.IntRange(0, 8).Draw(t, "kicks before")

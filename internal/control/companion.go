@@ -34,19 +34,20 @@ type companion struct {
 // Accompany has tell called with everything that the other process of an upgrade is to
 // Hear: kicks, orders to end streams and tickets that were opened, of this process and of
 // other nodes. tell is never called on an event loop and may wait, within bounds; the reply to
-// a kick comes after it. Safe for concurrent use.
+// a kick comes after it.
+//
+// With nil there is no other process any more. If a predecessor has taken its streams back, all
+// of them must be served again by then: orders that were given meanwhile are given once more,
+// since streams that had moved have not heard them. Safe for concurrent use.
 func (c *Control) Accompany(tell func(data []byte)) {
+	if tell == nil {
+		c.companion.tell.Store(nil)
+		c.repeat()
+		return
+	}
 	c.companion.keep()
 	c.companion.tell.Store(&tell)
 	c.begin()
-}
-
-// TakenBack ends what Accompany has begun, in a predecessor that serves all its streams again:
-// orders that were given meanwhile are given once more, since streams that had moved have not
-// heard them. Call it once they are served again.
-func (c *Control) TakenBack() {
-	c.companion.tell.Store(nil)
-	c.repeat()
 }
 
 // Switched tells a successor that it may write anything: the streams end of which it has heard

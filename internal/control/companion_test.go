@@ -62,7 +62,7 @@ func TestKickDuringUpgrade(t *testing.T) {
 			p.predecessor.want(t, " of u")
 			p.successor.wantNothing(t)
 			if back {
-				p.predecessor.TakenBack()
+				p.predecessor.Accompany(nil)
 				p.predecessor.want(t, " of u")
 				p.predecessor.wantNothing(t)
 				continue

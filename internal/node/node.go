@@ -37,6 +37,7 @@ type Node struct {
 	tls       tlsFiles
 	unwatch   func() // ends looking for files of TLS that have changed
 	upgrades  upgrades
+	beside    beside // of a successor
 	stopping  atomic.Bool
 	running   sync.WaitGroup // the ports beside the public one
 }

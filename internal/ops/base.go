@@ -54,8 +54,8 @@ func (b *bases) add(name string, counts []uint64) (sum int64) {
 // of the upgrade on, as the one before did meanwhile.
 var relayed = []*prometheus.Desc{messages, gaps, undecoded, eventsPublished}
 
-// outside are the metrics that the kernel counts, of whatever process.
-var outside = []*prometheus.Desc{listenOverflows, listenDrops}
+// outside are the metrics that do not begin anew with a process.
+var outside = []*prometheus.Desc{listenOverflows, listenDrops, upgrades}
 
 // Counters returns all metrics of millrace that only grow, as they are now, for a process that
 // takes over.
