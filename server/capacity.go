@@ -127,7 +127,7 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 		own += p.loops
 	}
 	if p.perLoop {
-		tables, own = p.loops, p.loops+2 // the ferry
+		tables, own = p.loops, p.loops
 	}
 	spare.others = max(spare.others, own+16)
 	p.table = spare.in(p.limit)

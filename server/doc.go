@@ -32,10 +32,6 @@
 //
 // The content coding gzip: gzip, gzipbatch.
 //
-// Connections that go from process to process: handover (as the predecessor has it), handoverloop,
-// handoverrecord (what is told of a connection), takeover (as the successor has it),
-// takeoverloop, takeoverrecord, holding (what waits until there is no way back).
-//
 // A node: server, config, capacity, loop (where everything is called from), timers,
 // moment, mail, posted, drain, reason, stats, histogram, verdictcounts, notices, shrink,
 // beside (limits of new connections, on their way to another process).

@@ -25,11 +25,7 @@ func farewellExpired() farewell {
 // One whose socket is full gets there in its own time: see finishCatchUp. But for a drain
 // that is lingerTimeout at most.
 func (l *loop) dismiss(s *stream, f farewell) result {
-	switch {
-	case l.holds(s): // which may be told nothing
-		l.endStream(s, f.why)
-		return ended
-	case s.state == stateWaiting:
+	if s.state == stateWaiting {
 		return l.sayFarewell(s, f)
 	}
 	for !s.flags.is(behind) {
