@@ -127,7 +127,7 @@ func planCapacity(cfg *Config, limit int) (capacity, error) {
 		own += p.loops
 	}
 	if p.perLoop {
-		tables, own = p.loops, p.loops
+		tables, own = p.loops, p.loops+2 // the ferry
 	}
 	spare.others = max(spare.others, own+16)
 	p.table = spare.in(p.limit)
@@ -246,6 +246,26 @@ func (l *loop) takeStream(s *stream) reason {
 		l.counters.h2Streams.Add(1)
 	}
 	return admitted
+}
+
+// retakeStream is takeStream for one that another process has let in, whatever the bounds are.
+func (l *loop) retakeStream(s *stream) {
+	l.server.streams.Add(1)
+	if !s.isShared() {
+		l.occupancy.streams.Add(1)
+		return
+	}
+	c := l.connOf(s)
+	h := l.h2Of(c)
+	if h.attached++; h.attached == 1 {
+		l.occupancy.streams.Add(1)
+	} else {
+		if c.address != 0 {
+			l.server.addresses.Restore(l.server.addresses.Network(c.address), false)
+		}
+		l.extra++
+	}
+	l.counters.h2Streams.Add(1)
 }
 
 // leaveStream gives back the place that takeStream took.

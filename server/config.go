@@ -115,6 +115,9 @@ type Config struct {
 	Authorizer auth.Authorizer
 	// Head bounds a request head.
 	Head httpparse.Limits
+	// Successor makes the server another process's successor; nil for one of its own. Loops
+	// is the number of that one's loops then.
+	Successor *Takeover
 	// LogConnections logs every stream's begin and end.
 	LogConnections bool
 	// Logger is the server's; nil is slog.Default(). Loops log, so it must not wait, nor

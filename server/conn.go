@@ -22,12 +22,13 @@ type conn struct {
 }
 
 // slot is the stream that a connection of HTTP/1.1 is or may become, and what its socket needs
-// beside. Of the 64 bytes the last 2 are free.
+// beside.
 type slot struct {
 	stream
 	timer    timerwheel.Node // the one timer of this connection
 	due      moment          // the next ping; at most a period ahead
 	unbroken unbroken        // of a gzip stream
+	lot      uint16          // its lifetime is drawn by it
 	heard    uint16          // bytes that came after the request head, and what records had beside data: see loop.hear
 }
 
@@ -53,6 +54,8 @@ const (
 	gzipped                        // stream: it has the content coding gzip
 	failed                         // its TLS handshake has failed, which is counted
 	halfway                        // stream: its next ping is due half a period after its phase
+	moved                          // it was taken over
+	held                           // stream: the predecessor may take it back, see loop.holds
 )
 
 func (f flags) is(flag flags) bool { return f&flag != 0 }

@@ -32,6 +32,11 @@
 //
 // The content coding gzip: gzip, gzipbatch.
 //
+// Connections that go from process to process: handover (as the predecessor has it), handoverloop,
+// handoverrecord (what is told of a connection), handoverprotocols (what of TLS and HTTP/2),
+// handoverkeys, takeover (as the successor has it), takeoverloop, takeoverrecord,
+// takeoverprotocols, holding (what waits until there is no way back).
+//
 // A node: server, config, capacity, loop (where everything is called from), timers,
 // moment, mail, posted, drain, reason, stats, histogram, verdictcounts, notices, shrink,
 // beside (limits of new connections, on their way to another process).

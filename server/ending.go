@@ -36,6 +36,15 @@ type ending struct {
 	spread  time.Duration
 	ended   atomic.Int64
 	over    chan struct{} // closed when all have been visited
+	told    bool          // it is closed
+}
+
+// tell has EndStreams wait for the order no more.
+func (e *ending) tell() {
+	if !e.told {
+		e.told = true
+		close(e.over)
+	}
 }
 
 // EndStreams ends the streams on a channel, those of a user, or those of a user on a channel;
@@ -47,6 +56,9 @@ type ending struct {
 func (s *Server) EndStreams(ctx context.Context, channel, user string) (ended int, err error) {
 	if channel == "" && user == "" {
 		return 0, errors.New("neither a channel nor a user whose streams are to be ended")
+	}
+	if s.taking.postpone(order{channel, user}) {
+		return 0, nil
 	}
 	var shared *channels.Channel
 	if channel != "" {
@@ -98,6 +110,9 @@ func (l *loop) startEnding(channel *channels.Channel, user string) *ending {
 	}
 	e.spread = min(max(time.Duration(streams)*time.Millisecond, time.Second), time.Minute)
 	l.endings = append(l.endings, e)
+	if l.handed != nil { // it is carried out here only if the loop is taken back
+		e.tell()
+	}
 	return e
 }
 
@@ -120,7 +135,7 @@ func (l *loop) endOn(budget int) (more bool) {
 				l.dismiss(s, farewell{why: reasonKicked, retry: e.spread/10 + rand.N(e.spread)})
 			}
 		}
-		close(e.over)
+		e.tell()
 		l.endings = slices.Delete(l.endings, 0, 1)
 	}
 	return false

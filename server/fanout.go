@@ -112,6 +112,10 @@ func (l *loop) beginTurn() bool {
 		t.end = t.served[len(t.served)-1].Seq
 	}
 	if l.inbox.Gapped() { // asked for after the messages: a gap that came before one of them is seen
+		if l.holding {
+			t.next, t.served, t.messages = first, nil, nil
+			return false
+		}
 		l.addGaps(first)
 	}
 	l.addSurveys()

@@ -25,7 +25,11 @@ func farewellExpired() farewell {
 // One whose socket is full gets there in its own time: see finishCatchUp. But for a drain
 // that is lingerTimeout at most.
 func (l *loop) dismiss(s *stream, f farewell) result {
-	if s.state == stateWaiting {
+	switch {
+	case l.holds(s): // which may be told nothing
+		l.endStream(s, f.why)
+		return ended
+	case s.state == stateWaiting:
 		return l.sayFarewell(s, f)
 	}
 	for !s.flags.is(behind) {

@@ -74,9 +74,14 @@ func (l *loop) keepGrant(s *stream, user limits.UserRef, expires time.Time) {
 	if user == 0 && expires.IsZero() {
 		return
 	}
+	l.linkGrant(s, user, l.endOf(expires))
+}
+
+// linkGrant is keepGrant, with the moment when the stream is ended.
+func (l *loop) linkGrant(s *stream, user limits.UserRef, until moment) {
 	s.flags.set(granted, true)
 	g := l.claimGrant(s.id())
-	*g = grant{user: user, until: l.endOf(expires)}
+	*g = grant{user: user, until: until}
 	if user == 0 {
 		return
 	}

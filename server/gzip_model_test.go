@@ -234,6 +234,13 @@ func (m *textModel) finish(t *rapid.T) {
 	}
 }
 
+// formsSent counts messages that were sent compressed, and stored.
+type formsSent struct{ compressed, stored uint64 }
+
+func (f formsSent) and(n Stats) formsSent {
+	return formsSent{f.compressed + n.Compressed, f.stored + n.Stored}
+}
+
 // Ensure that streams with the content coding gzip have the text of plain ones, byte for
 // byte: whenever they come, come back, are behind, are pinged or are told of a gap, among
 // any other streams, whatever is compressed and whichever dictionaries are begun.
@@ -250,6 +257,7 @@ func TestGzipAgainstModel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := turnByHand(t, Config{Keepalive: time.Second, Gzip: patterns}, channels.Options{History: 20, Epoch: "E", MaxEventBytes: 128 << 10, MaxKept: kept, PublishTimeout: 1})
 			hasTime := h.hasTime
+			var sent formsSent // by loops before
 			total, run := 0, 0
 			rapid.Check(t, func(t *rapid.T) {
 				run++
@@ -289,6 +297,19 @@ func TestGzipAgainstModel(t *testing.T) {
 					"read":       func(t *rapid.T) { m.take(t, m.some(t, true)) },
 					"pings":      func(t *rapid.T) { m.pass(time.Second) },
 					"text pings": func(t *rapid.T) { m.pass(textPing) },
+					"travel": func(t *rapid.T) {
+						if rapid.IntRange(0, 9).Draw(t, "one of ten") > 0 {
+							t.Skip()
+						}
+						next, descriptors := h.travel()
+						sent = sent.and(h.server.Stats())
+						h, m.handLoop, hasTime = next, next, next.hasTime
+						for _, c := range m.clients {
+							if c.peer >= 0 {
+								c.fd = descriptors[c.fd]
+							}
+						}
+					},
 					"gap": func(t *rapid.T) {
 						m.turnOver() // so that the gap has a place of its own
 						m.broker.Feed().Interrupted(m.channel)
@@ -311,9 +332,9 @@ func TestGzipAgainstModel(t *testing.T) {
 			if len(h.readers.m) > 0 || len(h.gzips.m) > 0 || h.broker.Ports().Figures().Texts > 0 {
 				t.Errorf("%d readers, %d channels of the loop and %d of the broker with gzip streams are left", len(h.readers.m), len(h.gzips.m), h.broker.Ports().Figures().Texts)
 			}
-			stats := h.server.Stats()
-			if stats.Compressed == 0 || stats.Stored == 0 || h.broker.Ports().Figures().Fresh == 0 {
-				t.Errorf("%d messages were sent compressed, %d stored, %d dictionaries were begun: the test has not seen all", stats.Compressed, stats.Stored, h.broker.Ports().Figures().Fresh)
+			stats := sent.and(h.server.Stats())
+			if stats.compressed == 0 || stats.stored == 0 || h.broker.Ports().Figures().Fresh == 0 {
+				t.Errorf("%d messages were sent compressed, %d stored, %d dictionaries were begun: the test has not seen all", stats.compressed, stats.stored, h.broker.Ports().Figures().Fresh)
 			}
 		})
 	}

@@ -66,6 +66,14 @@ func (c *h2Client) flush() {
 	}
 }
 
+// flushPart is flush of the first n bytes.
+func (c *h2Client) flushPart(n int) {
+	rest := bytes.Clone(c.out.Bytes()[n:])
+	c.out.Truncate(n)
+	c.flush()
+	c.out.Write(rest)
+}
+
 // ask opens a stream.
 func (c *h2Client) ask(target string, headers ...string) uint32 {
 	id := c.request(target, headers...)

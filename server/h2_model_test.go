@@ -17,7 +17,7 @@ import (
 func TestH2Windows(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := turnByHand(t, Config{}, channels.Options{MaxEventBytes: 1 << 20})
-		defer h.server.Close()
+		defer func() { h.server.Close() }()
 		initial := rapid.SampledFrom([]int{0, 1, 10, 100, 3000, 65535, 1 << 20}).Draw(rt, "initial window")
 		c := h.connectH2(initial)
 		c.t = rt
@@ -59,10 +59,17 @@ func TestH2Windows(t *testing.T) {
 					h.on(c.fd, false, true)
 				}
 			},
+			"travel": func(rt *rapid.T) {
+				if rapid.IntRange(0, 4).Draw(rt, "one of five") > 0 {
+					rt.Skip()
+				}
+				next, descriptors := h.travel()
+				h, c.h, c.fd = next, next, descriptors[c.fd]
+			},
 			"grant": func(rt *rapid.T) {
 				stream := rapid.SampledFrom(append(ids, 0)).Draw(rt, "stream")
 				c.grant(stream, rapid.SampledFrom([]int{1, 7, 100, 50_000}).Draw(rt, "bytes"))
-				c.flush()
+				c.flushPart(rapid.IntRange(0, c.out.Len()).Draw(rt, "sent"))
 			},
 			"reset": func(rt *rapid.T) {
 				if len(ids) == 0 || rapid.IntRange(0, 4).Draw(rt, "one of five") > 0 {

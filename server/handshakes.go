@@ -26,11 +26,12 @@ type handshaking struct {
 // and of the loop.
 var handshakeKinds = [...]handshake.Failure{
 	handshake.Version, handshake.Plain, handshake.Garbage, handshake.Refused, handshake.Left, handshake.Timeout,
-	handshake.Certificate, handshake.Protocol, handshake.Handover, handshake.Panic, failureCrowded, failureInternal,
+	handshake.Certificate, handshake.Protocol, handshake.Handover, handshake.Panic, failureCrowded, failureUpgrade, failureInternal,
 }
 
 const (
 	failureCrowded  handshake.Failure = "crowded"  // too many under way, or too many connections, of which this one waited for its client
+	failureUpgrade  handshake.Failure = "upgrade"  // under way when the loop was handed over to another process
 	failureInternal handshake.Failure = "internal" // the host's, such as a poller that refuses a descriptor
 )
 
@@ -258,6 +259,8 @@ func (l *loop) abandonHandshake(c *conn, why reason) {
 	case why == reasonCrowded:
 		l.failHandshake(c, failureCrowded, "its place was needed")
 	case !begun:
+	case why == reasonUpgrade:
+		l.failHandshake(c, failureUpgrade, "it was under way when the server handed its connections over")
 	case why == reasonClient || why == reasonWrite:
 		l.failHandshake(c, handshake.Left, "the client has gone")
 	default:

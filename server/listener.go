@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -67,23 +68,39 @@ func (l *loop) openListeners() error {
 	return nil
 }
 
-// openListener opens one. The first loop settles which port that is, which bound gets to
-// know.
-func (l *loop) openListener(addr string, bound *net.Addr, secure bool) error {
+// bound is the address of a port, once it is known. Safe for concurrent use.
+type bound struct{ addr atomic.Pointer[net.Addr] }
+
+func (b *bound) note(addr net.Addr) { b.addr.Store(&addr) }
+
+// get returns the address, nil if it is not known.
+func (b *bound) get() net.Addr {
+	if addr := b.addr.Load(); addr != nil {
+		return *addr
+	}
+	return nil
+}
+
+// openListener opens one. The first loop settles which port that is, which at gets to know.
+func (l *loop) openListener(addr string, at *bound, secure bool) error {
 	var fd int32
 	var err error
-	switch {
-	case l.number == 0 && !netpoll.ListenerPerLoop:
-		fd, *bound, err = listen(addr)
-	case l.number == 0:
-		fd, *bound, err = listen(addr, netpoll.SharedPort())
-	case netpoll.ListenerPerLoop:
-		fd, _, err = listen((*bound).String(), netpoll.SharedPort())
+	var has net.Addr
+	switch known := at.get(); {
+	case known != nil && netpoll.ListenerPerLoop:
+		fd, _, err = listen(known.String(), netpoll.SharedPort())
+	case known == nil && netpoll.ListenerPerLoop:
+		fd, has, err = listen(addr, netpoll.SharedPort())
+	case known == nil:
+		fd, has, err = listen(addr)
 	default:
 		fd, err = netpoll.Duplicate(l.server.loops[0].listeners[len(l.listeners)].descriptor)
 	}
 	if err != nil {
 		return &ListenError{addr, err}
+	}
+	if has != nil {
+		at.note(has)
 	}
 	if l.table.claim(fd, l.number, slot{stream: stream{state: stateListener}}) == nil {
 		unix.Close(int(fd))

@@ -10,6 +10,7 @@ import (
 	"millrace/channels"
 	"millrace/httpparse"
 	"millrace/internal/dialect"
+	"millrace/internal/handover"
 	"millrace/internal/handshake"
 	"millrace/internal/limits"
 	"millrace/internal/netpoll"
@@ -43,6 +44,7 @@ type loop struct {
 	inbox    *channels.Inbox // posting: safe for concurrent use
 	mail     chan func()     // questions from outside, see ask: safe for concurrent use
 	stopping atomic.Bool     // safe for concurrent use
+	away     atomic.Bool     // it is being handed over or taken over, and need not turn: safe for concurrent use
 	counters counters        // reading: safe for concurrent use
 
 	now     time.Duration // loop time, as of the event being served
@@ -60,6 +62,11 @@ type loop struct {
 	drain      drain                    // once Server.Drain has begun
 	phases     *rand.Rand               // of pings
 	nextNotice map[string]time.Duration // by message: when it may be logged again
+
+	handed   *handed        // once it is being handed over
+	awaits   *handover.Conn // leads to the predecessor's loop, if there is one
+	adopting *adopting      // until it serves what that had
+	holding  bool           // streams that were taken over get messages only, see holds
 }
 
 // connections are the sockets of a loop, from its listener on.
@@ -186,16 +193,31 @@ func (l *loop) live(err error, opened chan<- error) {
 	defer l.poller.Close()
 	defer l.hangUp()
 	l.table.claim(l.waker.FD(), l.number, slot{stream: stream{state: stateWake}})
-	if err = l.poller.Watch(l.waker.FD()); err == nil {
+	if err = l.poller.Watch(l.waker.FD()); err == nil && l.cfg.Successor == nil {
 		err = l.openListeners()
 	}
 	opened <- err
-	<-l.server.started
+	l.awaitStart()
 	if err != nil || l.stopping.Load() {
+		return
+	}
+	if l.cfg.Successor != nil && !l.takeOverLoop() {
 		return
 	}
 	if err := l.poller.Run(l.on); err != nil {
 		l.server.failed <- fmt.Errorf("event loop %d: %w", l.number, err)
+	}
+}
+
+// awaitStart waits until the server is started, and reads mail.
+func (l *loop) awaitStart() {
+	for {
+		select {
+		case <-l.server.started:
+			return
+		case question := <-l.mail:
+			question()
+		}
 	}
 }
 
@@ -204,7 +226,7 @@ func (l *loop) live(err error, opened chan<- error) {
 // is a hint only. The slot says what to do, and a read tells what there is.
 func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 	c := l.table.owned(streamID(fd), l.number)
-	if c == nil {
+	if c == nil || l.handed != nil && c.state != stateWake {
 		return false
 	}
 	l.now = l.server.clock()
@@ -259,11 +281,14 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 // descriptor stays readable, so that the poller comes back here in its turn.
 func (l *loop) wake() {
 	l.unwoken = 0
-	if !l.busy {
+	if l.busy = l.busy && l.handed == nil; !l.busy {
 		l.waker.Drain()         // before looking: a later post signals again
 		l.armed = math.MaxInt64 // the alarm may have been among the signals, even one that l.now does not know of
 	}
 	l.readMail()
+	if l.handed != nil {
+		return
+	}
 	l.takeHandshakes()
 	more := l.dropSealed()
 	more = l.wheel.Advance(l.now, slice, l.expired) || more
@@ -303,6 +328,9 @@ func (l *loop) arm() {
 // hangUp closes the listeners and every connection.
 func (l *loop) hangUp() {
 	defer l.drainOver()
+	if l.handed != nil || l.adopting != nil { // what it has is another process's
+		l.letGo()
+	}
 	l.settle()
 	l.abandonEndings()
 	l.table.each(l.number, func(c *conn) {

@@ -40,6 +40,25 @@ func (l *loop) survey(ch *loopChannel, cursor uint64) {
 	}
 }
 
+// surveyNew has the loop tell the needs of a fast stream's channels, of which the broker does not
+// know: the stream was taken over.
+func (l *loop) surveyNew(s *stream) {
+	tell := func(ch *loopChannel) {
+		if n := l.needs.m[ch]; !n.surveyed {
+			n.surveyed = true
+			l.setNeed(ch, n)
+			l.surveys = append(l.surveys, ch)
+		}
+	}
+	if s.channel != multiChannel {
+		tell(l.channels[s.channel])
+		return
+	}
+	for _, sub := range l.multi.m[s.id()] {
+		tell(l.channels[sub.channel])
+	}
+}
+
 // addSurveys has the turn visit the subscribers of the channels whose needs have to be told.
 func (l *loop) addSurveys() {
 	l.asked = l.inbox.TakeAsked(l.asked)

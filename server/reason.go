@@ -32,6 +32,7 @@ const (
 	reasonFrames                     // the rules of HTTP/2 were broken
 	reasonIdle                       // a connection of HTTP/2 without a stream for long
 	reasonDrained                    // told to come back, because the server was about to stop
+	reasonUpgrade                    // could not be handed over to another process, see loop.isMovable
 	reasonShutdown                   // the server stopped
 	reasonCount
 )
@@ -64,6 +65,7 @@ var reasonNames = [reasonCount]string{
 	reasonFrames:       "HTTP/2 failed",
 	reasonIdle:         "idle",
 	reasonDrained:      "drained",
+	reasonUpgrade:      "upgrade",
 	reasonShutdown:     "server stopped",
 }
 

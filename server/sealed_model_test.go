@@ -72,7 +72,7 @@ func TestSealedModel(t *testing.T) {
 	outer := t
 	rapid.Check(t, func(t *rapid.T) {
 		h := turnByHand(outer, Config{}, channels.Options{})
-		defer h.server.Close()
+		defer func() { h.server.Close() }()
 		r := secureByHand(t, h, "/x")
 		for r.read(t, 1<<16) {
 		}
@@ -82,6 +82,7 @@ func TestSealedModel(t *testing.T) {
 		want := r.plain.String()
 		published := 0
 		c := h.conn(r.fd)
+		before := uint64(0)          // deliveries of loops that have handed the stream over
 		buffer := func(t *rapid.T) { // what a write is cut by
 			unix.SetsockoptInt(int(r.fd), unix.SOL_SOCKET, unix.SO_SNDBUF, rapid.IntRange(1000, 20_000).Draw(t, "buffer"))
 		}
@@ -92,9 +93,15 @@ func TestSealedModel(t *testing.T) {
 			if !strings.HasPrefix(want, r.plain.String()) {
 				t.Fatalf("%d bytes were read, which are not those that were published", r.plain.Len())
 			}
-			if read, counted := strings.Count(r.plain.String(), "\n\n")-1, h.counters.deliveries.Load(); read != int(counted) { // but for the greeting
+			if read, counted := strings.Count(r.plain.String(), "\n\n")-1, before+h.counters.deliveries.Load(); read != int(counted) { // but for the greeting
 				t.Fatalf("the client has %d messages, %d are counted as delivered", read, counted)
 			}
+		}
+		var sending []byte // sealed
+		send := func(n int) {
+			unix.Write(r.peer, sending[:n])
+			sending = sending[n:]
+			h.on(r.fd, true, false)
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"publish": func(t *rapid.T) {
@@ -115,12 +122,20 @@ func TestSealedModel(t *testing.T) {
 			"read all":    readAll,
 			"write on":    func(t *rapid.T) { h.on(r.fd, false, true) },
 			"update keys": func(t *rapid.T) {
-				unix.Write(r.peer, r.state.AppendKeyUpdate(nil, rapid.Bool().Draw(t, "ask")))
-				unix.Write(r.peer, r.state.AppendData(nil, []byte("x"))) // or it would be one without data too many
-				h.on(r.fd, true, false)
+				sending = r.state.AppendKeyUpdate(sending, rapid.Bool().Draw(t, "ask"))
+				sending = r.state.AppendData(sending, []byte("x")) // or it would be one without data too many
+				send(rapid.IntRange(0, len(sending)).Draw(t, "bytes"))
+			},
+			"send": func(t *rapid.T) { send(rapid.IntRange(0, len(sending)).Draw(t, "bytes")) },
+			"travel": func(t *rapid.T) {
+				before += h.counters.deliveries.Load()
+				next, descriptors := h.travel()
+				h, r.h, r.fd = next, next, descriptors[r.fd]
+				c = h.conn(r.fd)
 			},
 			"buffer": buffer,
 		})
+		send(len(sending))
 		for c.flags.is(behind) {
 			readAll(t)
 			h.on(r.fd, true, true)

@@ -23,8 +23,8 @@ type Server struct {
 	cfg      Config
 	capacity capacity
 	broker   *channels.Broker
-	addr     net.Addr // nil without Config.Listen
-	tlsAddr  net.Addr // nil without Config.TLSListen
+	addr     bound // none without Config.Listen
+	tlsAddr  bound // none without Config.TLSListen
 	heads    heads
 	dialects []dialect.Dialect    // the plain one is the last
 	clock    func() time.Duration // loop time: since the server began
@@ -46,6 +46,10 @@ type Server struct {
 
 	handshakesEach int     // that may be under way on each loop
 	keys           []*keys // of the descriptor tables
+
+	ferry   *fdtable.Ferry // to the tables of loops that have one each, else nil
+	handing handingOver
+	taking  takingOver
 
 	drainAll sync.Once     // by Drain
 	draining atomic.Bool   // set by Drain
@@ -75,6 +79,9 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 		}
 	}
 	began := time.Now()
+	if cfg.Successor != nil {
+		began = cfg.Successor.began()
+	}
 	s := &Server{
 		cfg: cfg, capacity: capacity, broker: broker, maxSealed: maxSealed,
 		clock:   func() time.Duration { return time.Since(began) },
@@ -90,6 +97,8 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 		s.addresses = limits.NewAddresses(cfg.MaxConnectionsPerIP, cfg.AcceptRatePerIP)
 	}
 	s.users = limits.NewUsers(cfg.MaxConnectionsPerUser)
+	s.taking.adopted = make(chan Adoption, 3*capacity.loops)
+	s.taking.holds = cfg.Successor != nil
 	if err := s.openLoops(); err != nil {
 		s.Close()
 		return nil, err
@@ -100,7 +109,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 // openLoops starts the goroutines of the loops, each with its listener open.
 func (s *Server) openLoops() error {
 	for _, addr := range []string{s.cfg.Listen, s.cfg.TLSListen} {
-		if addr != "" && netpoll.ListenerPerLoop {
+		if addr != "" && netpoll.ListenerPerLoop && s.cfg.Successor == nil {
 			if err := probe(addr); err != nil {
 				return &ListenError{addr, err}
 			}
@@ -111,6 +120,10 @@ func (s *Server) openLoops() error {
 	sharing := s.capacity.loops
 	if s.capacity.perLoop {
 		sharing = 1
+		var err error
+		if s.ferry, err = fdtable.OpenFerry(); err != nil {
+			return err
+		}
 	}
 	s.handshakesEach = max(s.cfg.TLSHandshakes/s.capacity.loops, 1)
 	var table *table
@@ -166,10 +179,12 @@ func (s *Server) Start() { s.start.Do(func() { close(s.started) }) }
 func (s *Server) Failed() <-chan error { return s.failed }
 
 // Addr returns the address that the server listens on in the clear, nil if it does not.
-func (s *Server) Addr() net.Addr { return s.addr }
+// A successor does not know until its first loop serves.
+func (s *Server) Addr() net.Addr { return s.addr.get() }
 
 // TLSAddr returns the address that it listens on for TLS, nil if it does not.
-func (s *Server) TLSAddr() net.Addr { return s.tlsAddr }
+// A successor does not know until its first loop serves.
+func (s *Server) TLSAddr() net.Addr { return s.tlsAddr.get() }
 
 // Loops returns the number of event loops.
 func (s *Server) Loops() int { return s.capacity.loops }
@@ -217,6 +232,9 @@ func (s *Server) Close() {
 		}
 		for _, k := range s.keys {
 			k.close()
+		}
+		if s.ferry != nil {
+			s.ferry.Close()
 		}
 	})
 }

@@ -30,7 +30,7 @@ func (c *conn) fd() int32 { return int32(c.self) }
 // adopt gives an accepted socket its slot, and has the poller report its events.
 // With an error it has closed the socket.
 func (l *loop) adopt(fd int32) (*conn, error) {
-	c := l.table.claim(fd, l.number, slot{stream: stream{state: stateHead, opened: momentOf(l.now)}})
+	c := l.table.claim(fd, l.number, slot{stream: stream{state: stateHead, opened: momentOf(l.now)}, lot: uint16(fd)})
 	if c == nil {
 		unix.Close(int(fd))
 		return nil, unix.EMFILE
@@ -132,9 +132,36 @@ func (c *conn) peer() netpoll.Peer { return netpoll.PeerOf(c.fd()) }
 // shut tells the client that nothing more will be written. Its bytes are still read.
 func (l *loop) shut(c *conn) error { return unix.Shutdown(int(c.fd()), unix.SHUT_WR) }
 
-// close gives the slot up, and then closes the socket. Nothing may touch c afterwards.
+// close gives the slot up, and then closes the socket. Nothing may touch c afterwards. One that
+// was taken over is shut down before, since the predecessor may still have it open.
 func (l *loop) close(c *conn) {
+	fd := int(c.fd())
+	if c.flags.is(moved) {
+		unix.Shutdown(fd, unix.SHUT_RDWR)
+	}
+	c.release()
+	unix.Close(fd)
+}
+
+// passenger returns the descriptor for a handover.
+func (c *conn) passenger() int { return int(c.fd()) }
+
+// letGo gives the slot up, and closes the descriptor of a socket that lives on in another
+// process. Nothing may touch c afterwards.
+func (c *conn) letGo() {
 	fd := int(c.fd())
 	c.release()
 	unix.Close(fd)
+}
+
+// claimMoved gives the socket of a connection that has been taken over its slot.
+func (l *loop) claimMoved(fd int32, s slot) (*conn, error) {
+	c := l.table.claim(fd, l.number, s)
+	if c == nil {
+		return nil, unix.EMFILE
+	}
+	if s.flags.is(behind) {
+		return c, l.poller.WatchBoth(fd)
+	}
+	return c, l.poller.Watch(fd)
 }

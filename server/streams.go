@@ -25,7 +25,7 @@ type opening struct {
 // messages that the client missed. If a channel is not followed yet, the stream waits.
 func (l *loop) startStream(s *stream, o opening) {
 	begun := l.inbox.Join(&l.start, o.lastID, turnBytes, o.names...)
-	*s = stream{self: s.self, state: stateStream, opened: momentOf(l.now), flags: s.flags & secure}
+	*s = stream{self: s.self, state: stateStream, opened: momentOf(l.now), flags: s.flags & (secure | moved)}
 	l.subscribeAll(s, l.start.Channels)
 	l.keepGrant(s, o.user, o.expires)
 	if !s.isShared() {

@@ -63,6 +63,10 @@ func (l *loop) headDue(c *conn) {
 
 // streamDue does the work that is due on a stream: its end, or a ping if it is silent.
 func (l *loop) streamDue(s *stream) {
+	if l.holds(s) {
+		l.heldDue(s)
+		return
+	}
 	if l.hasLived(s) {
 		l.endStream(s, reasonLifetime)
 		return
@@ -142,10 +146,19 @@ func (l *loop) hasLived(s *stream) bool {
 
 // lifetime returns the age at which a stream is closed: MaxLifetime less up to a
 // tenth, so that streams that came together do not leave together, and come back
-// together, every lifetime anew. It is not kept anywhere: the descriptor and the
-// time when the stream began draw it.
+// together, every lifetime anew. It is not kept anywhere: the connection's lot and the time
+// when the stream began draw it, which are the same in a successor.
 func (l *loop) lifetime(s *stream) time.Duration {
 	const share = 1 << 16 // of a tenth
-	drawn := (uint64(s.opened)<<32 | uint64(s.id())) * 0x9e3779b97f4a7c15 >> 48
+	drawn := (uint64(s.opened)<<32 | uint64(l.lotOf(s))) * 0x9e3779b97f4a7c15 >> 48
 	return l.cfg.MaxLifetime - l.cfg.MaxLifetime/10/share*time.Duration(drawn)
+}
+
+// lotOf returns what the lifetime of a stream is drawn by, beside its beginning.
+func (l *loop) lotOf(s *stream) uint32 {
+	lot := uint32(l.connOf(s).lot)
+	if s.isShared() {
+		lot |= l.sharedOf(s).ID() << 16
+	}
+	return lot
 }

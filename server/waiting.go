@@ -71,6 +71,9 @@ func (l *loop) startFollowed(budget int) (more bool) {
 
 // startIfFollowed starts a stream that waits if all of its channels are followed.
 func (l *loop) startIfFollowed(s *stream) {
+	if l.holds(s) {
+		return
+	}
 	w := l.waiting.m[s.id()]
 	l.start.Channels = l.channelsOf(s, l.start.Channels[:0])
 	if !l.inbox.Begin(&l.start, w.lastID, turnBytes) {
@@ -90,6 +93,10 @@ func (l *loop) startIfFollowed(s *stream) {
 // waitingDue sends the response head when that has been held back for long
 // enough, and pings afterwards.
 func (l *loop) waitingDue(s *stream) {
+	if l.holds(s) {
+		l.heldDue(s)
+		return
+	}
 	w := l.waiting.m[s.id()]
 	if l.hasLived(s) {
 		l.endStream(s, reasonLifetime)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"millrace/channels"
 	"millrace/internal/auth"
 	"millrace/internal/auth/ticket"
 	"millrace/internal/resp"
@@ -124,10 +123,6 @@ func (c *conn) kicked(kick func(Control) (int, error)) {
 		return
 	}
 	ended, err := kick(c.server.cfg.Control)
-	if errors.Is(err, channels.ErrFrozen) {
-		c.putBack(c.request)
-		return
-	}
 	if err != nil {
 		c.fail("ERR %.512v", err)
 		return

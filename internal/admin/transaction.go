@@ -58,18 +58,12 @@ func (c *conn) enqueue(cmd command, args [][]byte) {
 		t.spoil()
 		return
 	}
-	t.add(cmd, args)
-	c.out = resp.AppendSimple(c.out, "QUEUED")
-}
-
-// add has a command wait, with its own copy of the arguments.
-func (t *transaction) add(cmd command, args [][]byte) {
 	own := make([][]byte, len(args))
 	for i, arg := range args {
 		own[i] = bytes.Clone(arg)
-		t.size += len(arg)
 	}
-	t.entries = append(t.entries, entry{cmd, own})
+	t.entries, t.size = append(t.entries, entry{cmd, own}), t.size+size
+	c.out = resp.AppendSimple(c.out, "QUEUED")
 }
 
 // multi answers MULTI.
@@ -95,20 +89,9 @@ func (c *conn) exec([][]byte) {
 		return
 	}
 	c.out = resp.AppendArray(c.out, len(t.entries))
-	for i, e := range t.entries {
+	for _, e := range t.entries {
 		c.perform(e.cmd, e.args)
-		var err error
-		if len(c.out) >= bufferSize {
-			err = c.flush()
-		}
-		switch {
-		case err == errInterrupted, len(c.undone) > 0, c.server.isReleasing():
-			c.publishBatch()
-			for _, e := range t.entries[i+1:] {
-				c.putBack(e.args)
-			}
-			return
-		case err != nil:
+		if len(c.out) >= bufferSize && c.flush() != nil {
 			c.hangup = true
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 )
 
 // Errors of records.
@@ -59,6 +60,15 @@ func (w *Writer) Len() int { return len(w.data) }
 
 // Reset empties the writer and keeps its memory.
 func (w *Writer) Reset() { w.data = w.data[:0] }
+
+// Grow makes room for n more bytes, so that what is written next is nowhere but there.
+func (w *Writer) Grow(n int) { w.data = slices.Grow(w.data, n) }
+
+// Wipe is Reset of a writer that has keys: it clears them.
+func (w *Writer) Wipe() {
+	clear(w.data)
+	w.Reset()
+}
 
 func (w *Writer) U8(v uint8)   { w.data = append(w.data, v) }
 func (w *Writer) U16(v uint16) { w.data = binary.LittleEndian.AppendUint16(w.data, v) }

@@ -27,6 +27,5 @@
 // # Files
 //
 // conn (frames over a socket; Linux), frame (their form), kind, codec (writers and readers),
-// version, hello, steps (short records of the control connection), cookie (which socket a
-// descriptor means), long (records of several frames); and the records of each part.
+// version, hello, steps (short records of the control connection), cookie (which socket a descriptor means).
 package handover

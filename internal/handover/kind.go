@@ -39,6 +39,9 @@ const (
 	KindPrepared    Kind = 53 // successor: all have come: count and checksum
 	KindCommit      Kind = 54 // predecessor: the connections are the successor's
 	KindServing     Kind = 55 // successor: it serves them
+
+	KindLoopChannels Kind = 56 // predecessor: names of the loop's channels
+	KindPart         Kind = 57 // predecessor: a part of what is too long for the record that follows
 )
 
 // The ports, over the control connection.
@@ -54,6 +57,7 @@ var kindNames = map[Kind]string{
 	KindSwitch: "switch", KindSwitched: "switched", KindDone: "done", KindBye: "bye", KindAbort: "abort",
 	KindRelay: "relay", KindBeside: "beside", KindControl: "control", KindEngine: "engine",
 	KindLoop: "loop", KindConnections: "connections", KindKeys: "keys", KindShared: "shared",
+	KindLoopChannels: "loop channels", KindPart: "part",
 	KindLoopEnd: "loop end", KindPrepared: "prepared", KindCommit: "commit", KindServing: "serving",
 	KindAdmin: "admin", KindAdminRest: "admin rest", KindOps: "ops",
 }

@@ -43,19 +43,45 @@ var recordTypes = []recordType{
 	{"switch", KindSwitch, &Switch{Place{15, 12}, 16}},
 
 	// loop.go
+	{"loophead", KindLoop, &LoopHead{Loop: 3, K: 1<<40 + 5, Keepalive: 15e9, Plain: 1, Channels: 2, Connections: 4, Reasons: []string{"", "answered"}}},
+	{"loopchannel", KindLoopChannels, &LoopChannel{Name: []byte("/news"), Subscribers: 7}},
+	{"loopend", KindLoopEnd, &LoopEnd{Connections: 4, Sum: 0xdeadbeef}},
 
-	// connection.go
+	// connection.go, behind.go
+	{"connection", KindConnections, &exampleConnection},
+
+	// secured.go, http2.go
+	{"secured", KindConnections, &Secured{"example.org", []byte("\x17\x03\x03\x00"), &Sealed{[]byte("rest"), 100, 2, 1e9}}},
+	{"keys", KindKeys, &Keys{3, []byte("state")}},
+	{"http2", KindConnections, &HTTP2{[]byte("state"), []byte("\x00\x00"), 100, 3, true}},
+	{"sharedstream", KindShared, &SharedStream{3, true, []byte("state"), exampleConnection.Stream}},
 
 	// admin.go
-	{"admin", KindAdmin, &exampleAdmin},
-	{"adminrest", KindAdminRest, &AdminRest{ID: 9, Waiting: exampleAdmin.Connections[0].Waiting}},
-
-	// ops.go
-	{"ops", KindOps, &Ops{[]OpsConnection{{1 << 40, []byte("GET /metr")}, {7, []byte{}}}}},
 
 	// beside.go, engine.go
 	{"beside", KindBeside, &exampleBeside},
 	{"engine", KindEngine, &exampleEngine},
+}
+
+// exampleConnection has all that a connection can have, though none has it all.
+var exampleConnection = Connection{
+	Stream: Stream{
+		Use: UseStream, Why: 2, Flags: Named | OnSeveral | Granted | Halfway, Channel: -1, Cursor: 1<<40 + 1,
+		Opened: 100, Wrote: 200, Until: 300, User: "ann", Several: []int32{0, 1},
+		Behind: &Behind{
+			Rest: []byte("ta: x\n\n"), InParts: true, Messages: 1, Fell: 1e9, Gaps: 7, Floors: []uint64{5, 6},
+			Window: 1, Last: 2, Judged: 3, Taken: 4, Total: 5, Owed: true, Asked: true, Leaves: 3, Retry: 1e9, By: 2e9,
+		},
+		Waiter: &Waiter{LastID: []byte("x-1"), Origin: []byte("https://example.org"), Renewal: "r", Coding: 1, Greeted: true, Due: 1e9},
+		Undecided: &Undecided{
+			Channels: []string{"/a", "/b"}, Signed: []string{"s"}, Aliased: true, IsSecure: true, OriginAllowed: true,
+			Method: "GET", Path: "/a", Query: "channel=/b", Host: "example.org", Authorization: "Bearer x", Cookie: "a=b",
+			Origin: "https://example.org", UserAgent: "test", FetchSite: "same-origin", Client: []byte{127, 0, 0, 1},
+			To: []byte("https://example.org"), OnlyHead: true, PrefersGzip: true, Coding: 2, LastID: []byte("x-2"), Deadline: 1e9,
+		},
+	},
+	Cookie: 1<<33 + 1, Network: 0xffff7f000001, Timer: 1e10, NextPing: 400, Heard: 5, Lot: 6,
+	Head: []byte("GET / HT"), Peer: []byte("0123456789abcdef\x01\x02"), Extras: []Extra{{FirstProtocol, []byte("keys")}, {LastProtocol | Optional, []byte("more")}},
 }
 
 // empty returns a zero record of the type.

@@ -125,6 +125,37 @@ func (a *Addresses) shard(n Network) (s *addressShard, i int32) {
 	return &a.shards[i], i
 }
 
+// Restore counts a connection of n again that another process has admitted, or with away not
+// admitted: whatever the bounds are, and for no token. For every ref there must be one Leave.
+func (a *Addresses) Restore(n Network, away bool) Ref {
+	s, i := a.shard(n)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, known := s.index[n]
+	if !known {
+		at = s.add(n)
+	}
+	slot := &s.slots[at]
+	if known && slot.isIdle() {
+		s.idle--
+	}
+	if away {
+		slot.away++
+	} else {
+		slot.open++
+	}
+	return Ref(at*addressShards + i + 1)
+}
+
+// Network returns the address that a ref stands for.
+func (a *Addresses) Network(ref Ref) Network {
+	i, at := int32(ref-1)%addressShards, int32(ref-1)/addressShards
+	s := &a.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slots[at].network
+}
+
 // Join counts one more at the address of an admitted connection: a further stream of it. It
 // returns false if the address has as many as it may. For each that was counted there must
 // be one Leave.

@@ -63,6 +63,20 @@ func (u *Users) Join(name string) (ref UserRef, ok bool) {
 	return UserRef(at*userShards + i + 1), true
 }
 
+// Restore counts a stream of a user again that another process has let in, whatever the bound
+// is. For every ref there must be one Leave.
+func (u *Users) Restore(name string) UserRef {
+	s, i := u.shard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, known := s.index[name]
+	if !known {
+		at = s.add(strings.Clone(name))
+	}
+	s.slots[at].open++
+	return UserRef(at*userShards + i + 1)
+}
+
 // Leave takes Join back.
 func (u *Users) Leave(ref UserRef) {
 	s, at := u.at(ref)

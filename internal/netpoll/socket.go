@@ -45,12 +45,21 @@ func Listen(addr string, options ...Option) (fd int32, _ net.Addr, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	sa, err := unix.Getsockname(n)
+	has, err := AddressOf(int32(n))
 	if err != nil {
 		unix.Close(n)
 		return 0, nil, err
 	}
-	return int32(n), socket.SockaddrToTCPOrUnixAddr(sa), nil
+	return int32(n), has, nil
+}
+
+// AddressOf returns the address that a listener has.
+func AddressOf(listener int32) (net.Addr, error) {
+	sa, err := unix.Getsockname(int(listener))
+	if err != nil {
+		return nil, err
+	}
+	return socket.SockaddrToTCPOrUnixAddr(sa), nil
 }
 
 // Duplicate returns another descriptor of the same listener.

@@ -13,8 +13,7 @@ var ErrRefused = errors.New("the engine refuses")
 // [follow.Set.Next] returns the halves of it; a single channel's subscribers begin with a
 // gap, and it is asked for again once a minute. So a refusal concerns that channel only.
 func (l *Link) Refuse(why error, batch ...string) {
-	l.halt("")
-	if !l.Set.Refuse(batch...) || l.holds("") {
+	if !l.Set.Refuse(batch...) {
 		return
 	}
 	l.Feed.Refused(batch[0])

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/internal/handover"
+)
+
+const (
+	// acceptRest is how long a loop accepts nothing before it is handed over: requests and
+	// handshakes that have begun are most often over by then.
+	acceptRest = 250 * time.Millisecond
+	// handTimeout bounds each step of a loop that is handed over.
+	handTimeout = 5 * time.Second
+)
+
+// ErrHandOver is wrapped by the refusals of BeginHandOver.
+var ErrHandOver = errors.New("the event loops cannot be handed over")
+
+// handingOver is the part of a predecessor's state that all of its loops share.
+type handingOver struct {
+	underWay atomic.Bool
+	version  int // of the records
+}
+
+// Moved is what of a loop has been handed over.
+type Moved struct {
+	Loop                 int
+	Connections, Streams int
+	Closed               int    // connections that could not be handed over, and have been ended
+	K                    uint64 // the sequence before the first message that the loop has not served
+}
+
+// LoopTime returns a time by CLOCK_MONOTONIC and the loop time at that: a successor's goes on
+// from there. Safe for concurrent use.
+func (s *Server) LoopTime() (monotonic, loop time.Duration) {
+	loop = s.clock()
+	return monotonicTime(), loop
+}
+
+// monotonicTime is CLOCK_MONOTONIC, which is the same in all processes.
+func monotonicTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(err) // there is no system without it
+	}
+	return time.Duration(t.Nano())
+}
+
+// BeginHandOver allows HandLoop, which writes records of a version. It is refused while the
+// server drains or is being handed over.
+func (s *Server) BeginHandOver(version int) error {
+	if s.draining.Load() {
+		return fmt.Errorf("%w: the server is draining", ErrHandOver)
+	}
+	if !s.handing.underWay.CompareAndSwap(false, true) {
+		return fmt.Errorf("%w: they are being handed over", ErrHandOver)
+	}
+	s.handing.version = version
+	return nil
+}
+
+// QuietForHandOver returns when no loop has a fan-out under way, or when ctx is done.
+func (s *Server) QuietForHandOver(ctx context.Context) {
+	const pause = 5 * time.Millisecond
+	for ctx.Err() == nil {
+		busy, err := askAll(ctx, s, func(l *loop) bool { return len(l.turn.groups) > 0 || l.inbox.Len() > 0 })
+		if err == nil && !slices.Contains(busy, true) {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// LoopOrder returns the numbers of the loops in the order in which they are to be handed
+// over, the one with the fewest connections first.
+func (s *Server) LoopOrder() []int {
+	order := make([]int, len(s.loops))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(s.loops[a].counters.connections.Load(), s.loops[b].counters.connections.Load())
+	})
+	return order
+}
+
+// HandLoop hands the i-th loop over by a connection that leads to the same loop of the
+// successor, and which it takes over. It returns when the successor is prepared to serve. With
+// an error, too, the loop serves nobody from then on until TakeBack.
+func (s *Server) HandLoop(i, fd int) (Moved, error) {
+	l := s.loops[i]
+	if err := tell(l, (*loop).restListeners); err != nil {
+		unix.Close(fd)
+		return Moved{Loop: i}, err
+	}
+	time.Sleep(acceptRest)
+	var conn *handover.Conn
+	err := s.carry(l, fd, func(fd int) { conn = handover.NewConn(fd) })
+	if err != nil {
+		return Moved{Loop: i}, err
+	}
+	var moved Moved
+	var failed error
+	if err := tell(l, func(l *loop) { moved, failed = l.handOver(conn) }); err != nil {
+		return Moved{Loop: i}, err
+	}
+	return moved, failed
+}
+
+// CommitLoop makes the connections of the i-th loop the successor's, which HandLoop has
+// handed over, and returns when that serves them: the pause is for how long nobody did.
+func (s *Server) CommitLoop(i int) (pause time.Duration, err error) {
+	if failed := tell(s.loops[i], func(l *loop) { pause, err = l.commit() }); failed != nil {
+		return 0, failed
+	}
+	return pause, err
+}
+
+// TakeBack has the loops serve their connections again that HandLoop has handed over. To be
+// called after the successor's end has been seen only, or two processes would write to one
+// stream.
+func (s *Server) TakeBack() (err error) {
+	for _, l := range s.loops {
+		err = errors.Join(err, tell(l, func(l *loop) {
+			if l.handed != nil {
+				l.resume()
+			} else {
+				l.resumeListeners()
+			}
+		}))
+	}
+	s.handing.underWay.Store(false)
+	return err
+}
+
+// LetGo closes the descriptors of all connections and listeners that have been handed over or
+// taken over: nothing is written to them and none is shut down, so that they live on where
+// another process has them.
+func (s *Server) LetGo() {
+	for _, l := range s.loops {
+		if err := tell(l, (*loop).letGo); err != nil {
+			s.cfg.Logger.Error("cannot let go of an event loop's connections", "error", err)
+		}
+	}
+}
+
+// tell has a loop call f, and waits for its end: f may take as long as a step of a handover.
+func tell(l *loop, f func(*loop)) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*handTimeout)
+	defer cancel()
+	if _, ok := ask(ctx, l, func(l *loop) struct{} { f(l); return struct{}{} }); !ok {
+		return &StuckError{[]int{int(l.number)}}
+	}
+	return nil
+}
+
+// carry brings a descriptor of the process's table into that of a loop, and has the loop call
+// land with its number there. The descriptor is closed where it came from.
+func (s *Server) carry(l *loop, fd int, land func(fd int)) error {
+	if s.ferry == nil {
+		land(fd)
+		return nil
+	}
+	defer unix.Close(fd)
+	return s.ferry.Carry(fd, func(take func() (int, error)) error {
+		var err error
+		failed := tell(l, func(l *loop) {
+			var landed int
+			if landed, err = take(); err == nil {
+				land(landed)
+			}
+		})
+		return errors.Join(failed, err)
+	})
+}
+
+// errNotHanded says that a step is out of order.
+var errNotHanded = fmt.Errorf("%w: the event loop has not been handed over", os.ErrInvalid)

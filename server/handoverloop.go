@@ -1,0 +1,312 @@
+package server
+
+import (
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"millrace/channels"
+	"millrace/internal/handover"
+)
+
+// handed is a loop that has been handed over, or is being: it serves nobody and reads mail
+// only. Its slots and descriptors stay until the successor is known to live or to be dead.
+type handed struct {
+	conn      *handover.Conn // nil once the loop has let go
+	ids       []streamID     // of the connections, in the order of their records
+	k         uint64         // see LoopHead
+	stopped   time.Duration
+	prepared  bool
+	committed bool
+}
+
+// castagnoli is the polynomial of LoopEnd.Sum.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+const (
+	// recordBytes is how long the records of one frame get, about.
+	recordBytes = 64 << 10
+	// partBytes bounds a part of what is too long for a record.
+	partBytes = 256 << 10
+)
+
+// restListeners has the loop accept nothing until it is handed over.
+func (l *loop) restListeners() {
+	for _, ln := range l.listeners {
+		l.wheel.Cancel(ln.descriptor)
+		ln.paused, ln.crowded = true, false
+	}
+}
+
+// resumeListeners takes restListeners back.
+func (l *loop) resumeListeners() {
+	for _, ln := range l.listeners {
+		l.wheel.Cancel(ln.descriptor)
+		ln.resume()
+	}
+	l.wakeAgain()
+}
+
+// handOver stops the loop and sends all that is its own to the successor.
+func (l *loop) handOver(conn *handover.Conn) (Moved, error) {
+	conn.SetTimeout(handTimeout)
+	for l.endOn(endSlice) { // or those streams would live on
+	}
+	l.settle()
+	ended := l.endUnmovable()
+	l.handed = &handed{conn: conn, stopped: l.server.clock()}
+	l.away.Store(true)
+	l.handed.k = l.stop()
+	moved := Moved{Loop: int(l.number), Closed: ended, K: l.handed.k}
+	err := l.sendLoop(&moved)
+	if err != nil {
+		err = fmt.Errorf("hand event loop %d over: %w", l.number, err)
+	}
+	l.handed.prepared = err == nil
+	return moved, err
+}
+
+// stop ends the turn that is under way, wherever it is, and has no more messages come. It
+// returns the sequence before the first message or gap that the loop has not served all
+// subscribers with: cursors tell of the others who has had what.
+func (l *loop) stop() (k uint64) {
+	t := &l.turn
+	first := uint64(math.MaxUint64)
+	if len(t.messages) > 0 {
+		first = t.messages[0].Seq - 1
+	}
+	k = min(first, l.inbox.HandOver(t.taken[t.next-len(t.served):]))
+	t.release()
+	clear(t.taken)
+	clear(t.gaps)
+	clear(t.merged)
+	*t = turn{taken: t.taken[:0], gaps: t.gaps[:0], merged: t.merged[:0], groups: t.groups}
+	return k
+}
+
+// endUnmovable ends connections that cannot be handed over, and returns how many.
+func (l *loop) endUnmovable() (n int) {
+	l.table.each(l.number, func(c *conn) {
+		if c.state > stateListener && !l.isMovable(c) {
+			l.end(c, reasonUpgrade)
+			n++
+		}
+	})
+	return n
+}
+
+// isMovable tells whether a connection can be handed over.
+func (l *loop) isMovable(c *conn) bool {
+	switch c.state {
+	case stateHandshake: // crypto/tls has it
+		return false
+	case stateHTTP2: // else there is a decoder with a table
+		return l.h2Of(c).Acknowledged()
+	}
+	return true
+}
+
+// sendLoop sends the loop's head, its channels and its connections, and waits until the
+// successor has them all.
+func (l *loop) sendLoop(moved *Moved) error {
+	h := l.handed
+	l.table.each(l.number, func(c *conn) {
+		if c.state > stateListener {
+			h.ids = append(h.ids, c.id())
+		}
+	})
+	moved.Connections, moved.Streams = len(h.ids), int(l.counters.streams.Load())
+	if err := l.sendHead(moved); err != nil {
+		return err
+	}
+	indexes, err := l.sendChannels()
+	if err != nil {
+		return err
+	}
+	sum, err := l.sendConnections(indexes)
+	if err != nil {
+		return err
+	}
+	if err := l.sendKeys(); err != nil {
+		return err
+	}
+	if err := l.sendShared(indexes); err != nil {
+		return err
+	}
+	end := handover.LoopEnd{Connections: uint32(len(h.ids)), Sum: sum}
+	version := l.server.handing.version
+	if err := h.conn.Send(handover.KindLoopEnd, handover.Encode(version, &end)); err != nil {
+		return err
+	}
+	frame, err := h.conn.Expect(handover.KindPrepared)
+	if err != nil {
+		return err
+	}
+	var arrived handover.LoopEnd
+	if err := handover.Decode(version, frame.Payload, &arrived); err != nil {
+		return err
+	}
+	if arrived != end {
+		return fmt.Errorf("%d connections with the sum %08x have arrived, want %d with %08x", arrived.Connections, arrived.Sum, end.Connections, end.Sum)
+	}
+	return nil
+}
+
+// sendHead sends what stands before all else, and the listeners.
+func (l *loop) sendHead(moved *Moved) error {
+	head := handover.LoopHead{
+		Loop: uint32(l.number), K: moved.K, Keepalive: int64(l.cfg.Keepalive),
+		Channels: uint32(len(l.byChannel.m)), Connections: uint32(moved.Connections),
+		Reasons: reasonNames[:],
+	}
+	var fds []int
+	for _, isSecure := range []bool{false, true} {
+		for _, ln := range l.listeners {
+			if ln.secure == isSecure {
+				fds = append(fds, int(ln.descriptor))
+			}
+		}
+		if !isSecure {
+			head.Plain = uint8(len(fds))
+		}
+	}
+	return l.handed.conn.Send(handover.KindLoop, handover.Encode(l.server.handing.version, &head), fds...)
+}
+
+// sendChannels sends the names of the loop's channels, and returns by their index in
+// l.channels where they stand in the list.
+func (l *loop) sendChannels() (indexes []int32, err error) {
+	indexes = make([]int32, len(l.channels))
+	w := handover.Writer{Version: l.server.handing.version}
+	n := int32(0)
+	for i, ch := range l.channels {
+		if ch == nil {
+			continue
+		}
+		indexes[i] = n
+		n++
+		c := handover.LoopChannel{Name: []byte(ch.shared.Name()), Subscribers: int32(len(ch.subscribers))}
+		c.Append(&w)
+		if w.Len() >= recordBytes {
+			if err := l.handed.conn.Send(handover.KindLoopChannels, w.Bytes()); err != nil {
+				return nil, err
+			}
+			w.Reset()
+		}
+	}
+	if w.Len() > 0 {
+		err = l.handed.conn.Send(handover.KindLoopChannels, w.Bytes())
+	}
+	return indexes, err
+}
+
+// sendConnections sends the connections with their records, and returns the sum of these.
+func (l *loop) sendConnections(indexes []int32) (sum uint32, err error) {
+	h := l.handed
+	w := handover.Writer{Version: l.server.handing.version}
+	var fds []int
+	flush := func() error {
+		sum = crc32.Update(sum, castagnoli, w.Bytes())
+		err := h.conn.Send(handover.KindConnections, w.Bytes(), fds...)
+		w.Reset()
+		fds = fds[:0]
+		return err
+	}
+	var r handover.Connection
+	for _, id := range h.ids {
+		c := l.table.at(id)
+		if r, err = l.record(c, indexes); err != nil {
+			return 0, err
+		}
+		if err := l.sendLong(&r.Stream); err != nil {
+			return 0, err
+		}
+		r.Append(&w)
+		fds = append(fds, c.passenger())
+		if len(fds) == handover.MaxFDs || w.Len() >= recordBytes || r.Behind != nil && r.Behind.InParts {
+			if err := flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if len(fds) > 0 {
+		err = flush()
+	}
+	return sum, err
+}
+
+// sendLong sends what is too long for the record of a stream.
+func (l *loop) sendLong(r *handover.Stream) error {
+	b := r.Behind
+	if b == nil || len(b.Rest) <= partBytes {
+		return nil
+	}
+	for part := range slices.Chunk(b.Rest, partBytes) {
+		if err := l.handed.conn.Send(handover.KindPart, part); err != nil {
+			return err
+		}
+	}
+	b.Rest, b.InParts = nil, true
+	return nil
+}
+
+// commit makes the connections the successor's, and waits until it serves them.
+func (l *loop) commit() (pause time.Duration, err error) {
+	h := l.handed
+	if h == nil || !h.prepared || h.committed || h.conn == nil {
+		return 0, errNotHanded
+	}
+	for _, id := range h.ids { // a registration lasts as long as the socket, in whatever process that is
+		if err := l.unwatch(l.table.at(id)); err != nil {
+			l.server.log(slog.LevelError, "cannot stop watching a connection that is handed over", "error", err)
+		}
+	}
+	for _, ln := range l.listeners {
+		if err := l.poller.Unwatch(ln.descriptor); err != nil {
+			l.server.log(slog.LevelError, "cannot stop watching a listener that is handed over", "error", err)
+		}
+	}
+	h.committed = true // from the first byte on
+	l.wipeKeys()
+	if err := h.conn.Send(handover.KindCommit, nil); err != nil {
+		return 0, err
+	}
+	_, err = h.conn.Expect(handover.KindServing)
+	return l.server.clock() - h.stopped, err
+}
+
+// resume has the loop serve its connections again, of which the successor, which is dead, has
+// served none.
+func (l *loop) resume() {
+	h := l.handed
+	l.handed = nil
+	h.conn.Close()
+	var all []*channels.Channel
+	for channel := range l.byChannel.m {
+		all = append(all, channel)
+	}
+	l.inbox.TakeBack(h.k, all...)
+	l.startWaiting()
+	l.resumeListeners()
+	l.armed = math.MaxInt64
+	l.away.Store(false)
+	l.wakeAgain()
+}
+
+// letGo closes the descriptors that are another process's now.
+func (l *loop) letGo() {
+	if h := l.handed; h != nil && h.conn != nil {
+		h.conn.Close()
+		h.conn = nil
+	}
+	l.table.each(l.number, func(c *conn) {
+		if c.state > stateListener {
+			l.cancel(c)
+			c.letGo()
+		}
+	})
+	l.closeListeners()
+}
