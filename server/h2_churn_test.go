@@ -29,7 +29,7 @@ func TestH2Churn(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		authorizer := &whenever{}
 		h := turnByHand(t, Config{Authorizer: authorizer, MaxConnectionsPerIP: 1000, MaxStreamsPerConnection: 8, Keepalive: time.Second, HeaderTimeout: time.Second}, channels.Options{})
-		defer h.server.Close()
+		defer func() { h.server.Close() }()
 		var clients []*h2Client
 		channelOf := make(map[*h2Client]map[uint32]string)
 		name := rapid.SampledFrom([]string{"/a", "/b", "/c"})
@@ -88,6 +88,17 @@ func TestH2Churn(t *testing.T) {
 				clients = slices.DeleteFunc(clients, func(other *h2Client) bool { return other == c })
 			},
 			"time": func(*rapid.T) { h.pass(300 * time.Millisecond) },
+			"travel": func(rt *rapid.T) {
+				if rapid.IntRange(0, 2).Draw(rt, "one of three") > 0 {
+					rt.Skip()
+				}
+				next, descriptors := h.travel()
+				h = next
+				for _, c := range clients {
+					c.h, c.fd = next, descriptors[c.fd]
+				}
+				clients = slices.DeleteFunc(clients, func(c *h2Client) bool { return c.fd == 0 }) // it has broken
+			},
 			"": func(rt *rapid.T) {
 				for _, c := range slices.Clone(clients) {
 					c.take()
