@@ -32,11 +32,11 @@ func (c *conn) show() {
 }
 
 // touch notes that something has come.
-func (c *conn) touch() { c.used.Store(int64(time.Since(c.server.started))) }
+func (c *conn) touch() { c.used.Store(int64(time.Since(c.server.began))) }
 
 // idle returns for how long nothing has come. Safe for concurrent use.
 func (c *conn) idle() time.Duration {
-	return time.Since(c.server.started) - time.Duration(c.used.Load())
+	return time.Since(c.server.began) - time.Duration(c.used.Load())
 }
 
 // appendAbout appends a line of CLIENT LIST, with those of Redis's fields that mean

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,11 +13,12 @@ import (
 // sorted returns the connections in the order in which they came.
 func (s *Server) sorted() []*conn {
 	s.mu.Lock()
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	return s.sortedLocked()
+}
+
+func (s *Server) sortedLocked() []*conn {
+	conns := slices.Collect(maps.Keys(s.conns))
 	slices.SortFunc(conns, func(a, b *conn) int { return cmp.Compare(a.id, b.id) })
 	return conns
 }

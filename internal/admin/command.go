@@ -102,6 +102,7 @@ var commands = map[string]command{
 
 // run answers one request, or has it wait for EXEC.
 func (c *conn) run(args [][]byte) {
+	c.request = args
 	c.server.commands.Add(1)
 	cmd, ok := c.find(args)
 	switch {
@@ -116,8 +117,9 @@ func (c *conn) run(args [][]byte) {
 
 // perform runs a command, after the waiting publishes if it replies by itself.
 func (c *conn) perform(cmd command, args [][]byte) {
-	if !cmd.batched {
-		c.publishBatch()
+	c.request = args
+	if !cmd.batched && !c.publishBefore() {
+		return
 	}
 	cmd.run(c, args)
 }
@@ -162,6 +164,14 @@ func lookUp(table map[string]command, name []byte) (cmd command, known bool) {
 	return cmd, known
 }
 
+// lookUpWhole finds the command of a request that find has found.
+func lookUpWhole(args [][]byte) (cmd command, known bool) {
+	if cmd, known = lookUp(commands, args[0]); known && cmd.subcommands != nil && len(args) > 1 {
+		cmd, known = lookUp(cmd.subcommands, args[1])
+	}
+	return cmd, known
+}
+
 // lower returns the name of a command, and of its subcommand.
 func lower(names ...[]byte) string { return strings.ToLower(string(bytes.Join(names, []byte("|")))) }
 
@@ -199,8 +209,9 @@ func (c *conn) ok() {
 
 // fail replies with an error, whose text begins with its code.
 func (c *conn) fail(format string, a ...any) {
-	c.publishBatch()
-	c.out = resp.AppendError(c.out, fmt.Sprintf(format, a...))
+	if c.publishBefore() {
+		c.out = resp.AppendError(c.out, fmt.Sprintf(format, a...))
+	}
 }
 
 func (c *conn) zero([][]byte) {

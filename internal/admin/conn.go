@@ -64,11 +64,17 @@ type conn struct {
 	batched int  // bytes of it
 	sent    bool // a batch has been published: its replies are not to wait for the next
 
+	request [][]byte // that is being executed
+	undone  []byte   // requests that come first when the connection goes on, see putBack
+	parked  bool     // no goroutine serves it; guarded by Server.mu
+	late    bool     // bytes of it have yet to come from the process that had it; guarded by Server.mu
+	talking bool     // its goroutine answers requests; guarded by Server.mu
+
 	subscriptions subscriptions
 	transaction   transaction
 
 	known atomic.Pointer[about] // for other connections, see show
-	used  atomic.Int64          // when something came last, in nanoseconds since the server started
+	used  atomic.Int64          // when something came last, in nanoseconds since the server began
 }
 
 func newConn(s *Server, nc net.Conn, id int64) *conn {
@@ -98,6 +104,12 @@ func (c *conn) reset() {
 	}
 }
 
+// inTLS tells whether the port takes TLS.
+func (c *conn) inTLS() bool {
+	_, ok := c.nc.(*ports.SecureConn)
+	return ok
+}
+
 // speak changes the version of the protocol.
 func (c *conn) speak(version resp.Version) {
 	c.version = version
@@ -120,18 +132,16 @@ func verbatim(name []byte) int {
 	return 0
 }
 
-// serve answers requests until the client or the server has had enough.
-func (c *conn) serve() {
-	defer c.nc.Close()
-	if !c.secure() {
-		linger(c.wire)
-		return
+// serve answers requests until the client or the server has had enough. It returns
+// errInterrupted if it is to be called again.
+func (c *conn) serve() error {
+	if c.converse() == errInterrupted || c.stopOutbox() == errInterrupted {
+		return errInterrupted
 	}
-	c.converse()
-	c.stopOutbox()
-	if c.leaving && !c.hangup {
-		linger(c.nc)
+	if c.leaving && !c.hangup && linger(c.nc) == errInterrupted {
+		return errInterrupted
 	}
+	return c.nc.Close()
 }
 
 // inClear is the answer to a client without TLS at a port that takes nothing else.
@@ -159,15 +169,18 @@ func (c *conn) secure() bool {
 // hangUp ends the connection at once. Safe for concurrent use.
 func (c *conn) hangUp() { c.wire.Close() }
 
-// converse reads requests and answers them.
-func (c *conn) converse() {
+// converse reads requests and answers them. It returns errInterrupted between two of them,
+// with their replies flushed, if the connection is to go on later.
+func (c *conn) converse() error {
 	for {
 		err := c.execute()
+		interrupted := c.takeUndone() || err == errInterrupted || c.server.isReleasing()
 		switch {
+		case interrupted:
 		case errors.Is(err, resp.ErrCrossProtocol):
 			c.server.cfg.Logger.Warn("admin port aborted an HTTP request, possibly an attack through somebody's browser",
 				"client", c.nc.RemoteAddr())
-			return
+			return err
 		case errors.Is(err, resp.ErrTooLarge) && c.authenticated:
 			c.fail("ERR %v: an event may have %d bytes (--max-event-bytes)", err, c.server.cfg.MaxEventBytes)
 			c.leaving = true
@@ -175,23 +188,34 @@ func (c *conn) converse() {
 			c.fail("ERR %v", err)
 			c.leaving = true
 		case err != nil:
-			return
+			return err
 		}
-		if c.hangup || c.flush() != nil || c.leaving || c.fill() != nil {
-			return
+		if c.hangup {
+			return nil
+		}
+		if err := c.flush(); err != nil || c.leaving {
+			return err
+		}
+		if interrupted {
+			return errInterrupted
+		}
+		if err := c.fill(); err != nil {
+			return err
 		}
 		c.touch()
 	}
 }
 
 // stopOutbox ends the outbox, and the subscriptions with it, once the client has got the
-// bytes that it was sent before.
-func (c *conn) stopOutbox() {
+// bytes that it was sent before. It returns errInterrupted if that is to be done later.
+func (c *conn) stopOutbox() error {
 	if c.outbox == nil {
-		return
+		return nil
 	}
 	c.unsubscribeAll()
-	c.outbox.awaitUnsent(1)
+	if c.outbox.awaitUnsent(1) == errInterrupted {
+		return errInterrupted
+	}
 	if c.subscriptions.ever {
 		c.server.subscribers.Add(-1)
 	}
@@ -200,12 +224,14 @@ func (c *conn) stopOutbox() {
 		c.server.cfg.Logger.Warn("an admin client is dropped: it does not read",
 			"client", c.nc.RemoteAddr(), "name", c.name, "subscribed", c.subscriptions.ever)
 	}
+	c.outbox = nil
+	return nil
 }
 
 // execute runs the complete requests in the buffer, up to one that ends the
-// connection. An error ends it too.
+// connection or cannot be done now. An error ends it too, unless it is errInterrupted.
 func (c *conn) execute() error {
-	for !c.leaving && !c.hangup && !c.server.isStopped() {
+	for !c.leaving && !c.hangup && len(c.undone) == 0 && !c.server.isStopped() && !c.server.isReleasing() {
 		if !c.opened && c.from < c.to {
 			if err := resp.CheckOpening(c.buf[c.from]); err != nil {
 				return err
@@ -266,7 +292,7 @@ func (c *conn) flush() error {
 			return err
 		}
 		if rest = c.out[n:]; len(rest) > 0 {
-			c.outbox = newOutbox(c.nc, c.wire, c.version, &c.server.unsent)
+			c.needOutbox()
 		}
 	}
 	if len(rest) > 0 {
@@ -282,6 +308,13 @@ func (c *conn) flush() error {
 		return c.outbox.awaitUnsent(maxUnsent)
 	}
 	return c.outbox.awaitUnsent(maxUnread)
+}
+
+// needOutbox has the connection have an outbox.
+func (c *conn) needOutbox() {
+	if c.outbox == nil {
+		c.outbox = newOutbox(c.nc, c.wire, c.version, &c.server.unsent)
+	}
 }
 
 // fill reads into the buffer, which grows when a request does not fit. It stays
@@ -307,10 +340,11 @@ func (c *conn) fill() error {
 
 // linger lets the last reply arrive: to close a connection with unread input is
 // to reset it, and then the client may never read why.
-func linger(nc net.Conn) {
+func linger(nc net.Conn) error {
 	if half, ok := nc.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
 	nc.SetReadDeadline(time.Now().Add(lingerTimeout))
-	io.Copy(io.Discard, nc)
+	_, err := io.Copy(io.Discard, nc)
+	return err
 }

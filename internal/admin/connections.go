@@ -35,10 +35,13 @@ func (c *conn) sseConnections(args [][]byte) {
 	}
 	var readers []server.SlowReader
 	if streams := c.server.cfg.Streams; streams != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), slowTimeout)
+		ctx, cancel := context.WithTimeout(c.server.lifetime(), slowTimeout)
 		defer cancel()
 		var err error
-		if readers, err = streams.SlowReaders(ctx, n); err != nil {
+		if readers, err = streams.SlowReaders(ctx, n); err != nil && c.server.isReleasing() {
+			c.putBack(args)
+			return
+		} else if err != nil {
 			c.fail("ERR %.512v", err)
 			return
 		}

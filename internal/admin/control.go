@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/channels"
 	"millrace/internal/auth"
 	"millrace/internal/auth/ticket"
 	"millrace/internal/resp"
@@ -123,6 +124,10 @@ func (c *conn) kicked(kick func(Control) (int, error)) {
 		return
 	}
 	ended, err := kick(c.server.cfg.Control)
+	if errors.Is(err, channels.ErrFrozen) {
+		c.putBack(c.request)
+		return
+	}
 	if err != nil {
 		c.fail("ERR %.512v", err)
 		return

@@ -14,12 +14,13 @@ import (
 	"millrace/internal/resp"
 )
 
-// Stats are the figures of the port. Those that count do so since it was opened.
+// Stats are the figures of the port. Those that count do so since this process has it.
 type Stats struct {
 	Connections, MaxConnections int
 	Rejected                    int64 // connections for which there was no room
 	Displaced                   int64 // connections without the password that were ended for newer ones
 	Dropped                     int64 // clients that were ended because they did not read
+	Ended                       int64 // connections that upgrades have ended, since they could not be handed over
 	WrongPasswords              int64
 	Unread                      int64           // bytes that wait for clients
 	TLS                         *ports.TLSStats // nil: the port is in the clear
@@ -27,10 +28,14 @@ type Stats struct {
 
 // Stats returns the figures as they are now.
 func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := &s.coming.before
 	return Stats{
-		Connections: s.clients(), MaxConnections: s.cfg.MaxClients,
-		Rejected: s.rejected.Load(), Displaced: s.displaced.Load(), Dropped: s.dropped.Load(),
-		WrongPasswords: s.guesses.Count(), Unread: s.unsent.Load(),
+		Connections: len(s.conns), MaxConnections: s.cfg.MaxClients,
+		Rejected: s.rejected.Load() - before.Rejected, Displaced: s.displaced.Load() - before.Displaced,
+		Dropped: s.dropped.Load() - before.Dropped, Ended: s.ended.Load() - before.Ended,
+		WrongPasswords: s.guesses.Count() - before.WrongPasswords, Unread: s.unsent.Load(),
 		TLS: s.cfg.TLS.Stats(),
 	}
 }
@@ -125,6 +130,7 @@ func portFigures(s *Server) []figure {
 		{"total_commands_processed", s.commands.Load()},
 		{"pubsub_patterns", s.cfg.Broker.Globs()},
 		{"client_output_buffer_limit_disconnections", s.dropped.Load()},
+		{"upgrade_disconnections", s.ended.Load()},
 	}
 }
 

@@ -1,13 +1,14 @@
 package admin
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"millrace/channels"
 	"millrace/internal/resp"
@@ -34,12 +35,12 @@ var errSlow = errors.New("does not read")
 
 // outbox has the bytes that wait for a client which does not take them at once: replies,
 // and messages, which publishers put in without waiting. A goroutine of its own writes
-// them. Safe for concurrent use.
+// them, which is not there while writes to the connection are interrupted. Safe for
+// concurrent use.
 type outbox struct {
-	nc      net.Conn      // what is written to
-	wire    *patient      // the connection within, or the same
-	all     *atomic.Int64 // the sum of unsent over all outboxes of the server
-	stopped chan struct{} // closed when nothing is written any more
+	nc   net.Conn      // what is written to
+	wire *patient      // the connection within, or the same
+	all  *atomic.Int64 // the sum of unsent over all outboxes of the server
 
 	mu      sync.Mutex
 	changed sync.Cond    // broadcast when something below has
@@ -48,15 +49,29 @@ type outbox struct {
 	spare   []byte       // a block that has been written
 	unsent  int          // bytes that have not been written, taken or not; changed by count
 	held    bool         // nothing is taken for the time being
+	writing bool         // the goroutine is there
 	ended   error        // why nothing will be written any more; nil while it is
 }
 
 // newOutbox returns an outbox whose owner has to close it.
 func newOutbox(nc net.Conn, wire *patient, version resp.Version, all *atomic.Int64) *outbox {
-	o := &outbox{nc: nc, wire: wire, version: version, all: all, stopped: make(chan struct{})}
+	o := &outbox{nc: nc, wire: wire, version: version, all: all}
 	o.changed.L = &o.mu
-	go o.write()
+	wire.onInterrupt(o.goOn)
+	o.goOn()
 	return o
+}
+
+// goOn has the bytes written unless writes are interrupted, and wakes those that wait for
+// something to change.
+func (o *outbox) goOn() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.writing && o.mayWrite() {
+		o.writing = true
+		go o.write()
+	}
+	o.changed.Broadcast()
 }
 
 // Hear implements channels.Observer: it puts a message in, or ends the outbox if
@@ -120,11 +135,15 @@ func (o *outbox) count(n int) {
 
 // awaitUnsent waits until less than so many bytes are unsent, or nothing is if too
 // much waits for all clients, and returns why they never will be if that is so. A
-// client that takes nothing ends the wait after writeTimeout.
+// client that takes nothing ends the wait after writeTimeout. It returns errInterrupted when
+// reads from the connection are interrupted.
 func (o *outbox) awaitUnsent(bytes int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.ended == nil && (o.unsent >= bytes || o.unsent > 0 && o.all.Load() > maxUnreadAll) {
+		if interrupted, _ := o.wire.interrupted(); interrupted {
+			return errInterrupted
+		}
 		o.changed.Wait()
 	}
 	return o.ended
@@ -151,9 +170,41 @@ func (o *outbox) close() error {
 	o.mu.Lock()
 	why := o.ended
 	o.end(net.ErrClosed)
+	o.awaitStopLocked()
 	o.mu.Unlock()
-	<-o.stopped
 	return why
+}
+
+// before puts bytes before all that wait.
+func (o *outbox) before(unsent []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended == nil && len(unsent) > 0 {
+		o.waiting = slices.Insert(o.waiting, 0, unsent)
+		o.count(len(unsent))
+	}
+}
+
+// stop returns once the goroutine has ended, which writes have to have been interrupted for,
+// with the bytes that wait: they stay.
+func (o *outbox) stop() (unsent []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.awaitStopLocked()
+	return bytes.Join(o.waiting, nil)
+}
+
+// size returns how many bytes are unsent.
+func (o *outbox) size() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.unsent
+}
+
+func (o *outbox) awaitStopLocked() {
+	for o.writing {
+		o.changed.Wait()
+	}
 }
 
 // end has nothing written any more; a write under way returns. Called with mu held.
@@ -161,44 +212,52 @@ func (o *outbox) end(why error) {
 	if o.ended == nil {
 		o.ended, o.waiting = why, nil
 		o.count(-o.unsent)
-		o.wire.SetWriteDeadline(time.Unix(1, 0))
+		o.wire.SetWriteDeadline(past)
 		o.changed.Broadcast()
+		if !o.writing {
+			o.hangUp()
+		}
 	}
 }
 
-// write writes the waiting bytes until the outbox ends. If the owner has not ended it,
-// write closes the connection, so that the owner does not go on reading.
-func (o *outbox) write() {
-	defer close(o.stopped)
-	for block := o.take(nil); block != nil; block = o.take(block) {
-		for rest := block; len(rest) > 0; {
-			n, err := o.nc.Write(rest[:min(len(rest), bufferSize)])
-			rest = rest[n:]
-			if !o.wrote(n, err) {
-				break
-			}
-		}
-	}
-	o.mu.Lock()
-	why := o.ended
-	o.mu.Unlock()
-	if why != net.ErrClosed {
+// hangUp closes the connection if the outbox has ended and its owner has not ended it, so
+// that the owner does not go on reading. Called with mu held.
+func (o *outbox) hangUp() {
+	if o.ended != nil && o.ended != net.ErrClosed {
 		o.wire.Close()
 	}
 }
 
+// write writes the waiting bytes until the outbox ends, or writes are interrupted.
+func (o *outbox) write() {
+	for block := o.take(nil); block != nil; block = o.take(block) {
+		rest, more := block, true
+		for more && len(rest) > 0 {
+			n, err := o.nc.Write(rest[:min(len(rest), bufferSize)])
+			rest = rest[n:]
+			more = o.wrote(rest, n, err)
+		}
+		if !more {
+			block = nil // the rest of it may wait
+		}
+	}
+}
+
 // take returns the first block that waits, for one that has been written. It waits until
-// there is one, and returns nil when the outbox has ended.
+// there is one, and returns nil when the goroutine has to end.
 func (o *outbox) take(written []byte) (block []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if cap(written) <= 2*bufferSize {
 		o.spare = written
 	}
-	for (o.held || len(o.waiting) == 0) && o.ended == nil {
+	for o.mayWrite() && (o.held || len(o.waiting) == 0) {
 		o.changed.Wait()
 	}
-	if o.ended != nil {
+	if !o.mayWrite() {
+		o.writing, o.spare = false, nil
+		o.changed.Broadcast()
+		o.hangUp()
 		return nil
 	}
 	block = o.waiting[0]
@@ -209,8 +268,15 @@ func (o *outbox) take(written []byte) (block []byte) {
 	return block
 }
 
-// wrote notes that n bytes have been written, and tells whether to write more.
-func (o *outbox) wrote(n int, err error) bool {
+// mayWrite tells whether the goroutine has something to do. Called with mu held.
+func (o *outbox) mayWrite() bool {
+	_, interrupted := o.wire.interrupted()
+	return o.ended == nil && !interrupted
+}
+
+// wrote notes that n bytes have been written of a block, and tells whether to write the rest
+// of it.
+func (o *outbox) wrote(rest []byte, n int, err error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended != nil {
@@ -219,6 +285,9 @@ func (o *outbox) wrote(n int, err error) bool {
 	o.count(-n)
 	o.changed.Broadcast()
 	switch {
+	case err == errInterrupted:
+		o.waiting = slices.Insert(o.waiting, 0, rest)
+		return false
 	case errors.Is(err, os.ErrDeadlineExceeded): // see patient
 		o.end(errSlow)
 	case err != nil:

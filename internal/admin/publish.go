@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +69,12 @@ func (c *conn) publishEvent(channel []byte, ev channels.Event) {
 
 func (c *conn) publishTo(channel string, ev channels.Event) {
 	if !c.linked {
-		c.published(c.server.cfg.Broker.Publish(channel, ev))
+		receipt, err := c.server.cfg.Broker.Publish(channel, ev)
+		if errors.Is(err, channels.ErrFrozen) {
+			c.putBackEvent(channel, ev)
+			return
+		}
+		c.published(receipt, err)
 		return
 	}
 	ev.Data = bytes.Clone(ev.Data)
@@ -92,12 +98,19 @@ func (c *conn) publishBatch() {
 	c.batch, c.batched = nil, 0
 	c.server.cfg.Broker.PublishAll(batch)
 	for _, p := range batch {
-		c.published(p.Receipt, p.Err)
+		if len(c.undone) > 0 || isFrozen(p) { // replies have an order
+			c.putBackEvent(p.Channel, p.Event)
+		} else {
+			c.published(p.Receipt, p.Err)
+		}
 	}
 	clear(batch)
 	c.batch = batch[:0]
 	c.sent = true
 }
+
+// isFrozen tells whether an event was not published and has to be later.
+func isFrozen(p channels.Publication) bool { return errors.Is(p.Err, channels.ErrFrozen) }
 
 // published replies to one PUBLISH.
 func (c *conn) published(receipt channels.Receipt, err error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"millrace/channels"
@@ -35,6 +36,7 @@ func (c *conn) eval(args [][]byte) {
 		c.fail("ERR EVAL runs one script only, that of Laravel's broadcaster")
 		return
 	}
+	script := args[1]
 	var batch []channels.Publication
 	if args = args[3+keys:]; len(args) > 0 {
 		for _, channel := range args[1:] {
@@ -46,6 +48,10 @@ func (c *conn) eval(args [][]byte) {
 		}
 	}
 	c.server.cfg.Broker.PublishAll(batch)
+	if slices.ContainsFunc(batch, isFrozen) {
+		c.putBack(restOf(script, slices.DeleteFunc(batch, func(p channels.Publication) bool { return p.Err == nil })))
+		return
+	}
 	for _, p := range batch {
 		if p.Err != nil {
 			c.fail("ERR %.512v", p.Err)

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,21 +96,25 @@ type Config struct {
 // Server is the admin port. Its methods are safe for concurrent use.
 type Server struct {
 	cfg      Config
-	ln       net.Listener
+	ln       *ports.Steady
 	password atomic.Pointer[[sha256.Size]byte] // hash of it, so that comparing takes the same time whatever its length
 	limits   resp.Limits                       // of a client that has authenticated
-	started  time.Time
+	started  time.Time                         // of the port, for clients: a successor goes on with it
+	began    time.Time                         // in this process
 
 	guesses throttle.Guesses
 
 	accepted, rejected, displaced, commands atomic.Int64
 	subscribers, dropped                    atomic.Int64 // connections that have subscribed; those ended because they did not read
 	unsent                                  atomic.Int64 // bytes in all outboxes
+	ended                                   atomic.Int64 // connections that upgrades have ended
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
+	release release
+	coming  coming         // connections of a predecessor
 	stopped chan struct{}  // closed by Close
-	running sync.WaitGroup // Serve and the connections; not added to once stopped is closed
+	running sync.WaitGroup // Serve and the connections; not added to once stopped is closed, but by Close
 }
 
 // Listen opens the TCP address addr, unless Check refuses it.
@@ -167,9 +172,11 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 			Command:  cfg.MaxEventBytes + 64*slack,
 		},
 		started: time.Now(),
+		began:   time.Now(),
 		conns:   make(map[*conn]struct{}),
 		stopped: make(chan struct{}),
 	}
+	s.release.begin()
 	s.SetPassword(cfg.Password)
 	return s, nil
 }
@@ -193,8 +200,12 @@ func checkExposure(addr net.Addr, cfg Config) error {
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
-// Serve accepts connections until Close is called, and then returns nil. An
-// error is that of a listener which somebody else has closed. Call it once.
+// Descriptor is that of the listener, for a successor.
+func (s *Server) Descriptor() (fd int, err error) { return s.ln.Descriptor() }
+
+// Serve accepts connections until Close is called, and then returns nil. Connections that
+// were adopted go on from here. An error is that of a listener which somebody else has
+// closed. Call it once.
 func (s *Server) Serve() error {
 	s.mu.Lock()
 	if s.isStopped() {
@@ -204,16 +215,28 @@ func (s *Server) Serve() error {
 	s.running.Add(1)
 	s.mu.Unlock()
 	defer s.running.Done()
+	s.Resume()
+	for s.enterAccept() {
+		err := s.accept()
+		s.leaveAccept()
+		if err != nil {
+			return fmt.Errorf("admin port: %w", err)
+		}
+	}
+	return nil
+}
 
+// accept accepts connections until the server is released or stopped.
+func (s *Server) accept() error {
 	for {
 		nc, err := s.ln.Accept()
 		switch {
 		case err == nil:
 			s.admit(nc)
-		case s.isStopped():
+		case s.isStopped(), errors.Is(err, os.ErrDeadlineExceeded): // see Release
 			return nil
 		default:
-			return fmt.Errorf("admin port: %w", err)
+			return err
 		}
 	}
 }
@@ -225,12 +248,9 @@ func (s *Server) admit(nc net.Conn) {
 	room := s.makeRoom()
 	if room && !s.isStopped() {
 		s.conns[c] = struct{}{}
-		s.running.Go(func() {
-			c.serve()
-			s.mu.Lock()
-			delete(s.conns, c)
-			s.mu.Unlock()
-		})
+		if c.parked = s.isReleasing(); !c.parked {
+			s.startLocked(c)
+		}
 		s.mu.Unlock()
 		return
 	}
@@ -310,9 +330,8 @@ func (s *Server) Close() error {
 	if !s.isStopped() {
 		close(s.stopped)
 		err = s.ln.Close()
-		for c := range s.conns {
-			c.hangUp()
-		}
+		s.endLocked()
+		s.coming.admin.Close()
 	}
 	s.mu.Unlock()
 	s.running.Wait()

@@ -88,18 +88,25 @@ func (c *conn) login(user, password []byte) bool {
 	sum := sha256.Sum256(password)
 	right := subtle.ConstantTimeCompare(sum[:], s.password.Load()[:]) == 1 || s.cfg.Password == ""
 	if right && string(user) == "default" {
-		c.authenticated = true
-		c.parser.Limits = s.limits
-		c.nc.SetReadDeadline(time.Time{})
+		c.letIn()
 		return true
 	}
 	c.authFailures++
 	c.leaving = c.authFailures == maxAuthFailures
 	s.cfg.Logger.Warn("admin port got a wrong password", "client", c.nc.RemoteAddr())
-	if c.hangup = c.flush() != nil || !s.guesses.Wrong(s.stopped); !c.hangup {
+	err := c.flush()
+	c.hangup = err != nil && err != errInterrupted || !s.guesses.Wrong(s.lifetime().Done()) && !s.isReleasing()
+	if !c.hangup {
 		c.fail("WRONGPASS invalid username-password pair or user is disabled.")
 	}
 	return false
+}
+
+// letIn has the client be one that has given the password.
+func (c *conn) letIn() {
+	c.authenticated = true
+	c.parser.Limits = c.server.limits
+	c.nc.SetReadDeadline(time.Time{})
 }
 
 func (c *conn) quit([][]byte) {

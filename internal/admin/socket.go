@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"errors"
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -46,10 +48,12 @@ func (s socket) write(p []byte) (n int, err error) {
 	}
 	s.state.p = p
 	defer func() { s.state.p = nil }()
-	if err := s.raw.Write(s.try); err != nil {
-		return 0, err
-	}
+	err = s.raw.Write(s.try)
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded): // see patient.interrupt
+		return 0, nil
+	case err != nil:
+		return 0, err
 	case s.state.err == syscall.EAGAIN:
 		return 0, nil
 	case s.state.err != nil:

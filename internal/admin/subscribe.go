@@ -62,11 +62,7 @@ func (c *conn) psubscribe(args [][]byte) {
 			return
 		}
 	}
-	c.follow(args, &c.subscriptions.patterns, maxPatterns, func(patterns []string) {
-		for _, pattern := range patterns {
-			c.server.cfg.Broker.ObserveGlob(c.outbox, channels.Glob(pattern))
-		}
-	})
+	c.follow(args, &c.subscriptions.patterns, maxPatterns, c.listenPatterns)
 }
 
 // follow adds the names of args to a set of subscriptions, has listen listen to the new
@@ -82,13 +78,18 @@ func (c *conn) follow(args [][]byte, set *map[string]bool, most int, listen func
 		c.fail("ERR %s to more than %d in one connection", strings.ToUpper(string(args[0])), most)
 		return
 	}
-	if c.outbox != nil && c.outbox.awaitUnsent(maxUnsent) != nil { // more than that ends a subscriber
-		c.hangup = true
-		return
+	if c.outbox != nil { // more than that ends a subscriber
+		switch c.outbox.awaitUnsent(maxUnsent) {
+		case nil:
+		case errInterrupted:
+			c.putBack(args)
+			return
+		default:
+			c.hangup = true
+			return
+		}
 	}
-	if c.outbox == nil {
-		c.outbox = newOutbox(c.nc, c.wire, c.version, &c.server.unsent)
-	}
+	c.needOutbox()
 	if !c.subscriptions.ever {
 		c.subscriptions.ever = true
 		c.server.subscribers.Add(1)
@@ -179,6 +180,12 @@ func (c *conn) unsubscribeAll() {
 func (c *conn) listen(names []string) {
 	for batch := range slices.Chunk(names, subscribeBatch) {
 		c.server.cfg.Broker.Observe(c.outbox, batch...)
+	}
+}
+
+func (c *conn) listenPatterns(patterns []string) {
+	for _, pattern := range patterns {
+		c.server.cfg.Broker.ObserveGlob(c.outbox, channels.Glob(pattern))
 	}
 }
 

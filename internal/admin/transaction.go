@@ -58,12 +58,18 @@ func (c *conn) enqueue(cmd command, args [][]byte) {
 		t.spoil()
 		return
 	}
+	t.add(cmd, args)
+	c.out = resp.AppendSimple(c.out, "QUEUED")
+}
+
+// add has a command wait, with its own copy of the arguments.
+func (t *transaction) add(cmd command, args [][]byte) {
 	own := make([][]byte, len(args))
 	for i, arg := range args {
 		own[i] = bytes.Clone(arg)
+		t.size += len(arg)
 	}
-	t.entries, t.size = append(t.entries, entry{cmd, own}), t.size+size
-	c.out = resp.AppendSimple(c.out, "QUEUED")
+	t.entries = append(t.entries, entry{cmd, own})
 }
 
 // multi answers MULTI.
@@ -89,9 +95,20 @@ func (c *conn) exec([][]byte) {
 		return
 	}
 	c.out = resp.AppendArray(c.out, len(t.entries))
-	for _, e := range t.entries {
+	for i, e := range t.entries {
 		c.perform(e.cmd, e.args)
-		if len(c.out) >= bufferSize && c.flush() != nil {
+		var err error
+		if len(c.out) >= bufferSize {
+			err = c.flush()
+		}
+		switch {
+		case err == errInterrupted, len(c.undone) > 0, c.server.isReleasing():
+			c.publishBatch()
+			for _, e := range t.entries[i+1:] {
+				c.putBack(e.args)
+			}
+			return
+		case err != nil:
 			c.hangup = true
 			return
 		}

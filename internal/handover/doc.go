@@ -27,5 +27,6 @@
 // # Files
 //
 // conn (frames over a socket; Linux), frame (their form), kind, codec (writers and readers),
-// version, hello, steps (short records of the control connection), cookie (which socket a descriptor means).
+// version, hello, steps (short records of the control connection), cookie (which socket a
+// descriptor means), long (records of several frames); and the records of each part.
 package handover

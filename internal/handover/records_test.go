@@ -57,6 +57,11 @@ var recordTypes = []recordType{
 	{"sharedstream", KindShared, &SharedStream{3, true, []byte("state"), exampleConnection.Stream}},
 
 	// admin.go
+	{"admin", KindAdmin, &exampleAdmin},
+	{"adminrest", KindAdminRest, &AdminRest{ID: 9, Waiting: exampleAdmin.Connections[0].Waiting}},
+
+	// ops.go
+	{"ops", KindOps, &Ops{[]OpsConnection{{1 << 40, []byte("GET /metr")}, {7, []byte{}}}}},
 
 	// beside.go, engine.go
 	{"beside", KindBeside, &exampleBeside},

@@ -92,7 +92,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		kicksDone, kickedStreams, kickedUsers, kicksFolded, controlDropped, ticketsIssued, ticketsKnown, ticketsForgotten,
 		tokenKeys, tokenFetches, tokenStrange, tokensWaiting,
 		applicationRequests, applicationKept, applicationJoined, applicationOverflow, applicationAnswers, applicationWaiting, applicationAsking,
-		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, wrongPasswords, adminUnread, adminHandshakes, adminTLSFailures,
+		adminConnections, maxAdminConnections, adminRejected, adminDisplaced, adminDropped, adminEnded, wrongPasswords, adminUnread, adminHandshakes, adminTLSFailures,
 		opsConnections, maxOpsConnections, opsDisplaced, opsRejected, opsRefused, wrongTokens, opsStreams, opsHandshakes, opsTLSFailures,
 		byProtocol, h2Streams, h2Faults, tlsHandshaking, tlsHandshakes, tlsFailures, certExpiry, certReloadFails, ticketKeysFails, acmeOrders, acmeMissing,
 		upgrades, upgradeStreams, upgradeEnded, upgradeDuration, upgradePause,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type Steady struct {
 	log    *slog.Logger
 	line   throttle.Line
 	pauses Pauses
+	woken  chan struct{} // has an element when a pause is to end
 	closed chan struct{}
 	close  sync.Once
 }
@@ -25,11 +27,11 @@ type Steady struct {
 // NewSteady returns ln as a listener of the port of that name, which logs to log why
 // it pauses.
 func NewSteady(ln net.Listener, name string, log *slog.Logger) *Steady {
-	return &Steady{Listener: ln, name: name, log: log, closed: make(chan struct{})}
+	return &Steady{Listener: ln, name: name, log: log, woken: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
-// Accept implements net.Listener. Its only error is net.ErrClosed: after Close, or when
-// somebody else has closed the listener.
+// Accept implements net.Listener. Its errors are net.ErrClosed, after Close or when
+// somebody else has closed the listener, and that of SetDeadline.
 func (s *Steady) Accept() (net.Conn, error) {
 	for {
 		conn, err := s.Listener.Accept()
@@ -40,6 +42,9 @@ func (s *Steady) Accept() (net.Conn, error) {
 		if errors.Is(err, net.ErrClosed) || s.isClosed() {
 			return nil, net.ErrClosed
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, err
+		}
 		pause := s.pauses.After(err)
 		if pause == 0 {
 			continue
@@ -48,6 +53,7 @@ func (s *Steady) Accept() (net.Conn, error) {
 		select {
 		case <-s.closed:
 			return nil, net.ErrClosed
+		case <-s.woken:
 		case <-time.After(pause):
 		}
 	}
@@ -66,4 +72,21 @@ func (s *Steady) isClosed() bool {
 func (s *Steady) Close() error {
 	s.close.Do(func() { close(s.closed) })
 	return s.Listener.Close()
+}
+
+// Descriptor is that of the listener within, see the function.
+func (s *Steady) Descriptor() (fd int, err error) { return Descriptor(s.Listener) }
+
+// SetDeadline has Accept fail at a time, with os.ErrDeadlineExceeded, as that of a TCP listener
+// does; never if t is zero. Other listeners have none.
+func (s *Steady) SetDeadline(t time.Time) error {
+	if ln, ok := s.Listener.(interface{ SetDeadline(time.Time) error }); ok {
+		err := ln.SetDeadline(t)
+		select {
+		case s.woken <- struct{}{}:
+		default:
+		}
+		return err
+	}
+	return errors.ErrUnsupported
 }

@@ -43,3 +43,6 @@ func (g *Guesses) Wrong(done <-chan struct{}) (answer bool) {
 
 // Count returns how many wrong secrets there were.
 func (g *Guesses) Count() int64 { return g.wrong.Load() }
+
+// Continue counts those that another process was given.
+func (g *Guesses) Continue(wrong int64) { g.wrong.Add(wrong) }
