@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 
@@ -9,6 +10,7 @@ import (
 	"millrace/internal/backplane/nats"
 	"millrace/internal/backplane/postgres"
 	"millrace/internal/backplane/redis"
+	"millrace/internal/handover"
 	"millrace/internal/redact"
 )
 
@@ -23,6 +25,17 @@ type Backplane interface {
 	// State is that of the connection with the engine. Safe for concurrent use.
 	State() link.State
 	Close() error
+
+	// Of a successor: Hold comes before Start, and until TakeOver nothing of the engine is
+	// handed on. Hear, Settled and TakeOver are described at link.Link.
+	Hold()
+	Hear(channels ...string)
+	Settled(context.Context) (fence string)
+	TakeOver(handover.Engine)
+	// Of a predecessor: HandOver stops at the place where the successor goes on, TakeBack
+	// undoes that.
+	HandOver(ctx context.Context, fence string) handover.Engine
+	TakeBack()
 }
 
 // OpenBackplane returns the backplane that o.Backplane names, nil for none, and sets the

@@ -80,12 +80,16 @@ type Keeper struct {
 	restarted  bool              // recovering: the history is another, and that something is missing is told
 	awaited    int               // recovering: channels that were asked for and are neither live nor refused
 	parts      [][]string        // recovering: halves of refused batches, to be asked for again
+	first      uint64            // recovering: a number that the engine had reached when the session began
+	pruned     int               // of a successor that holds: size after what was delivered already had gone
 	patience   patience
 }
 
 // NewKeeper returns the keeper of a session, which is to call Recover first.
 func NewKeeper(l *Link, engine History) *Keeper {
-	return &Keeper{Link: l, engine: engine, live: make(map[string]uint64)}
+	k := &Keeper{Link: l, engine: engine, live: make(map[string]uint64)}
+	l.held.finish = k.takeOver
+	return k
 }
 
 // Subscribed tells that the messages of channels come live.
@@ -96,7 +100,7 @@ func (k *Keeper) Unsubscribed(channel string) { delete(k.live, channel) }
 
 // Refused tells why a batch that was asked for is refused, as a whole.
 func (k *Keeper) Refused(why error, batch ...string) {
-	if k.recovering {
+	if k.recovering && !k.held.on.Load() {
 		k.awaited -= len(batch)
 		if half := len(batch) / 2; half > 0 {
 			k.parts = append(k.parts, batch[:half], batch[half:])
@@ -138,7 +142,7 @@ func (k *Keeper) Fence(seq uint64) {
 	}
 	s := k.coming[0]
 	k.coming = k.coming[1:]
-	if k.recovering {
+	if k.halt(""); k.recovering {
 		k.collect(s)
 	} else {
 		k.fill(s)
@@ -152,7 +156,11 @@ func (k *Keeper) Message(m Message, err error) error {
 	case !ok:
 		return nil // it is in the snapshot to come
 	case err != nil:
-		k.interrupt(m.Channel, err)
+		if k.halt(""); k.holds("") {
+			k.lose(m.Channel, max(m.Number, newest+2))
+		} else {
+			k.interrupt(m.Channel, err)
+		}
 		return nil
 	case m.Epoch != k.epoch:
 		return errEpoch
@@ -164,9 +172,13 @@ func (k *Keeper) Message(m Message, err error) error {
 		return errBack
 	}
 	k.live[m.Channel] = m.Number
-	if k.recovering {
+	fence := fenceOf(m.Channel, m.Event.Data)
+	k.halt(fence)
+	switch holds := k.holds(fence); {
+	case fence != "":
+	case holds || k.recovering:
 		k.miss(m)
-	} else {
+	default:
 		k.handOn(m)
 	}
 	return nil
@@ -207,6 +219,7 @@ func (k *Keeper) handOn(m Message) {
 // whose subscribers count on having all. The messages of all these channels are delivered
 // in one order.
 func (k *Keeper) Recover(ctx context.Context) error {
+	head := k.Feed.Head() // before the engine tells where it is: in a successor, the predecessor raises it
 	first, err := k.engine.Snapshot(ctx, 0, nil)
 	if err != nil {
 		return err
@@ -214,13 +227,17 @@ func (k *Keeper) Recover(ctx context.Context) error {
 	if err := first.check(); err != nil {
 		return err
 	}
-	if first.Seq < k.Feed.Head() { // messages with such numbers would not be delivered
+	if first.Seq < head { // messages with such numbers would not be delivered
 		return errBack
 	}
-	k.epoch = first.Epoch
-	k.restarted = k.Feed.SetEpoch(k.epoch, first.Seq)
+	k.epoch, k.first = first.Epoch, first.Seq
+	k.lastSeen, k.recovering, k.lost = head, true, make(map[string]uint64)
+	if k.holds("") {
+		return nil // until takeOver
+	}
+	k.restarted = k.Feed.SetEpoch(k.epoch, k.first)
 	held := k.Set.Held()
-	k.lastSeen, k.recovering, k.lost = k.Feed.Head(), true, make(map[string]uint64)
+	k.lastSeen = k.Feed.Head()
 	for k.parts = slices.Collect(slices.Chunk(held, batch)); len(k.parts) > 0; {
 		part := k.parts[0]
 		k.parts, k.awaited = k.parts[1:], len(part)
@@ -240,9 +257,20 @@ func (k *Keeper) Recover(ctx context.Context) error {
 		case !k.Set.Regain(channel):
 			delete(k.live, channel) // it will be filled
 		case k.lost[channel] > 0:
-			k.missed = append(k.missed, Message{Channel: channel, Kept: channels.Kept{Number: k.lost[channel]}, lost: true})
+			k.missed = append(k.missed, lostUpTo(channel, k.lost[channel]))
 		}
 	}
+	k.makeUp()
+	return nil
+}
+
+// lostUpTo is the message that stands for those of a channel that are missing.
+func lostUpTo(channel string, number uint64) Message {
+	return Message{Channel: channel, Kept: channels.Kept{Number: number}, lost: true}
+}
+
+// makeUp delivers what was missed, and ends the recovery.
+func (k *Keeper) makeUp() {
 	slices.SortFunc(k.missed, func(a, b Message) int { return cmp.Compare(a.Number, b.Number) })
 	k.patience = patience{left: recovery, last: time.Now()} // all comes at once: loops need their time for it
 	for _, m := range k.missed {
@@ -255,15 +283,18 @@ func (k *Keeper) Recover(ctx context.Context) error {
 			k.handOn(m)
 		}
 	}
-	k.Feed.Advance(first.Seq)
-	k.lastSeen, k.recovering, k.missed, k.lost, k.patience = 0, false, nil, nil, patience{}
-	return nil
+	k.Feed.Advance(k.first)
+	k.lastSeen, k.recovering, k.missed, k.size, k.lost, k.patience = 0, false, nil, 0, nil, patience{}
 }
 
 // collect takes in a snapshot of channels that were held.
 func (k *Keeper) collect(s Snapshot) {
 	k.awaited -= len(s.Channels)
+	holds := k.holds("")
 	for i, channel := range s.Channels {
+		if holds && !k.Set.Confirm(channel, 0) {
+			continue
+		}
 		k.live[channel] = s.Seq
 		if s.Logs[i].Evicted > k.lastSeen && !k.restarted {
 			k.lose(channel, s.Logs[i].Evicted)
@@ -276,6 +307,7 @@ func (k *Keeper) collect(s Snapshot) {
 
 // miss notes a message that is to be delivered when all have been collected.
 func (k *Keeper) miss(m Message) {
+	k.prune()
 	if k.size > maxMissed {
 		k.lose(m.Channel, m.Number)
 		return

@@ -49,6 +49,9 @@ type Link struct {
 	// Lossless tells that a session goes on where the one before it was cut off, so
 	// that nothing has to be asked for anew. Set before Start.
 	Lossless bool
+	// Ordered tells that all sessions get the messages of all channels in one order, so that
+	// one can go on where another one has stopped. Set before Start.
+	Ordered bool
 
 	engine  string // for people
 	url     *url.URL
@@ -59,7 +62,12 @@ type Link struct {
 	refused throttle.Line
 	losses  throttle.Line
 	crowd   crowd
-	stop    context.CancelFunc
+	stop    atomic.Pointer[stop]                    // of a predecessor; nil: none
+	held    holding                                 // of a successor
+	cut     atomic.Pointer[context.CancelCauseFunc] // of the present session
+	ctx     context.Context                         // done at Close
+	done    <-chan struct{}                         // of ctx
+	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
 
@@ -78,16 +86,16 @@ func New(engine string, u *url.URL, log *slog.Logger) *Link {
 // Start runs sessions until Close.
 func (l *Link) Start(feed channels.Feed, session func(context.Context) error) {
 	l.Feed = feed
-	ctx, stop := context.WithCancel(context.Background())
-	l.stop = stop
+	ctx, cancel := context.WithCancel(context.Background())
+	l.ctx, l.done, l.cancel = ctx, ctx.Done(), cancel
 	l.running.Go(func() { l.run(ctx, session) })
 	l.running.Go(func() { l.remind(ctx) })
 }
 
 // Close ends the sessions, if Start was called.
 func (l *Link) Close() {
-	if l.stop != nil {
-		l.stop()
+	if l.cancel != nil {
+		l.cancel()
 		l.running.Wait()
 	}
 }
@@ -95,7 +103,10 @@ func (l *Link) Close() {
 func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 	delay := firstDelay
 	for {
-		err := redact.Error(attempt(ctx, session), l.url)
+		if !l.Lossless { // else the session goes on at its place, whenever it comes
+			l.release()
+		}
+		err := redact.Error(l.attempt(ctx, session), l.url)
 		if ctx.Err() != nil {
 			return
 		}
@@ -128,13 +139,24 @@ func (l *Link) run(ctx context.Context, session func(context.Context) error) {
 
 // attempt runs a session. If bytes of an engine make its client library panic, that is an
 // error like any other.
-func attempt(ctx context.Context, session func(context.Context) error) (err error) {
+func (l *Link) attempt(ctx context.Context, session func(context.Context) error) (err error) {
+	ctx, cut := context.WithCancelCause(ctx)
+	l.cut.Store(&cut)
+	l.held.finish = nil
+	defer cut(nil)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
 	return session(ctx)
+}
+
+// endSession ends the present session, as if the connection were lost.
+func (l *Link) endSession(why error) {
+	if cut := l.cut.Load(); cut != nil {
+		(*cut)(why)
+	}
 }
 
 // Up notes that a session is connected.
@@ -152,10 +174,17 @@ func (l *Link) Up() {
 func (l *Link) EverUp() bool { return l.up.Load() != 0 }
 
 // Follow implements channels.Backplane.
-func (l *Link) Follow(channel string) (from uint64, followed bool) { return l.Set.Follow(channel) }
+func (l *Link) Follow(channel string) (from uint64, followed bool) {
+	from, followed = l.Set.Follow(channel)
+	return from, followed && !l.held.on.Load()
+}
 
-// Unfollow implements channels.Backplane.
-func (l *Link) Unfollow(channel string) { l.Set.Unfollow(channel) }
+// Unfollow implements channels.Backplane. A successor keeps all channels until it hands on.
+func (l *Link) Unfollow(channel string) {
+	if !l.held.on.Load() {
+		l.Set.Unfollow(channel)
+	}
+}
 
 // Health implements channels.Backplane.
 func (l *Link) Health() error { return *l.health.Load() }
@@ -166,6 +195,13 @@ func (l *Link) setHealth(err error) { l.health.Store(&err) }
 // handed on from here on. Messages in the crowd are of a subscription that has ended:
 // its subscribers are told of a gap, since they were confirmed before.
 func (l *Link) Confirm(names ...string) {
+	l.halt("")
+	if l.holds("") {
+		for _, name := range names {
+			l.Set.Confirm(name, 0)
+		}
+		return
+	}
 	for _, name := range names {
 		l.crowd.forget(name)
 	}
@@ -188,12 +224,22 @@ func (l *Link) DeliverPayload(channel string, payload []byte) {
 // session's goroutine, which does not wait in them. Their effects on one channel come in
 // their order, and do not depend on other channels.
 func (l *Link) Deliver(channel string, ev channels.Event) {
+	fence := fenceOf(channel, ev.Data)
+	l.halt(fence)
+	if l.holds(fence) || fence != "" {
+		return
+	}
 	arrival, err := l.Feed.Prepare(channel, ev, 0)
 	l.hand(channel, item{arrival, err})
 }
 
 // Lose tells that a message is missing on a channel.
-func (l *Link) Lose(channel string, why error) { l.hand(channel, item{lost: why}) }
+func (l *Link) Lose(channel string, why error) {
+	l.halt("")
+	if !l.holds("") {
+		l.hand(channel, item{lost: why})
+	}
+}
 
 // interrupt is Lose at this place in the order.
 func (l *Link) interrupt(channel string, why error) {

@@ -13,7 +13,8 @@ var ErrRefused = errors.New("the engine refuses")
 // [follow.Set.Next] returns the halves of it; a single channel's subscribers begin with a
 // gap, and it is asked for again once a minute. So a refusal concerns that channel only.
 func (l *Link) Refuse(why error, batch ...string) {
-	if !l.Set.Refuse(batch...) {
+	l.halt("")
+	if !l.Set.Refuse(batch...) || l.holds("") {
 		return
 	}
 	l.Feed.Refused(batch[0])

@@ -71,7 +71,7 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 	token := string(appendToken(nil, o.Prefix))
 	b := &Backplane{Link: link.New("NATS", u, o.Logger), options: f.options, prefix: token + "."}
 	if f.history {
-		b.history = newHistory(token, o, f.replicas)
+		b.history, b.Ordered = newHistory(token, o, f.replicas), true
 	}
 	return b, nil
 }

@@ -65,8 +65,8 @@ func isBefore(version string, major, minor int) bool {
 // skipDelivered sees to it that no number comes twice, when the stream has lost messages
 // that were delivered.
 func (s *session) skipDelivered(ctx context.Context) error {
+	head := s.Feed.Head() // before the fence: in a successor, the predecessor raises it
 	last, err := s.history.setFence(ctx, s.js)
-	head := s.Feed.Head()
 	if err != nil || last > head {
 		return err
 	}

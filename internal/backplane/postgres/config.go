@@ -58,6 +58,7 @@ func Open(u *url.URL, opts Options) (*Backplane, error) {
 	if b.prefix != "" {
 		b.prefix += ":"
 	}
+	b.Ordered = true // notifications come in the order of commits
 	b.follower = &listener{Backplane: b}
 	if tabled {
 		parts := strings.Split(name, ".")

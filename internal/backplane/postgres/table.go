@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,6 +58,9 @@ type table struct {
 	held  []row              // of channels that are wanted, not delivered yet; by id
 	names map[int64][]string // wanted channels by the hash of their name in the table, which several may have
 
+	mu   sync.Mutex                    // held by the session's goroutine while it uses the fields above and below
+	stop atomic.Pointer[chan struct{}] // of a predecessor: closed by TakeBack; nil: none
+
 	xmin     int64     // of the newest reading
 	read     time.Time // when that was
 	interval time.Duration
@@ -94,11 +99,22 @@ func (t *table) published() {
 }
 
 func (t *table) follow(ctx context.Context, conn *pgx.Conn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.awaitSwitch(ctx, conn); err != nil {
+		return err
+	}
 	if err := t.begin(ctx, conn); err != nil {
 		return err
 	}
+	if t.Holds() {
+		t.Resume(t.Place().Exact)
+	}
 	t.interval = soonest
 	for {
+		if err := t.pause(ctx); err != nil {
+			return err
+		}
 		rows, err := t.look(ctx, conn)
 		if err != nil {
 			return err

@@ -61,6 +61,8 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 		b.history = newHistory(b.prefix, form.database, o)
 		b.prefix = b.history.streams
 	}
+	_, cluster := form.client.(*redis.ClusterClient)
+	b.Ordered = !cluster || form.history // else servers of a cluster pass messages on in orders of their own
 	return b, nil
 }
 
