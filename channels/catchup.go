@@ -41,6 +41,20 @@ func (b *Broker) catchUpLocked(dst []*Message, cursor uint64, told Told, maxByte
 	return b.addGapsLocked(dst, begin, max(cursor, told.Gaps), cut, chans), true
 }
 
+// GapAfter returns the place of the oldest gap of chans after a place, 0 if there is none. chans
+// must be attached by the caller.
+func (in *Inbox) GapAfter(place uint64, chans ...*Channel) (gap uint64) {
+	b := in.broker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range chans {
+		if c.gap > place && (gap == 0 || c.gap < gap) {
+			gap = c.gap
+		}
+	}
+	return gap
+}
+
 // Missing returns how many of the kept messages of chans were published after
 // cursor, and whether there were more, beside what told has, that are no longer kept.
 // chans must be attached by the caller.

@@ -107,26 +107,31 @@ func (s *Server) HandLoop(i, fd int) (Moved, error) {
 		return Moved{Loop: i}, err
 	}
 	time.Sleep(acceptRest)
-	var conn *handover.Conn
-	err := s.carry(l, fd, func(fd int) { conn = handover.NewConn(fd) })
+	fd, err := s.carry(l, fd)
 	if err != nil {
 		return Moved{Loop: i}, err
 	}
-	var moved Moved
-	var failed error
-	if err := tell(l, func(l *loop) { moved, failed = l.handOver(conn) }); err != nil {
+	moved, err := doOn(l, func(l *loop) did[Moved] {
+		moved, err := l.handOver(handover.NewConn(fd))
+		return did[Moved]{moved, err}
+	})
+	if err != nil {
 		return Moved{Loop: i}, err
 	}
-	return moved, failed
+	return moved.value, moved.err
 }
 
 // CommitLoop makes the connections of the i-th loop the successor's, which HandLoop has
 // handed over, and returns when that serves them: the pause is for how long nobody did.
 func (s *Server) CommitLoop(i int) (pause time.Duration, err error) {
-	if failed := tell(s.loops[i], func(l *loop) { pause, err = l.commit() }); failed != nil {
-		return 0, failed
+	committed, err := doOn(s.loops[i], func(l *loop) did[time.Duration] {
+		pause, err := l.commit()
+		return did[time.Duration]{pause, err}
+	})
+	if err != nil {
+		return 0, err
 	}
-	return pause, err
+	return committed.value, committed.err
 }
 
 // TakeBack has the loops serve their connections again that HandLoop has handed over. To be
@@ -157,34 +162,46 @@ func (s *Server) LetGo() {
 	}
 }
 
-// tell has a loop call f, and waits for its end: f may take as long as a step of a handover.
-func tell(l *loop, f func(*loop)) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*handTimeout)
-	defer cancel()
-	if _, ok := ask(ctx, l, func(l *loop) struct{} { f(l); return struct{}{} }); !ok {
-		return &StuckError{[]int{int(l.number)}}
-	}
-	return nil
+// did is what a step of a loop has come to.
+type did[T any] struct {
+	value T
+	err   error
 }
 
-// carry brings a descriptor of the process's table into that of a loop, and has the loop call
-// land with its number there. The descriptor is closed where it came from.
-func (s *Server) carry(l *loop, fd int, land func(fd int)) error {
+// doOn has a loop call f, which may take as long as some steps of a handover, and returns what
+// f does.
+func doOn[T any](l *loop, f func(*loop) T) (T, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*handTimeout)
+	defer cancel()
+	answer, ok := ask(ctx, l, f)
+	if !ok {
+		return answer, &StuckError{[]int{int(l.number)}}
+	}
+	return answer, nil
+}
+
+// tell is doOn for what returns nothing.
+func tell(l *loop, f func(*loop)) error {
+	_, err := doOn(l, func(l *loop) struct{} { f(l); return struct{}{} })
+	return err
+}
+
+// carry brings a descriptor of the process's table into that of a loop, and returns its number
+// there. It is closed where it came from.
+func (s *Server) carry(l *loop, fd int) (int, error) {
 	if s.ferry == nil {
-		land(fd)
-		return nil
+		return fd, nil
 	}
 	defer unix.Close(fd)
-	return s.ferry.Carry(fd, func(take func() (int, error)) error {
-		var err error
-		failed := tell(l, func(l *loop) {
-			var landed int
-			if landed, err = take(); err == nil {
-				land(landed)
-			}
+	var landed did[int]
+	err := s.ferry.Carry(fd, func(take func() (int, error)) (err error) {
+		landed, err = doOn(l, func(*loop) did[int] {
+			fd, err := take()
+			return did[int]{fd, err}
 		})
-		return errors.Join(failed, err)
+		return err
 	})
+	return landed.value, errors.Join(err, landed.err)
 }
 
 // errNotHanded says that a step is out of order.

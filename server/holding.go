@@ -1,8 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
+
+	"millrace/channels"
 )
 
 // Until its predecessor cannot take back any more, a successor writes to a stream that it has
@@ -29,7 +33,38 @@ func (l *loop) heldDue(s *stream) {
 func (l *loop) letAll() {
 	l.holding = false
 	l.startWaiting()
+	l.goOnStalled()
 	l.wakeAgain()
+}
+
+// cutGaps takes what comes after a gap out of l.missed, which is for a held stream that is behind.
+// It returns false if nothing is left: then the stream is to wait.
+func (l *loop) cutGaps(s *stream, r *slowReader) bool {
+	gap := l.inbox.GapAfter(max(s.cursor, r.told.Gaps), l.chans...)
+	if gap == 0 {
+		return true
+	}
+	i, _ := slices.BinarySearchFunc(l.missed, gap, func(m *channels.Message, gap uint64) int { return cmp.Compare(m.Seq, gap) })
+	clear(l.missed[i:])
+	if l.missed = l.missed[:i]; i > 0 {
+		return true
+	}
+	l.stopWatching(l.connOf(s)) // its socket would tell all the time that it takes more
+	l.stalled = append(l.stalled, s.id())
+	return false
+}
+
+// goOnStalled has streams go on that waited because of a gap.
+func (l *loop) goOnStalled() {
+	for _, id := range l.stalled {
+		if c := l.table.owned(id, l.number); c != nil && c.flags.is(behind) {
+			l.catchUp(&c.stream) // and once more, if the socket takes more
+			if c := l.table.owned(id, l.number); c != nil && c.flags.is(behind) {
+				l.watchRoom(c)
+			}
+		}
+	}
+	l.stalled = nil
 }
 
 // startWaiting starts all streams that need not wait any more.

@@ -67,6 +67,7 @@ type loop struct {
 	awaits   *handover.Conn // leads to the predecessor's loop, if there is one
 	adopting *adopting      // until it serves what that had
 	holding  bool           // streams that were taken over get messages only, see holds
+	stalled  []streamID     // of them, those that are behind and would get a gap next
 }
 
 // connections are the sockets of a loop, from its listener on.
@@ -328,6 +329,7 @@ func (l *loop) arm() {
 // hangUp closes the listeners and every connection.
 func (l *loop) hangUp() {
 	defer l.drainOver()
+	l.leavePredecessor()
 	if l.handed != nil || l.adopting != nil { // what it has is another process's
 		l.letGo()
 	}

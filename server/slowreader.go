@@ -34,9 +34,8 @@ func (l *loop) fallBehind(s *stream, rest leftover, message bool) {
 			s.flags.set(fast, true) // it had everything until now
 			l.counters.behind.Add(1)
 		}
-		if s.isShared() { // its windows, or its connection's socket, are looked at
-		} else if err := l.watchWrites(l.connOf(s)); err != nil {
-			l.server.log(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
+		if !s.isShared() { // else its windows, or its connection's socket, are looked at
+			l.watchRoom(l.connOf(s))
 		}
 		l.scheduleStream(s)
 	}
@@ -84,6 +83,8 @@ func (l *loop) catchUpOn(s *stream, r *slowReader) result {
 	case !kept:
 		l.endStream(s, reasonLapped)
 		return ended
+	case l.holds(s) && !l.cutGaps(s, r):
+		return cut
 	case len(l.missed) == 0:
 		return l.finishCatchUp(s)
 	}
@@ -117,6 +118,13 @@ func (l *loop) dropReader(s *stream) {
 	s.flags.set(behind|fast, false)
 	if s.state != stateHTTP2 {
 		l.counters.behind.Add(-1)
+	}
+}
+
+// watchRoom has the loop be told that a socket takes more.
+func (l *loop) watchRoom(c *conn) {
+	if err := l.watchWrites(c); err != nil {
+		l.server.log(slog.LevelError, "cannot wait for a socket to take more", "error", err) // the slow timeout ends it
 	}
 }
 

@@ -60,7 +60,10 @@ func (s *Server) LoopEnds() (fds []int, err error) {
 		here, there, err := handover.Pair()
 		if err == nil {
 			fds = append(fds, there)
-			err = s.carry(l, here, func(fd int) { l.awaits = handover.NewConn(fd) })
+			here, err = s.carry(l, here)
+		}
+		if err == nil {
+			err = tell(l, func(l *loop) { l.awaits = handover.NewConn(here) })
 		}
 		if err != nil {
 			for _, fd := range fds {

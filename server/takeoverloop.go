@@ -26,18 +26,23 @@ type adopting struct {
 	prepared bool
 }
 
-// errAlone says that the predecessor is dead, and errStopped that the server is to stop.
+// errAlone says that the predecessor is dead, errStopped that the server is to stop, and
+// errUnconnected that nobody has called LoopEnds.
 var (
-	errAlone   = errors.New("the predecessor is dead")
-	errStopped = errors.New("the server stops")
+	errAlone       = errors.New("the predecessor is dead")
+	errStopped     = errors.New("the server stops")
+	errUnconnected = errors.New("the event loop is not connected with its predecessor")
 )
 
 // takeOverLoop waits for what the loop of the predecessor has, and returns when it is this loop's
 // to serve, or with false when the server is to stop.
 func (l *loop) takeOverLoop() bool {
 	l.adopting = new(adopting)
-	defer l.awaits.Close()
-	err := l.receiveLoop()
+	defer l.leavePredecessor()
+	err := errUnconnected
+	if l.awaits != nil {
+		err = l.receiveLoop()
+	}
 	if err == nil {
 		l.adopting.prepared = true
 		l.tellAdoption(Prepared, nil)
@@ -59,6 +64,14 @@ func (l *loop) takeOverLoop() bool {
 	}
 	l.serveAdopted()
 	return true
+}
+
+// leavePredecessor closes the connection that leads to the predecessor's loop, if there is one.
+func (l *loop) leavePredecessor() {
+	if l.awaits != nil {
+		l.awaits.Close()
+		l.awaits = nil
+	}
 }
 
 // awaitPredecessor waits until something comes over a descriptor, if it is not -1. It returns
@@ -300,11 +313,19 @@ func (l *loop) serveAdopted() {
 	l.holding = true
 	l.askAllAgain()
 	l.wakeAgain()
-	if err := l.awaits.Send(handover.KindServing, nil); err != nil && !l.server.taking.alone.Load() {
+	if err := l.sayServing(); err != nil && !l.server.taking.alone.Load() {
 		l.server.log(slog.LevelError, "cannot tell the predecessor that an event loop serves", "error", err)
 	}
 	l.away.Store(false)
 	l.tellAdoption(Serving, nil)
+}
+
+// sayServing tells the predecessor's loop, unless that is dead.
+func (l *loop) sayServing() error {
+	if l.awaits == nil {
+		return nil
+	}
+	return l.awaits.Send(handover.KindServing, nil)
 }
 
 // tellAdoption tells how far the loop has taken over.
