@@ -28,13 +28,13 @@ type result struct {
 	err error
 }
 
-// end returns the result once observers have heard the event and, while there is a tap, its
-// successor has it.
-func (b *Broker) end(a *Arrival, r Receipt) (Receipt, error) {
+// end returns the result once observers have heard the event and, if its publisher waits for
+// it while there is a tap, the successor has it.
+func (b *Broker) end(a *Arrival, w waits, r Receipt) (Receipt, error) {
 	if a.heard {
 		b.hear()
 	}
-	if a.tap != nil {
+	if a.tap != nil && w == forReaders {
 		a.tap.await(a.noted)
 	}
 	return r, nil
@@ -68,7 +68,7 @@ func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 		if above { // since it is as large as a great many of the oldest
 			b.shed()
 		}
-		return b.end(a, r)
+		return b.end(a, w, r)
 	}
 	if w == forNothing || w == forReaders && b.frozen.Load() {
 		b.mu.Unlock()
@@ -88,13 +88,13 @@ func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 		if r.err != nil {
 			return Receipt{}, r.err
 		}
-		return b.end(&p.Arrival, r.Receipt)
+		return b.end(&p.Arrival, w, r.Receipt)
 	case <-timer.C:
 		r, err := b.giveUp(p)
 		if err != nil {
 			return Receipt{}, err
 		}
-		return b.end(&p.Arrival, r)
+		return b.end(&p.Arrival, w, r)
 	}
 }
 

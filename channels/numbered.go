@@ -76,15 +76,15 @@ func (b *Broker) changeEpoch(epoch string, number uint64) bool {
 	defer b.mu.Unlock()
 	before := b.epoch
 	b.epoch = epoch
+	if b.tap != nil && before != epoch {
+		b.tap.fail(ErrRestarted)
+	}
 	if before == "" || before == epoch {
 		return false
 	}
 	// Subscribers that have come from other nodes may be ahead, and are to be told too.
 	b.newest = max(b.newest, min(b.ahead, b.sequence(number)))
 	b.seq, b.ahead = max(b.seq, b.newest), 0
-	if b.tap != nil {
-		b.tap.fail(ErrRestarted)
-	}
 	return true
 }
 

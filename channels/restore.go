@@ -72,11 +72,11 @@ func (b *Broker) restoreChannel(r *handover.Reader) error {
 		c.refused = true
 		b.refused++
 	}
-	if !c.followed {
+	if !c.followed || !b.successor.isRestored() { // no stream has begun
 		c.gap, c.why, c.unfollowed = s.Gap, Gap(s.Why), s.Flags&handover.ChannelUnfollowed != 0
-		if s.Flags&handover.ChannelFollowed != 0 {
-			c.setFollowed(&b.mu)
-		}
+	}
+	if !c.followed && s.Flags&handover.ChannelFollowed != 0 {
+		c.setFollowed(&b.mu)
 	}
 	return nil
 }

@@ -82,6 +82,10 @@ func (b *Broker) Tap(version int) (*Tap, error) {
 		return nil, ErrTapped
 	}
 	t.seq = b.seq
+	t.push(handover.PartHead, &handover.BrokerHead{
+		Version: uint8(version), Epoch: b.epoch, Seq: b.seq, Newest: b.newest, Ahead: b.ahead,
+		Key: b.forgotten.key, Numbered: b.opts.Numbered, IDs: b.hasIDs(),
+	})
 	b.tap, b.heldAbove = t, b.seq
 	return t, nil
 }

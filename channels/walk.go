@@ -6,17 +6,16 @@ import (
 	"millrace/internal/handover"
 )
 
-// walk is how far a tap has come with what there was when it began: the head, the forgotten
+// walk is how far a tap has come with what there was when it began: the forgotten
 // channels, then the channels in the order of their names, each with its messages. It goes on
 // a slice at a time, and channels change between two: those that it has come by are noted as
 // they change, the others are sent as they are when it comes by. Guarded by Broker.mu.
 type walk struct {
-	headed bool
-	page   int    // of the forgotten, the next
-	last   string // channels below have been sent
-	whole  bool   // and this one too; else it is under way, up to a message
-	after  uint64 // its sequence
-	done   bool
+	page  int    // of the forgotten, the next
+	last  string // channels below have been sent
+	whole bool   // and this one too; else it is under way, up to a message
+	after uint64 // its sequence
+	done  bool
 }
 
 const (
@@ -43,13 +42,6 @@ func (t *Tap) walkLocked() {
 	b, w := t.broker, &t.walk
 	if w.done {
 		return
-	}
-	if !w.headed {
-		w.headed = true
-		t.push(handover.PartHead, &handover.BrokerHead{
-			Version: uint8(t.version), Epoch: b.epoch, Seq: b.seq, Newest: b.newest, Ahead: b.ahead,
-			Key: b.forgotten.key, Numbered: b.opts.Numbered, IDs: b.hasIDs(),
-		})
 	}
 	left, bytes := walkSlice, walkBytes
 	for ; w.page < len(b.forgotten.pages) && bytes > 0; w.page++ {
