@@ -69,9 +69,13 @@ func (in *Inbox) TakeBack(k uint64, chans ...*Channel) {
 }
 
 // AttachAt is Attach for the streams of a predecessor's loop, with how many each channel has:
-// the inbox gets the messages and gaps of the channels above k, and then all that come. If it
-// may lack some, the error wraps ErrEvicted; after that the broker is of no use. Loop-owned.
+// the inbox gets the messages and gaps of the channels above k, and then all that come. Before,
+// it waits for relays up to k, at most Options.PublishTimeout. If the inbox may lack messages,
+// the error wraps ErrEvicted. After an error the broker is of no use. Loop-owned.
 func (in *Inbox) AttachAt(dst []*Channel, k uint64, names [][]byte, subscribers []int32) ([]*Channel, error) {
+	if err := in.broker.awaitPlace(k); err != nil {
+		return dst, err
+	}
 	var late arrears
 	for first := 0; first < len(names); first += moveSlice {
 		last := min(first+moveSlice, len(names))

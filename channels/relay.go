@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"millrace/internal/handover"
@@ -22,6 +23,13 @@ type successor struct {
 	version  int           // of the parts
 	restored chan struct{} // closed when all of the history has
 	room     chan struct{} // has a token when loops may have room
+	awaited  []awaited
+}
+
+// awaited is a place that somebody waits for, and is closed when the order has reached it.
+type awaited struct {
+	seq     uint64
+	reached chan struct{}
 }
 
 func newSuccessor() *successor {
@@ -167,7 +175,39 @@ func (b *Broker) reachLocked(p handover.Place) error {
 		return fmt.Errorf("%w: the place %d after %d", ErrRelay, p.Seq, b.seq)
 	}
 	b.seq, b.newest = p.Seq, p.Newest
+	b.successor.reach(b.seq)
 	return nil
+}
+
+// reach wakes those that wait for places up to seq.
+func (s *successor) reach(seq uint64) {
+	s.awaited = slices.DeleteFunc(s.awaited, func(a awaited) bool {
+		if a.seq > seq {
+			return false
+		}
+		close(a.reached)
+		return true
+	})
+}
+
+// awaitPlace waits until relays have reached a place.
+func (b *Broker) awaitPlace(seq uint64) error {
+	b.mu.Lock()
+	if b.successor == nil || b.seq >= seq {
+		b.mu.Unlock()
+		return nil
+	}
+	a := awaited{seq, make(chan struct{})}
+	b.successor.awaited = append(b.successor.awaited, a)
+	b.mu.Unlock()
+	timer := time.NewTimer(b.opts.PublishTimeout)
+	defer timer.Stop()
+	select {
+	case <-a.reached:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("%w: the place %d is not reached in %v", ErrRelay, seq, b.opts.PublishTimeout)
+	}
 }
 
 // relayPlace sets how far the order has come.

@@ -75,14 +75,25 @@ func (b *Broker) TakeOver(s handover.Switch) error {
 	return nil
 }
 
-// GoOn is TakeOver at the place that has been reached, when the predecessor is dead. Where
-// the engine of a backplane keeps no history, all channels are told a gap.
+// unrelayed bounds how many places the predecessor had given that were not relayed when it died:
+// well above what a tap lets wait.
+const unrelayed = 1 << 20
+
+// GoOn is TakeOver when the predecessor is dead. It goes on at a place above all that the
+// predecessor may have given: streams may have had events that were not relayed, of which no
+// publisher had a reply. Where the engine of a backplane keeps no history, all channels are
+// told a gap.
 func (b *Broker) GoOn() error {
 	b.mu.Lock()
 	if b.successor == nil || !b.successor.isRestored() {
 		b.mu.Unlock()
 		return fmt.Errorf("%w: the history is not complete", ErrRelay)
 	}
+	if !b.opts.Numbered {
+		b.seq += unrelayed
+		b.newest = b.seq
+	}
+	b.successor.reach(b.seq)
 	b.takeOverLocked()
 	b.mu.Unlock()
 	if !b.Linked() || b.opts.Numbered {
