@@ -20,10 +20,10 @@ const moveSlice = 256
 
 // HandOver ends what the inbox gets: the streams of its loop are a successor's, which is to
 // attach them at k. The loop has served everything up to k, and its streams' cursors tell
-// which of them have had more. unserved are the messages that it has taken and not reported
+// which of them have had more, up to head at most. unserved are the messages that it has taken and not reported
 // as served, without gaps; a loop that has gaps under way takes a k below them. Its
 // subscribers still count as receivers. Loop-owned.
-func (in *Inbox) HandOver(unserved []*Message) (k uint64) {
+func (in *Inbox) HandOver(unserved []*Message) (k, head uint64) {
 	b := in.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -45,7 +45,7 @@ func (in *Inbox) HandOver(unserved []*Message) (k uint64) {
 	}
 	b.shared = 0 // its streams may have been brought to that place
 	b.wakePublishersLocked()
-	return k
+	return k, b.seq
 }
 
 // TakeBack undoes HandOver, when the successor is dead: the inbox gets the messages and gaps
@@ -70,10 +70,10 @@ func (in *Inbox) TakeBack(k uint64, chans ...*Channel) {
 
 // AttachAt is Attach for the streams of a predecessor's loop, with how many each channel has:
 // the inbox gets the messages and gaps of the channels above k, and then all that come. Before,
-// it waits for relays up to k, at most Options.PublishTimeout. If the inbox may lack messages,
-// the error wraps ErrEvicted. After an error the broker is of no use. Loop-owned.
-func (in *Inbox) AttachAt(dst []*Channel, k uint64, names [][]byte, subscribers []int32) ([]*Channel, error) {
-	if err := in.broker.awaitPlace(k); err != nil {
+// it waits for relays up to head, at most Options.PublishTimeout. If the inbox may lack
+// messages, the error wraps ErrEvicted. After an error the broker is of no use. Loop-owned.
+func (in *Inbox) AttachAt(dst []*Channel, k, head uint64, names [][]byte, subscribers []int32) ([]*Channel, error) {
+	if err := in.broker.awaitPlace(head); err != nil {
 		return dst, err
 	}
 	var late arrears

@@ -78,14 +78,14 @@ func TestSwitch(t *testing.T) {
 	in.Served(in.Take(nil))
 	tap, to := upgrade(t, from, opts)
 	publish(t, from, "/a", "three")
-	k := in.HandOver(nil)
+	k, head := in.HandOver(nil)
 	if k != 2 {
 		t.Errorf("HandOver() = %d, want 2", k)
 	}
 	publish(t, from, "/a", "four")
 	tap.sendAll(t, to)
 	moved := to.NewInbox(func() {})
-	if _, err := moved.AttachAt(nil, k, [][]byte{[]byte("/a")}, []int32{1}); err != nil {
+	if _, err := moved.AttachAt(nil, k, head, [][]byte{[]byte("/a")}, []int32{1}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := from.Publish("/a", Event{Data: []byte("five")}); err != nil || r.Receivers != 1 {
@@ -134,7 +134,7 @@ func TestTakeBack(t *testing.T) {
 	tap, to := upgrade(t, from, Options{})
 	large := strings.Repeat("x", 50<<10)
 	publish(t, from, "/a", "unserved")
-	k := in.HandOver(in.Take(nil))
+	k, _ := in.HandOver(in.Take(nil))
 	for i := range 2 * backlogBytes / len(large) { // above what a channel keeps
 		publish(t, from, "/a", large)
 		publish(t, from, "/b", fmt.Sprint(i))
