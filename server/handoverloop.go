@@ -17,7 +17,7 @@ import (
 type handed struct {
 	conn      *handover.Conn // nil once the loop has let go
 	ids       []streamID     // of the connections, in the order of their records
-	k         uint64         // see LoopHead
+	k, head   uint64         // see LoopHead
 	stopped   time.Duration
 	prepared  bool
 	committed bool
@@ -59,7 +59,7 @@ func (l *loop) handOver(conn *handover.Conn) (Moved, error) {
 	ended := l.endUnmovable()
 	l.handed = &handed{conn: conn, stopped: l.server.clock()}
 	l.away.Store(true)
-	l.handed.k = l.stop()
+	l.handed.k, l.handed.head = l.stop()
 	moved := Moved{Loop: int(l.number), Closed: ended, K: l.handed.k}
 	err := l.sendLoop(&moved)
 	if err != nil {
@@ -71,20 +71,20 @@ func (l *loop) handOver(conn *handover.Conn) (Moved, error) {
 
 // stop ends the turn that is under way, wherever it is, and has no more messages come. It
 // returns the sequence before the first message or gap that the loop has not served all
-// subscribers with: cursors tell of the others who has had what.
-func (l *loop) stop() (k uint64) {
+// subscribers with, and that of the newest: cursors tell of the others who has had what.
+func (l *loop) stop() (k, head uint64) {
 	t := &l.turn
 	first := uint64(math.MaxUint64)
 	if len(t.messages) > 0 {
 		first = t.messages[0].Seq - 1
 	}
-	k = min(first, l.inbox.HandOver(t.taken[t.next-len(t.served):]))
+	k, head = l.inbox.HandOver(t.taken[t.next-len(t.served):])
 	t.release()
 	clear(t.taken)
 	clear(t.gaps)
 	clear(t.merged)
 	*t = turn{taken: t.taken[:0], gaps: t.gaps[:0], merged: t.merged[:0], groups: t.groups}
-	return k
+	return min(first, k), head
 }
 
 // endUnmovable ends connections that cannot be handed over, and returns how many.
@@ -158,7 +158,7 @@ func (l *loop) sendLoop(moved *Moved) error {
 // sendHead sends what stands before all else, and the listeners.
 func (l *loop) sendHead(moved *Moved) error {
 	head := handover.LoopHead{
-		Loop: uint32(l.number), K: moved.K, Keepalive: int64(l.cfg.Keepalive),
+		Loop: uint32(l.number), K: moved.K, Head: l.handed.head, Keepalive: int64(l.cfg.Keepalive),
 		Channels: uint32(len(l.byChannel.m)), Connections: uint32(moved.Connections),
 		Reasons: reasonNames[:],
 	}

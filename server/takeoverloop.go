@@ -225,7 +225,7 @@ func (l *loop) attachAll() error {
 	if len(a.names) == 0 {
 		return nil
 	}
-	attached, err := l.inbox.AttachAt(nil, a.head.K, a.names, a.counts)
+	attached, err := l.inbox.AttachAt(nil, a.head.K, a.head.Head, a.names, a.counts)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package handover
 type LoopHead struct {
 	Loop        uint32
 	K           uint64 // the sequence before the first message that the loop has not served
+	Head        uint64 // the sequence of the newest message: no stream has had more
 	Keepalive   int64  // the period of pings, in nanoseconds
 	Plain       uint8  // listeners without TLS
 	Channels    uint32 // how many channels follow,
@@ -16,6 +17,7 @@ type LoopHead struct {
 func (h *LoopHead) Append(w *Writer) {
 	w.U32(h.Loop)
 	w.U64(h.K)
+	w.U64(h.Head)
 	w.I64(h.Keepalive)
 	w.U8(h.Plain)
 	w.U32(h.Channels)
@@ -29,7 +31,7 @@ func (h *LoopHead) Append(w *Writer) {
 
 // Parse implements Record.
 func (h *LoopHead) Parse(r *Reader) {
-	h.Loop, h.K, h.Keepalive, h.Plain = r.U32(), r.U64(), r.I64(), r.U8()
+	h.Loop, h.K, h.Head, h.Keepalive, h.Plain = r.U32(), r.U64(), r.U64(), r.I64(), r.U8()
 	h.Channels, h.Connections = r.U32(), r.U32()
 	h.Reasons = make([]string, r.Count(4))
 	for i := range h.Reasons {

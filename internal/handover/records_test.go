@@ -43,7 +43,7 @@ var recordTypes = []recordType{
 	{"switch", KindSwitch, &Switch{Place{15, 12}, 16}},
 
 	// loop.go
-	{"loophead", KindLoop, &LoopHead{Loop: 3, K: 1<<40 + 5, Keepalive: 15e9, Plain: 1, Channels: 2, Connections: 4, Reasons: []string{"", "answered"}}},
+	{"loophead", KindLoop, &LoopHead{Loop: 3, K: 1<<40 + 5, Head: 1<<40 + 9, Keepalive: 15e9, Plain: 1, Channels: 2, Connections: 4, Reasons: []string{"", "answered"}}},
 	{"loopchannel", KindLoopChannels, &LoopChannel{Name: []byte("/news"), Subscribers: 7}},
 	{"loopend", KindLoopEnd, &LoopEnd{Connections: 4, Sum: 0xdeadbeef}},
 
