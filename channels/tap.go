@@ -134,6 +134,9 @@ func (t *Tap) take(spare []relay) (batch []relay, size int, err error) {
 		return nil, 0, t.err
 	}
 	t.walkLocked()
+	if len(t.queue) == 0 {
+		return nil, 0, nil // and spare is nobody's still
+	}
 	batch, t.queue = t.queue, spare[:0]
 	return batch, t.size, nil
 }

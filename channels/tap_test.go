@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -268,4 +269,29 @@ func TestFreezeLetsPublishersGo(t *testing.T) {
 			t.Errorf("an engine's event after Thaw: %v", err)
 		}
 	})
+}
+
+// Ensure that a tap sends what comes while it is sending, in order and once.
+func TestTapIsFilledWhileItSends(t *testing.T) {
+	b := NewBroker(Options{History: 1000})
+	tap, to := upgrade(t, b, Options{History: 1000})
+	tap.guards = true // so that there is nothing to send in between, too
+	ended := make(chan error, 1)
+	go func() { ended <- tap.Run(to.Relay) }()
+	var publishing sync.WaitGroup
+	for i := range 4 {
+		publishing.Go(func() {
+			for n := range 200 {
+				publish(t, b, "/a", fmt.Sprintf("%d of %d", n, i))
+			}
+		})
+	}
+	publishing.Wait()
+	tap.Close()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if b.seq != to.seq {
+		t.Errorf("the successor is at %d, want %d", to.seq, b.seq)
+	}
 }
