@@ -53,6 +53,9 @@ func flagSections(parser *kong.Kong) (sections []flagSection) {
 			continue
 		}
 		for _, f := range command.Flags {
+			if f.Hidden { // between processes
+				continue
+			}
 			title := "millrace " + command.Name
 			if f.Group != nil {
 				title = cmp.Or(f.Group.Title, f.Group.Key)

@@ -26,6 +26,9 @@ type front interface {
 // Run serves until ctx is done or the server fails. The page and its application
 // take the public port, and pass on to the event streams as a proxy does.
 func (c *demoCommand) Run(ctx context.Context, w warnings) error {
+	if c.Control != "" {
+		return fmt.Errorf("%w: --control: %q, but a demo cannot be upgraded", errUsage, c.Control)
+	}
 	public := cmp.Or(string(c.Listen), demoListen)
 	c.Listen = "127.0.0.1:0"
 	c.Drain = min(c.Drain, time.Second) // no other server needs time

@@ -35,6 +35,7 @@ type commands struct {
 	Subscribe subscribeCommand `cmd:"" help:"Print the events of a stream, one a line."`
 	Sign      signCommand      `cmd:"" help:"Print an address that grants channels for some time, signed as an application would."`
 	Doctor    doctorCommand    `cmd:"" help:"Tell how many event streams this host can hold, which limit binds first, and which line raises it."`
+	Upgrade   upgradeCommand   `cmd:"" help:"Have a running server hand all that it holds to a new process of this host."`
 	Version   versionCommand   `cmd:"" help:"Print the version of millrace, of Go and of the platform."`
 	Help      helpCommand      `cmd:"" help:"Print the help of a command."`
 
@@ -83,7 +84,7 @@ func run(args []string) int {
 // parser does not.
 func explain(err error) error {
 	if argument, ok := strings.CutPrefix(err.Error(), "unexpected argument "); ok {
-		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, sign, doctor, version or help) or flags of it", errUsage, argument)
+		return fmt.Errorf("%w: unexpected argument %q, want a command (serve, demo, publish, subscribe, sign, doctor, upgrade, version or help) or flags of it", errUsage, argument)
 	}
 	return fmt.Errorf("%w: %w", errUsage, err)
 }

@@ -21,6 +21,7 @@ type serverFlags struct {
 	streamFlags    `group:"Streams"`
 	limitFlags     `group:"Limits"`
 	logFlags       `group:"Logging"`
+	upgradeFlags   `group:"Upgrades"`
 }
 
 // options returns the options of a node. The flags are as resolved returns them.

@@ -5,32 +5,53 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"millrace/internal/node"
 )
 
-// onHangup calls reload on each SIGHUP, until the returned function is called. With a
-// terminal as stdin SIGHUP means that the terminal has gone, and ends the process in
-// order (see run).
-func onHangup(reload func()) (stop func()) {
-	if isTerminal(os.Stdin) {
-		return func() {}
+// reloader has secrets read again on each SIGHUP. With a terminal as stdin SIGHUP means that
+// the terminal has gone, and ends the process in order (see run).
+type reloader struct {
+	hangups chan os.Signal
+	asked   atomic.Bool // since this was set to false
+	running sync.WaitGroup
+}
+
+// onHangup notes SIGHUPs, for begin.
+func onHangup() *reloader {
+	r := &reloader{hangups: make(chan os.Signal, 1)}
+	if !isTerminal(os.Stdin) {
+		signal.Notify(r.hangups, syscall.SIGHUP)
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		for range hangups {
+	return r
+}
+
+// begin calls reload for each SIGHUP, until stop.
+func (r *reloader) begin(reload func()) {
+	r.running.Go(func() {
+		for range r.hangups {
+			r.asked.Store(true)
 			reload()
 		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		close(hangups)
-		<-over
+	})
+}
+
+// again is as if a SIGHUP had come.
+func (r *reloader) again() {
+	select {
+	case r.hangups <- syscall.SIGHUP:
+	default: // one waits already
 	}
+}
+
+// stop returns when nothing is read any more.
+func (r *reloader) stop() {
+	signal.Stop(r.hangups)
+	close(r.hangups)
+	r.running.Wait()
 }
 
 // reload reads the secrets from their files again and has n go on with those that have

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"millrace/internal/doctor"
+	"millrace/internal/handover"
 	"millrace/internal/logs"
 	"millrace/internal/node"
 	"millrace/server"
@@ -22,7 +24,7 @@ const logPatience = time.Second
 // serveCommand is the server.
 type serveCommand struct{ serverFlags }
 
-// Run serves until ctx is done or the server fails.
+// Run serves until ctx is done, the server fails, or a successor has everything.
 func (c *serveCommand) Run(ctx context.Context, w warnings) error {
 	return c.serve(ctx, os.Stderr, w, nil)
 }
@@ -40,11 +42,16 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, 
 	for _, warning := range w {
 		log.Warn(warning)
 	}
+	hangups := onHangup()
+	defer hangups.stop()
 	current, err := c.resolved()
 	if err != nil {
 		return err
 	}
-	n, err := current.start(queue)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	u := newUpgrader(log, hangups)
+	n, bye, err := c.begin(ctx, current, queue, u)
 	if err != nil {
 		return err
 	}
@@ -57,7 +64,7 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, 
 		}
 		public, closeFront = port.Addr().String(), port.Close
 	}
-	defer onHangup(func() { current = c.reload(n, current, log) })()
+	hangups.begin(func() { current = c.reload(n, current, log) })
 	c.logStart(log, n, public)
 	forgetStartup()
 	if n.TLSAddr() != node.Off {
@@ -65,37 +72,92 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, 
 		defer close(quit)
 		go boundGarbage(func() int64 { return n.Streams().Stats().Streams }, quit)
 	}
-	stopping := tellSystemd(n.Streams().Probe, log)
+	u.systemd.ready(n.Streams().Probe)
+	c.askedBefore(bye, hangups, stop)
+	u.open()
 
 	select {
 	case <-ctx.Done():
-		log.Info("millrace is stopping, a second signal ends it at once", "why", context.Cause(ctx).Error())
 	case err = <-n.Failed():
+		stop(err)
+	case <-u.ended:
 	}
-	stopping(c.stopTime())
-	if err == nil {
-		n.Drain()
-	} else {
-		log.Error("millrace has failed and is stopping", "error", err)
-		err = errReported
+	if !u.close() {
+		c.end(context.Cause(ctx), err, n, u, log)
 	}
 	closeFront()
 	n.Close()
+	u.closeSocket()
 	stats := n.Streams().Stats()
 	log.Info("millrace has stopped", "uptime", time.Since(began).Round(time.Millisecond).String(),
 		"accepted", stats.Accepted, "deliveries", stats.Deliveries, "writes", stats.Writes,
 		"bytes", stats.Bytes, "keepalives", stats.Pings)
-	return err
+	if err != nil || u.lost {
+		return errReported
+	}
+	return nil
+}
+
+// begin starts a node, or takes over from another process, with what was asked of that. u
+// gets orders from the control socket.
+func (c *serveCommand) begin(ctx context.Context, current *serverFlags, queue *logs.Queue, u *upgrader) (*node.Node, handover.Bye, error) {
+	path := controlPath(c.Control)
+	if c.Takeover {
+		return current.takeOver(queue, func(n *node.Node) {
+			if err := u.listen(ctx, n, path); err != nil {
+				queue.Logger().Error("there is no control socket: the next upgrade takes a restart", "path", path, "error", err)
+			}
+		})
+	}
+	n, err := current.start(queue)
+	if err != nil {
+		return nil, handover.Bye{}, err
+	}
+	if err := u.listen(ctx, n, path); err != nil {
+		n.Close()
+		return nil, handover.Bye{}, fmt.Errorf("--control: %s: %w", path, err)
+	}
+	return n, handover.Bye{}, nil
+}
+
+// askedBefore does what was asked of the process before this one.
+func (c *serveCommand) askedBefore(bye handover.Bye, hangups *reloader, stop context.CancelCauseFunc) {
+	if bye.Reload {
+		hangups.again()
+	}
+	if bye.Stop {
+		stop(errors.New("its predecessor was told to end"))
+	}
+}
+
+// end tells everybody that the process ends, and drains n unless it has failed.
+func (c *serveCommand) end(why, failed error, n *node.Node, u *upgrader, log *slog.Logger) {
+	if failed == nil {
+		log.Info("millrace is stopping, a second signal ends it at once", "why", why.Error())
+	}
+	u.systemd.stopping(c.stopTime())
+	if failed != nil {
+		log.Error("millrace has failed and is stopping", "error", failed)
+		return
+	}
+	n.Drain()
 }
 
 // start starts a node whose flags are as resolved returns them.
 func (f *serverFlags) start(queue *logs.Queue) (*node.Node, error) {
-	options, err := f.options()
+	options, err := f.nodeOptions(queue)
 	if err != nil {
 		return nil, err
 	}
-	options.Logger, options.LogDropped = queue.Logger(), queue.Dropped
 	return node.Start(options)
+}
+
+// nodeOptions returns the options of a node that logs to queue. The flags are as resolved
+// returns them.
+func (f *serverFlags) nodeOptions(queue *logs.Queue) (node.Options, error) {
+	options, err := f.options()
+	options.Logger, options.LogDropped = queue.Logger(), queue.Dropped
+	return options, err
 }
 
 // logStart says where the server can be reached and what it may hold.

@@ -2,43 +2,100 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// stopMargin is the time that the end may take beyond its own on a busy host, before
-// systemd kills.
-const stopMargin = 13 * time.Second
+const (
+	// stopMargin is the time that the end may take beyond its own on a busy host, before
+	// systemd kills.
+	stopMargin = 13 * time.Second
+	// barrierTime is how long systemd may take to see what it was told.
+	barrierTime = 5 * time.Second
+)
 
-// tellSystemd tells systemd that millrace is ready and then, as often as its
-// unit asks, that it is alive, until stopping is called, which tells that too,
-// and how long that may take (sd_notify(3)). Where systemd is not the parent,
-// it does nothing. An error of probe names event loops that do not turn.
-func tellSystemd(probe func(context.Context) error, log *slog.Logger) (stopping func(stopTime time.Duration)) {
-	tell := func(state string) {
-		if _, err := daemon.SdNotify(false, state); err != nil {
-			log.Warn("systemd cannot be told", "state", state, "error", err)
-		}
-	}
+// systemd is told how the process is (sd_notify(3)). Where systemd is not the parent,
+// it does nothing.
+type systemd struct {
+	log     *slog.Logger
+	cancel  context.CancelFunc
+	feeding sync.WaitGroup
+}
+
+// ready tells systemd that millrace is ready and then, as often as its unit asks, that
+// it is alive, until stopping or succeeded is called. An error of probe names event loops that
+// do not turn.
+func (s *systemd) ready(probe func(context.Context) error) {
 	timeout, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("systemd's watchdog gets no pings", "error", err)
+		s.log.Warn("systemd's watchdog gets no pings", "error", err)
 	}
-	tell(daemon.SdNotifyReady)
+	s.tell(daemon.SdNotifyReady)
 	ctx, cancel := context.WithCancel(context.Background())
-	var feeding sync.WaitGroup
+	s.cancel = cancel
 	if timeout > 0 {
-		feeding.Go(func() { feedWatchdog(ctx, timeout, probe, log, func() { tell(daemon.SdNotifyWatchdog) }) })
+		s.feeding.Go(func() { feedWatchdog(ctx, timeout, probe, s.log, func() { s.tell(daemon.SdNotifyWatchdog) }) })
 	}
-	return func(stopTime time.Duration) {
-		tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (stopTime + stopMargin).Microseconds()))
-		cancel()
-		feeding.Wait()
+}
+
+func (s *systemd) tell(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		s.log.Warn("systemd cannot be told", "state", state, "error", err)
 	}
+}
+
+// stopping tells that the process ends, and how long that may take.
+func (s *systemd) stopping(stopTime time.Duration) {
+	s.tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (stopTime + stopMargin).Microseconds()))
+	s.cancel()
+	s.feeding.Wait()
+}
+
+// succeeded tells that another process is the main one from here on, and returns when systemd
+// knows: it would take the end of this one for that of the service.
+func (s *systemd) succeeded(pid int) {
+	s.cancel()
+	s.feeding.Wait()
+	s.tell(fmt.Sprintf("MAINPID=%d", pid))
+	if err := barrier(os.Getenv("NOTIFY_SOCKET")); err != nil {
+		s.log.Warn("systemd does not say that it knows the new process", "pid", pid, "error", err)
+	}
+}
+
+// barrier returns when systemd has read what it was told before: it closes the descriptor that
+// comes with BARRIER=1 (sd_notify_barrier(3)).
+func barrier(socket string) error {
+	if socket == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, _, err = conn.WriteMsgUnix([]byte("BARRIER=1"), syscall.UnixRights(int(w.Fd())), nil)
+	w.Close()
+	if err != nil {
+		return err
+	}
+	r.SetReadDeadline(time.Now().Add(barrierTime))
+	if _, err := r.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return nil // the end of the pipe
 }
 
 // feedWatchdog calls ping, while the loops turn, twice in the time after

@@ -154,3 +154,19 @@ func (s *source) conntrack() (most, tracked int64) {
 }
 
 const conntrackMax = "net.netfilter.nf_conntrack_max"
+
+// Room returns how many bytes and tasks more this process's control groups allow, and the
+// host's memory; Unlimited where nothing is known to bound them.
+func (h *Host) Room() (bytes, tasks int64) {
+	bytes, tasks = Unlimited, Unlimited
+	if h.MemAvailable != Unknown {
+		bytes = h.MemAvailable
+	}
+	if h.Memory.setting != "" {
+		bytes = min(bytes, h.Memory.left())
+	}
+	if h.Pids.setting != "" {
+		tasks = h.Pids.left()
+	}
+	return bytes, tasks
+}

@@ -19,6 +19,7 @@ import (
 	"millrace/internal/auth/ticket"
 	"millrace/internal/backplane/link"
 	"millrace/internal/control"
+	"millrace/internal/handover"
 	"millrace/internal/ops"
 	"millrace/internal/ports"
 	"millrace/server"
@@ -45,6 +46,20 @@ type Node struct {
 // Start opens the ports of a node and sets it to work. It opens none if the options are
 // wrong, which is an ErrOptions.
 func Start(o Options) (*Node, error) {
+	n, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.open(); err != nil {
+		n.Close()
+		return nil, err
+	}
+	n.begin()
+	return n, nil
+}
+
+// prepare returns a node that has opened and begun nothing yet, or an ErrOptions.
+func prepare(o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -70,35 +85,54 @@ func Start(o Options) (*Node, error) {
 	}
 	o.setDecoding()
 	n.opts, n.broker = o, channels.NewBroker(o.Broker)
-	if err := n.open(); err != nil {
-		n.Close()
-		return nil, err
-	}
-	n.begin()
 	return n, nil
 }
 
 // open opens the ports.
-func (n *Node) open() (err error) {
+func (n *Node) open() error {
+	if err := n.openPublic(); err != nil {
+		return err
+	}
+	if err := n.tls.begin(n.public.TLSAddr()); err != nil {
+		return err
+	}
+	return n.openPorts(nil)
+}
+
+// openPublic opens the public port.
+func (n *Node) openPublic() (err error) {
 	o := &n.opts
 	o.Public.Logger = o.Logger
 	if n.public, err = server.New(o.Public, n.broker); err != nil {
 		return PortError(err, o.flagOf(err))
 	}
-	if err := n.tls.begin(n.public.TLSAddr()); err != nil {
-		return err
-	}
 	n.control = control.Start(control.Config{
 		Broker: n.broker, Streams: n.public, Kicks: &n.access.kicks, Tickets: n.access.tickets, Logger: o.Logger,
+		Successor: o.Broker.Successor,
 	})
-	places := o.portPlaces()
+	return nil
+}
+
+// openPorts opens the other ports: those that are inherited, and listeners of its own else.
+func (n *Node) openPorts(inherited map[handover.Port]net.Listener) (err error) {
+	o, places := &n.opts, n.opts.portPlaces()
 	if !isOff(o.Admin.Listen) {
-		if n.admin, err = admin.Listen(o.Admin.Listen, n.adminConfig(places)); err != nil {
+		if ln := inherited[handover.PortAdmin]; ln != nil {
+			n.admin, err = admin.New(ln, n.adminConfig(places))
+		} else {
+			n.admin, err = admin.Listen(o.Admin.Listen, n.adminConfig(places))
+		}
+		if err != nil {
 			return PortError(err, "--admin")
 		}
 	}
 	if !isOff(o.Ops.Listen) {
-		if n.ops, err = ops.Listen(o.Ops.Listen, n.opsConfig(places)); err != nil {
+		if ln := inherited[handover.PortOps]; ln != nil {
+			n.ops, err = ops.New(ln, n.opsConfig(places))
+		} else {
+			n.ops, err = ops.Listen(o.Ops.Listen, n.opsConfig(places))
+		}
+		if err != nil {
 			return PortError(err, "--ops")
 		}
 	}
@@ -164,17 +198,27 @@ func (n *Node) engine() func() link.State {
 	return n.backplane.State
 }
 
-// begin sets all to work. Streams go on without the other ports.
+// begin sets all to work.
 func (n *Node) begin() {
 	if n.backplane != nil {
 		n.backplane.Start(n.broker.Feed())
 	}
 	n.public.Start()
+	n.watchTLS()
+	n.servePorts()
+}
+
+// watchTLS has files of TLS that change read again.
+func (n *Node) watchTLS() {
 	if n.tls.certificates != nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		n.unwatch = cancel
 		n.running.Go(func() { n.tls.watch(ctx) })
 	}
+}
+
+// servePorts has the ports beside the public one serve. Streams go on without them.
+func (n *Node) servePorts() {
 	serve := func(port func() error) {
 		if err := port(); err != nil {
 			n.opts.Logger.Error("a port cannot go on, streams are not affected", "error", err)

@@ -89,6 +89,15 @@ func ParseForms(texts []string) (forms Forms, err error) {
 	return forms, nil
 }
 
+// String returns the forms as ParseForms takes them, with commas between.
+func (f Forms) String() string {
+	texts := make([]string, len(f))
+	for i, r := range f {
+		texts[i] = string(r.pattern) + "=" + string(r.form)
+	}
+	return strings.Join(texts, ",")
+}
+
 // of returns the form of a channel.
 func (f Forms) of(channel string) Form {
 	for _, r := range f {

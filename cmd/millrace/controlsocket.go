@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"millrace/internal/throttle"
+)
+
+const (
+	// maxOrders bounds the connections of a control socket, maxOrder the bytes of a line.
+	maxOrders, maxOrder = 8, 64 << 10
+	// orderTime bounds the wait for an order, and for a client to take a line.
+	orderTime = 5 * time.Second
+)
+
+// controlSocket is the Unix socket by which a running millrace is told to hand over to a
+// new one. Root and the user of the process may; others are refused.
+type controlSocket struct {
+	path    string
+	ln      *net.UnixListener
+	log     *slog.Logger // of what outsiders can cause
+	perform func(context.Context, order, *orderConn) outcome
+	ctx     context.Context // of all orders
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	places  chan struct{}
+}
+
+// controlPath returns where the socket is to be: given, or in systemd's RuntimeDirectory.
+// Empty: nowhere.
+func controlPath(given string) string {
+	if given != "" {
+		return given
+	}
+	if first, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); first != "" {
+		return filepath.Join(first, "control")
+	}
+	return ""
+}
+
+// openControl opens the socket at path, where it replaces one that is there: the process
+// before this one has it, or had. Orders are performed by perform, which may get several
+// at once. ctx ends them.
+func openControl(ctx context.Context, path string, log *slog.Logger, perform func(context.Context, order, *orderConn) outcome) (*controlSocket, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("%s is there and no socket, want a path that is free", path)
+	}
+	// It takes the place of the other in one step, so that an order always finds one.
+	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
+	os.Remove(fresh) // of a process that had the number
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	ln.SetUnlinkOnClose(false)
+	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
+		ln.Close()
+		os.Remove(fresh)
+		return nil, err
+	}
+	s := &controlSocket{path: path, ln: ln, log: throttle.Logger(log), perform: perform, places: make(chan struct{}, maxOrders)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.running.Go(s.accept)
+	return s, nil
+}
+
+// close ends all orders, and returns when they have ended. The file stays if keep is set:
+// another process has it by then.
+func (s *controlSocket) close(keep bool) {
+	s.cancel()
+	s.ln.Close()
+	if !keep {
+		os.Remove(s.path)
+	}
+	s.running.Wait()
+}
+
+// accept serves connections until the socket is closed.
+func (s *controlSocket) accept() {
+	for {
+		conn, err := s.ln.AcceptUnix()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			s.log.Warn("the control socket cannot accept", "error", err)
+			select {
+			case <-s.ctx.Done():
+			case <-time.After(time.Second):
+			}
+			continue
+		}
+		select {
+		case s.places <- struct{}{}:
+			s.running.Go(func() {
+				defer func() { <-s.places }()
+				s.serve(conn)
+			})
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// serve performs the order of a connection.
+func (s *controlSocket) serve(conn *net.UnixConn) {
+	defer conn.Close()
+	c := &orderConn{conn: conn, lines: bufio.NewScanner(conn), ctx: s.ctx}
+	defer context.AfterFunc(s.ctx, func() { conn.SetReadDeadline(time.Now()) })()
+	c.lines.Buffer(nil, maxOrder)
+	uid, err := peerUser(conn)
+	if own := os.Geteuid(); err == nil && uid != 0 && uid != own {
+		err = fmt.Errorf("user %d may not, want root or user %d, as whom millrace runs", uid, own)
+	}
+	var o order
+	if err == nil {
+		err = c.order(&o)
+	}
+	if err != nil {
+		s.log.Warn("an order at the control socket is refused", "error", err)
+		c.tell(outcome{Result: resultRefused, Why: err.Error()})
+		return
+	}
+	c.tell(s.perform(s.ctx, o, c))
+}
+
+// orderConn is a connection of the control socket, with lines of JSON in both directions.
+type orderConn struct {
+	conn  *net.UnixConn
+	lines *bufio.Scanner
+	ctx   context.Context // done: no line is waited for
+	mu    sync.Mutex      // several loops move at a time
+}
+
+// order reads the order.
+func (c *orderConn) order(o *order) error {
+	line, err := c.line(orderTime)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(line, o); err != nil || o.Command != orderUpgrade {
+		return fmt.Errorf("an order of %.64q, want a JSON object whose command is %q", line, orderUpgrade)
+	}
+	return nil
+}
+
+// line reads a line, for which there is so much time.
+func (c *orderConn) line(patience time.Duration) ([]byte, error) {
+	c.conn.SetReadDeadline(time.Now().Add(patience))
+	if err := context.Cause(c.ctx); err != nil {
+		return nil, err
+	}
+	if !c.lines.Scan() {
+		if err := context.Cause(c.ctx); err != nil {
+			return nil, err
+		}
+		if err := c.lines.Err(); err != nil {
+			return nil, fmt.Errorf("no line within %v: %w", patience, err)
+		}
+		return nil, errors.New("the client of the control socket has gone")
+	}
+	return c.lines.Bytes(), nil
+}
+
+// tell sends v. What comes of an order does not depend on a client that has gone.
+func (c *orderConn) tell(v any) {
+	line, _ := json.Marshal(v) // structs of numbers and texts
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn.SetWriteDeadline(time.Now().Add(orderTime))
+	c.conn.Write(append(line, '\n'))
+}
+
+// confirmed tells v, and waits until the client has said that it has seen it.
+func (c *orderConn) confirmed(v any, patience time.Duration) error {
+	c.tell(v)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.line(patience); err != nil {
+		return fmt.Errorf("the client does not confirm: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/internal/ssetest"
+	"millrace/internal/testenv"
+)
+
+// service is a millrace that is upgraded: processes that follow each other, with one log.
+type service struct {
+	*process
+	control string
+	pids    []int // of all processes, in their order
+}
+
+// serve starts a service on free ports, which ends with the test.
+func serve(t *testing.T, env []string, flags ...string) *service {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "control") // a path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	s := &service{control: filepath.Join(dir, "control")}
+	s.process = &process{t: t, log: bufio.NewScanner(r), cmd: exec.Command(testenv.Program(t, false),
+		append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--loops", "2", "--drain", "1s", "--control", s.control}, flags...)...)}
+	s.cmd.Stderr, s.cmd.Env = w, append(os.Environ(), env...)
+	err = s.cmd.Start()
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pids = []int{s.cmd.Process.Pid}
+	t.Cleanup(func() {
+		for _, pid := range s.pids {
+			unix.Kill(pid, unix.SIGKILL)
+			reap(pid)
+		}
+	})
+	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+) ops=(\S+) tls=(\S+)`).FindStringSubmatch(s.logged("millrace is ready"))
+	s.public, s.admin, s.ops = addresses[1], addresses[2], addresses[3]
+	return s
+}
+
+// reap waits for a process that a process of ours has made our child.
+func reap(pid int) (status unix.WaitStatus, err error) {
+	for {
+		if _, err = unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
+			return status, err
+		}
+	}
+}
+
+// step is a line of an upgrade, of which the last has a result.
+type step struct {
+	progress
+	Result string `json:"result"`
+}
+
+// upgrade has the service upgraded, with each step confirmed after at has been called.
+func (s *service) upgrade(o order, at func(step)) outcome {
+	s.t.Helper()
+	conn, err := net.Dial("unix", s.control)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	o.Command, o.Unsupervised, o.Confirm = orderUpgrade, true, true
+	json.NewEncoder(conn).Encode(o)
+	for lines := json.NewDecoder(conn); ; {
+		var text json.RawMessage
+		var line step
+		if err := lines.Decode(&text); err != nil {
+			s.t.Fatalf("the upgrade ends without a result: %v", err)
+		}
+		if err := json.Unmarshal(text, &line); err != nil {
+			s.t.Fatal(err)
+		}
+		if line.Result != "" {
+			var result outcome
+			if err := json.Unmarshal(text, &result); err != nil {
+				s.t.Fatal(err)
+			}
+			return result
+		}
+		if line.Step == "started" {
+			s.pids = append(s.pids, line.PID)
+		}
+		at(line)
+		fmt.Fprintln(conn, "go on")
+	}
+}
+
+// done has the service upgraded, which has to succeed.
+func (s *service) done() outcome {
+	s.t.Helper()
+	result := s.upgrade(order{}, func(step) {})
+	if result.Result != resultDone {
+		s.t.Fatalf("%+v, want %q", result, resultDone)
+	}
+	old := s.pids[len(s.pids)-2]
+	if status, err := reap(old); err != nil || !status.Exited() || status.ExitStatus() != 0 {
+		s.t.Fatalf("the old process: %v, %v; want status 0", status, err)
+	}
+	return result
+}
+
+// follower is a client of a channel.
+type follower struct {
+	ssetest.Client
+	t *testing.T
+}
+
+// listen opens a stream.
+func (s *service) listen() *follower {
+	s.t.Helper()
+	l := &follower{t: s.t, Client: ssetest.Client{Target: "/x"}}
+	s.open(&l.Client)
+	if _, err := l.Next(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(l.Close)
+	return l
+}
+
+// hears fails unless the next event is n.
+func (l *follower) hears(n int) {
+	l.t.Helper()
+	event, err := l.Next()
+	if err != nil || event.Data != strconv.Itoa(n) {
+		l.t.Fatalf("%+v, %v; want the event %d", event, err, n)
+	}
+}
+
+// publisher publishes numbers, on one connection.
+type publisher struct {
+	t    *testing.T
+	conn net.Conn
+	r    *bufio.Reader
+	n    int
+}
+
+func (s *service) publisher() *publisher {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.admin)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	return &publisher{t: s.t, conn: conn, r: bufio.NewReader(conn)}
+}
+
+// publish publishes the next number to as many receivers, and returns it.
+func (p *publisher) publish(receivers int) int {
+	p.t.Helper()
+	p.n++
+	p.conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(p.conn, "PUBLISH /x %d\r\n", p.n)
+	if reply, err := p.r.ReadString('\n'); err != nil || reply != fmt.Sprintf(":%d\r\n", receivers) {
+		p.t.Fatalf("publish %d: %q, %v; want %d receivers", p.n, reply, err, receivers)
+	}
+	return p.n
+}
+
+// Ensure that streams and publishers stay, over several upgrades and by the command that
+// people use; and that the last process ends in order.
+func TestUpgrade(t *testing.T) {
+	s := serve(t, nil)
+	streams, p := []*follower{s.listen(), s.listen(), s.listen()}, s.publisher()
+	hear := func() {
+		t.Helper()
+		n := p.publish(len(streams))
+		for _, l := range streams {
+			l.hears(n)
+		}
+	}
+	hear()
+	id := streams[0].LastID
+	for range 3 {
+		hear()
+		if result := s.done(); result.Streams != int64(len(streams)) || result.Ended != 0 {
+			t.Errorf("%+v, want %d streams", result, len(streams))
+		}
+		hear()
+		streams = append(streams, s.listen()) // at the new process
+		hear()
+	}
+	if epoch, _, _ := strings.Cut(id, "-"); !strings.HasPrefix(streams[0].LastID, epoch+"-") {
+		t.Errorf("ids went on from %s to %s, want one epoch", id, streams[0].LastID)
+	}
+	old := s.pids[len(s.pids)-1]
+	got := execute(t, s.cmd.Path, nil, "upgrade", "--control", s.control, "--unsupervised", "--", "--keepalive", "7s")
+	if got.status != 0 || !strings.Contains(got.stdout, "done: process ") {
+		t.Fatalf("%+v, want status 0", got)
+	}
+	reap(old)
+	pid, err := strconv.Atoi(regexp.MustCompile(`process (\d+) has been started`).FindStringSubmatch(got.stdout)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pids = append(s.pids, pid)
+	hear()
+	if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || !strings.Contains(string(args), "\x00--keepalive\x007s\x00") {
+		t.Errorf("the command line %q, %v; want the flag that was given", args, err)
+	}
+	unix.Kill(pid, unix.SIGTERM)
+	if status, err := reap(pid); err != nil || !status.Exited() || status.ExitStatus() != 0 {
+		t.Errorf("after SIGTERM: %v, %v; want status 0", status, err)
+	}
+	if _, err := os.Stat(s.control); err == nil {
+		t.Errorf("%s is there after the end", s.control)
+	}
+}
+
+// Ensure that what cannot be done is refused in words, and that nothing has changed then.
+func TestUpgradeRefused(t *testing.T) {
+	s := serve(t, nil)
+	l, p := s.listen(), s.publisher()
+	args := func(args ...string) []string { return args }
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{args(), "NOTIFY_SOCKET"},
+		{args("--control", "/nowhere/control", "--unsupervised"), "is millrace running"},
+		{args("--unsupervised", "--binary", "/nowhere/millrace"), "/nowhere/millrace: no such file"},
+		{args("--unsupervised", "--binary", "/"), "no program"},
+		{args("--unsupervised", "--binary", "/bin/true"), "failed: "},
+		{args("--unsupervised", "--", "--bogus"), "failed: "},
+		{args("--unsupervised", "--", "--history", "0"), "--history above 0: true in the running process, false in the new one"},
+		{args("--unsupervised", "--", "--listen", "127.0.0.1:1"), "--listen: 127.0.0.1:0 in the running process, 127.0.0.1:1 in the new one"},
+		{args("--unsupervised", "--", "--admin", "off"), "--admin: "},
+		{args("--unsupervised", "--", "--loops", "3"), "loops: 2 in the running process, 3 in the new one"},
+		{args("--unsupervised", "--", "--proxy-protocol", "--trusted-proxies", "127.0.0.1"), "--proxy-protocol: "},
+		{args("--unsupervised", "--", "--decode", "*=turbo", "--gzip", "/*"), "--gzip: "},
+		{args("--unsupervised", "--", "--history-bytes", "1KiB"), "failed: "},
+	} {
+		given := tt.args
+		if given == nil || given[0] != "--control" {
+			given = append([]string{"--control", s.control}, given...)
+		}
+		got := execute(t, s.cmd.Path, nil, append([]string{"upgrade"}, given...)...)
+		if got.status != 1 || !strings.Contains(got.stderr, tt.want) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%q: %+v, want status 1 and one line with %q", tt.args, got, tt.want)
+		}
+		l.hears(p.publish(1))
+	}
+	var why string
+	s.upgrade(order{}, func(at step) {
+		if at.Step == "hello" {
+			got := execute(t, s.cmd.Path, nil, "upgrade", "--control", s.control, "--unsupervised")
+			why = got.stderr
+		}
+	})
+	if !strings.Contains(why, "another upgrade is under way") {
+		t.Errorf("an upgrade within another: %q", why)
+	}
+	l.hears(p.publish(1))
+}
+
+// Ensure that a successor whose predecessor is killed serves what has come.
+func TestUpgradeOrphaned(t *testing.T) {
+	s := serve(t, nil)
+	var streams []*follower
+	for range 8 {
+		streams = append(streams, s.listen())
+	}
+	p := s.publisher()
+	p.publish(len(streams))
+	conn, err := net.Dial("unix", s.control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	json.NewEncoder(conn).Encode(order{Command: orderUpgrade, Unsupervised: true, Confirm: true})
+	for lines := json.NewDecoder(conn); ; fmt.Fprintln(conn, "go on") {
+		var at step
+		if err := lines.Decode(&at); err != nil || at.Result != "" {
+			t.Fatalf("%+v, %v", at, err)
+		}
+		if at.Step == "started" {
+			s.pids = append(s.pids, at.PID)
+		}
+		if at.Step == "moved" {
+			break
+		}
+	}
+	unix.Kill(s.pids[0], unix.SIGKILL)
+	s.logged("going on with what has come")
+	s.logged("millrace is ready")
+	p = s.publisher()
+	p.n = 1
+	n := p.publish(len(streams))
+	for _, l := range streams {
+		l.hears(1)
+		l.hears(n)
+	}
+}

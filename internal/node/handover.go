@@ -1,0 +1,240 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"millrace/channels"
+	"millrace/internal/handover"
+)
+
+// Limits of time of an upgrade. A step that takes longer ends the upgrade.
+const (
+	loadTime   = 30 * time.Second // for the successor to start, and for it to load what is there
+	stepTime   = 5 * time.Second  // for each later step
+	quietTime  = 10 * time.Second // for a fan-out under way to end
+	canaryTime = time.Second      // in which the first loop shows that the successor serves
+	freezeTime = time.Second      // for publishers to stop
+	lastTime   = 30 * time.Second // for the successor to take over all, after which there is no way back
+)
+
+// Errors of HandOver. Unless it is ErrLost, nothing has changed for any client but those that
+// the successor has accepted itself.
+var (
+	// ErrRefused is wrapped where the upgrade cannot begin as things are.
+	ErrRefused = errors.New("refused")
+	// ErrTakenBack is wrapped where loops had stopped or moved, and serve here again.
+	ErrTakenBack = errors.New("taken back")
+	// ErrLost is wrapped where the successor has ended after the switch: all is lost.
+	ErrLost = errors.New("the successor has ended after the switch")
+)
+
+// HandOver is how a node is handed over.
+type HandOver struct {
+	// Start starts the successor and returns it, with a connection that HandOver owns then.
+	Start func() (*handover.Conn, Process, error)
+	// Step is told of each step. With an error the upgrade ends and is taken back, unless it
+	// is after StepSwitch. Loops move at the same time: it may be called several times at once.
+	Step func(Step) error
+	// Part is called when the successor has everything. What it returns is the successor's to
+	// do: it was asked of this process meanwhile.
+	Part func() handover.Bye
+}
+
+// Step is one that has been taken.
+type Step struct {
+	Name    string // one of those below
+	Loop    int    // of a step of one loop
+	Loops   int    // how many there are
+	Streams int64  // of the loop, or of all
+	Version string // of the successor's program, with StepHello
+}
+
+// The steps of an upgrade, in their order.
+const (
+	StepStarted   = "started"   // the successor runs
+	StepHello     = "hello"     // both can go on
+	StepLoaded    = "loaded"    // the successor has all channels, and follows
+	StepSent      = "sent"      // all that a loop holds is on its way
+	StepPrepared  = "prepared"  // and has come: neither process serves it
+	StepCommitted = "committed" // it is the successor's
+	StepServing   = "serving"   // which serves it
+	StepMoved     = "moved"     // all loops are there
+	StepFrozen    = "frozen"    // publishers have stopped
+	StepSwitch    = "switch"    // all is the successor's: no way back
+	StepDone      = "done"      // it serves all
+)
+
+// String returns the name, for a step of one loop with the loop's number.
+func (s Step) String() string {
+	switch s.Name {
+	case StepSent, StepPrepared, StepCommitted, StepServing:
+		return s.Name + ":" + strconv.Itoa(s.Loop)
+	}
+	return s.Name
+}
+
+// predecessor is a node that is being handed over.
+type predecessor struct {
+	*Node
+	HandOver
+	*exchange
+	answers        chan handover.Frame // of the successor
+	ends           []int               // connections of the loops, -1 for those that are in use
+	begun          bool                // the public port has been told
+	tap            *channels.Tap
+	opsPort        *handover.Ops // what the ports had when they stopped
+	adminPort      *handover.Admin
+	began, stopped time.Time // the upgrade began, and publishers were stopped
+
+	mu      sync.Mutex
+	touched bool // a loop or a port may have stopped
+	figures handover.Upgrade
+	pauses  []pause
+}
+
+// HandOver hands all that the node holds to a successor. When it has returned nil or ErrLost,
+// nothing but Close may be called; after other errors the node goes on. One upgrade at a time.
+// ctx ends it, unless it is after StepSwitch.
+func (n *Node) HandOver(ctx context.Context, h HandOver) (handover.Upgrade, error) {
+	began := time.Now()
+	p := &predecessor{Node: n, HandOver: h, answers: make(chan handover.Frame, 8), began: began}
+	err := p.run(ctx)
+	if err != nil {
+		n.upgrades.failed(err)
+	}
+	p.figures.Took = time.Since(began)
+	return p.figures, err
+}
+
+// run is HandOver.
+func (p *predecessor) run(ctx context.Context) error {
+	if p.stopping.Load() {
+		return fmt.Errorf("%w: millrace is stopping", ErrRefused)
+	}
+	if p.backplane != nil {
+		return fmt.Errorf("%w: a node that is linked with others by --backplane cannot be upgraded yet", ErrRefused)
+	}
+	if err := roomForSuccessor(); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	conn, successor, err := p.Start()
+	if err != nil {
+		return err
+	}
+	p.exchange = begin(ctx, conn, successor)
+	conn.SetTimeout(loadTime) // until its hello
+	p.tasks.Go(p.receive)
+	switched, err := p.handOver()
+	p.figures.Median, p.figures.Longest = median(p.pauses)
+	switch {
+	case err == nil:
+		return p.part()
+	case switched && !errors.Is(err, syscall.ECONNRESET):
+		return p.lose(err)
+	}
+	// A reset says that the successor ended with something unread: as no sign of life follows
+	// the switch, it has not had all, and serves no publishers before it has.
+	return p.takeBack(err)
+}
+
+// handOver takes all steps. switched tells that there is no way back.
+func (p *predecessor) handOver() (switched bool, err error) {
+	for _, part := range []func() error{p.greet, p.load, p.move, p.freeze} {
+		if err := part(); err != nil {
+			return false, err
+		}
+	}
+	return true, p.switchOver()
+}
+
+// step tells of a step that has been taken.
+func (p *predecessor) step(s Step) error {
+	s.Loops = p.public.Loops()
+	if err := p.Step(s); err != nil {
+		return fmt.Errorf("%s: %w", s, err)
+	}
+	return context.Cause(p.ctx)
+}
+
+// receive takes what the successor sends, until its connection ends.
+func (p *predecessor) receive() {
+	for {
+		frame, err := p.conn.Receive()
+		if err != nil {
+			what := "the successor is silent"
+			if p.ended() {
+				what = "the successor has ended, and the log may have its reason"
+			}
+			p.fail(fmt.Errorf("%s: %w", what, err))
+			return
+		}
+		switch frame.Kind {
+		case handover.KindBeat:
+		case handover.KindControl:
+			p.control.Hear(frame.Payload)
+		case handover.KindRefuse:
+			p.fail(refusal(frame))
+			return
+		default:
+			frame.Payload = slices.Clone(frame.Payload)
+			select {
+			case p.answers <- frame:
+			case <-p.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// expect returns the next answer of the successor, for which there is so much time.
+func (p *predecessor) expect(kind handover.Kind, patience time.Duration) (frame handover.Frame, err error) {
+	select {
+	case frame = <-p.answers:
+		if frame.Kind != kind {
+			err = fmt.Errorf("the successor says %q, want %q", frame.Kind, kind)
+		}
+	case <-p.ctx.Done():
+		err = context.Cause(p.ctx)
+	case <-time.After(patience):
+		err = fmt.Errorf("the successor does not say %q within %v", kind, patience)
+	}
+	return frame, err
+}
+
+// greet agrees with the successor on what must be alike.
+func (p *predecessor) greet() error {
+	if err := p.step(Step{Name: StepStarted}); err != nil {
+		return err
+	}
+	frame, err := p.expect(handover.KindHello, loadTime)
+	if err != nil {
+		return err
+	}
+	p.conn.SetTimeout(silenceTime)
+	var theirs handover.Hello
+	if err := handover.Decode(handover.Oldest, frame.Payload, &theirs); err != nil {
+		return fmt.Errorf("the successor's hello: %w", err)
+	}
+	ours := p.opts.hello(p.public.Loops())
+	if p.version, err = ours.Agree(&theirs); err != nil {
+		if refusal := (*handover.Refusal)(nil); errors.As(err, &refusal) {
+			p.conn.Send(handover.KindRefuse, handover.Encode(handover.Oldest, refusal))
+		}
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if err := p.public.BeginHandOver(p.version); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	p.begun = true
+	if err := p.conn.Send(handover.KindHello, handover.Encode(handover.Oldest, ours)); err != nil {
+		return err
+	}
+	return p.step(Step{Name: StepHello, Version: theirs.Binary})
+}
