@@ -27,8 +27,13 @@ type Backplane interface {
 
 // Local is a node without its ports, in the test's process: a broker and its backplane.
 type Local struct {
-	t      testing.TB
-	Broker *channels.Broker
+	t         testing.TB
+	Broker    *channels.Broker
+	back      Heir
+	options   channels.Options
+	open      func() Backplane
+	clients   []*Client
+	observers map[channels.Observer][]string // the channels that each hears
 }
 
 // StartLocal runs a node until the test ends, over the engine at address, which open
@@ -40,15 +45,28 @@ func StartLocal(t testing.TB, address string, o channels.Options, open func(*url
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := open(u, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Backplane, o.Numbered = back, u.Query().Has("history")
-	l := &Local{t: t, Broker: channels.NewBroker(o)}
-	back.Start(l.Broker.Feed())
-	t.Cleanup(func() { back.Close() })
+	o.Numbered = u.Query().Has("history")
+	l := &Local{t: t, options: o, open: func() Backplane {
+		back, err := open(u, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return back
+	}}
+	l = l.opened(o)
+	l.back.Start(l.Broker.Feed())
 	return l
+}
+
+// opened returns another node like l, whose backplane has yet to be started.
+func (l *Local) opened(o channels.Options) *Local {
+	l.t.Helper()
+	back := l.open()
+	l.t.Cleanup(func() { back.Close() })
+	o.Backplane = back
+	next := &Local{t: l.t, Broker: channels.NewBroker(o), options: l.options, open: l.open}
+	next.back, _ = back.(Heir)
+	return next
 }
 
 // Publish publishes until the engine takes it, and returns the event id.
@@ -103,13 +121,15 @@ func (l *Local) AwaitRefusal(word string) {
 // Client is a subscriber of a Local, with a loop of its own.
 type Client struct {
 	t      testing.TB
-	broker *channels.Broker
+	local  *Local
 	inbox  *channels.Inbox
 	woken  chan struct{}
 	start  channels.Start
 	cursor uint64
+	begun  bool
 	events []string // that have come and are not yet wanted
 	last   string   // of all events
+	asked  string   // last event id that it came with
 	LastID string   // of the newest event
 }
 
@@ -117,34 +137,58 @@ type Client struct {
 // waits until it begins. Its first event is like any other.
 func (l *Local) Open(lastID string, names ...string) *Client {
 	l.t.Helper()
-	c := &Client{t: l.t, broker: l.Broker, woken: make(chan struct{}, 1)}
-	c.inbox = l.Broker.NewInbox(func() {
-		select {
-		case c.woken <- struct{}{}:
-		default:
-		}
-	})
+	c := l.join(lastID, names...)
+	c.begin()
+	return c
+}
+
+// openLater is Open without waiting, for Client.begin.
+func (l *Local) openLater(names ...string) *Client { return l.join("", names...) }
+
+// enough is how much a client may miss, in bytes.
+const enough = 1 << 20
+
+// join attaches a client.
+func (l *Local) join(lastID string, names ...string) *Client {
+	c := &Client{t: l.t, local: l, woken: make(chan struct{}, 1), asked: lastID}
+	l.clients = append(l.clients, c)
+	c.inbox = l.Broker.NewInbox(c.wake)
 	var raw [][]byte
 	for _, name := range names {
 		raw = append(raw, []byte(name))
 	}
-	const enough = 1 << 20
-	begun := c.inbox.Join(&c.start, []byte(lastID), enough, raw...)
-	for deadline := time.After(patience); !begun; begun = c.inbox.Begin(&c.start, []byte(lastID), enough) {
+	c.begun = c.inbox.Join(&c.start, []byte(lastID), enough, raw...)
+	return c
+}
+
+// wake has the client look into its inbox.
+func (c *Client) wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
+// begin waits until the client has begun.
+func (c *Client) begin() {
+	c.t.Helper()
+	for deadline := time.After(patience); !c.begun; c.begun = c.inbox.Begin(&c.start, []byte(c.asked), enough) {
 		select {
 		case <-c.woken:
 		case <-deadline:
-			l.t.Fatalf("%q: not followed within %v: %v", names, patience, l.Broker.Health())
+			c.t.Fatalf("a client: not followed within %v: %v", patience, c.local.Broker.Health())
 		}
 	}
 	c.take(c.inbox.AppendStart(nil, &c.start))
 	c.cursor = c.start.Cursor
 	c.serve(c.start.Missed)
-	return c
 }
 
 // Close ends the client.
-func (c *Client) Close() { c.inbox.Detach(c.start.Channels...) }
+func (c *Client) Close() {
+	c.inbox.Detach(c.start.Channels...)
+	c.local.clients = slices.DeleteFunc(c.local.clients, func(o *Client) bool { return o == c })
+}
 
 // Want waits for the next events and compares. An event is its data, with its type in
 // front if it has one, and its delay (retry 5); a gap is "gap" and its reason, and the
@@ -174,15 +218,20 @@ func (c *Client) Next(count int) (got []string) {
 		case <-deadline:
 			c.t.Fatalf("a client got %q, want %d events", c.events, count)
 		}
-		messages := c.inbox.Take(nil)
-		gaps, _ := c.inbox.Gaps(nil, 0, math.MaxInt)
-		all := slices.Concat(messages, gaps)
-		slices.SortFunc(all, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
-		c.serve(all)
-		c.inbox.Served(messages)
+		c.turn()
 	}
 	got, c.events = c.events[:count], c.events[count:]
 	return got
+}
+
+// turn takes what has come.
+func (c *Client) turn() {
+	messages := c.inbox.Take(nil)
+	gaps, _ := c.inbox.Gaps(nil, 0, math.MaxInt)
+	all := slices.Concat(messages, gaps)
+	slices.SortFunc(all, func(a, b *channels.Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	c.serve(all)
+	c.inbox.Served(messages)
 }
 
 func (c *Client) serve(messages []*channels.Message) {

@@ -34,11 +34,16 @@ func (s *Set) Since(channel string, since uint64) bool {
 	return true
 }
 
-// Anew has a channel that is ready asked for once more, since there is more to know of it.
+// Anew has a channel asked for as a new one if it is ready, or would be after Held, since there
+// is more to know of it.
 func (s *Set) Anew(channel string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entry(channel); e != nil && e.state == stateReady {
+	e := s.entry(channel)
+	if e == nil {
+		return
+	}
+	if e.held = false; e.state == stateReady {
 		s.asked++ // as if the answer were of no use
 		s.again(channel)
 	}

@@ -158,7 +158,10 @@ func (l *Link) release() {
 	default:
 		return
 	}
-	all, _, _ := l.Set.Survey()
 	h.on.Store(false)
+	all, _, _ := l.Set.Survey()
 	l.Feed.Idle(l.Set.Unfollow, all...)
+	for _, name := range l.Feed.Waiting(all...) {
+		l.Set.Anew(name)
+	}
 }

@@ -54,6 +54,7 @@ func TestPostgres(t *testing.T) {
 		{"Anew", testAnew},
 		{"Trigger", testTrigger},
 		{"Interrupted", testInterrupted},
+		{"Upgrades", testUpgrades},
 		{"Rails", testRails},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, p) })
