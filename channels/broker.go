@@ -116,7 +116,7 @@ func NewBroker(opts Options) *Broker {
 	}
 	b.measureIDs()
 	if opts.Successor {
-		b.successor = newSuccessor()
+		b.successor, b.heldAbove = newSuccessor(), 0 // loops attach below what has come
 		b.stopped = true
 		b.frozen.Store(true)
 	}
