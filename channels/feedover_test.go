@@ -12,13 +12,13 @@ func TestSuccessorKeepsAll(t *testing.T) {
 	in := from.NewInbox(func() {})
 	in.Attach(nil, []byte("/a"))
 	tap, to := upgrade(t, from, Options{})
-	k := in.HandOver(nil)
+	k, _ := in.HandOver(nil)
 	publish(t, from, "/a", "x")
 	publish(t, from, "/b", "x")
 	tap.sendAll(t, to)
 	to.sweep()
 	moved := to.NewInbox(func() {})
-	if _, err := moved.AttachAt(nil, k, [][]byte{[]byte("/a")}, []int32{1}); err != nil {
+	if _, err := moved.AttachAt(nil, k, k, [][]byte{[]byte("/a")}, []int32{1}); err != nil {
 		t.Fatal(err)
 	}
 	if got := wires(moved.Take(nil)); got != "data: x\n\n" {

@@ -72,7 +72,9 @@ func (l *Local) beginUpgrade() *upgrade {
 func (u *upgrade) moveClients() {
 	u.from.t.Helper()
 	for _, c := range u.from.clients {
-		m := move{inbox: c.inbox, k: c.inbox.HandOver(nil), chans: c.start.Channels}
+		m := move{inbox: c.inbox, chans: c.start.Channels}
+		var head uint64
+		m.k, head = c.inbox.HandOver(nil)
 		var names [][]byte
 		var subscribers []int32
 		for _, channel := range m.chans {
@@ -80,7 +82,7 @@ func (u *upgrade) moveClients() {
 		}
 		c.inbox = u.to.Broker.NewInbox(c.wake)
 		var err error
-		if c.start.Channels, err = c.inbox.AttachAt(nil, m.k, names, subscribers); err != nil {
+		if c.start.Channels, err = c.inbox.AttachAt(nil, m.k, head, names, subscribers); err != nil {
 			u.from.t.Fatal(err)
 		}
 		u.moved[c] = m
