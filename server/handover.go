@@ -97,10 +97,19 @@ func (s *Server) LoopOrder() []int {
 	return order
 }
 
-// HandLoop hands the i-th loop over by a connection that leads to the same loop of the
-// successor, and which it takes over. It returns when the successor is prepared to serve. With
-// an error, too, the loop serves nobody from then on until TakeBack.
+// HandLoop is SendLoop and AwaitPrepared.
 func (s *Server) HandLoop(i, fd int) (Moved, error) {
+	moved, err := s.SendLoop(i, fd)
+	if err == nil {
+		err = s.AwaitPrepared(i)
+	}
+	return moved, err
+}
+
+// SendLoop stops the i-th loop and sends all that is its own over a connection that leads to
+// the same loop of the successor, and which it takes over. With an error, too, the loop serves
+// nobody from then on until TakeBack.
+func (s *Server) SendLoop(i, fd int) (Moved, error) {
 	l := s.loops[i]
 	if err := tell(l, (*loop).restListeners); err != nil {
 		unix.Close(fd)
@@ -111,27 +120,27 @@ func (s *Server) HandLoop(i, fd int) (Moved, error) {
 	if err != nil {
 		return Moved{Loop: i}, err
 	}
-	moved, err := doOn(l, func(l *loop) did[Moved] {
-		moved, err := l.handOver(handover.NewConn(fd))
-		return did[Moved]{moved, err}
-	})
-	if err != nil {
-		return Moved{Loop: i}, err
-	}
-	return moved.value, moved.err
+	return doOn(l, func(l *loop) (Moved, error) { return l.handOver(handover.NewConn(fd)) })
 }
 
-// CommitLoop makes the connections of the i-th loop the successor's, which HandLoop has
-// handed over, and returns when that serves them: the pause is for how long nobody did.
+// AwaitPrepared returns when the successor's i-th loop has all that SendLoop has sent.
+func (s *Server) AwaitPrepared(i int) error { return step(s.loops[i], (*loop).awaitPrepared) }
+
+// CommitLoop is SendCommit and AwaitServing.
 func (s *Server) CommitLoop(i int) (pause time.Duration, err error) {
-	committed, err := doOn(s.loops[i], func(l *loop) did[time.Duration] {
-		pause, err := l.commit()
-		return did[time.Duration]{pause, err}
-	})
-	if err != nil {
+	if err := s.SendCommit(i); err != nil {
 		return 0, err
 	}
-	return committed.value, committed.err
+	return s.AwaitServing(i)
+}
+
+// SendCommit makes the connections of the i-th loop the successor's, which is prepared.
+func (s *Server) SendCommit(i int) error { return step(s.loops[i], (*loop).commit) }
+
+// AwaitServing returns when the successor's i-th loop serves its connections: the pause is for
+// how long nobody did.
+func (s *Server) AwaitServing(i int) (pause time.Duration, err error) {
+	return doOn(s.loops[i], (*loop).awaitServing)
 }
 
 // TakeBack has the loops serve their connections again that HandLoop has handed over. To be
@@ -162,28 +171,33 @@ func (s *Server) LetGo() {
 	}
 }
 
-// did is what a step of a loop has come to.
-type did[T any] struct {
-	value T
-	err   error
-}
-
 // doOn has a loop call f, which may take as long as some steps of a handover, and returns what
 // f does.
-func doOn[T any](l *loop, f func(*loop) T) (T, error) {
+func doOn[T any](l *loop, f func(*loop) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*handTimeout)
 	defer cancel()
-	answer, ok := ask(ctx, l, f)
+	did, ok := ask(ctx, l, func(l *loop) answer {
+		value, err := f(l)
+		return answer{value, err}
+	})
 	if !ok {
-		return answer, &StuckError{[]int{int(l.number)}}
+		did.err = &StuckError{[]int{int(l.number)}}
 	}
-	return answer, nil
+	return did.value, did.err
 }
 
-// tell is doOn for what returns nothing.
-func tell(l *loop, f func(*loop)) error {
-	_, err := doOn(l, func(l *loop) struct{} { f(l); return struct{}{} })
+// step is doOn for what returns nothing else, and tell for what returns nothing.
+func step(l *loop, f func(*loop) error) error {
+	_, err := doOn(l, func(l *loop) (struct{}, error) { return struct{}{}, f(l) })
 	return err
+}
+
+func tell(l *loop, f func(*loop)) error {
+	return step(l, func(l *loop) error { f(l); return nil })
 }
 
 // carry brings a descriptor of the process's table into that of a loop, and returns its number
@@ -193,15 +207,12 @@ func (s *Server) carry(l *loop, fd int) (int, error) {
 		return fd, nil
 	}
 	defer unix.Close(fd)
-	var landed did[int]
+	var landed int
 	err := s.ferry.Carry(fd, func(take func() (int, error)) (err error) {
-		landed, err = doOn(l, func(*loop) did[int] {
-			fd, err := take()
-			return did[int]{fd, err}
-		})
+		landed, err = doOn(l, func(*loop) (int, error) { return take() })
 		return err
 	})
-	return landed.value, errors.Join(err, landed.err)
+	return landed, err
 }
 
 // errNotHanded says that a step is out of order.

@@ -19,7 +19,8 @@ type handed struct {
 	ids       []streamID     // of the connections, in the order of their records
 	k, head   uint64         // see LoopHead
 	stopped   time.Duration
-	prepared  bool
+	sent      handover.LoopEnd
+	prepared  bool // the successor has said so
 	committed bool
 }
 
@@ -65,7 +66,6 @@ func (l *loop) handOver(conn *handover.Conn) (Moved, error) {
 	if err != nil {
 		err = fmt.Errorf("hand event loop %d over: %w", l.number, err)
 	}
-	l.handed.prepared = err == nil
 	return moved, err
 }
 
@@ -109,8 +109,7 @@ func (l *loop) isMovable(c *conn) bool {
 	return true
 }
 
-// sendLoop sends the loop's head, its channels and its connections, and waits until the
-// successor has them all.
+// sendLoop sends the loop's head, its channels and its connections.
 func (l *loop) sendLoop(moved *Moved) error {
 	h := l.handed
 	l.table.each(l.number, func(c *conn) {
@@ -137,21 +136,28 @@ func (l *loop) sendLoop(moved *Moved) error {
 		return err
 	}
 	end := handover.LoopEnd{Connections: uint32(len(h.ids)), Sum: sum}
-	version := l.server.handing.version
-	if err := h.conn.Send(handover.KindLoopEnd, handover.Encode(version, &end)); err != nil {
-		return err
+	h.sent = end
+	return h.conn.Send(handover.KindLoopEnd, handover.Encode(l.server.handing.version, &end))
+}
+
+// awaitPrepared waits until the successor has what sendLoop has sent.
+func (l *loop) awaitPrepared() error {
+	h := l.handed
+	if h == nil || h.prepared || h.conn == nil {
+		return errNotHanded
 	}
 	frame, err := h.conn.Expect(handover.KindPrepared)
 	if err != nil {
-		return err
+		return fmt.Errorf("hand event loop %d over: %w", l.number, err)
 	}
 	var arrived handover.LoopEnd
-	if err := handover.Decode(version, frame.Payload, &arrived); err != nil {
+	if err := handover.Decode(l.server.handing.version, frame.Payload, &arrived); err != nil {
 		return err
 	}
-	if arrived != end {
-		return fmt.Errorf("%d connections with the sum %08x have arrived, want %d with %08x", arrived.Connections, arrived.Sum, end.Connections, end.Sum)
+	if arrived != h.sent {
+		return fmt.Errorf("hand event loop %d over: %d connections with the sum %08x have arrived, want %d with %08x", l.number, arrived.Connections, arrived.Sum, h.sent.Connections, h.sent.Sum)
 	}
+	h.prepared = true
 	return nil
 }
 
@@ -253,11 +259,11 @@ func (l *loop) sendLong(r *handover.Stream) error {
 	return nil
 }
 
-// commit makes the connections the successor's, and waits until it serves them.
-func (l *loop) commit() (pause time.Duration, err error) {
+// commit makes the connections the successor's.
+func (l *loop) commit() error {
 	h := l.handed
 	if h == nil || !h.prepared || h.committed || h.conn == nil {
-		return 0, errNotHanded
+		return errNotHanded
 	}
 	for _, id := range h.ids { // a registration lasts as long as the socket, in whatever process that is
 		if err := l.unwatch(l.table.at(id)); err != nil {
@@ -271,8 +277,15 @@ func (l *loop) commit() (pause time.Duration, err error) {
 	}
 	h.committed = true // from the first byte on
 	l.wipeKeys()
-	if err := h.conn.Send(handover.KindCommit, nil); err != nil {
-		return 0, err
+	return h.conn.Send(handover.KindCommit, nil)
+}
+
+// awaitServing waits until the successor serves the connections, and returns for how long
+// nobody did.
+func (l *loop) awaitServing() (pause time.Duration, err error) {
+	h := l.handed
+	if h == nil || !h.committed || h.conn == nil {
+		return 0, errNotHanded
 	}
 	_, err = h.conn.Expect(handover.KindServing)
 	return l.server.clock() - h.stopped, err

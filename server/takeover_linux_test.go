@@ -97,8 +97,11 @@ func TestGoOn(t *testing.T) {
 		unix.Close(end)
 	}
 	s.Close()
-	u.await(1, Failed)
-	u.await(2, Failed)
+	for range 2 {
+		if a := <-u.next.Adopted(); a.Stage != Failed {
+			t.Errorf("%+v, want it to wait", a)
+		}
+	}
 	if err := u.to.GoOn(); err != nil {
 		t.Fatal(err)
 	}

@@ -56,8 +56,10 @@ func (v *voyage) step(from, to func() error) {
 func (v *voyage) prepare() {
 	v.from.t.Helper()
 	v.step(func() error {
-		_, err := v.from.handOver(v.conn)
-		return err
+		if _, err := v.from.handOver(v.conn); err != nil {
+			return err
+		}
+		return v.from.awaitPrepared()
 	}, v.to.receiveLoop)
 }
 
@@ -65,7 +67,10 @@ func (v *voyage) prepare() {
 func (v *voyage) commit() {
 	v.from.t.Helper()
 	v.step(func() error {
-		_, err := v.from.commit()
+		if err := v.from.commit(); err != nil {
+			return err
+		}
+		_, err := v.from.awaitServing()
 		return err
 	}, func() error {
 		err := v.to.awaitCommit()
