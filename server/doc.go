@@ -34,7 +34,8 @@
 //
 // Connections that go from process to process: handover (as the predecessor has it), handoverloop,
 // handoverrecord (what is told of a connection), handoverprotocols (what of TLS and HTTP/2),
-// handoverkeys, takeover (as the successor has it), takeoverloop, takeoverrecord,
+// handoverkeys, takeback (when the successor is dead), takeover (as the successor has it),
+// takeoverloop, takeoverrecord,
 // takeoverprotocols, holding (what waits until there is no way back).
 //
 // A node: server, config, capacity, loop (where everything is called from), timers,

@@ -143,23 +143,6 @@ func (s *Server) AwaitServing(i int) (pause time.Duration, err error) {
 	return doOn(s.loops[i], (*loop).awaitServing)
 }
 
-// TakeBack has the loops serve their connections again that HandLoop has handed over. To be
-// called after the successor's end has been seen only, or two processes would write to one
-// stream.
-func (s *Server) TakeBack() (err error) {
-	for _, l := range s.loops {
-		err = errors.Join(err, tell(l, func(l *loop) {
-			if l.handed != nil {
-				l.resume()
-			} else {
-				l.resumeListeners()
-			}
-		}))
-	}
-	s.handing.underWay.Store(false)
-	return err
-}
-
 // LetGo closes the descriptors of all connections and listeners that have been handed over or
 // taken over: nothing is written to them and none is shut down, so that they live on where
 // another process has them.

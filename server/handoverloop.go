@@ -17,6 +17,7 @@ import (
 type handed struct {
 	conn      *handover.Conn // nil once the loop has let go
 	ids       []streamID     // of the connections, in the order of their records
+	progress  []uint64       // of each, see noteProgress
 	k, head   uint64         // see LoopHead
 	stopped   time.Duration
 	sent      handover.LoopEnd
@@ -146,6 +147,7 @@ func (l *loop) awaitPrepared() error {
 	if h == nil || h.prepared || h.conn == nil {
 		return errNotHanded
 	}
+	l.noteProgress() // while the successor prepares: nobody writes
 	frame, err := h.conn.Expect(handover.KindPrepared)
 	if err != nil {
 		return fmt.Errorf("hand event loop %d over: %w", l.number, err)
@@ -291,8 +293,8 @@ func (l *loop) awaitServing() (pause time.Duration, err error) {
 	return l.server.clock() - h.stopped, err
 }
 
-// resume has the loop serve its connections again, of which the successor, which is dead, has
-// served none.
+// resume has the loop serve its connections again, which are where the successor, which is
+// dead, has left them.
 func (l *loop) resume() {
 	h := l.handed
 	l.handed = nil

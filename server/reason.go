@@ -33,6 +33,7 @@ const (
 	reasonIdle                       // a connection of HTTP/2 without a stream for long
 	reasonDrained                    // told to come back, because the server was about to stop
 	reasonUpgrade                    // could not be handed over to another process, see loop.isMovable
+	reasonUnexplained                // taken back from another process, which has written what the log does not tell
 	reasonShutdown                   // the server stopped
 	reasonCount
 )
@@ -66,6 +67,7 @@ var reasonNames = [reasonCount]string{
 	reasonIdle:         "idle",
 	reasonDrained:      "drained",
 	reasonUpgrade:      "upgrade",
+	reasonUnexplained:  "taken back in vain",
 	reasonShutdown:     "server stopped",
 }
 

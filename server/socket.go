@@ -126,6 +126,19 @@ func (l *loop) watch(c *conn) error { return l.poller.Watch(c.fd()) }
 // knows.
 func (c *conn) acknowledged() int { return netpoll.Acknowledged(c.fd()) }
 
+// progress returns a number that grows by what is written to a connection and, while its request
+// is awaited, by what is read of it, whichever processes do so. It returns false unless the
+// connection is open in both directions.
+func (c *conn) progress() (n uint64, open bool) {
+	n, open = netpoll.Written(c.fd())
+	if open && (c.state == stateProxy || c.state == stateHello || c.state == stateHead) {
+		var read uint64
+		read, open = netpoll.Read(c.fd())
+		n += read
+	}
+	return n, open
+}
+
 // peer returns the address of the socket's other end, zero if it is reset.
 func (c *conn) peer() netpoll.Peer { return netpoll.PeerOf(c.fd()) }
 

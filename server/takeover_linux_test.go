@@ -45,7 +45,7 @@ func TestHandOverGivenUp(t *testing.T) {
 				for _, end := range u.ends[prepared:] {
 					unix.Close(end)
 				}
-				if err := s.TakeBack(); err != nil {
+				if _, err := s.TakeBack(); err != nil {
 					t.Fatal(err)
 				}
 				u.tap.Close()

@@ -159,9 +159,13 @@ func (p *predecessor) takeBack(cause error) error {
 	p.killSuccessor()
 	p.control.Accompany(nil)
 	if p.begun {
-		if err := p.public.TakeBack(); err != nil {
+		taken, err := p.public.TakeBack()
+		if err != nil {
 			p.opts.Logger.Error("event loops cannot be taken back", "error", err)
 		}
+		p.figures.Ended += uint64(taken.Unexplained + taken.Severed)
+		p.opts.Logger.Info("connections are taken back from a successor that has failed", "connections", taken.Connections,
+			"written_to", taken.Written, "closed", taken.Closed, "unexplained", taken.Unexplained, "severed", taken.Severed)
 	}
 	p.broker.Thaw()
 	if p.admin != nil {

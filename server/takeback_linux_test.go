@@ -1,0 +1,450 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"millrace/channels"
+	"millrace/internal/gzipwire"
+	"millrace/internal/handover"
+)
+
+// stranger is a process that takes event loops over as a successor does, and then writes to
+// their streams as much as it is told of what a successor would. It has none of the server's
+// code for that.
+type stranger struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	orders *handover.Conn
+	ends   []int // of the loops
+}
+
+// strangerEnv has the number of loops in the stranger's environment.
+const strangerEnv = "MILLRACE_TEST_STRANGER"
+
+// kindWrite is an order to the stranger: see writeAll.
+const kindWrite handover.Kind = 200
+
+// meet starts a stranger for a server.
+func meet(t *testing.T, s *Server) *stranger {
+	t.Helper()
+	x := &stranger{t: t, cmd: exec.Command(os.Args[0], "-test.run=^TestStranger$")}
+	x.cmd.Env = append(os.Environ(), fmt.Sprint(strangerEnv, "=", s.Loops()))
+	x.cmd.Stderr = os.Stderr
+	for i := range s.Loops() + 1 {
+		here, there, err := handover.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := os.NewFile(uintptr(there), "")
+		defer file.Close()
+		x.cmd.ExtraFiles = append(x.cmd.ExtraFiles, file)
+		if i < s.Loops() {
+			x.ends = append(x.ends, here)
+		} else {
+			x.orders = handover.NewConn(here)
+		}
+	}
+	if err := x.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// end kills the stranger, and waits for its end.
+func (x *stranger) end() {
+	x.cmd.Process.Kill()
+	x.cmd.Wait()
+	x.orders.Close()
+}
+
+// TestStranger is the stranger itself.
+func TestStranger(t *testing.T) {
+	loops := 0
+	if fmt.Sscan(os.Getenv(strangerEnv), &loops); loops == 0 {
+		t.Skip("it is a process of TestTakeBack")
+	}
+	var streams []strangeStream
+	committed := make(chan []strangeStream)
+	for i := range loops {
+		go func() { committed <- adoptStrangely(t, handover.NewConn(3+i)) }()
+	}
+	orders := handover.NewConn(3 + loops)
+	orders.SetTimeout(0)
+	for range loops {
+		streams = append(streams, <-committed...)
+	}
+	frame, err := orders.Expect(kindWrite)
+	if err != nil {
+		os.Exit(1)
+	}
+	writeAll(streams, handover.NewReader(handover.Version, frame.Payload))
+	orders.Send(handover.KindDone, nil)
+	select {} // until it is killed
+}
+
+// strangeStream is a stream as the stranger has it.
+type strangeStream struct {
+	fd       int
+	record   handover.Connection
+	channels []string
+}
+
+// adoptStrangely takes a loop over.
+func adoptStrangely(t *testing.T, c *handover.Conn) (streams []strangeStream) {
+	c.SetTimeout(0)
+	var names []string
+	var parts []byte
+	for {
+		frame, err := c.Receive()
+		if err != nil {
+			os.Exit(1)
+		}
+		r := handover.NewReader(handover.Version, frame.Payload)
+		switch frame.Kind {
+		case handover.KindLoopChannels:
+			for r.Len() > 0 {
+				var channel handover.LoopChannel
+				channel.Parse(r)
+				names = append(names, string(channel.Name))
+			}
+		case handover.KindPart:
+			parts = append(parts, frame.Payload...)
+		case handover.KindConnections:
+			payload := bytes.Clone(frame.Payload) // records refer to it
+			r = handover.NewReader(handover.Version, payload)
+			for _, fd := range frame.FDs {
+				s := strangeStream{fd: fd}
+				s.record.Parse(r)
+				if b := s.record.Behind; b != nil && b.InParts {
+					b.Rest, parts = parts, nil
+				}
+				for _, i := range s.record.Several {
+					s.channels = append(s.channels, names[i])
+				}
+				if s.record.Several == nil && s.record.Use == handover.UseStream {
+					s.channels = []string{names[s.record.Channel]}
+				}
+				streams = append(streams, s)
+			}
+		case handover.KindLoopEnd:
+			c.Send(handover.KindPrepared, bytes.Clone(frame.Payload))
+		case handover.KindCommit:
+			c.Send(handover.KindServing, nil)
+			return streams
+		}
+	}
+}
+
+// strangeMessage is a message of which the stranger is told.
+type strangeMessage struct {
+	seq     uint64
+	channel string
+	wire    string
+}
+
+// writeAll writes to each stream a part of what it lacks.
+func writeAll(streams []strangeStream, r *handover.Reader) {
+	seed := r.U64()
+	junk := r.Bool()
+	var all []strangeMessage
+	for range r.Count(1) {
+		all = append(all, strangeMessage{r.U64(), r.String(), r.String()})
+	}
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, s := range streams {
+		switch s.record.Use {
+		case handover.UseHead:
+			if random.IntN(2) == 0 {
+				unix.Read(s.fd, make([]byte, 100))
+			}
+			continue
+		case handover.UseStream:
+		default:
+			continue
+		}
+		var lacks []byte
+		if s.record.Behind != nil {
+			lacks = append(lacks, s.record.Behind.Rest...)
+		}
+		for _, m := range all {
+			for _, channel := range s.channels {
+				switch {
+				case m.channel != channel || m.seq <= s.record.Cursor:
+				case s.record.Flags.Is(handover.Gzip):
+					lacks = gzipwire.AppendStored(lacks, []byte(m.wire), 0)
+				default:
+					lacks = append(lacks, m.wire...)
+				}
+			}
+		}
+		if junk {
+			lacks = append(lacks, "junk"...)
+		} else if random.IntN(4) > 0 {
+			lacks = lacks[:random.IntN(len(lacks)+1)]
+		}
+		for len(lacks) > 0 {
+			n, err := unix.Write(s.fd, lacks[:1+random.IntN(len(lacks))])
+			if err != nil {
+				break
+			}
+			lacks = lacks[n:]
+		}
+	}
+}
+
+// takenBack is a server of which a stranger takes over and dies, and the clients of that.
+type takenBack struct {
+	t       *testing.T
+	s       *Server
+	broker  *channels.Broker
+	random  *rand.Rand
+	all     []strangeMessage
+	clients []*takenClient
+}
+
+// takenClient is one client, with what it has to get.
+type takenClient struct {
+	net.Conn
+	channels string // as they stand in the request
+	gzip     bool
+	slow     bool // it reads at the end only
+	want     strings.Builder
+}
+
+// join opens a stream.
+func (b *takenBack) join(c *takenClient) {
+	b.t.Helper()
+	conn, err := net.Dial("tcp", b.s.Addr().String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if c.slow {
+		conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+	}
+	b.t.Cleanup(func() { conn.Close() })
+	c.Conn = conn
+	request := "GET " + c.channels + " HTTP/1.1\r\nHost: x\r\n\r\n"
+	if c.gzip {
+		request = "GET " + c.channels + " HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		b.t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(patience))
+	for head := make([]byte, 0, 500); !bytes.HasSuffix(head, []byte("\r\n\r\n")); { // the stream is open
+		head = head[:len(head)+1]
+		if _, err := conn.Read(head[len(head)-1:]); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	c.want.WriteString(":\n\n")
+	b.clients = append(b.clients, c)
+}
+
+// publish publishes some messages.
+func (b *takenBack) publish(n int) {
+	b.t.Helper()
+	for range n {
+		channel := fmt.Sprint("/", b.random.IntN(3))
+		data := strings.Repeat(fmt.Sprintf("%x ", b.random.Uint64()), 1+b.random.IntN(1<<b.random.IntN(11)))
+		if _, err := b.broker.Publish(channel, channels.Event{Data: []byte(data)}); err != nil {
+			b.t.Fatal(err)
+		}
+		m := strangeMessage{uint64(len(b.all) + 1), channel, "data: " + data + "\n\n"}
+		b.all = append(b.all, m)
+		for _, c := range b.clients {
+			if strings.Contains(c.channels, channel) {
+				c.want.WriteString(m.wire)
+			}
+		}
+	}
+}
+
+// order tells a stranger to write.
+func (b *takenBack) order(x *stranger, junk bool) {
+	b.t.Helper()
+	w := handover.Writer{Version: handover.Version}
+	w.U64(b.random.Uint64())
+	w.Bool(junk)
+	w.U32(uint32(len(b.all)))
+	for _, m := range b.all {
+		w.U64(m.seq)
+		w.String(m.channel)
+		w.String(m.wire)
+	}
+	if err := x.orders.Send(kindWrite, w.Bytes()); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// moveTo has a stranger take over all loops, with messages published on the way.
+func (b *takenBack) moveTo(x *stranger) {
+	b.t.Helper()
+	if err := b.s.BeginHandOver(handover.Version); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, i := range b.s.LoopOrder() {
+		if _, err := b.s.HandLoop(i, x.ends[i]); err != nil {
+			b.t.Fatal(err)
+		}
+		b.publish(b.random.IntN(4))
+		if _, err := b.s.CommitLoop(i); err != nil {
+			b.t.Fatal(err)
+		}
+		b.publish(b.random.IntN(4))
+	}
+}
+
+// finish checks that each client has got all, and nothing twice.
+func (b *takenBack) finish() {
+	b.t.Helper()
+	var reading sync.WaitGroup
+	for _, c := range b.clients {
+		reading.Go(func() { c.finish(b.t) })
+	}
+	reading.Wait()
+}
+
+// finish reads to the end of what the client has to get.
+func (c *takenClient) finish(t *testing.T) {
+	c.SetReadDeadline(time.Now().Add(patience))
+	var got []byte
+	want, text, buf := c.want.String(), "", make([]byte, 64<<10)
+	for len(text) < len(want) {
+		n, err := c.Read(buf)
+		got = append(got, buf[:n]...)
+		if text = string(got); c.gzip {
+			text = inflated(t, text)
+		}
+		if err != nil {
+			t.Errorf("%s, gzip: %v, slow: %v: %d of %d bytes, then %v", c.channels, c.gzip, c.slow, len(text), len(want), err)
+			return
+		}
+	}
+	if i := differs(text, want); i >= 0 {
+		t.Errorf("%s, gzip: %v, slow: %v: from byte %d on it got %.60q, want %.60q", c.channels, c.gzip, c.slow, i, text[i:], want[i:])
+	}
+}
+
+// differs returns where two texts differ, -1 if they do not.
+func differs(a, b string) int {
+	if a == b {
+		return -1
+	}
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// Ensure that all streams of a process that died are taken back, each at the byte at which that
+// has left it: on one channel and on several, with gzip, of clients that read and of those
+// that do not, whatever had been cut.
+func TestTakeBack(t *testing.T) {
+	for _, tables := range []FDTables{FDTablesShared, FDTablesPerLoop} {
+		t.Run(string(tables), func(t *testing.T) {
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			s, broker := start(t, Config{Loops: 2, FDTables: tables, Gzip: gzipOf(t, "/*")}, channels.Options{})
+			b := &takenBack{t: t, s: s, broker: broker, random: rand.New(rand.NewPCG(seed, 0))}
+			for i := range 40 {
+				c := &takenClient{channels: fmt.Sprint("/", i%3), slow: i%4 == 1, gzip: i%5 == 2}
+				if i%8 >= 6 && !c.gzip {
+					c.channels = fmt.Sprintf("/%d?channel=/%d", i%3, (i+1)%3)
+				}
+				b.join(c)
+			}
+			halves := b.halves(12)
+			var sent []net.Conn // whose second halves are
+			unexplained := 0
+			for range 3 {
+				b.publish(20)
+				x := meet(t, s)
+				b.moveTo(x)
+				sent, halves = append(sent, halves[:3]...), halves[3:]
+				b.sendHalves(sent[len(sent)-3:])
+				b.order(x, false)
+				if b.random.IntN(2) == 0 {
+					if _, err := x.orders.Expect(handover.KindDone); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b.publish(b.random.IntN(4))
+				x.end()
+				taken, err := s.TakeBack()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("%+v", taken)
+				if taken.Severed > 0 || taken.Closed > 0 || taken.Unexplained > 3 || taken.Connections < len(b.clients)+len(halves) {
+					t.Errorf("%+v, want %d streams and %d halves of requests", taken, len(b.clients), len(halves))
+				}
+				unexplained += taken.Unexplained
+			}
+			b.publish(5)
+			b.join(&takenClient{channels: "/0"})
+			b.publish(20)
+			b.finish()
+			b.sendHalves(halves)
+			b.finishHalves(append(sent, halves...), unexplained)
+		})
+	}
+}
+
+// halves opens connections whose requests have come in part.
+func (b *takenBack) halves(n int) (conns []net.Conn) {
+	for range n {
+		conn, err := net.Dial("tcp", b.s.Addr().String())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, "GET /half HTTP/1.1\r\nHost"); err != nil {
+			b.t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	return conns
+}
+
+// sendHalves sends the other halves.
+func (b *takenBack) sendHalves(conns []net.Conn) {
+	for _, conn := range conns {
+		if _, err := io.WriteString(conn, ": x\r\n\r\n"); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// finishHalves checks that each request is answered as ever, or that its connection was
+// closed, since the stranger had read of it.
+func (b *takenBack) finishHalves(conns []net.Conn, closed int) {
+	b.t.Helper()
+	for _, conn := range conns {
+		conn.SetDeadline(time.Now().Add(patience))
+		answer := make([]byte, 15)
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			closed--
+		} else if string(answer) != "HTTP/1.1 200 OK" {
+			b.t.Errorf("a request in two halves is answered by %q", answer)
+		}
+	}
+	if closed != 0 {
+		b.t.Errorf("%d fewer requests were closed than counted", closed)
+	}
+}
