@@ -72,6 +72,10 @@ func (p *predecessor) sendListeners() error {
 // freeze has publishers stop, and what they have published arrive. The successor is told that
 // all is its own: from then on there is no way back.
 func (p *predecessor) freeze() error {
+	fence, err := p.settleEngine()
+	if err != nil {
+		return err
+	}
 	p.touch()
 	stopping, cancel := context.WithTimeout(p.ctx, stepTime)
 	defer cancel()
@@ -81,6 +85,9 @@ func (p *predecessor) freeze() error {
 		}
 	}
 	if err := p.besides(); err != nil {
+		return err
+	}
+	if err := p.leaveEngine(stopping, fence); err != nil {
 		return err
 	}
 	p.stopped = time.Now()
@@ -157,7 +164,6 @@ func (p *predecessor) part() error {
 func (p *predecessor) takeBack(cause error) error {
 	p.fail(cause)
 	p.killSuccessor()
-	p.control.Accompany(nil)
 	if p.begun {
 		taken, err := p.public.TakeBack()
 		if err != nil {
@@ -167,7 +173,11 @@ func (p *predecessor) takeBack(cause error) error {
 		p.opts.Logger.Info("connections are taken back from a successor that has failed", "connections", taken.Connections,
 			"written_to", taken.Written, "closed", taken.Closed, "unexplained", taken.Unexplained, "severed", taken.Severed)
 	}
+	p.control.Accompany(nil)
 	p.broker.Thaw()
+	if p.backplane != nil {
+		p.backplane.TakeBack()
+	}
 	if p.admin != nil {
 		p.admin.Resume()
 	}

@@ -115,6 +115,10 @@ func (s *successor) take(frame handover.Frame) (err error) {
 		return s.takeRelay(frame)
 	case handover.KindControl:
 		s.control.Hear(frame.Payload)
+	case handover.KindSettle:
+		return s.settleEngine(frame)
+	case handover.KindEngine:
+		return handover.Decode(s.version, frame.Payload, &s.engine)
 	case handover.KindSwitch:
 		s.order = new(handover.Switch)
 		if err := handover.Decode(s.version, frame.Payload, s.order); err != nil {
@@ -192,6 +196,7 @@ func (s *successor) load() error {
 		return err
 	}
 	s.control.Accompany(func(data []byte) { s.conn.Send(handover.KindControl, data) })
+	s.holdEngine()
 	ends, err := s.public.LoopEnds()
 	if err != nil {
 		return err
@@ -249,7 +254,7 @@ func (s *successor) serve(takeOver func() error) error {
 		return err
 	}
 	if s.backplane != nil {
-		s.backplane.Start(s.broker.Feed())
+		s.backplane.TakeOver(s.engine)
 	}
 	s.public.Switched()
 	s.control.Switched()
