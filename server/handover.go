@@ -106,17 +106,26 @@ func (s *Server) HandLoop(i, fd int) (Moved, error) {
 	return moved, err
 }
 
+// RestLoop has the i-th loop accept nothing, and returns at once: a loop that is to be sent soon
+// has rested when its turn comes.
+func (s *Server) RestLoop(i int) error {
+	_, err := doOn(s.loops[i], (*loop).restListeners)
+	return err
+}
+
 // SendLoop stops the i-th loop and sends all that is its own over a connection that leads to
-// the same loop of the successor, and which it takes over. With an error, too, the loop serves
+// the same loop of the successor, and which it takes over. It waits until the loop has
+// accepted nothing for 250 ms. With an error, too, the loop serves
 // nobody from then on until TakeBack.
 func (s *Server) SendLoop(i, fd int) (Moved, error) {
 	l := s.loops[i]
-	if err := tell(l, (*loop).restListeners); err != nil {
+	since, err := doOn(l, (*loop).restListeners)
+	if err != nil {
 		unix.Close(fd)
 		return Moved{Loop: i}, err
 	}
-	time.Sleep(acceptRest)
-	fd, err := s.carry(l, fd)
+	time.Sleep(since + acceptRest - s.clock())
+	fd, err = s.carry(l, fd)
 	if err != nil {
 		return Moved{Loop: i}, err
 	}

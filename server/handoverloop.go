@@ -35,16 +35,23 @@ const (
 	partBytes = 256 << 10
 )
 
-// restListeners has the loop accept nothing until it is handed over.
-func (l *loop) restListeners() {
+// restListeners has the loop accept nothing until it is handed over, and returns since when it
+// does not.
+func (l *loop) restListeners() (since time.Duration, err error) {
+	if l.resting > 0 {
+		return l.resting, nil
+	}
+	l.resting = max(l.server.clock(), 1)
 	for _, ln := range l.listeners {
 		l.wheel.Cancel(ln.descriptor)
 		ln.paused, ln.crowded = true, false
 	}
+	return l.resting, nil
 }
 
 // resumeListeners takes restListeners back.
 func (l *loop) resumeListeners() {
+	l.resting = 0
 	for _, ln := range l.listeners {
 		l.wheel.Cancel(ln.descriptor)
 		ln.resume()

@@ -63,6 +63,7 @@ type loop struct {
 	phases     *rand.Rand               // of pings
 	nextNotice map[string]time.Duration // by message: when it may be logged again
 
+	resting  time.Duration  // since when it accepts nothing, since it is to be handed over; 0: it does
 	handed   *handed        // once it is being handed over
 	awaits   *handover.Conn // leads to the predecessor's loop, if there is one
 	adopting *adopting      // until it serves what that had

@@ -22,6 +22,9 @@ func (l *loop) restoreProtocols(c *conn, r *handover.Connection) error {
 		*l.h2Of(c) = h2Conn{}
 		l.counters.http2.Add(1)
 	}
+	if !c.flags.is(secure) && len(r.Extras) == 0 { // as most have it: what follows is on the heap
+		return nil
+	}
 	version := l.cfg.Successor.Version
 	var secured handover.Secured
 	var http2 handover.HTTP2

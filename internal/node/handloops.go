@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// restAhead is how many loops to each that moves accept nothing, for the time that they have to
+// before their turn comes: a loop of 18,000 streams takes some 100 ms.
+const restAhead = 3
+
 // pause is how long the streams of a loop were not served.
 type pause struct {
 	streams int64
@@ -33,16 +37,31 @@ func (p *predecessor) move() error {
 		case <-time.After(canaryTime):
 		}
 	}
-	next := make(chan int, len(loops))
+	atOnce := min(runtime.GOMAXPROCS(0), len(loops))
+	later := loops[min(restAhead*atOnce, len(loops)):] // those that are to rest as others move
+	for _, loop := range loops[:len(loops)-len(later)] {
+		if err := p.public.RestLoop(loop); err != nil {
+			return err
+		}
+	}
+	next, rest := make(chan int, len(loops)), make(chan int, len(later))
 	for _, loop := range loops {
 		next <- loop
 	}
+	for _, loop := range later {
+		rest <- loop
+	}
 	close(next)
+	close(rest)
 	var moving sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(loops)) {
+	for range atOnce {
 		moving.Go(func() {
 			for loop := range next {
-				if err := p.moveLoop(loop); err != nil {
+				err := p.moveLoop(loop)
+				if loop, ok := <-rest; ok && err == nil {
+					err = p.public.RestLoop(loop)
+				}
+				if err != nil {
 					p.fail(err)
 					return
 				}
