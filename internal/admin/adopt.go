@@ -64,7 +64,7 @@ func (s *Server) Adopt(version int, f handover.Frame) (complete bool, err error)
 
 // adoptLocked makes a parked connection of a record.
 func (s *Server) adoptLocked(nc net.Conn, r *handover.AdminConnection) error {
-	if err := checkCookie(nc, r.Cookie); err != nil {
+	if err := ports.CheckCookie(nc, r.Cookie); err != nil {
 		nc.Close()
 		return err
 	}
@@ -81,18 +81,6 @@ func (s *Server) adoptLocked(nc net.Conn, r *handover.AdminConnection) error {
 		return nil
 	}
 	return c.take(&r.Waiting)
-}
-
-// checkCookie returns an error if the descriptor of nc is not the one that was meant.
-func checkCookie(nc net.Conn, want uint64) error {
-	fd, err := ports.Descriptor(nc)
-	if err != nil {
-		return err
-	}
-	if got, err := handover.Cookie(fd); err != nil || got != want {
-		return fmt.Errorf("a connection of the admin port has the cookie %d, %v, want %d", got, err, want)
-	}
-	return nil
 }
 
 // restore gives the connection the state of the record, and has it hear its channels.
@@ -153,6 +141,14 @@ func (c *conn) take(w *handover.AdminBytes) error {
 	}
 	c.show()
 	return nil
+}
+
+// begin has the connections of a predecessor go on. Those that have not all come are closed.
+func (s *Server) begin() {
+	s.mu.Lock()
+	s.coming.admin.Close()
+	s.mu.Unlock()
+	s.Resume()
 }
 
 // TakeRest takes a frame of HandRest. The connection that it is about goes on with the last of

@@ -215,7 +215,7 @@ func (s *Server) Serve() error {
 	s.running.Add(1)
 	s.mu.Unlock()
 	defer s.running.Done()
-	s.Resume()
+	s.begin()
 	for s.enterAccept() {
 		err := s.accept()
 		s.leaveAccept()

@@ -59,7 +59,7 @@ func (c *conn) takeUndone() bool {
 	return true
 }
 
-// received has the buffer hold these bytes, and makes them its own. fill reads behind them.
+// received has the buffer hold these bytes, and makes them its own. fill reads after them.
 func (c *conn) received(p []byte) {
 	c.buf, c.from, c.to = slices.Grow(p, bufferSize)[:max(len(p), bufferSize)], 0, len(p)
 	c.parser = resp.Parser{Limits: c.parser.Limits, Verbatim: verbatim} // which has kept a place in them

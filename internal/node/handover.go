@@ -20,6 +20,7 @@ const (
 	stepTime   = 5 * time.Second  // for each later step
 	quietTime  = 10 * time.Second // for a fan-out under way to end
 	canaryTime = time.Second      // in which the first loop shows that the successor serves
+	opsTime    = time.Second      // for requests at the ops port to end
 	freezeTime = time.Second      // for publishers to stop
 	lastTime   = 30 * time.Second // for the successor to take over all, after which there is no way back
 )

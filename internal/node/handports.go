@@ -80,8 +80,10 @@ func (p *predecessor) freeze() error {
 	stopping, cancel := context.WithTimeout(p.ctx, stepTime)
 	defer cancel()
 	if p.ops != nil {
-		if err := p.ops.Release(stopping); err != nil {
-			return fmt.Errorf("the ops port: %w", err)
+		ending, cancel := context.WithTimeout(stopping, opsTime)
+		busy := p.ops.Release(ending)
+		if cancel(); busy > 0 {
+			p.opts.Logger.Warn("requests at the ops port take long: they end with the predecessor", "requests", busy)
 		}
 	}
 	if err := p.besides(); err != nil {

@@ -2,29 +2,72 @@ package ops
 
 import (
 	"context"
-	"net"
+	"net/http"
+	"sync"
 
 	"millrace/internal/handover"
 )
 
-// New returns a server of the connections that ln accepts, which it owns.
-func New(ln net.Listener, cfg Config) (*Server, error) { return newServer(ln, cfg), nil }
-
-// Descriptor returns that of the listener, which stays the server's.
-func (s *Server) Descriptor() (fd int, err error) {
-	return s.places.Listener.(interface{ Descriptor() (int, error) }).Descriptor()
+// passing are the answers that go on: event streams and profiles. They end when the server
+// is released, and clients come back. Safe for concurrent use.
+type passing struct {
+	mu    sync.Mutex
+	life  context.Context
+	leave context.CancelFunc
 }
 
-// Release has requests end, until Resume or Close is called.
-func (s *Server) Release(context.Context) error { return nil }
+// begin has answers go on until end.
+func (p *passing) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.life, p.leave = context.WithCancel(context.Background())
+}
 
-// Resume undoes Release.
-func (s *Server) Resume() {}
+// end ends them.
+func (p *passing) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leave()
+}
 
-// HandOver sends what the port has to the successor, which Adopt takes.
+// until has the contexts of requests end by end, too.
+func (p *passing) until(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		life := p.life
+		p.mu.Unlock()
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		next(w, r.WithContext(ctx))
+	}
+}
+
+// Descriptor is that of the listener, for a successor.
+func (s *Server) Descriptor() (fd int, err error) { return s.places.Descriptor() }
+
+// Release has connections stop between two requests, until Resume or Close is called.
+// Event streams and profiles end at once, other answers have until ctx is done, and it
+// returns how many have not ended then: those go on until Close.
+func (s *Server) Release(ctx context.Context) (busy int) {
+	s.passing.end()
+	return s.places.Release(ctx)
+}
+
+// Resume has all go on that Release has stopped.
+func (s *Server) Resume() {
+	s.passing.begin()
+	s.places.Resume()
+}
+
+// HandOver sends the connections to the successor, which Adopt takes, in frames of
+// handover.KindOps. Release has to have stopped them. Those with TLS, and those that are in
+// the middle of a request, stay: Close ends them.
 func (s *Server) HandOver(version int, send func(kind handover.Kind, payload []byte, fds ...int) error) error {
-	return handover.SendLong(version, &handover.Ops{}, handover.KindOps, nil, send)
+	return s.places.HandOver(version, send)
 }
 
-// Adopt takes a frame of HandOver: true with the last.
-func (s *Server) Adopt(int, handover.Frame) (complete bool, err error) { return true, nil }
+// Adopt takes a frame of HandOver. With the last it returns true. Call it before Serve.
+func (s *Server) Adopt(version int, f handover.Frame) (complete bool, err error) {
+	return s.places.Adopt(version, f)
+}

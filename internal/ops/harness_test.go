@@ -48,8 +48,8 @@ func open(t testing.TB, cfg Config, opts channels.Options, streams server.Config
 		n.public.Close()
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- n.ops.Serve() }()
+	served, first := make(chan error, 1), n.ops
+	go func() { served <- first.Serve() }()
 	t.Cleanup(func() {
 		n.client.CloseIdleConnections()
 		if err := n.ops.Close(); err != nil {

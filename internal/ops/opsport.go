@@ -66,7 +66,7 @@ func (s *Server) room(next http.Handler) http.Handler {
 // profile serves profiles and traces, a few at a time. They set deadlines of their own,
 // by net/http/pprof, and may be silent until their end.
 func (s *Server) profile(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	return s.passing.until(func(w http.ResponseWriter, r *http.Request) {
 		if !s.profiles.Begin() {
 			w.Header().Set("Retry-After", "5")
 			fail(w, http.StatusServiceUnavailable, "%d profiles are being made, which is the most", s.profiles.Most())
@@ -75,5 +75,5 @@ func (s *Server) profile(next http.HandlerFunc) http.HandlerFunc {
 		defer s.profiles.End()
 		ports.Patient(r)
 		next(w, r)
-	}
+	})
 }

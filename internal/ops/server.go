@@ -96,6 +96,7 @@ type Server struct {
 	surveys  atomic.Int64    // under way
 	life     context.Context // ends with Close, and with it the event streams
 	end      context.CancelFunc
+	passing  passing
 	running  sync.WaitGroup // the sampler
 }
 
@@ -108,7 +109,7 @@ func Listen(addr string, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ops address %q: %w", addr, err)
 	}
-	return newServer(ln, cfg), nil
+	return New(ln, cfg)
 }
 
 // Check reports what is wrong with addr, and opens nothing. An address that is
@@ -124,7 +125,12 @@ func Check(addr, token string) error {
 	return fmt.Errorf("ops address %s: %w: set --ops-token, or bind a loopback address such as 127.0.0.1:%d", tcp, ErrNoToken, tcp.Port)
 }
 
-func newServer(ln net.Listener, cfg Config) *Server {
+// New returns a server of the connections that ln accepts, which Check would allow. The
+// server owns ln.
+func New(ln net.Listener, cfg Config) (*Server, error) {
+	if err := Check(ln.Addr().String(), cfg.Token); err != nil {
+		return nil, err
+	}
 	if cfg.MaxConnections == 0 {
 		cfg.MaxConnections = DefaultMaxConnections
 	}
@@ -149,20 +155,22 @@ func newServer(ln net.Listener, cfg Config) *Server {
 	s.streams.SetMost(max(1, min(maxStreams, s.places.Most()/4)))
 	s.profiles.SetMost(max(1, min(maxProfiles, s.places.Most()/8)))
 	s.life, s.end = context.WithCancel(context.Background())
+	s.passing.begin()
 	s.sampler = newSampler(&s.cfg)
 	s.http = http.Server{
-		Handler:           plain(s.room(s.guard.hosts(s.routes()))),
+		Handler:           s.places.Handler(plain(s.room(s.guard.hosts(s.routes())))),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
 		ConnContext:       s.places.ConnContext,
+		ConnState:         s.places.ConnState,
 		BaseContext:       func(net.Listener) context.Context { return s.life },
 		ErrorLog:          throttle.ErrorLog(cfg.Logger, "a connection of the ops port"),
 	}
 	s.running.Go(func() { s.sampler.run(s.life) })
-	return s
+	return s, nil
 }
 
 // routes are all requests. Those that tell nothing of the node are open; the rest needs
@@ -175,9 +183,9 @@ func (s *Server) routes() http.Handler {
 	costly := make(turns, maxCostly)
 	secret.Handle("GET /channels", costly.take(http.HandlerFunc(s.listChannels)))
 	secret.Handle("GET /connections", costly.take(http.HandlerFunc(s.listConnections)))
-	secret.HandleFunc("GET /events", s.events)
-	secret.HandleFunc("GET /busiest", s.busiest)
-	secret.HandleFunc("GET /follow", s.follow)
+	secret.HandleFunc("GET /events", s.passing.until(s.events))
+	secret.HandleFunc("GET /busiest", s.passing.until(s.busiest))
+	secret.HandleFunc("GET /follow", s.passing.until(s.follow))
 	secret.Handle("GET /metrics", costly.take(s.metrics()))
 	secret.HandleFunc("/debug/pprof/", s.profile(pprof.Index)) // not cmdline, which may have keys
 	secret.HandleFunc("/debug/pprof/profile", s.profile(pprof.Profile))
@@ -223,6 +231,7 @@ const inClear = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=u
 // Serve answers requests until Close is called, and then returns nil. Call it
 // once.
 func (s *Server) Serve() error {
+	s.places.Begin()
 	var ln net.Listener = s.places
 	if s.cfg.TLS != nil {
 		ln = s.cfg.TLS.Listener(ln, inClear)

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"millrace/internal/handover"
 )
 
 // Inherit returns the listener that a descriptor means, which came from another process. It
@@ -49,4 +51,18 @@ func Descriptor(x any) (fd int, err error) {
 	}
 	err = raw.Control(func(n uintptr) { fd = int(n) })
 	return fd, err
+}
+
+// CheckCookie returns an error if nc is not the connection that had the cookie in another
+// process.
+func CheckCookie(nc net.Conn, want uint64) error {
+	fd, err := Descriptor(nc)
+	if err != nil {
+		return err
+	}
+	got, err := handover.Cookie(fd)
+	if err == nil && got != want {
+		err = fmt.Errorf("the descriptor of a connection means another one: its cookie is %d, want %d", got, want)
+	}
+	return err
 }

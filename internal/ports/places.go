@@ -27,7 +27,8 @@ const (
 )
 
 // Places are the connections of an HTTP port with few clients, as the listener of an
-// http.Server, whose ConnContext has to be that of the Places. When all are taken, the
+// http.Server, whose ConnContext and ConnState have to be those of the Places, and whose
+// Handler one by their Handler. When all are taken, the
 // one that has been idle for longest goes, and idle is all that a server may not answer
 // or has nothing to answer to; newcomers wait for it while there is only grace left of
 // that. Where all are busy, newcomers get places that are kept: there, Kept says, only
@@ -47,6 +48,7 @@ type Places struct {
 	mu     sync.Mutex
 	places map[*place]struct{}
 	late   int // those that are kept
+	release
 }
 
 // place is a connection. All but the connection is guarded by Places.mu.
@@ -59,6 +61,7 @@ type place struct {
 	busy    bool          // there is something to answer
 	patient bool          // for as long as it takes
 	late    bool
+	request request
 }
 
 // PlaceStats are the figures of Places.
@@ -100,9 +103,13 @@ func (p *Places) Stats() PlaceStats {
 
 // Accept implements net.Listener.
 func (p *Places) Accept() (net.Conn, error) {
-	conn, err := p.Listener.Accept()
+	conn, waiting, err := p.accept()
+	defer p.accepted()
 	if err != nil {
 		return nil, err
+	}
+	if waiting != nil {
+		return waiting, nil
 	}
 	added, gone := p.add(conn, time.Since(p.began))
 	for ; added == nil; added, gone = p.add(conn, time.Since(p.began)) {
@@ -124,7 +131,10 @@ func (p *Places) Accept() (net.Conn, error) {
 
 // Close implements net.Listener.
 func (p *Places) Close() error {
-	p.close.Do(func() { close(p.closed) })
+	p.close.Do(func() {
+		close(p.closed)
+		p.dropWaiting()
+	})
 	return p.Listener.Close()
 }
 
@@ -133,7 +143,10 @@ func (p *Places) Close() error {
 func (p *Places) add(conn net.Conn, now time.Duration) (added, gone *place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	added = &place{Conn: conn, of: p, since: now}
+	added = p.newPlace(conn, now)
+	if p.released != nil {
+		return p.put(added), nil
+	}
 	if len(p.places)-p.late >= p.most-p.kept {
 		gone, soon := p.idlest(now, false)
 		if gone == nil && !soon {
@@ -186,6 +199,11 @@ func (p *Places) remove(c *place) *place {
 	return c
 }
 
+// newPlace returns a place that has not been put in.
+func (p *Places) newPlace(conn net.Conn, now time.Duration) *place {
+	return &place{Conn: conn, of: p, since: now, request: request{between: true, stopped: true}}
+}
+
 // Read implements net.Conn. One goroutine reads.
 func (c *place) Read(b []byte) (int, error) {
 	c.tried.Do(func() {
@@ -194,13 +212,14 @@ func (c *place) Read(b []byte) (int, error) {
 		c.since, c.read = now, true
 		c.of.mu.Unlock()
 	})
-	return c.Conn.Read(b)
+	return c.readRequest(b)
 }
 
 // Close implements net.Conn.
 func (c *place) Close() error {
 	c.of.mu.Lock()
 	c.of.remove(c)
+	c.of.tellQuiet()
 	c.of.mu.Unlock()
 	return c.Conn.Close()
 }
