@@ -120,13 +120,10 @@ func (s *controlSocket) serve(conn *net.UnixConn) {
 	c := &orderConn{conn: conn, lines: bufio.NewScanner(conn), ctx: s.ctx}
 	defer context.AfterFunc(s.ctx, func() { conn.SetReadDeadline(time.Now()) })()
 	c.lines.Buffer(nil, maxOrder)
-	uid, err := peerUser(conn)
-	if own := os.Geteuid(); err == nil && uid != 0 && uid != own {
-		err = fmt.Errorf("user %d may not, want root or user %d, as whom millrace runs", uid, own)
-	}
 	var o order
+	err := c.order(&o) // first: a client that has not said all does not hear the answer
 	if err == nil {
-		err = c.order(&o)
+		err = allow(conn)
 	}
 	if err != nil {
 		s.log.Warn("an order at the control socket is refused", "error", err)
@@ -134,6 +131,15 @@ func (s *controlSocket) serve(conn *net.UnixConn) {
 		return
 	}
 	c.tell(s.perform(s.ctx, o, c))
+}
+
+// allow returns why the user at the other end of conn may give no orders.
+func allow(conn *net.UnixConn) error {
+	uid, err := peerUser(conn)
+	if own := os.Geteuid(); err == nil && uid != 0 && uid != own {
+		err = fmt.Errorf("user %d may not, want root or user %d, as whom millrace runs", uid, own)
+	}
+	return err
 }
 
 // orderConn is a connection of the control socket, with lines of JSON in both directions.

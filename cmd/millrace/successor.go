@@ -57,17 +57,19 @@ type upgrader struct {
 	n       *node.Node     // set by listen
 	socket  *controlSocket // nil: none
 
-	turn   chan struct{} // has one element while an order is under way, or none may be
+	opened chan struct{} // closed by open
+	turn   chan struct{} // has one element while an order is under way, and after close
 	closed atomic.Bool
 	ended  chan struct{} // closed when nothing is left for this process but to end
 	lost   bool          // the successor had everything, and has failed; valid once ended is closed
 }
 
-// newUpgrader returns one that refuses all orders until open is called.
+// newUpgrader returns one whose orders wait until open is called.
 func newUpgrader(log *slog.Logger, hangups *reloader) *upgrader {
-	u := &upgrader{log: log, systemd: &systemd{log: log}, hangups: hangups, turn: make(chan struct{}, 1), ended: make(chan struct{})}
-	u.turn <- struct{}{}
-	return u
+	return &upgrader{
+		log: log, systemd: &systemd{log: log}, hangups: hangups,
+		opened: make(chan struct{}), turn: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 }
 
 // listen has orders about n come from the control socket at path, until ctx is done; an empty
@@ -81,7 +83,7 @@ func (u *upgrader) listen(ctx context.Context, n *node.Node, path string) (err e
 }
 
 // open has orders performed from here on.
-func (u *upgrader) open() { <-u.turn }
+func (u *upgrader) open() { close(u.opened) }
 
 // close has orders refused from here on, and returns when none is under way: true if
 // another process has everything, so that nothing is to be done in order.
@@ -114,9 +116,13 @@ func (u *upgrader) closeSocket() {
 // perform performs an order.
 func (u *upgrader) perform(ctx context.Context, o order, c *orderConn) outcome {
 	select {
+	case <-u.opened:
+	case <-ctx.Done():
+	}
+	select {
 	case u.turn <- struct{}{}:
 	default:
-		why := "another upgrade is under way, or the last one is not over"
+		why := "another upgrade is under way"
 		if u.closed.Load() {
 			why = "millrace is stopping"
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -72,24 +71,24 @@ func (s *systemd) succeeded(pid int) {
 
 // barrier returns when systemd has read what it was told before: it closes the descriptor that
 // comes with BARRIER=1 (sd_notify_barrier(3)).
-func barrier(socket string) error {
-	if socket == "" {
+func barrier(address string) error {
+	if address == "" {
 		return nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	socket, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
 	if err != nil {
-		return err
+		return os.NewSyscallError("socket", err)
 	}
-	defer conn.Close()
+	defer syscall.Close(socket)
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	_, _, err = conn.WriteMsgUnix([]byte("BARRIER=1"), syscall.UnixRights(int(w.Fd())), nil)
+	err = syscall.Sendmsg(socket, []byte("BARRIER=1"), syscall.UnixRights(int(w.Fd())), &syscall.SockaddrUnix{Name: address}, 0)
 	w.Close()
 	if err != nil {
-		return err
+		return os.NewSyscallError("sendmsg", err)
 	}
 	r.SetReadDeadline(time.Now().Add(barrierTime))
 	if _, err := r.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +26,8 @@ import (
 type service struct {
 	*process
 	control string
-	pids    []int // of all processes, in their order
+	main    int   // the process that serves
+	pids    []int // of all processes
 }
 
 // serve starts a service on free ports, which ends with the test.
@@ -49,7 +52,8 @@ func serve(t *testing.T, env []string, flags ...string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.pids = []int{s.cmd.Process.Pid}
+	s.main = s.cmd.Process.Pid
+	s.pids = []int{s.main}
 	t.Cleanup(func() {
 		for _, pid := range s.pids {
 			unix.Kill(pid, unix.SIGKILL)
@@ -76,8 +80,14 @@ type step struct {
 	Result string `json:"result"`
 }
 
-// upgrade has the service upgraded, with each step confirmed after at has been called.
+// upgrade has the service upgraded. Each step is confirmed after at has been called with it.
 func (s *service) upgrade(o order, at func(step)) outcome {
+	s.t.Helper()
+	return s.upgradeIf(o, func(now step) bool { at(now); return true })
+}
+
+// upgradeIf has the service upgraded, and confirms steps for which at returns true.
+func (s *service) upgradeIf(o order, at func(step) bool) outcome {
 	s.t.Helper()
 	conn, err := net.Dial("unix", s.control)
 	if err != nil {
@@ -106,8 +116,9 @@ func (s *service) upgrade(o order, at func(step)) outcome {
 		if line.Step == "started" {
 			s.pids = append(s.pids, line.PID)
 		}
-		at(line)
-		fmt.Fprintln(conn, "go on")
+		if at(line) {
+			fmt.Fprintln(conn, "go on")
+		}
 	}
 }
 
@@ -118,10 +129,10 @@ func (s *service) done() outcome {
 	if result.Result != resultDone {
 		s.t.Fatalf("%+v, want %q", result, resultDone)
 	}
-	old := s.pids[len(s.pids)-2]
-	if status, err := reap(old); err != nil || !status.Exited() || status.ExitStatus() != 0 {
+	if status, err := reap(s.main); err != nil || !status.Exited() || status.ExitStatus() != 0 {
 		s.t.Fatalf("the old process: %v, %v; want status 0", status, err)
 	}
+	s.main = result.PID
 	return result
 }
 
@@ -208,12 +219,11 @@ func TestUpgrade(t *testing.T) {
 	if epoch, _, _ := strings.Cut(id, "-"); !strings.HasPrefix(streams[0].LastID, epoch+"-") {
 		t.Errorf("ids went on from %s to %s, want one epoch", id, streams[0].LastID)
 	}
-	old := s.pids[len(s.pids)-1]
 	got := execute(t, s.cmd.Path, nil, "upgrade", "--control", s.control, "--unsupervised", "--", "--keepalive", "7s")
 	if got.status != 0 || !strings.Contains(got.stdout, "done: process ") {
 		t.Fatalf("%+v, want status 0", got)
 	}
-	reap(old)
+	reap(s.main)
 	pid, err := strconv.Atoi(regexp.MustCompile(`process (\d+) has been started`).FindStringSubmatch(got.stdout)[1])
 	if err != nil {
 		t.Fatal(err)
@@ -278,6 +288,104 @@ func TestUpgradeRefused(t *testing.T) {
 	l.hears(p.publish(1))
 }
 
+// Ensure that nobody but root and the server's user may give orders.
+func TestControlSocketRefusesOthers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("it takes root to be another user")
+	}
+	s := serve(t, nil)
+	for _, path := range []string{filepath.Dir(s.control), s.control} { // the server itself has to say no
+		if err := os.Chmod(path, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := exec.Command(testenv.Need(t, "nc"), "-U", s.control)
+	client.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	in, err := client.StdinPipe() // open until there is an answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := client.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer client.Wait()
+	defer client.Process.Kill()
+	fmt.Fprintln(in, `{"command":"upgrade","unsupervised":true}`)
+	answer, err := bufio.NewReader(out).ReadString('\n')
+	if !strings.Contains(answer, "user 65534 may not, want root") {
+		t.Errorf("%q, %v; want a refusal", answer, err)
+	}
+}
+
+// Ensure that a successor which is killed at any step before the switch leaves everything as
+// it was, and that the next upgrade succeeds.
+func TestUpgradeTakenBack(t *testing.T) {
+	s := serve(t, nil)
+	streams, p := []*follower{s.listen(), s.listen(), s.listen(), s.listen()}, s.publisher()
+	hear := func() {
+		t.Helper()
+		n := p.publish(len(streams))
+		for _, l := range streams {
+			l.hears(n)
+		}
+	}
+	waiting := map[string]bool{"sent": true, "prepared": true, "committed": true, "frozen": true} // some or all
+	for _, tt := range []struct{ step, result string }{
+		{"started", resultFailed}, {"hello", resultFailed},
+		{"sent", resultTakenBack}, {"prepared", resultTakenBack}, {"committed", resultTakenBack}, {"serving", resultTakenBack}, {"moved", resultTakenBack}, {"frozen", resultTakenBack},
+	} {
+		killed := 0
+		result := s.upgrade(order{}, func(at step) {
+			if name, _, _ := strings.Cut(at.Step, ":"); name == tt.step && killed == 0 {
+				if !waiting[tt.step] {
+					hear()
+				}
+				killed = at.PID
+				unix.Kill(killed, unix.SIGKILL)
+			}
+		})
+		if result.Result != tt.result || killed == 0 {
+			t.Errorf("killed at %s: %+v, want %q", tt.step, result, tt.result)
+		}
+		hear()
+	}
+	s.done()
+	hear()
+}
+
+// Ensure that a process which is told to end during an upgrade takes everything back, and ends
+// in order.
+func TestUpgradeStopped(t *testing.T) {
+	s := serve(t, nil)
+	l, p := s.listen(), s.publisher()
+	l.hears(p.publish(1))
+	result := s.upgradeIf(order{}, func(at step) bool {
+		if at.Step == "moved" {
+			s.signal()
+		}
+		return at.Step != "moved"
+	})
+	if result.Result != resultTakenBack || !strings.Contains(result.Why, "terminated") {
+		t.Errorf("%+v, want it taken back because of a signal", result)
+	}
+	for {
+		event, err := l.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil || event.Data != "" {
+			t.Fatalf("%+v, %v; want a drain", event, err)
+		}
+	}
+	if status, err := reap(s.pids[0]); err != nil || !status.Exited() || status.ExitStatus() != 0 {
+		t.Errorf("after SIGTERM: %v, %v; want status 0", status, err)
+	}
+}
+
 // Ensure that a successor whose predecessor is killed serves what has come.
 func TestUpgradeOrphaned(t *testing.T) {
 	s := serve(t, nil)
@@ -316,4 +424,36 @@ func TestUpgradeOrphaned(t *testing.T) {
 		l.hears(1)
 		l.hears(n)
 	}
+}
+
+// Ensure that systemd is told of the new process by the old one, and by the new one that it
+// is ready only then.
+func TestUpgradeTellsSystemd(t *testing.T) {
+	socket := listenNotify(t)
+	s := serve(t, []string{"NOTIFY_SOCKET=" + socket.LocalAddr().String()})
+	wantState(t, socket, "READY=1")
+	l, p := s.listen(), s.publisher()
+	over := make(chan outcome, 1)
+	go func() { over <- s.upgrade(order{}, func(step) {}) }()
+	b, rights := make([]byte, 256), make([]byte, 256)
+	n, _, _, _, err := socket.ReadMsgUnix(b, rights)
+	main := string(b[:n])
+	n, control, _, _, err := socket.ReadMsgUnix(b, rights)
+	if string(b[:n]) != "BARRIER=1" || err != nil {
+		t.Fatalf("systemd was told %q (%v) after %q, want a barrier", b[:n], err, main)
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:control])
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%d messages of control, %v; want a descriptor", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fds[0])
+	wantState(t, socket, "READY=1")
+	if result := <-over; result.Result != resultDone || main != fmt.Sprintf("MAINPID=%d", result.PID) {
+		t.Errorf("%+v, and systemd was told %q", result, main)
+	}
+	l.hears(p.publish(1))
 }

@@ -88,9 +88,10 @@ func (x *exchange) ended() bool {
 	select {
 	case <-x.other.Gone():
 		return true
+	case <-x.ctx.Done():
 	case <-time.After(deathTime):
-		return false
 	}
+	return false
 }
 
 // end ends the exchange, for a cause, and returns when nothing of it runs.

@@ -82,15 +82,23 @@ func (p *predecessor) moveLoop(loop int) error {
 	end := p.ends[loop]
 	p.ends[loop] = -1
 	p.mu.Unlock()
-	moved, err := p.public.HandLoop(loop, end)
-	if err != nil {
-		return fmt.Errorf("loop %d: %w", loop, cmp.Or(context.Cause(p.ctx), err))
-	}
+	moved, err := p.public.SendLoop(loop, end)
 	streams := int64(moved.Streams)
-	if err := p.step(Step{Name: StepPrepared, Loop: loop, Streams: streams}); err != nil {
-		return err
+	stage := func(name string, part func(loop int) error) {
+		if err == nil {
+			err = p.step(Step{Name: name, Loop: loop, Streams: streams})
+		}
+		if err == nil {
+			err = part(loop)
+		}
 	}
-	took, err := p.public.CommitLoop(loop)
+	var took time.Duration
+	stage(StepSent, p.public.AwaitPrepared)
+	stage(StepPrepared, p.public.SendCommit)
+	stage(StepCommitted, func(loop int) (err error) {
+		took, err = p.public.AwaitServing(loop)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("loop %d: %w", loop, cmp.Or(context.Cause(p.ctx), err))
 	}
