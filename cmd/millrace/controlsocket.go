@@ -50,13 +50,37 @@ func controlPath(given string) string {
 	return ""
 }
 
-// openControl opens the socket at path, where it replaces one that is there: the process
-// before this one has it, or had. Orders are performed by perform, which may get several
-// at once. ctx ends them.
-func openControl(ctx context.Context, path string, log *slog.Logger, perform func(context.Context, order, *orderConn) outcome) (*controlSocket, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return nil, fmt.Errorf("%s is there and no socket, want a path that is free", path)
+// maxControlPath bounds the path of a control socket, which Linux holds in 108 bytes with the
+// number of a process after it.
+const maxControlPath = 95
+
+// checkControl returns why there can be no control socket at path for a process that follows
+// no other.
+func checkControl(path string) error {
+	if path == "" {
+		return nil
 	}
+	info, err := os.Lstat(path)
+	switch {
+	case !controlSupported:
+		return fmt.Errorf("%w: --control: a server can be upgraded on Linux only", errUsage)
+	case len(path) > maxControlPath:
+		return fmt.Errorf("%w: --control: %s has %d bytes, want at most %d", errUsage, path, len(path), maxControlPath)
+	case err != nil: // there is nothing, or the directory is not there, which shows when it is opened
+		return nil
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%w: --control: %s is no socket, want a path that is free", errUsage, path)
+	}
+	if conn, err := net.Dial("unix", path); err == nil {
+		conn.Close()
+		return fmt.Errorf("--control: another process answers at %s: end it, or choose another path", path)
+	}
+	return nil
+}
+
+// openControl opens the socket at path, in place of one that is there. Orders are performed by
+// perform, which may get several at once. ctx ends them.
+func openControl(ctx context.Context, path string, log *slog.Logger, perform func(context.Context, order, *orderConn) outcome) (*controlSocket, error) {
 	// It takes the place of the other in one step, so that an order always finds one.
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
 	os.Remove(fresh) // of a process that had the number

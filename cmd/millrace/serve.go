@@ -109,6 +109,9 @@ func (c *serveCommand) begin(ctx context.Context, current *serverFlags, queue *l
 			}
 		})
 	}
+	if err := checkControl(path); err != nil {
+		return nil, handover.Bye{}, err
+	}
 	n, err := current.start(queue)
 	if err != nil {
 		return nil, handover.Bye{}, err

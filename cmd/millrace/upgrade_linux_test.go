@@ -18,184 +18,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"millrace/internal/ssetest"
 	"millrace/internal/testenv"
 )
-
-// service is a millrace that is upgraded: processes that follow each other, with one log.
-type service struct {
-	*process
-	control string
-	main    int   // the process that serves
-	pids    []int // of all processes
-}
-
-// serve starts a service on free ports, which ends with the test.
-func serve(t *testing.T, env []string, flags ...string) *service {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "control") // a path of a socket is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	s := &service{control: filepath.Join(dir, "control")}
-	s.process = &process{t: t, log: bufio.NewScanner(r), cmd: exec.Command(testenv.Program(t, false),
-		append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--loops", "2", "--drain", "1s", "--control", s.control}, flags...)...)}
-	s.cmd.Stderr, s.cmd.Env = w, append(os.Environ(), env...)
-	err = s.cmd.Start()
-	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.main = s.cmd.Process.Pid
-	s.pids = []int{s.main}
-	t.Cleanup(func() {
-		for _, pid := range s.pids {
-			unix.Kill(pid, unix.SIGKILL)
-			reap(pid)
-		}
-	})
-	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+) ops=(\S+) tls=(\S+)`).FindStringSubmatch(s.logged("millrace is ready"))
-	s.public, s.admin, s.ops = addresses[1], addresses[2], addresses[3]
-	return s
-}
-
-// reap waits for a process that a process of ours has made our child.
-func reap(pid int) (status unix.WaitStatus, err error) {
-	for {
-		if _, err = unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
-			return status, err
-		}
-	}
-}
-
-// step is a line of an upgrade, of which the last has a result.
-type step struct {
-	progress
-	Result string `json:"result"`
-}
-
-// upgrade has the service upgraded. Each step is confirmed after at has been called with it.
-func (s *service) upgrade(o order, at func(step)) outcome {
-	s.t.Helper()
-	return s.upgradeIf(o, func(now step) bool { at(now); return true })
-}
-
-// upgradeIf has the service upgraded, and confirms steps for which at returns true.
-func (s *service) upgradeIf(o order, at func(step) bool) outcome {
-	s.t.Helper()
-	conn, err := net.Dial("unix", s.control)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	o.Command, o.Unsupervised, o.Confirm = orderUpgrade, true, true
-	json.NewEncoder(conn).Encode(o)
-	for lines := json.NewDecoder(conn); ; {
-		var text json.RawMessage
-		var line step
-		if err := lines.Decode(&text); err != nil {
-			s.t.Fatalf("the upgrade ends without a result: %v", err)
-		}
-		if err := json.Unmarshal(text, &line); err != nil {
-			s.t.Fatal(err)
-		}
-		if line.Result != "" {
-			var result outcome
-			if err := json.Unmarshal(text, &result); err != nil {
-				s.t.Fatal(err)
-			}
-			return result
-		}
-		if line.Step == "started" {
-			s.pids = append(s.pids, line.PID)
-		}
-		if at(line) {
-			fmt.Fprintln(conn, "go on")
-		}
-	}
-}
-
-// done has the service upgraded, which has to succeed.
-func (s *service) done() outcome {
-	s.t.Helper()
-	result := s.upgrade(order{}, func(step) {})
-	if result.Result != resultDone {
-		s.t.Fatalf("%+v, want %q", result, resultDone)
-	}
-	if status, err := reap(s.main); err != nil || !status.Exited() || status.ExitStatus() != 0 {
-		s.t.Fatalf("the old process: %v, %v; want status 0", status, err)
-	}
-	s.main = result.PID
-	return result
-}
-
-// follower is a client of a channel.
-type follower struct {
-	ssetest.Client
-	t *testing.T
-}
-
-// listen opens a stream.
-func (s *service) listen() *follower {
-	s.t.Helper()
-	l := &follower{t: s.t, Client: ssetest.Client{Target: "/x"}}
-	s.open(&l.Client)
-	if _, err := l.Next(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(l.Close)
-	return l
-}
-
-// hears fails unless the next event is n.
-func (l *follower) hears(n int) {
-	l.t.Helper()
-	event, err := l.Next()
-	if err != nil || event.Data != strconv.Itoa(n) {
-		l.t.Fatalf("%+v, %v; want the event %d", event, err, n)
-	}
-}
-
-// publisher publishes numbers, on one connection.
-type publisher struct {
-	t    *testing.T
-	conn net.Conn
-	r    *bufio.Reader
-	n    int
-}
-
-func (s *service) publisher() *publisher {
-	s.t.Helper()
-	conn, err := net.Dial("tcp", s.admin)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close() })
-	return &publisher{t: s.t, conn: conn, r: bufio.NewReader(conn)}
-}
-
-// publish publishes the next number to as many receivers, and returns it.
-func (p *publisher) publish(receivers int) int {
-	p.t.Helper()
-	p.n++
-	p.conn.SetDeadline(time.Now().Add(patience))
-	fmt.Fprintf(p.conn, "PUBLISH /x %d\r\n", p.n)
-	if reply, err := p.r.ReadString('\n'); err != nil || reply != fmt.Sprintf(":%d\r\n", receivers) {
-		p.t.Fatalf("publish %d: %q, %v; want %d receivers", p.n, reply, err, receivers)
-	}
-	return p.n
-}
 
 // Ensure that streams and publishers stay, over several upgrades and by the command that
 // people use; and that the last process ends in order.
 func TestUpgrade(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := serve(t, nil)
 	streams, p := []*follower{s.listen(), s.listen(), s.listen()}, s.publisher()
 	hear := func() {
@@ -233,6 +62,14 @@ func TestUpgrade(t *testing.T) {
 	if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || !strings.Contains(string(args), "\x00--keepalive\x007s\x00") {
 		t.Errorf("the command line %q, %v; want the flag that was given", args, err)
 	}
+	fmt.Fprint(p.conn, "INFO upgrades\r\n")
+	for want := range strings.FieldsSeq("upgrades_done:4 upgrades_failed:0 upgrade_streams:6 upgrade_ended:0") {
+		for line := ""; line != want+"\r\n"; {
+			if line, err = p.r.ReadString('\n'); err != nil {
+				t.Fatalf("INFO has no %s: %v", want, err)
+			}
+		}
+	}
 	unix.Kill(pid, unix.SIGTERM)
 	if status, err := reap(pid); err != nil || !status.Exited() || status.ExitStatus() != 0 {
 		t.Errorf("after SIGTERM: %v, %v; want status 0", status, err)
@@ -242,15 +79,80 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// Ensure that the program goes on that stands at the path by which the server was started, when
+// a package has replaced it.
+func TestUpgradeToReplaced(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	old, next := filepath.Join(t.TempDir(), "millrace"), filepath.Join(t.TempDir(), "millrace")
+	program, err := os.ReadFile(testenv.Program(t, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{old, next} {
+		if err := os.WriteFile(path, program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := serveBy(t, old, nil)
+	l, p := s.listen(), s.publisher()
+	if err := os.Rename(next, old); err != nil {
+		t.Fatal(err)
+	}
+	result := s.done()
+	l.hears(p.publish(1))
+	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", result.PID)); err != nil || exe != old {
+		t.Errorf("the new process runs %s, %v; want %s", exe, err, old)
+	}
+}
+
+// Ensure that a SIGHUP during an upgrade counts for the new process, too.
+func TestUpgradeReloaded(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	s := serve(t, nil)
+	result := s.upgrade(order{}, func(at step) {
+		if at.Step == "loaded" {
+			unix.Kill(s.main, unix.SIGHUP)
+			s.logged("SIGHUP: nothing to take over")
+		}
+	})
+	if result.Result != resultDone {
+		t.Fatalf("%+v, want %q", result, resultDone)
+	}
+	s.logged("millrace is ready")
+	s.logged("SIGHUP: nothing to take over")
+}
+
+// Ensure that two servers do not share a control socket, and that what is left of one is no
+// hindrance.
+func TestControlSocketInUse(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	s := serve(t, nil)
+	got := execute(t, s.cmd.Path, nil, "--listen", "127.0.0.1:0", "--admin", "off", "--ops", "off", "--control", s.control)
+	if got.status != 1 || !strings.Contains(got.stderr, "another process answers at "+s.control) {
+		t.Errorf("%+v, want status 1", got)
+	}
+	unix.Kill(s.main, unix.SIGKILL)
+	reap(s.main)
+	again := serve(t, nil, "--control", s.control)
+	again.control = s.control
+	again.done()
+}
+
 // Ensure that what cannot be done is refused in words, and that nothing has changed then.
 func TestUpgradeRefused(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := serve(t, nil)
 	l, p := s.listen(), s.publisher()
+	fewer := filepath.Join(t.TempDir(), "fewer")
+	if err := os.WriteFile(fewer, []byte("#!/bin/sh\nulimit -n 1000\nexec "+s.cmd.Path+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	args := func(args ...string) []string { return args }
 	for _, tt := range []struct {
 		args []string
 		want string
 	}{
+		{args("--unsupervised", "--binary", fewer), "descriptor limit: "},
 		{args(), "NOTIFY_SOCKET"},
 		{args("--control", "/nowhere/control", "--unsupervised"), "is millrace running"},
 		{args("--unsupervised", "--binary", "/nowhere/millrace"), "/nowhere/millrace: no such file"},
@@ -290,6 +192,7 @@ func TestUpgradeRefused(t *testing.T) {
 
 // Ensure that nobody but root and the server's user may give orders.
 func TestControlSocketRefusesOthers(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	if os.Getuid() != 0 {
 		t.Skip("it takes root to be another user")
 	}
@@ -324,6 +227,7 @@ func TestControlSocketRefusesOthers(t *testing.T) {
 // Ensure that a successor which is killed at any step before the switch leaves everything as
 // it was, and that the next upgrade succeeds.
 func TestUpgradeTakenBack(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := serve(t, nil)
 	streams, p := []*follower{s.listen(), s.listen(), s.listen(), s.listen()}, s.publisher()
 	hear := func() {
@@ -360,6 +264,7 @@ func TestUpgradeTakenBack(t *testing.T) {
 // Ensure that a process which is told to end during an upgrade takes everything back, and ends
 // in order.
 func TestUpgradeStopped(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := serve(t, nil)
 	l, p := s.listen(), s.publisher()
 	l.hears(p.publish(1))
@@ -388,6 +293,7 @@ func TestUpgradeStopped(t *testing.T) {
 
 // Ensure that a successor whose predecessor is killed serves what has come.
 func TestUpgradeOrphaned(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := serve(t, nil)
 	var streams []*follower
 	for range 8 {
@@ -429,6 +335,7 @@ func TestUpgradeOrphaned(t *testing.T) {
 // Ensure that systemd is told of the new process by the old one, and by the new one that it
 // is ready only then.
 func TestUpgradeTellsSystemd(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	socket := listenNotify(t)
 	s := serve(t, []string{"NOTIFY_SOCKET=" + socket.LocalAddr().String()})
 	wantState(t, socket, "READY=1")

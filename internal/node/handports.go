@@ -176,6 +176,7 @@ func (p *predecessor) takeBack(cause error) error {
 			"written_to", taken.Written, "closed", taken.Closed, "unexplained", taken.Unexplained, "severed", taken.Severed)
 	}
 	p.control.Accompany(nil)
+	p.control.Accompany(nil) // after that, for loops that missed an order to end streams
 	p.broker.Thaw()
 	if p.backplane != nil {
 		p.backplane.TakeBack()
