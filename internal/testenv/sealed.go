@@ -10,7 +10,7 @@ import (
 // SealTrace is the variable by which programs that are built with the tag sealtrace are told a
 // file, to which they append each TLS record that they seal: the hash of its secret, its
 // sequence number, the hash of its bytes, and the process.
-const SealTrace = "MILLRACE_SEAL_TRACE"
+const SealTrace = "SEAL_TRACE"
 
 // CheckSealed wants no two records of a file that SealTrace has named to have a secret and a
 // sequence number in common, and so a nonce, unless they have the same bytes. It returns how many

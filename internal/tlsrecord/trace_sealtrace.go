@@ -11,7 +11,7 @@ import (
 // traced is where a build with the tag sealtrace notes each record that it seals: the file that
 // the environment names, opened before any thread has a descriptor table of its own.
 var traced = func() *os.File {
-	name := os.Getenv("MILLRACE_SEAL_TRACE")
+	name := os.Getenv("SEAL_TRACE")
 	if name == "" {
 		return nil
 	}
