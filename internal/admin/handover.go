@@ -28,8 +28,9 @@ func (s *Server) HandOver(version int, send func(kind handover.Kind, payload []b
 func (s *Server) HandRest(version int, send func(kind handover.Kind, payload []byte, fds ...int) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.release.behind {
+	for c, size := range s.release.behind {
 		rest := handover.AdminRest{ID: c.id, Waiting: c.waiting()}
+		rest.Waiting.Unsent = rest.Waiting.Unsent[:min(size, len(rest.Waiting.Unsent))] // more may be heard here, and is there, too
 		if err := handover.SendLong(version, &rest, handover.KindAdminRest, nil, send); err != nil {
 			return err
 		}
@@ -43,7 +44,7 @@ func (s *Server) recordLocked() (a handover.Admin, fds []int) {
 		Age: int64(time.Since(s.started)), Accepted: s.accepted.Load(), Rejected: s.rejected.Load(), Displaced: s.displaced.Load(),
 		Commands: s.commands.Load(), Dropped: s.dropped.Load(), WrongPasswords: s.guesses.Count(), Ended: s.ended.Load(),
 	}
-	s.release.behind = nil
+	s.release.behind = make(map[*conn]int)
 	for _, c := range s.sortedLocked() {
 		if !c.parked || c.secured && c.inTLS() {
 			a.Staying++
@@ -57,8 +58,12 @@ func (s *Server) recordLocked() (a handover.Admin, fds []int) {
 		if r.Cookie, err = handover.Cookie(fd); err != nil {
 			continue
 		}
-		if r.Late = c.waitingSize() > mostAtOnce; r.Late {
-			s.release.behind = append(s.release.behind, c)
+		unsent := 0
+		if c.outbox != nil {
+			unsent = c.outbox.stop()
+		}
+		if r.Late = c.to-c.from+c.transaction.size+unsent > mostAtOnce; r.Late {
+			s.release.behind[c] = unsent
 		} else {
 			r.Waiting = c.waiting()
 		}
@@ -68,20 +73,11 @@ func (s *Server) recordLocked() (a handover.Admin, fds []int) {
 	return a, fds
 }
 
-// waitingSize returns how many bytes wait at a connection, about.
-func (c *conn) waitingSize() int {
-	n := c.to - c.from + c.transaction.size
-	if c.outbox != nil {
-		n += c.outbox.size()
-	}
-	return n
-}
-
 // waiting returns the bytes that wait at a connection. Called while it is parked, and writes
 // are interrupted.
 func (c *conn) waiting() (w handover.AdminBytes) {
 	if c.outbox != nil {
-		w.Unsent = c.outbox.stop()
+		w.Unsent = c.outbox.bytes()
 	}
 	if !c.leaving {
 		w.Received = c.buf[c.from:c.to]

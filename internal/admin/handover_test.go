@@ -20,43 +20,23 @@ import (
 	"millrace/internal/testenv"
 )
 
-// frozen is a broker that can be frozen. Both servers of a handover have it: what the
-// successor's broker has is for other tests.
-type frozen struct {
-	channels.Ports
-	is sync.RWMutex // held to freeze
-}
-
-func newFrozen() *frozen { return &frozen{Ports: channels.NewBroker(channels.Options{}).Ports()} }
-
-func (f *frozen) Publish(channel string, ev channels.Event) (channels.Receipt, error) {
-	if !f.is.TryRLock() {
-		return channels.Receipt{}, channels.ErrFrozen
-	}
-	defer f.is.RUnlock()
-	return f.Ports.Publish(channel, ev)
-}
-
-func (f *frozen) PublishAll(batch []channels.Publication) {
-	for i := range batch {
-		batch[i].Receipt, batch[i].Err = f.Publish(batch[i].Channel, batch[i].Event)
-	}
-}
-
 // upgraded is a port that moves from server to server.
 type upgraded struct {
 	t       testing.TB
-	broker  *frozen
+	broker  *channels.Broker // of both: what the successor's has is for other tests
 	cfg     Config
 	now     *Server
 	stop    func()
 	longest time.Duration // that publishers had to wait
+	rests   int           // frames of what clients had not taken
 }
 
 func upgradable(t testing.TB, cfg Config) *upgraded {
 	t.Helper()
-	u := &upgraded{t: t, broker: newFrozen(), cfg: cfg}
-	u.cfg.Broker = u.broker
+	u := &upgraded{t: t, broker: channels.NewBroker(channels.Options{MaxEventBytes: cfg.MaxEventBytes}), cfg: cfg}
+	if cfg.Broker == nil {
+		u.cfg.Broker = u.broker.Ports()
+	}
 	s, err := Listen("127.0.0.1:0", u.cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -91,8 +71,8 @@ func (u *upgraded) move() {
 	defer from.Close()
 	defer to.Close()
 
-	u.broker.is.Lock()
 	began := time.Now()
+	u.freeze()
 	if err := old.Release(context.Background()); err != nil {
 		u.t.Fatal(err)
 	}
@@ -117,7 +97,7 @@ func (u *upgraded) move() {
 	next := u.adopt(to)
 	before := u.stop
 	u.serve(next)
-	u.broker.is.Unlock()
+	u.broker.Thaw()
 	u.longest = max(u.longest, time.Since(began))
 	close(serves)
 	for {
@@ -128,6 +108,7 @@ func (u *upgraded) move() {
 		if f.Kind == handover.KindDone {
 			break
 		}
+		u.rests++
 		if err := next.TakeRest(handover.Version, f); err != nil {
 			u.t.Fatal(err)
 		}
@@ -168,15 +149,22 @@ func (u *upgraded) adopt(to *handover.Conn) *Server {
 // takeBack has the server go on after it was released.
 func (u *upgraded) takeBack() {
 	u.t.Helper()
-	u.broker.is.Lock()
+	u.freeze()
 	if err := u.now.Release(context.Background()); err != nil {
 		u.t.Fatal(err)
 	}
 	if err := u.now.HandOver(handover.Version, func(handover.Kind, []byte, ...int) error { return nil }); err != nil {
 		u.t.Fatal(err)
 	}
-	u.broker.is.Unlock()
+	u.broker.Thaw()
 	u.now.Resume()
+}
+
+func (u *upgraded) freeze() {
+	u.t.Helper()
+	if _, err := u.broker.Freeze(); err != nil {
+		u.t.Fatal(err)
+	}
 }
 
 func (u *upgraded) dial() *net.TCPConn { return dial(u.t, u.now) }
@@ -320,7 +308,7 @@ func TestManyHandOvers(t *testing.T) {
 				var request []byte
 				pipelined := 1 + int(n)%7
 				for j := range pipelined {
-					data := fmt.Sprintf("%d %d %s", i, n+int64(j), strings.Repeat("x", int(n)%3000))
+					data := fmt.Sprintf("%d %d %s", i, n+int64(j), strings.Repeat("x", int(7*n)%9000))
 					request = resp.AppendCommand(request, "PUBLISH", "/a", data)
 				}
 				if i == 0 { // whole transactions
@@ -356,7 +344,7 @@ func TestManyHandOvers(t *testing.T) {
 		if i%5 == 4 {
 			u.takeBack()
 		}
-		if i == moves/2 {
+		if i == moves-5 {
 			close(caughtUp)
 		}
 		u.move()
@@ -375,5 +363,8 @@ func TestManyHandOvers(t *testing.T) {
 	publishing.Wait()
 	exchange(t, idle, "PUBLISH /a end\r\n", ":4\r\n")
 	listening.Wait()
+	if u.rests == 0 {
+		t.Error("the slow subscriber was never behind")
+	}
 	t.Logf("%d, %d, %d, %d messages, %d handovers, publishers waited for %v at most", sent[0].Load(), sent[1].Load(), sent[2].Load(), sent[3].Load(), moves, u.longest)
 }

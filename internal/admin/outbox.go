@@ -186,19 +186,19 @@ func (o *outbox) before(unsent []byte) {
 }
 
 // stop returns once the goroutine has ended, which writes have to have been interrupted for,
-// with the bytes that wait: they stay.
-func (o *outbox) stop() (unsent []byte) {
+// with the number of bytes that wait.
+func (o *outbox) stop() (unsent int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.awaitStopLocked()
-	return bytes.Join(o.waiting, nil)
+	return o.unsent
 }
 
-// size returns how many bytes are unsent.
-func (o *outbox) size() int {
+// bytes returns those that wait after stop. They stay.
+func (o *outbox) bytes() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.unsent
+	return bytes.Join(o.waiting, nil)
 }
 
 func (o *outbox) awaitStopLocked() {

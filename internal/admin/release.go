@@ -16,7 +16,7 @@ type release struct {
 	life    context.Context // done when the server is released or stopped
 	halt    context.CancelFunc
 	over    chan struct{} // closed when on is no longer so
-	behind  []*conn       // at which too much waits to be handed over while publishers wait
+	behind  map[*conn]int // where too much waits to be handed over while publishers wait, with the bytes unsent
 }
 
 // begin has connections answer requests.
