@@ -113,6 +113,18 @@ func (u *succession) over() {
 	}
 }
 
+// die ends the successor as if its process had been killed, and has the server take back.
+func (u *succession) die() {
+	u.t.Helper()
+	u.next.LetGo()
+	u.next.Close()
+	if _, err := u.server.TakeBack(); err != nil {
+		u.t.Fatal(err)
+	}
+	u.tap.Close()
+	<-u.relaying
+}
+
 // upgrade hands s over to a successor, which it returns with its broker.
 func upgrade(t testing.TB, s *Server, opts channels.Options) (next *Server, broker *channels.Broker, moved Moved) {
 	t.Helper()
