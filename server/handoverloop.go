@@ -2,10 +2,8 @@ package server
 
 import (
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"math"
-	"slices"
 	"time"
 
 	"millrace/channels"
@@ -24,16 +22,6 @@ type handed struct {
 	prepared  bool // the successor has said so
 	committed bool
 }
-
-// castagnoli is the polynomial of LoopEnd.Sum.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-const (
-	// recordBytes is how long the records of one frame get, about.
-	recordBytes = 64 << 10
-	// partBytes bounds a part of what is too long for a record.
-	partBytes = 256 << 10
-)
 
 // restListeners has the loop accept nothing until it is handed over, and returns since when it
 // does not.
@@ -195,7 +183,7 @@ func (l *loop) sendHead(moved *Moved) error {
 // l.channels where they stand in the list.
 func (l *loop) sendChannels() (indexes []int32, err error) {
 	indexes = make([]int32, len(l.channels))
-	w := handover.Writer{Version: l.server.handing.version}
+	p := handover.NewPacker(l.handed.conn, l.server.handing.version, handover.KindLoopChannels)
 	n := int32(0)
 	for i, ch := range l.channels {
 		if ch == nil {
@@ -204,68 +192,28 @@ func (l *loop) sendChannels() (indexes []int32, err error) {
 		indexes[i] = n
 		n++
 		c := handover.LoopChannel{Name: []byte(ch.shared.Name()), Subscribers: int32(len(ch.subscribers))}
-		c.Append(&w)
-		if w.Len() >= recordBytes {
-			if err := l.handed.conn.Send(handover.KindLoopChannels, w.Bytes()); err != nil {
-				return nil, err
-			}
-			w.Reset()
+		if err := p.Add(&c); err != nil {
+			return nil, err
 		}
 	}
-	if w.Len() > 0 {
-		err = l.handed.conn.Send(handover.KindLoopChannels, w.Bytes())
-	}
-	return indexes, err
+	return indexes, p.Flush()
 }
 
 // sendConnections sends the connections with their records, and returns the sum of these.
 func (l *loop) sendConnections(indexes []int32) (sum uint32, err error) {
 	h := l.handed
-	w := handover.Writer{Version: l.server.handing.version}
-	var fds []int
-	flush := func() error {
-		sum = crc32.Update(sum, castagnoli, w.Bytes())
-		err := h.conn.Send(handover.KindConnections, w.Bytes(), fds...)
-		w.Reset()
-		fds = fds[:0]
-		return err
-	}
+	p := handover.NewPacker(h.conn, l.server.handing.version, handover.KindConnections)
 	var r handover.Connection
 	for _, id := range h.ids {
 		c := l.table.at(id)
 		if r, err = l.record(c, indexes); err != nil {
 			return 0, err
 		}
-		if err := l.sendLong(&r.Stream); err != nil {
+		if err := p.Add(&r, c.passenger()); err != nil {
 			return 0, err
 		}
-		r.Append(&w)
-		fds = append(fds, c.passenger())
-		if len(fds) == handover.MaxFDs || w.Len() >= recordBytes || r.Behind != nil && r.Behind.InParts {
-			if err := flush(); err != nil {
-				return 0, err
-			}
-		}
 	}
-	if len(fds) > 0 {
-		err = flush()
-	}
-	return sum, err
-}
-
-// sendLong sends what is too long for the record of a stream.
-func (l *loop) sendLong(r *handover.Stream) error {
-	b := r.Behind
-	if b == nil || len(b.Rest) <= partBytes {
-		return nil
-	}
-	for part := range slices.Chunk(b.Rest, partBytes) {
-		if err := l.handed.conn.Send(handover.KindPart, part); err != nil {
-			return err
-		}
-	}
-	b.Rest, b.InParts = nil, true
-	return nil
+	return p.Sum(), p.Flush()
 }
 
 // commit makes the connections the successor's.

@@ -35,7 +35,7 @@ func (l *loop) recordProtocols(c *conn) (extras []handover.Extra) {
 
 // sendShared sends the streams of the connections of HTTP/2 that are handed over.
 func (l *loop) sendShared(indexes []int32) error {
-	w := handover.Writer{Version: l.server.handing.version}
+	p := handover.NewPacker(l.handed.conn, l.server.handing.version, handover.KindShared)
 	var streams []*sharedStream
 	for i, id := range l.handed.ids {
 		c := l.table.at(id)
@@ -51,20 +51,10 @@ func (l *loop) sendShared(indexes []int32) error {
 			s := streams[j]
 			r := handover.SharedStream{Connection: uint32(i), IsNext: h.turn == link(s.self+1), State: s.Stream.AppendState(nil)}
 			l.recordStream(&s.stream, &r.Stream, indexes)
-			if err := l.sendLong(&r.Stream); err != nil {
+			if err := p.Add(&r); err != nil {
 				return err
-			}
-			r.Append(&w)
-			if w.Len() >= recordBytes || r.Stream.Behind != nil && r.Stream.Behind.InParts {
-				if err := l.handed.conn.Send(handover.KindShared, w.Bytes()); err != nil {
-					return err
-				}
-				w.Reset()
 			}
 		}
 	}
-	if w.Len() == 0 {
-		return nil
-	}
-	return l.handed.conn.Send(handover.KindShared, w.Bytes())
+	return p.Flush()
 }

@@ -105,7 +105,7 @@ type strangeStream struct {
 func adoptStrangely(t *testing.T, c *handover.Conn) (streams []strangeStream) {
 	c.SetTimeout(0)
 	var names []string
-	var parts []byte
+	var long handover.Unpacker
 	for {
 		frame, err := c.Receive()
 		if err != nil {
@@ -120,16 +120,13 @@ func adoptStrangely(t *testing.T, c *handover.Conn) (streams []strangeStream) {
 				names = append(names, string(channel.Name))
 			}
 		case handover.KindPart:
-			parts = append(parts, frame.Payload...)
+			long.Part(frame.Payload)
 		case handover.KindConnections:
-			payload := bytes.Clone(frame.Payload) // records refer to it
-			r = handover.NewReader(handover.Version, payload)
+			records, _ := long.Records(bytes.Clone(frame.Payload)) // which refer to it
+			r = handover.NewReader(handover.Version, records)
 			for _, fd := range frame.FDs {
 				s := strangeStream{fd: fd}
 				s.record.Parse(r)
-				if b := s.record.Behind; b != nil && b.InParts {
-					b.Rest, parts = parts, nil
-				}
 				for _, i := range s.record.Several {
 					s.channels = append(s.channels, names[i])
 				}

@@ -14,6 +14,9 @@ import (
 	"millrace/internal/netpoll"
 )
 
+// castagnoli is the polynomial of LoopEnd.Sum.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // adopting is a loop of a successor that takes over, until it serves.
 type adopting struct {
 	head     handover.LoopHead
@@ -22,7 +25,7 @@ type adopting struct {
 	counts   []int32  // their subscribers
 	ids      []streamID
 	sum      uint32
-	parts    []byte // of what is too long for the record to come
+	long     handover.Unpacker
 	prepared bool
 }
 
@@ -129,9 +132,8 @@ func (l *loop) receiveLoop() error {
 		case handover.KindLoopChannels:
 			err = l.takeChannels(frame.Payload)
 		case handover.KindPart:
-			a.parts = append(a.parts, frame.Payload...)
+			err = a.long.Part(frame.Payload)
 		case handover.KindConnections:
-			a.sum = crc32.Update(a.sum, castagnoli, frame.Payload)
 			err = l.takeConnections(frame)
 		case handover.KindKeys:
 			err = l.takeKeys(frame.Payload)
@@ -240,7 +242,13 @@ func (l *loop) attachAll() error {
 // takeConnections takes in some connections.
 func (l *loop) takeConnections(frame handover.Frame) error {
 	a := l.adopting
-	r := handover.NewReader(l.server.cfg.Successor.Version, frame.Payload)
+	records, err := a.long.Records(frame.Payload)
+	if err != nil {
+		closeFDs(frame.FDs)
+		return err
+	}
+	a.sum = crc32.Update(a.sum, castagnoli, records)
+	r := handover.NewReader(l.server.cfg.Successor.Version, records)
 	for i, fd := range frame.FDs {
 		var record handover.Connection
 		record.Parse(r)
@@ -251,9 +259,6 @@ func (l *loop) takeConnections(frame handover.Frame) error {
 		if err != nil {
 			closeFDs(frame.FDs[i:])
 			return err
-		}
-		if b := record.Behind; b != nil && b.InParts {
-			b.Rest, a.parts = a.parts, nil
 		}
 		if err := l.restore(int32(fd), &record); err != nil {
 			closeFDs(frame.FDs[i+1:])

@@ -111,14 +111,15 @@ func (l *loop) takeKeys(payload []byte) error {
 
 // takeShared takes in a frame of streams of HTTP/2.
 func (l *loop) takeShared(payload []byte) error {
+	payload, err := l.adopting.long.Records(payload)
+	if err != nil {
+		return err
+	}
 	r := handover.NewReader(l.cfg.Successor.Version, payload)
 	for r.Len() > 0 {
 		var shared handover.SharedStream
 		if shared.Parse(r); r.Err() != nil {
 			break
-		}
-		if b := shared.Stream.Behind; b != nil && b.InParts {
-			b.Rest, l.adopting.parts = l.adopting.parts, nil
 		}
 		c, err := l.adopted(shared.Connection)
 		if err == nil {

@@ -3,7 +3,6 @@ package handover
 // Behind is the state of a stream that is behind. Times are in nanoseconds of the loop.
 type Behind struct {
 	Rest     []byte // of the message that its socket took only in part
-	InParts  bool   // Rest stands before the record, in frames of KindPart
 	Messages uint32 // of which Rest has the last byte
 	Fell     int64
 	Gaps     uint64   // the sequence up to which it need not be told of gaps
@@ -22,7 +21,6 @@ type Behind struct {
 // Append implements Record.
 func (b *Behind) Append(w *Writer) {
 	w.Sized(b.Rest)
-	w.Bool(b.InParts)
 	w.U32(b.Messages)
 	w.I64(b.Fell)
 	w.U64(b.Gaps)
@@ -42,7 +40,7 @@ func (b *Behind) Append(w *Writer) {
 
 // Parse implements Record.
 func (b *Behind) Parse(r *Reader) {
-	b.Rest, b.InParts, b.Messages = r.Sized(), r.Bool(), r.U32()
+	b.Rest, b.Messages = r.Sized(), r.U32()
 	b.Fell, b.Gaps = r.I64(), r.U64()
 	if n := r.Count(8); n > 0 {
 		b.Floors = make([]uint64, n)

@@ -41,7 +41,7 @@ const (
 	KindServing     Kind = 55 // successor: it serves them
 
 	KindLoopChannels Kind = 56 // predecessor: names of the loop's channels
-	KindPart         Kind = 57 // predecessor: a part of what is too long for the record that follows
+	KindPart         Kind = 57 // predecessor: a part of a record that is too long for a frame
 )
 
 // The ports, over the control connection.

@@ -60,7 +60,7 @@ func (c *LoopChannel) Parse(r *Reader) { c.Name, c.Subscribers = r.Sized(), r.I3
 // LoopEnd stands after all that is a loop's, and comes back as what has arrived.
 type LoopEnd struct {
 	Connections uint32
-	Sum         uint32 // CRC-32C of their records, in order
+	Sum         uint32 // Packer.Sum of their records
 }
 
 // Append implements Record.

@@ -74,7 +74,7 @@ var exampleConnection = Connection{
 		Use: UseStream, Why: 2, Flags: Named | OnSeveral | Granted | Halfway, Channel: -1, Cursor: 1<<40 + 1,
 		Opened: 100, Wrote: 200, Until: 300, User: "ann", Several: []int32{0, 1},
 		Behind: &Behind{
-			Rest: []byte("ta: x\n\n"), InParts: true, Messages: 1, Fell: 1e9, Gaps: 7, Floors: []uint64{5, 6},
+			Rest: []byte("ta: x\n\n"), Messages: 1, Fell: 1e9, Gaps: 7, Floors: []uint64{5, 6},
 			Window: 1, Last: 2, Judged: 3, Taken: 4, Total: 5, Owed: true, Asked: true, Leaves: 3, Retry: 1e9, By: 2e9,
 		},
 		Waiter: &Waiter{LastID: []byte("x-1"), Origin: []byte("https://example.org"), Renewal: "r", Coding: 1, Greeted: true, Due: 1e9},
