@@ -17,11 +17,12 @@ var longFiles = map[string]string{}
 // sleepers may call time.Sleep in tests outside of testing/synctest, each for a
 // reason. To wait for something by sleeping is flaky or slow, and mostly both.
 var sleepers = map[string]string{
-	"bench/measure_test.go":       "measures what happens within a time",
-	"bench/resume_test.go":        "clients stay away for random times",
-	"server/burst_test.go":        "readers that pause, and slow ones",
-	"server/churn_test.go":        "leaves the processors to the connections",
-	"server/storm_return_test.go": "clients wait as long as they are told",
+	"bench/measure_test.go":              "measures what happens within a time",
+	"bench/resume_test.go":               "clients stay away for random times",
+	"server/burst_test.go":               "readers that pause, and slow ones",
+	"server/churn_test.go":               "leaves the processors to the connections",
+	"server/handover_load_linux_test.go": "a publisher of a certain pace, and slow readers",
+	"server/storm_return_test.go":        "clients wait as long as they are told",
 }
 
 // Ensure that every package has exactly one package comment, which begins as
