@@ -11,8 +11,8 @@ const (
 	packed = 64 << 10
 	// partSize is the length of a part of a record that is longer than twice of it, and
 	// maxParted that of the longest record, in bytes.
-	partSize = 256 << 10
-	maxParted  = 64 << 20
+	partSize  = 256 << 10
+	maxParted = 64 << 20
 )
 
 // Packer sends records in frames of one kind, as many in each as have room. A record that is
