@@ -161,6 +161,9 @@ func (s *service) listen() *follower {
 func (l *follower) hears(n int) {
 	l.t.Helper()
 	event, err := l.Next()
+	for err == nil && event.Empty { // a ping
+		event, err = l.Next()
+	}
 	if err != nil || event.Data != strconv.Itoa(n) {
 		l.t.Fatalf("%+v, %v; want the event %d", event, err, n)
 	}

@@ -261,6 +261,47 @@ func TestUpgradeTakenBack(t *testing.T) {
 	hear()
 }
 
+// Ensure that a successor which is stopped is given up, and that one whose predecessor is
+// stopped gives up by itself: both could go on later.
+func TestUpgradeSilent(t *testing.T) {
+	type stop struct{ step, stopped string }
+	stops := []stop{{"frozen", "successor"}, {"committed", "predecessor"}}
+	if testenv.Full() {
+		stops = append(stops, stop{"sent", "successor"}, stop{"prepared", "successor"}, stop{"serving", "successor"},
+			stop{"sent", "predecessor"}, stop{"prepared", "predecessor"}, stop{"moved", "predecessor"}, stop{"frozen", "predecessor"})
+	}
+	for _, tt := range stops {
+		t.Run(tt.stopped+" at "+tt.step, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, nil)
+			streams, p := []*follower{s.listen(), s.listen(), s.listen(), s.listen()}, s.publisher()
+			done := false
+			result := s.upgrade(order{}, func(at step) {
+				if name, _, _ := strings.Cut(at.Step, ":"); name != tt.step || done {
+					return
+				}
+				done = true
+				if tt.stopped == "successor" {
+					unix.Kill(at.PID, unix.SIGSTOP)
+					return
+				}
+				unix.Kill(s.main, unix.SIGSTOP)
+				if status, err := reap(at.PID); err != nil || !status.Exited() || status.ExitStatus() != 1 {
+					t.Errorf("the successor: %v, %v; want status 1", status, err)
+				}
+				unix.Kill(s.main, unix.SIGCONT)
+			})
+			if result.Result != resultTakenBack {
+				t.Errorf("%+v, want %q", result, resultTakenBack)
+			}
+			n := p.publish(len(streams))
+			for _, l := range streams {
+				l.hears(n)
+			}
+		})
+	}
+}
+
 // Ensure that a process which is told to end during an upgrade takes everything back, and ends
 // in order.
 func TestUpgradeStopped(t *testing.T) {

@@ -134,15 +134,22 @@ func (p *predecessor) run(ctx context.Context) error {
 	p.tasks.Go(p.receive)
 	switched, err := p.handOver()
 	p.figures.Median, p.figures.Longest = median(p.pauses)
-	switch {
-	case err == nil:
+	if err == nil {
 		return p.part()
-	case switched && !errors.Is(err, syscall.ECONNRESET):
+	}
+	p.killSuccessor()
+	if switched && !p.isUnread(err) {
 		return p.lose(err)
 	}
-	// A reset says that the successor ended with something unread: as no sign of life follows
-	// the switch, it has not had all, and serves no publishers before it has.
 	return p.takeBack(err)
+}
+
+// isUnread tells whether the successor, which is dead, has not read all that it was sent: then
+// its end has reset the connection. As no sign of life follows the switch, it has served no
+// publisher then. err is why the upgrade has failed.
+func (p *predecessor) isUnread(err error) bool {
+	pending, _ := syscall.GetsockoptInt(p.conn.FD(), syscall.SOL_SOCKET, syscall.SO_ERROR)
+	return errors.Is(err, syscall.ECONNRESET) || syscall.Errno(pending) == syscall.ECONNRESET
 }
 
 // handOver takes all steps. switched tells that there is no way back.

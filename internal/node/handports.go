@@ -161,11 +161,10 @@ func (p *predecessor) part() error {
 	return nil
 }
 
-// takeBack has everything go on as before, for a cause. Both processes can write to a stream
-// for as long as the successor lives: it is killed first, and only its end counts.
+// takeBack has everything go on as before, for a cause. The successor is dead: it could write to
+// the same streams until then.
 func (p *predecessor) takeBack(cause error) error {
 	p.fail(cause)
-	p.killSuccessor()
 	if p.begun {
 		taken, err := p.public.TakeBack()
 		if err != nil {
@@ -205,7 +204,6 @@ func (p *predecessor) takeBack(cause error) error {
 
 // lose ends what is left after the successor has failed when everything was its own.
 func (p *predecessor) lose(cause error) error {
-	p.killSuccessor()
 	p.tap.Close()
 	p.end(cause)
 	return fmt.Errorf("%w: %w", ErrLost, cause)
