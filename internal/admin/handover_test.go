@@ -28,14 +28,15 @@ type upgraded struct {
 	now     *Server
 	stop    func()
 	longest time.Duration // that publishers had to wait
-	rests   int           // frames of what clients had not taken
 }
 
-func upgradable(t testing.TB, cfg Config) *upgraded {
+// upgradable returns a port whose server works on a broker, or on what wrap makes of it.
+func upgradable(t testing.TB, cfg Config, wrap ...func(channels.Ports) Broker) *upgraded {
 	t.Helper()
 	u := &upgraded{t: t, broker: channels.NewBroker(channels.Options{MaxEventBytes: cfg.MaxEventBytes}), cfg: cfg}
-	if cfg.Broker == nil {
-		u.cfg.Broker = u.broker.Ports()
+	u.cfg.Broker = u.broker.Ports()
+	for _, f := range wrap {
+		u.cfg.Broker = f(u.broker.Ports())
 	}
 	s, err := Listen("127.0.0.1:0", u.cfg)
 	if err != nil {
@@ -108,7 +109,6 @@ func (u *upgraded) move() {
 		if f.Kind == handover.KindDone {
 			break
 		}
-		u.rests++
 		if err := next.TakeRest(handover.Version, f); err != nil {
 			u.t.Fatal(err)
 		}
@@ -363,8 +363,5 @@ func TestManyHandOvers(t *testing.T) {
 	publishing.Wait()
 	exchange(t, idle, "PUBLISH /a end\r\n", ":4\r\n")
 	listening.Wait()
-	if u.rests == 0 {
-		t.Error("the slow subscriber was never behind")
-	}
 	t.Logf("%d, %d, %d, %d messages, %d handovers, publishers waited for %v at most", sent[0].Load(), sent[1].Load(), sent[2].Load(), sent[3].Load(), moves, u.longest)
 }

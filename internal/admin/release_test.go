@@ -85,8 +85,10 @@ func (s *stuck) Publish(channel string, ev channels.Event) (channels.Receipt, er
 // Ensure that all go on as before when one request cannot be stopped in time.
 func TestReleaseInVain(t *testing.T) {
 	broker := &stuck{began: make(chan struct{}), goOn: make(chan struct{})}
-	u := upgradable(t, Config{Broker: broker})
-	broker.Ports = u.broker.Ports()
+	u := upgradable(t, Config{}, func(p channels.Ports) Broker {
+		broker.Ports = p
+		return broker
+	})
 	nc, other, listener := u.dial(), u.dial(), u.dial()
 	exchange(t, listener, "SUBSCRIBE /a\r\n", "*3\r\n$9\r\nsubscribe\r\n$2\r\n/a\r\n:1\r\n")
 	io.WriteString(nc, "PUBLISH /a x\r\nPING\r\n")

@@ -66,13 +66,15 @@ func TestStoppedRequests(t *testing.T) {
 		for _, linked := range []bool{false, true} {
 			run := func(t *testing.T, events int) (published []string, replies string) {
 				broker := &cut{linked: linked}
-				u := upgradable(t, Config{Broker: broker})
-				broker.Ports = u.broker.Ports()
+				broker.left.Store(int64(events))
+				u := upgradable(t, Config{}, func(p channels.Ports) Broker {
+					broker.Ports = p
+					return broker
+				})
 				var all heard
 				for _, channel := range []string{"/a", "/b", "/c", channels.ShardPrefix + "s"} {
 					broker.Observe(&all, channel)
 				}
-				broker.left.Store(int64(events))
 				nc := u.dial()
 				if _, err := io.WriteString(nc, tt.input); err != nil {
 					t.Fatal(err)
