@@ -119,9 +119,6 @@ func (p *predecessor) run(ctx context.Context) error {
 	if p.stopping.Load() {
 		return fmt.Errorf("%w: millrace is stopping", ErrRefused)
 	}
-	if p.backplane != nil {
-		return fmt.Errorf("%w: a node that is linked with others by --backplane cannot be upgraded yet", ErrRefused)
-	}
 	if err := roomForSuccessor(); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}

@@ -2,12 +2,15 @@ package enginetest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,14 +21,17 @@ import (
 const patience = testenv.Patience
 
 // Node is one millrace, a process of its own, that can be killed and started
-// again. Its addresses differ each time.
+// again. Its addresses differ each time. It can be upgraded, too, which changes nothing but its
+// process.
 type Node struct {
 	t       testing.TB
 	program string
 	args    []string
+	control string // path of its control socket
 
 	mu            sync.Mutex
 	cmd           *exec.Cmd
+	successors    []int  // processes that have taken over from cmd, our children too
 	public, admin string // addresses
 	log           strings.Builder
 	reading       sync.WaitGroup
@@ -35,9 +41,15 @@ type Node struct {
 // the test fails.
 func StartNode(t testing.TB, program string, args ...string) *Node {
 	t.Helper()
-	n := &Node{t: t, program: program, args: append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "off", "--log-format", "json",
-	}, args...)}
+	dir, err := os.MkdirTemp("", "millrace") // a path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	n := &Node{t: t, program: program, control: filepath.Join(dir, "control")}
+	n.args = append([]string{
+		"serve", "--control", n.control, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "off", "--log-format", "json",
+	}, args...)
 	n.start()
 	t.Cleanup(func() {
 		n.kill()
@@ -100,14 +112,43 @@ func (n *Node) awaitEngine() {
 // kill ends the process without giving it a chance to say so.
 func (n *Node) kill() {
 	n.mu.Lock()
-	cmd := n.cmd
-	n.cmd = nil
+	cmd, successors := n.cmd, n.successors
+	n.cmd, n.successors = nil, nil
 	n.mu.Unlock()
-	if cmd != nil {
-		cmd.Process.Kill()
-		n.reading.Wait()
-		cmd.Wait()
+	if cmd == nil {
+		return
 	}
+	cmd.Process.Kill()
+	for _, pid := range successors {
+		syscall.Kill(pid, syscall.SIGKILL)
+		for syscall.EINTR == wait(pid) {
+		}
+	}
+	n.reading.Wait()
+	cmd.Wait()
+}
+
+// wait waits for the end of a child.
+func wait(pid int) error {
+	_, err := syscall.Wait4(pid, nil, 0, nil)
+	return err
+}
+
+// upgrade has the process hand over to a new one.
+func (n *Node) upgrade() {
+	n.t.Helper()
+	out, err := exec.Command(n.program, "upgrade", "--control", n.control, "--unsupervised", "--json").CombinedOutput()
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	var result struct {
+		Result string
+		PID    int
+	}
+	if json.Unmarshal(lines[len(lines)-1], &result); err != nil || result.Result != "done" {
+		n.t.Fatalf("a node cannot be upgraded: %v\n%s", err, out)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.successors = append(n.successors, result.PID)
 }
 
 // Addresses returns where the node listens, or did.

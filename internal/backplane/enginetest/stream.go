@@ -22,8 +22,9 @@ type stream struct {
 	at       atomic.Int32 // index of the node that it is connected to
 	channels []int
 	target   string
-	opened   func() // called when the first response head is complete
-	arrived  func() // called for every message, if not nil
+	opened   func()       // called when the first response head is complete
+	arrived  func()       // called for every message, if not nil
+	returns  atomic.Int32 // times that it has come back
 
 	mu     sync.Mutex
 	got    []message          // in the order of their arrival
@@ -52,6 +53,7 @@ func (s *stream) run(ctx context.Context, opened func()) {
 		if ctx.Err() != nil {
 			return
 		}
+		s.returns.Add(1)
 		s.at.Store((s.at.Load() + 1) % int32(len(s.nodes)))
 		select {
 		case <-ctx.Done():

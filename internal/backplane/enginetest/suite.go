@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,9 @@ type Suite struct {
 	// Lossless tells that a lost connection to the engine loses nothing, although a
 	// killed node does.
 	Lossless bool
+	// Exact tells that one process can go on where another one has stopped, without a gap,
+	// when a node is upgraded.
+	Exact bool
 	// Unordered tells that two nodes may get the messages of two publishers in different
 	// orders: the engine keeps that of each publisher, which is always checked.
 	Unordered bool
@@ -80,9 +84,14 @@ func Run(t *testing.T, s Suite) {
 			f.pause(50 * time.Millisecond)
 			n.start()
 		}},
+		{upgraded, func(t *testing.T, f *fleet, i int) {
+			if i%2 == 0 { // each takes a second or two
+				f.nodes[i/2%len(f.nodes)].upgrade()
+			}
+		}},
 		{"ConnectionsCut", func(t *testing.T, f *fleet, _ int) { f.proxy.cut() }},
 	} {
-		if testenv.Race && scenario.name != "ConnectionsCut" {
+		if testenv.Race && scenario.name != "ConnectionsCut" || scenario.name == upgraded && runtime.GOOS != "linux" {
 			continue
 		}
 		t.Run(scenario.name, func(t *testing.T) {
@@ -97,7 +106,10 @@ func Run(t *testing.T, s Suite) {
 					scenario.disturb(t, f, i)
 				}
 			}
-			f.finish(s.Complete || scenario.disturb == nil || s.Lossless && scenario.name != "NodeKilled")
+			f.finish(s.Complete || scenario.disturb == nil || s.Lossless && scenario.name != "NodeKilled" || s.Exact && scenario.name == upgraded)
+			if n := f.returns(); n > 0 && scenario.name == upgraded {
+				t.Errorf("streams have come back %d times over upgrades, want none", n)
+			}
 		})
 	}
 	if testenv.Race {
@@ -110,6 +122,9 @@ func Run(t *testing.T, s Suite) {
 	}
 	t.Run("Latency", func(t *testing.T) { s.latency(t, program) })
 }
+
+// upgraded is the scenario in which the process of a node hands over to another one.
+const upgraded = "NodeUpgraded"
 
 // fleet is nodes over one engine, with streams and publishers at all of them.
 type fleet struct {
@@ -290,6 +305,14 @@ func (f *fleet) await(numbers [][]int32, meanwhile func()) {
 			}
 		}
 	}
+}
+
+// returns is how often streams have come back.
+func (f *fleet) returns() (n int32) {
+	for _, s := range f.streams {
+		n += s.returns.Load()
+	}
+	return n
 }
 
 // pause lets things go on for a while.

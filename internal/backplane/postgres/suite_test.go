@@ -49,7 +49,7 @@ func (e engine) URL(address string) string {
 }
 
 func TestNotifications(t *testing.T) {
-	enginetest.Run(t, enginetest.Suite{Engine: newLatin1(t), Refused: "/✓ ", Pipelined: true})
+	enginetest.Run(t, enginetest.Suite{Engine: newLatin1(t), Refused: "/✓ ", Exact: true, Pipelined: true})
 }
 
 // Ensure the same of the table, which is read every 100 ms.

@@ -30,7 +30,7 @@ func newServer(t testing.TB, args ...string) *redisServer {
 	dir := t.TempDir()
 	s := &redisServer{program: testenv.Need(t, "redis-server"), socket: filepath.Join(dir, "redis.sock")}
 	s.args = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "",
-		"--user", "node", "on", ">secret", "+@all", "~*", "&app:/ra*", "&app:/pipeline", "&app:{millrace:0}:node:*", "&app:{millrace:0}:stream:/ra*", "&app:{millrace:0}:stream:/pipeline"}, args...)
+		"--user", "node", "on", ">secret", "+@all", "~*", "&app:/ra*", "&app:/pipeline", "&app:__millrace:control", "&app:{millrace:0}:stream:__millrace:control", "&app:{millrace:0}:node:*", "&app:{millrace:0}:stream:/ra*", "&app:{millrace:0}:stream:/pipeline"}, args...)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
 }
@@ -84,6 +84,7 @@ func TestPubSub(t *testing.T) {
 	enginetest.Run(t, enginetest.Suite{
 		Engine:    newServer(t).restrict(),
 		Refused:   "/stranger ",
+		Exact:     true,
 		Pipelined: true,
 		Args:      []string{"--channel-prefix", "app"},
 	})
