@@ -88,12 +88,15 @@ func (s *Set) Follow(channel string) (since uint64, ready bool) {
 }
 
 // Unfollow lets a channel go: at once if the engine does not know of it, or else after
-// the linger.
+// the linger. One that has gone, as a refused one may have in a successor, stays so.
 func (s *Set) Unfollow(channel string) {
 	at := s.clock().Add(s.linger)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entry(channel)
+	if e == nil {
+		return
+	}
 	if !e.known {
 		s.remove(e)
 		return
