@@ -179,7 +179,7 @@ func (p progress) String() string {
 	case node.StepLoaded:
 		return "it has all channels and their history"
 	case node.StepServing:
-		return fmt.Sprintf("it serves loop %d of %d: %d streams", p.Loop, p.Of, p.Streams)
+		return fmt.Sprintf("it serves loop %d of %d: %d streams", p.Loop+1, p.Of, p.Streams)
 	case node.StepMoved:
 		return fmt.Sprintf("it serves all %d streams", p.Streams)
 	case node.StepSwitch:

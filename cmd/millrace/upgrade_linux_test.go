@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +71,15 @@ func TestUpgrade(t *testing.T) {
 			}
 		}
 	}
+	metrics, err := http.Get("http://" + s.ops + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metrics.Body.Close()
+	if text, err := io.ReadAll(metrics.Body); err != nil || !strings.Contains(string(text), "\nmillrace_upgrades_total{result=\"done\"} 4\n") ||
+		!strings.Contains(string(text), "\nmillrace_upgrade_streams 6\n") {
+		t.Errorf("%v, %s\nwant 4 upgrades that are done", err, text)
+	}
 	unix.Kill(pid, unix.SIGTERM)
 	if status, err := reap(pid); err != nil || !status.Exited() || status.ExitStatus() != 0 {
 		t.Errorf("after SIGTERM: %v, %v; want status 0", status, err)
@@ -110,7 +120,10 @@ func TestUpgradeReloaded(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	s := serve(t, nil)
 	result := s.upgrade(order{}, func(at step) {
-		if at.Step == "loaded" {
+		switch at.Step {
+		case "started":
+			<-time.After(1500 * time.Millisecond) // signs of life come before the hello
+		case "loaded":
 			unix.Kill(s.main, unix.SIGHUP)
 			s.logged("SIGHUP: nothing to take over")
 		}

@@ -76,6 +76,16 @@ func (x *exchange) beat() {
 	}
 }
 
+// receive returns the next frame that is more than a sign of life.
+func (x *exchange) receive() (frame handover.Frame, err error) {
+	for err == nil {
+		if frame, err = x.conn.Receive(); frame.Kind != handover.KindBeat {
+			break
+		}
+	}
+	return frame, err
+}
+
 // beSilent ends the signs of life.
 func (x *exchange) beSilent() {
 	x.beating.Lock()

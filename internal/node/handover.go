@@ -128,7 +128,7 @@ func (p *predecessor) run(ctx context.Context) error {
 	}
 	p.exchange = begin(ctx, conn, successor)
 	conn.SetTimeout(loadTime) // until its hello
-	p.tasks.Go(p.receive)
+	p.tasks.Go(p.hear)
 	switched, err := p.handOver()
 	p.figures.Median, p.figures.Longest = median(p.pauses)
 	if err == nil {
@@ -168,10 +168,10 @@ func (p *predecessor) step(s Step) error {
 	return context.Cause(p.ctx)
 }
 
-// receive takes what the successor sends, until its connection ends.
-func (p *predecessor) receive() {
+// hear takes what the successor sends, until its connection ends.
+func (p *predecessor) hear() {
 	for {
-		frame, err := p.conn.Receive()
+		frame, err := p.receive()
 		if err != nil {
 			what := "the successor is silent"
 			if p.ended() {
@@ -181,7 +181,6 @@ func (p *predecessor) receive() {
 			return
 		}
 		switch frame.Kind {
-		case handover.KindBeat:
 		case handover.KindControl:
 			p.control.Hear(frame.Payload)
 		case handover.KindRefuse:

@@ -52,7 +52,7 @@ func TakeOver(o Options, t Takeover) (*Node, handover.Bye, error) {
 		return nil, s.bye, s.refuse(err)
 	}
 	for !s.over {
-		frame, err := s.conn.Receive()
+		frame, err := s.receive()
 		switch {
 		case err != nil:
 			err = s.goOn(err)
@@ -86,12 +86,14 @@ func (s *successor) greet() error {
 	if err := s.conn.Send(handover.KindHello, handover.Encode(handover.Oldest, ours)); err != nil {
 		return err
 	}
-	frame, err := s.conn.Expect(handover.KindHello)
-	for err == nil && frame.Kind == handover.KindBeat {
-		frame, err = s.conn.Expect(handover.KindHello)
-	}
-	if err != nil {
+	frame, err := s.receive()
+	switch {
+	case err != nil:
 		return err
+	case frame.Kind == handover.KindRefuse:
+		return refusal(frame)
+	case frame.Kind != handover.KindHello:
+		return fmt.Errorf("%q of the predecessor, want %q", frame.Kind, handover.KindHello)
 	}
 	var theirs handover.Hello
 	if err := handover.Decode(handover.Oldest, frame.Payload, &theirs); err != nil {
@@ -104,7 +106,6 @@ func (s *successor) greet() error {
 // take takes what the predecessor has sent.
 func (s *successor) take(frame handover.Frame) (err error) {
 	switch frame.Kind {
-	case handover.KindBeat:
 	case handover.KindClock:
 		return s.takeClock(frame)
 	case handover.KindListener:
