@@ -71,6 +71,9 @@ type Broker struct {
 	newest    uint64       // Numbered: the newest place that the engine has told, seq or below
 	ahead     uint64       // Numbered: the highest cursor above seq that a subscriber has begun with
 	placed    uint64       // messages
+	tap       *Tap         // nil unless streams move to a successor
+	stopped   bool         // no arrival has room: see setStoppedLocked
+	heldAbove uint64       // kept messages above are not dropped: none, unless streams move
 	gaps      [Gaps]uint64 // by reason
 	channels  map[string]*Channel
 	texts     map[*Channel]*text // of channels that gzip streams are on
@@ -84,12 +87,7 @@ type Broker struct {
 	excess    excess // of channels
 	forgotten forgotten
 	line      line
-	refused   int // channels that are
-
-	// The rest is of an upgrade.
-	stopped   bool       // no arrival has room: see setStoppedLocked
-	heldAbove uint64     // kept messages above are not dropped: none, unless streams move
-	tap       *Tap       // nil unless streams move to a successor
+	refused   int        // channels that are
 	successor *successor // nil unless this is a successor's broker that has yet to take over
 	unsettled unsettled
 }

@@ -12,9 +12,6 @@ var errControl = fmt.Errorf("%w: nodes talk to each other on %q", ErrName, Contr
 // Tell has every node of the backplane hear data, this one too (see HearControl): at most
 // 4 KiB of text. It waits for the engine as Publish does. Safe for concurrent use.
 func (b *Broker) Tell(data []byte) error {
-	if b.frozen.Load() {
-		return ErrFrozen
-	}
 	a := Arrival{channel: ControlChannel, data: data, event: Event{Data: data}}
 	if err := a.event.check(maxControl, 0, true); err != nil {
 		return err

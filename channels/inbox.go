@@ -21,10 +21,10 @@ type Inbox struct {
 	// unserved is the size of the messages that were posted and not yet reported by
 	// Served, in bytes. Guarded by Broker.mu.
 	unserved int
-	// gaps are those to be told, see Gaps. Guarded by Broker.mu.
-	gaps gapList
 	// moved tells that the loop's streams are a successor's. Guarded by Broker.mu.
 	moved bool
+	// gaps are those to be told, see Gaps. Guarded by Broker.mu.
+	gaps gapList
 	// gapped tells that there are some.
 	gapped atomic.Bool
 	window window // loop-owned

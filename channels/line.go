@@ -28,16 +28,15 @@ type result struct {
 	err error
 }
 
-// end returns the result once observers have heard the event and, if its publisher waits for
-// it while there is a tap, the successor has it.
-func (b *Broker) end(a *Arrival, w waits, r Receipt) (Receipt, error) {
+// end returns once observers have heard an event that was placed and, if its publisher waits
+// for it while there is a tap, the successor has it.
+func (b *Broker) end(a *Arrival, w waits) {
 	if a.heard {
 		b.hear()
 	}
 	if a.tap != nil && w == forReaders {
 		a.tap.await(a.noted)
 	}
-	return r, nil
 }
 
 // waits says for what an arrival waits.
@@ -68,7 +67,10 @@ func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 		if above { // since it is as large as a great many of the oldest
 			b.shed()
 		}
-		return b.end(a, w, r)
+		if a.heard || a.tap != nil {
+			b.end(a, w)
+		}
+		return r, nil
 	}
 	if w == forNothing || w == forReaders && b.frozen.Load() {
 		b.mu.Unlock()
@@ -88,13 +90,15 @@ func (b *Broker) admit(a *Arrival, w waits) (Receipt, error) {
 		if r.err != nil {
 			return Receipt{}, r.err
 		}
-		return b.end(&p.Arrival, w, r.Receipt)
+		b.end(&p.Arrival, w)
+		return r.Receipt, nil
 	case <-timer.C:
 		r, err := b.giveUp(p)
 		if err != nil {
 			return Receipt{}, err
 		}
-		return b.end(&p.Arrival, w, r)
+		b.end(&p.Arrival, w)
+		return r, nil
 	}
 }
 

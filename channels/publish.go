@@ -46,6 +46,9 @@ func (b *Broker) Publish(channel string, ev Event) (Receipt, error) {
 // publish sends an arrival that was accepted, or admits it.
 func (b *Broker) publish(a *Arrival) (r Receipt, err error) {
 	if b.Linked() {
+		if b.frozen.Load() {
+			return Receipt{}, ErrFrozen
+		}
 		began := time.Now()
 		r, err = b.opts.Backplane.Send(a.channel, Event{a.data, a.event.Type, a.event.Retry})
 		b.publishing.took(time.Since(began))
@@ -82,6 +85,10 @@ func (b *Broker) PublishAll(batch []Publication) {
 			}
 		}
 	}
+	if b.frozen.Load() {
+		FailAll(accepted, ErrFrozen)
+		return
+	}
 	if len(accepted) == 0 {
 		return
 	}
@@ -108,9 +115,6 @@ func (b *Broker) Health() error {
 
 // accept returns why Publish refuses an arrival.
 func (b *Broker) accept(a *Arrival) error {
-	if b.frozen.Load() {
-		return ErrFrozen
-	}
 	if a.channel == ControlChannel {
 		return errControl
 	}

@@ -27,8 +27,9 @@ func (b *Broker) restoreHead(r *handover.Reader) error {
 	b.epoch, b.seq, b.newest, b.ahead = h.Epoch, h.Seq, h.Newest, h.Ahead
 	b.forgotten = forgotten{key: h.Key}
 	if !b.opts.Numbered {
-		b.opts.Epoch = h.Epoch
-		b.measureIDs()
+		if b.opts.Epoch = h.Epoch; len(h.Epoch) > epochSize { // it was not drawn
+			b.measureIDs()
+		}
 	}
 	return nil
 }
