@@ -107,7 +107,7 @@ func (h *handStream) read() {
 // headThen is in a gap event: how far the order had come when the client was told.
 var headThen = regexp.MustCompile(`"head":"E-[0-9]+"`)
 
-// text returns what has come behind the head, without its coding.
+// text returns what has come after the head, without its coding.
 func (h *handStream) text(t *testing.T, gzip bool) (text string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
