@@ -36,11 +36,7 @@ var frameworks = []struct {
 	{"node-redis RESP2", nodeFramework("frameworks-redis.mjs", "2")},
 	{"node-redis RESP3", nodeFramework("frameworks-redis.mjs", "3")},
 	{"redis-py", func(t *testing.T, host, port string) *exec.Cmd {
-		const python = "/usr/bin/python3" // Debian's, which has Debian's packages
-		if out, err := command(t, python, "-c", "import redis").CombinedOutput(); err != nil {
-			testenv.Lack(t, fmt.Sprintf("redis-py is missing (Debian: python3-redis): %s", out))
-		}
-		return command(t, python, "testdata/frameworks.py", host, port)
+		return command(t, needRedisPy(t), "testdata/frameworks.py", host, port)
 	}},
 	{"phpredis", func(t *testing.T, host, port string) *exec.Cmd {
 		if out, err := command(t, "php", "-r", "new Redis();").CombinedOutput(); err != nil {
@@ -51,6 +47,16 @@ var frameworks = []struct {
 		cmd.Stdin = strings.NewReader("for i = 2, #ARGV do redis.call('publish', ARGV[i], ARGV[1]) end")
 		return cmd
 	}},
+}
+
+// needRedisPy returns the Python that has redis-py.
+func needRedisPy(t *testing.T) string {
+	t.Helper()
+	const python = "/usr/bin/python3" // Debian's, which has Debian's packages
+	if out, err := command(t, python, "-c", "import redis").CombinedOutput(); err != nil {
+		testenv.Lack(t, fmt.Sprintf("redis-py is missing (Debian: python3-redis): %s", out))
+	}
+	return python
 }
 
 // Ensure that frameworks find what they expect of a Redis: transactions, shard channels,
