@@ -207,5 +207,8 @@ func (s *Server) carry(l *loop, fd int) (int, error) {
 	return landed, err
 }
 
+// errGone says that the successor has closed its end: it is dead, or has given up.
+var errGone = errors.New("the successor has gone")
+
 // errNotHanded says that a step is out of order.
 var errNotHanded = fmt.Errorf("%w: the event loop has not been handed over", os.ErrInvalid)

@@ -233,6 +233,9 @@ func (l *loop) commit() error {
 		}
 	}
 	h.committed = true // from the first byte on
+	if h.conn.HasEnded() {
+		return fmt.Errorf("commit event loop %d: %w", l.number, errGone) // and the keys are still here
+	}
 	l.wipeKeys()
 	return h.conn.Send(handover.KindCommit, nil)
 }

@@ -84,9 +84,9 @@ func (l *loop) noteProgress() {
 }
 
 // isTakenBack tells whether a connection can be taken back after a commit: while there are no
-// keys and frames.
+// keys and frames, or if its keys are still here, since the successor had gone before.
 func (l *loop) isTakenBack(c *conn) bool {
-	return (!c.flags.is(secure) || c.state == stateHello) && c.state != stateHTTP2
+	return l.hasKeys(c) || (!c.flags.is(secure) || c.state == stateHello) && c.state != stateHTTP2
 }
 
 // takeBack has the loop serve again what it has handed over.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -48,6 +49,9 @@ func TestTakeBackSecured(t *testing.T) {
 			publish()
 			u.next.LetGo()
 			u.next.Close()
+			if err := s.SendCommit(order[1]); !errors.Is(err, errGone) {
+				t.Errorf("a commit to a successor that has gone: %v, want %v", err, errGone)
+			}
 			taken, err := s.TakeBack()
 			if err != nil || taken.Severed != moved.Connections || taken.Connections != len(clients)-moved.Connections {
 				t.Errorf("%+v, %v; want %d severed of %d", taken, err, moved.Connections, len(clients))

@@ -84,7 +84,7 @@ func (v *voyage) end() {
 	v.to.letAll()
 	v.from.forgetChannels()
 	v.from.letGo()
-	v.to.awaits.Close()
+	v.to.leavePredecessor()
 	v.from.server.Close()
 }
 

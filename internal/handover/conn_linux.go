@@ -35,6 +35,13 @@ func (c *Conn) Interrupt() error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, unix.SHUT_RDWR))
 }
 
+// HasEnded tells whether the other end is closed, by now: it cannot receive any more.
+func (c *Conn) HasEnded() bool {
+	ready := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(ready, 0)
+	return err == nil && n > 0
+}
+
 // send is Send of one frame that is not too large.
 func (c *Conn) send(kind Kind, payload []byte, fds []int) error {
 	until := c.deadline()

@@ -11,6 +11,9 @@ func (c *Conn) Close() error { return ErrUnsupported }
 // Interrupt returns ErrUnsupported.
 func (c *Conn) Interrupt() error { return ErrUnsupported }
 
+// HasEnded returns true.
+func (c *Conn) HasEnded() bool { return true }
+
 func (c *Conn) send(Kind, []byte, []int) error { return ErrUnsupported }
 
 func (c *Conn) receive() (Frame, error) { return Frame{}, ErrUnsupported }
