@@ -64,7 +64,7 @@ func serveBy(t *testing.T, program string, env []string, flags ...string) *servi
 		}
 	})
 	addresses := regexp.MustCompile(`public=(\S+) admin=(\S+) ops=(\S+) tls=(\S+)`).FindStringSubmatch(s.logged("millrace is ready"))
-	s.public, s.admin, s.ops = addresses[1], addresses[2], addresses[3]
+	s.public, s.admin, s.ops, s.secure = addresses[1], addresses[2], addresses[3], addresses[4]
 	return s
 }
 

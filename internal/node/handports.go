@@ -174,7 +174,6 @@ func (p *predecessor) takeBack(cause error) error {
 		p.opts.Logger.Info("connections are taken back from a successor that has failed", "connections", taken.Connections,
 			"written_to", taken.Written, "closed", taken.Closed, "unexplained", taken.Unexplained, "severed", taken.Severed)
 	}
-	p.control.Accompany(nil)
 	p.control.Accompany(nil) // after that, for loops that missed an order to end streams
 	p.broker.Thaw()
 	if p.backplane != nil {
