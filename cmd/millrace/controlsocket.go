@@ -21,8 +21,8 @@ import (
 const (
 	// maxOrders bounds the connections of a control socket, maxOrder the bytes of a line.
 	maxOrders, maxOrder = 8, 64 << 10
-	// orderTime bounds the wait for an order, and for a client to take a line.
-	orderTime = 5 * time.Second
+	// orderTime bounds the wait for an order, tellTime that for a client to take a line.
+	orderTime, tellTime = 5 * time.Second, time.Second
 )
 
 // controlSocket is the Unix socket by which a running millrace is told to hand over to a
@@ -172,6 +172,7 @@ type orderConn struct {
 	lines *bufio.Scanner
 	ctx   context.Context // done: no line is waited for
 	mu    sync.Mutex      // several loops move at a time
+	deaf  bool            // it takes nothing: no step waits for that again
 }
 
 // order reads the order.
@@ -209,8 +210,12 @@ func (c *orderConn) tell(v any) {
 	line, _ := json.Marshal(v) // structs of numbers and texts
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conn.SetWriteDeadline(time.Now().Add(orderTime))
-	c.conn.Write(append(line, '\n'))
+	if c.deaf {
+		return
+	}
+	c.conn.SetWriteDeadline(time.Now().Add(tellTime))
+	_, err := c.conn.Write(append(line, '\n'))
+	c.deaf = err != nil
 }
 
 // confirmed tells v, and waits until the client has said that it has seen it.

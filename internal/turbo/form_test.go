@@ -14,6 +14,9 @@ func TestForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if text := "/json/*=json-string,/turbo/raw=raw,/turbo/*=turbo,a=b=raw,/img/*=base64,socket.io*=none"; forms.String() != text {
+		t.Errorf("the forms are %s, want %s", forms, text)
+	}
 	const action = `<turbo-stream action=\"append\" target=\"list\">\u003ctemplate\u003e\r\nGrüße \ud83c\udf0d\u003c/template\u003e</turbo-stream>`
 	for _, tt := range []struct{ channel, payload, want string }{
 		{"/other", `"x"`, `"x"`},
