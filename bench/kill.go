@@ -17,6 +17,9 @@ const (
 	// longStopped is how long a predecessor stays stopped before it, at most: the successor is
 	// to end by itself.
 	longStopped = 40 * time.Second
+	// noticed is how long a process has to notice that the other has ended: what it does before
+	// it has is another step.
+	noticed = 100 * time.Millisecond
 	// settled bounds the time until clients have seen what has become of a process.
 	settled = 20 * time.Second
 )
@@ -120,6 +123,7 @@ func (k *killing) at(step upgradeStep) {
 	syscall.Kill(pid, k.point.signal())
 	if !k.point.stop {
 		awaitEnd(pid)
+		time.Sleep(noticed)
 		return
 	}
 	if k.point.switched() {
@@ -178,6 +182,7 @@ func (k *killing) listens() bool {
 // look has those streams that are left receive what was published, and one more event.
 func (k *killing) look() error {
 	if k.survivor == 0 {
+		reap(k.new)
 		k.seen = k.crowd.Figures()
 		return k.awaitAllCut()
 	}

@@ -18,13 +18,14 @@ type Upgrades struct {
 	FanOut  bool     // an event to all streams is under way meanwhile
 	Kills   []string // what to do to which process, and when: see ParseKills
 	Rate    int      // events a second to the crowd
+	History int      // MiB of messages that channels keep when the first handover begins
 	// Programs are those of the successors, one after the other, again and again. Empty for the
 	// program of the first.
 	Programs []string
 }
 
 // crowdRoom is how many connections are for the crowd, newcomers and all.
-const crowdRoom = 4096
+const crowdRoom = 1024
 
 // halves are the request heads of which the first half goes to the one process and the second
 // to the other.
@@ -43,6 +44,9 @@ func (l *Lab) Upgrade(u Upgrades) error {
 		return err
 	}
 	defer h.Close()
+	if err := h.fillHistory(u.History); err != nil {
+		return err
+	}
 	events := 1
 	if err := h.Broadcast(); err != nil {
 		return err
@@ -90,6 +94,9 @@ func (l *Lab) handover(u Upgrades) (h *handover, err error) {
 	}
 	o := l.Millrace
 	o.Streams = u.Streams + crowdRoom
+	if u.History > 0 {
+		o.Flags = append([]string{"--history", "1000", "--history-ttl", "0"}, o.Flags...)
+	}
 	server, err := startSuccession(o, l.certificate, l.dir)
 	if err != nil {
 		return nil, err
@@ -135,6 +142,29 @@ func (h *handover) Close() {
 	h.Session.Close()
 }
 
+// historyBytes is the size of a message of fillHistory, historyMessages how many a channel has.
+const historyBytes, historyMessages = 350, 1000
+
+// fillHistory has channels keep so many MiB of messages, which nobody listens to.
+func (h *handover) fillHistory(mebibytes int) error {
+	p, err := DialRESP(h.succession.admin, "")
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	events := make([][]byte, historyMessages)
+	for i := range events {
+		events[i] = AppendPayload(nil, uint64(i), historyBytes)
+	}
+	for i := range mebibytes << 20 / (historyBytes * historyMessages) {
+		p.channel = fmt.Sprintf("/history/%d", i)
+		if err := p.Publish(events); err != nil {
+			return fmt.Errorf("filling the history: %w", err)
+		}
+	}
+	return nil
+}
+
 // again hands over once, and has what was published meanwhile be received by everybody.
 func (h *handover) again(u Upgrades, i int) error {
 	h.say("%s: handing over %s streams, %d of %d", h.server.Name, report.Count(u.Streams), i+1, u.Times)
@@ -174,13 +204,22 @@ func (h *handover) measure(binary string, at func(upgradeStep)) (*report.Upgrade
 		return nil, err
 	}
 	began := Now()
-	result, err := h.succession.upgrade(binary, h.cfg.Timeout, false, at)
+	var started, loaded time.Duration
+	result, err := h.succession.upgrade(binary, h.cfg.Timeout, false, func(step upgradeStep) {
+		switch step.Step {
+		case "hello":
+			started = Now()
+		case "loaded":
+			loaded = Now()
+		}
+		at(step)
+	})
 	if err != nil {
 		return nil, err
 	}
 	took := Now() - began
 	figures := &report.Upgrade{
-		Result: result.Result, Why: result.Why, Seconds: took.Seconds(),
+		Result: result.Result, Why: result.Why, Seconds: took.Seconds(), LoadSeconds: (loaded - started).Seconds(),
 		PauseMedianMS: 1000 * result.Pause.Median, PauseLongestMS: 1000 * result.Pause.Longest, PublishersMS: 1000 * result.Pause.Publishers,
 	}
 	if result.Result != resultDone {

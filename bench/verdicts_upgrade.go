@@ -17,6 +17,9 @@ const (
 	handoverSeconds   = 10
 	largeHandover     = 100_000
 	fanOutRatio       = 1.5
+	// historySeconds are for each full fullHistory MiB of messages.
+	historySeconds = 3
+	fullHistory    = 256
 )
 
 // handoverCosts are the processor time of both processes, in microseconds a stream, and the
@@ -48,6 +51,11 @@ func (l *Lab) judgeUpgrade(r *report.Result, u Upgrades, received, events int, f
 	l.judge("publishers, subscribers, half heads, newcomers and odd streams that failed", faults+ends == 0, "0",
 		fmt.Sprintf("%d wrong, %d ended; %s events received, %s newcomers%s", faults, ends, report.Count(delivered), report.Count(newcomers), reasons(f)))
 	l.judgeCosts(r, u, worst)
+	if u.History > 0 {
+		most := historySeconds * max(float64(u.History)/fullHistory, 1)
+		got := worst(func(u report.Upgrade) float64 { return u.LoadSeconds })
+		l.judge(fmt.Sprintf("until the new process had %d MiB of messages", u.History), got <= most, fmt.Sprintf("at most %.1f s", most), fmt.Sprintf("%.1f s", got))
+	}
 	if u.FanOut {
 		ratio := worst(func(u report.Upgrade) float64 { return u.LastStream }) / r.Median(toLastByte)
 		l.judge("an event to the last stream in a handover, beside one without", u.Streams < fullMillion || ratio <= fanOutRatio,
@@ -111,8 +119,11 @@ func (l *Lab) judgeKill(k *killing) {
 	}
 	most, mostSecured, survivor := 0, 0, k.old
 	switch p := k.point; {
-	case !p.old && !p.stop && p.switched(): // as any crash
-		most, mostSecured, survivor = streams, secured, 0
+	case !p.old && !p.stop && p.switched(): // as any crash, unless it had not got that far
+		mostSecured = secured
+		if survivor = k.survivor; survivor == 0 {
+			most = streams
+		}
 	case p.switched():
 		survivor = k.new
 	case p.old && !p.stop:

@@ -110,7 +110,7 @@ func (c *Crowd) start() error {
 		}
 	}
 	for _, s := range c.slow {
-		c.seen.count(KindSlow)
+		c.seen.count(s.kind())
 		if err := s.begin(&c.cfg); err != nil {
 			return fmt.Errorf("a slow reader: %w", err)
 		}
@@ -163,11 +163,15 @@ func (c *Crowd) Before(halves int) error {
 
 // After has the halves completed, each of which must become a stream.
 func (c *Crowd) After() {
+	var finishing sync.WaitGroup
 	for _, h := range c.halves {
-		if err := h.finish(); err != nil {
-			c.seen.fault(KindHalf, err)
-		}
+		finishing.Go(func() {
+			if err := h.finish(); err != nil {
+				c.seen.fault(KindHalf, err)
+			}
+		})
 	}
+	finishing.Wait()
 	c.halves = nil
 }
 

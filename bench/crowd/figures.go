@@ -79,13 +79,15 @@ func (f *Figures) sum(of []Kind, figure func(Habit) int) (n int) {
 }
 
 // maxErrors bounds how many faults are kept as text.
-const maxErrors = 12
+const maxErrors = 5
 
 // seen gathers figures. Safe for concurrent use.
 type seen struct {
 	mu sync.Mutex
 	of map[Kind]*Habit
 	f  Figures
+
+	ends []string // why connections have ended: f.Errors comes before
 }
 
 // habit returns that of a kind. The caller holds the lock.
@@ -109,20 +111,21 @@ func (s *seen) fault(k Kind, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.habit(k).Faults++
-	s.note(k, err)
+	s.f.Errors = note(s.f.Errors, k, err)
 }
 
 func (s *seen) end(k Kind, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.habit(k).Ends++
-	s.note(k, err)
+	s.ends = note(s.ends, k, err)
 }
 
-func (s *seen) note(k Kind, err error) {
-	if len(s.f.Errors) < maxErrors {
-		s.f.Errors = append(s.f.Errors, fmt.Sprintf("%s: %v", k, err))
+func note(texts []string, k Kind, err error) []string {
+	if len(texts) == maxErrors {
+		return texts
 	}
+	return append(texts, fmt.Sprintf("%s: %v", k, err))
 }
 
 func (s *seen) arrived(took time.Duration) {
@@ -148,7 +151,7 @@ func (s *seen) came(took time.Duration) {
 func (s *seen) firstFaults() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Join(s.f.Errors, "; ")
+	return strings.Join(slices.Concat(s.f.Errors, s.ends), "; ")
 }
 
 // Figures returns what was seen since the last call, or since the start.
@@ -157,7 +160,7 @@ func (c *Crowd) Figures() Figures {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.f
-	f.Errors = slices.Clone(f.Errors)
+	f.Errors = slices.Concat(f.Errors, s.ends)
 	for _, k := range kinds {
 		h := s.of[k]
 		if h == nil {
@@ -169,6 +172,6 @@ func (c *Crowd) Figures() Figures {
 			h.Clients = 0
 		}
 	}
-	s.f = Figures{}
+	s.f, s.ends = Figures{}, nil
 	return f
 }

@@ -18,9 +18,10 @@ type publisher struct {
 	size    int
 	filling string
 
-	turn sync.Mutex // held while an event is on its way, and while it pauses
-	mu   sync.Mutex // guards the rest
-	at   []time.Time
+	turn   sync.Mutex // held while an event is on its way, and while it pauses
+	paused bool       // of the crowd's goroutine
+	mu     sync.Mutex // guards the rest
+	at     []time.Time
 	// uncertain are those without a reply: the connection was lost before it.
 	uncertain map[uint64]bool
 }
@@ -73,12 +74,19 @@ func (p *publisher) lost(n uint64) {
 	p.uncertain[n] = true
 }
 
-func (p *publisher) pause() { p.turn.Lock() }
+func (p *publisher) pause() {
+	if !p.paused {
+		p.turn.Lock()
+	}
+	p.paused = true
+}
 
 // goOn ends a pause, if there is one.
 func (p *publisher) goOn() {
-	p.turn.TryLock()
-	p.turn.Unlock()
+	if p.paused {
+		p.turn.Unlock()
+	}
+	p.paused = false
 }
 
 // run publishes so many events a second until ctx ends.

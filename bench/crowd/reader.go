@@ -30,15 +30,15 @@ func (r *reader) run(ctx context.Context) {
 	defer r.open.client.CloseIdleConnections() // HTTP/2 keeps its own
 	events := eventstream.Reader{Strict: true}
 	for ctx.Err() == nil {
-		err := r.follow(ctx, &events)
+		open, err := r.follow(ctx, &events)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errFault):
 			r.seen.fault(r.kind, err)
-		default:
+		case open:
 			r.seen.end(r.kind, err)
-		}
+		} // else it comes back in vain, and what it misses is found missing
 		select {
 		case <-ctx.Done():
 		case <-time.After(again):
@@ -49,51 +49,51 @@ func (r *reader) run(ctx context.Context) {
 // errFault is wrapped by what a reader must never see.
 var errFault = errors.New("fault")
 
-// follow reads one stream until it ends.
-func (r *reader) follow(ctx context.Context, events *eventstream.Reader) error {
+// follow reads one stream until it ends, and tells whether it was open before.
+func (r *reader) follow(ctx context.Context, events *eventstream.Reader) (open bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	body, err := r.open.stream(ctx, r.order.channels(), events.LastID)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer body.Close()
 	events.Reset(bufio.NewReader(body))
 	from := place(events.LastID)
 	resumes := events.LastID != ""
-	for first := true; ; {
+	for {
 		e, err := events.Next()
 		if errors.Is(err, eventstream.ErrStrict) {
-			return fmt.Errorf("%w: %w", errFault, err)
+			return open, fmt.Errorf("%w: %w", errFault, err)
 		}
 		if err != nil {
-			return err
+			return open, err
 		}
 		if e.Type == "millrace.gap" {
-			return fmt.Errorf("%w: a gap: %s", errFault, e.Data)
+			return open, fmt.Errorf("%w: a gap: %s", errFault, e.Data)
 		}
 		if e.Type == "millrace.start" {
 			if resumes && !strings.Contains(e.Data, `"resumed":true`) {
-				return fmt.Errorf("%w: not resumed after %s: %s", errFault, e.ID, e.Data)
+				return open, fmt.Errorf("%w: not resumed after %s: %s", errFault, e.ID, e.Data)
 			}
 			r.once.Do(func() { close(r.ready) })
-			from, first = place(e.ID), false
+			from, open = place(e.ID), true
 			continue
 		}
 		if e.Empty {
 			continue
 		}
-		if first {
-			return fmt.Errorf("%w: an event before millrace.start: %.60q", errFault, e.Data)
+		if !open {
+			return open, fmt.Errorf("%w: an event before millrace.start: %.60q", errFault, e.Data)
 		}
 		if here := place(e.ID); here.epoch != from.epoch || here.sequence <= from.sequence {
-			return fmt.Errorf("%w: id %s after %v", errFault, e.ID, from)
+			return open, fmt.Errorf("%w: id %s after %v", errFault, e.ID, from)
 		} else {
 			from = here
 		}
 		at, err := r.order.take(e.Data)
 		if err != nil {
-			return fmt.Errorf("%w: %w", errFault, err)
+			return open, fmt.Errorf("%w: %w", errFault, err)
 		}
 		r.seen.arrived(time.Since(at))
 	}

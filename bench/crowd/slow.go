@@ -43,6 +43,14 @@ func smallWindow(room int) func(string, string, syscall.RawConn) error {
 	}
 }
 
+// kind is that of a stream over TLS where it is one: what may become of it is the same.
+func (s *slow) kind() Kind {
+	if s.secure {
+		return KindTLS
+	}
+	return KindSlow
+}
+
 func (s *slow) begin(cfg *Config) (err error) {
 	s.conn, err = dialStream(cfg, slowWindow, s.secure, s.order.channels())
 	return err
@@ -63,13 +71,10 @@ func (s *slow) run(ctx context.Context) {
 	err := s.follow()
 	switch {
 	case ctx.Err() != nil:
-	case s.secure && !errors.Is(err, errFault):
-		s.seen.end(KindTLS, err)
-		s.order.forget()
 	case errors.Is(err, errFault):
-		s.seen.fault(KindSlow, err)
+		s.seen.fault(s.kind(), fmt.Errorf("a slow reader: %w", err))
 	default:
-		s.seen.end(KindSlow, err)
+		s.seen.end(s.kind(), fmt.Errorf("a slow reader: %w", err))
 		s.order.forget()
 	}
 }

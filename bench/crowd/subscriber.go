@@ -22,11 +22,13 @@ type subscriber struct {
 
 func (s *subscriber) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := s.follow(ctx)
+		open, err := s.follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		s.seen.end(KindSubscriber, err)
+		if open {
+			s.seen.end(KindSubscriber, err)
+		}
 		s.order.anew()
 		select {
 		case <-ctx.Done():
@@ -35,10 +37,11 @@ func (s *subscriber) run(ctx context.Context) {
 	}
 }
 
-func (s *subscriber) follow(ctx context.Context) error {
+// follow hears events until the connection is lost, and tells whether it heard any channel.
+func (s *subscriber) follow(ctx context.Context) (open bool, err error) {
 	conn, err := dialRedis(s.admin)
 	if err != nil {
-		return err
+		return open, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
@@ -47,19 +50,20 @@ func (s *subscriber) follow(ctx context.Context) error {
 		command, replies = []string{"PSUBSCRIBE", "/crowd/[0-9]*"}, 1
 	}
 	if _, err := conn.Write(resp.AppendCommand(nil, command...)); err != nil {
-		return err
+		return open, err
 	}
 	for {
 		reply, err := resp.ReadReply(conn.r)
 		if err != nil {
-			return err
+			return open, err
 		}
 		words, _ := reply.([]any)
 		if len(words) < 3 {
-			return fmt.Errorf("a subscriber got %v", reply)
+			return open, fmt.Errorf("a subscriber got %v", reply)
 		}
 		if kind := words[0]; kind == "subscribe" || kind == "psubscribe" {
 			if replies--; replies == 0 {
+				open = true
 				s.once.Do(func() { close(s.ready) })
 			}
 			continue

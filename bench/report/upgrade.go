@@ -7,7 +7,8 @@ type Upgrade struct {
 	Result string `json:"result"`
 	Why    string `json:"why,omitempty"`
 
-	Seconds          float64 `json:"seconds"` // from the command to its result
+	Seconds          float64 `json:"seconds"`      // from the command to its result
+	LoadSeconds      float64 `json:"load_seconds"` // until the successor had all channels and messages
 	PauseMedianMS    float64 `json:"pause_median_ms"`
 	PauseLongestMS   float64 `json:"pause_longest_ms"`
 	PublishersMS     float64 `json:"pause_of_publishers_ms"`
@@ -32,6 +33,7 @@ func (d *Document) upgrades() Table {
 	return d.table("Handed over to a new process (the worst of each figure)", func(r *Result) bool { return len(r.Upgrades) > 0 && !r.killed() }, []figure{
 		{"handovers", func(r *Result) string { return Count(len(r.Upgrades)) }},
 		{"seconds from the command to done", worst(func(u Upgrade) float64 { return u.Seconds })},
+		{"of them until it had all channels and messages", worst(func(u Upgrade) float64 { return u.LoadSeconds })},
 		{"pause of a stream: longest, ms", worst(func(u Upgrade) float64 { return u.PauseLongestMS })},
 		{"pause of a stream: median, ms", worst(func(u Upgrade) float64 { return u.PauseMedianMS })},
 		{"pause of publishers, ms", worst(func(u Upgrade) float64 { return u.PublishersMS })},

@@ -97,11 +97,12 @@ type upgradeCommand struct {
 	Fanout  bool     `help:"Publish an event to all streams in the middle of each handover. [off]"`
 	Kill    []string `placeholder:"POINT,..." help:"End or stop a process in the middle: old, new, stop-old or stop-new at each step, or at one, as in new:prepared:3; or all. [none]"`
 	Rate    int      `default:"200" placeholder:"N" help:"Events a second to clients with odd habits. [${default}]"`
+	History int      `placeholder:"MIB" help:"Messages that channels keep when the first handover begins. [0]"`
 	Program []string `placeholder:"PATH,..." help:"Programs of the successors, one after the other. [that of the first process]"`
 }
 
 // Run runs the scenario.
 func (c *upgradeCommand) Run() error {
-	u := bench.Upgrades{Streams: c.Streams, Times: c.Times, FanOut: c.Fanout, Kills: c.Kill, Rate: c.Rate, Programs: c.Program}
+	u := bench.Upgrades{Streams: c.Streams, Times: c.Times, FanOut: c.Fanout, Kills: c.Kill, Rate: c.Rate, History: c.History, Programs: c.Program}
 	return c.run(report.Count(c.Streams)+" streams handed over to a new process", c.Streams, func(l *bench.Lab) error { return l.Upgrade(u) })
 }
