@@ -178,6 +178,18 @@ func (in *Inbox) Gaps(dst []*Message, next uint64, limit int) (_ []*Message, mor
 	return dst, more
 }
 
+// OldestGap returns the place of the first gap that the owner of the inbox has to tell, 0 if there
+// is none.
+func (in *Inbox) OldestGap() uint64 {
+	b := in.broker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := in.gaps.oldest(); c != nil {
+		return c.gap
+	}
+	return 0
+}
+
 // takeGaps is Gaps without the events, and with the epoch of these.
 func (in *Inbox) takeGaps(dst []gapNotice, next uint64, limit int) (_ []gapNotice, epoch string, more bool) {
 	b := in.broker

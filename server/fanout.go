@@ -113,10 +113,10 @@ func (l *loop) beginTurn() bool {
 	}
 	if l.inbox.Gapped() { // asked for after the messages: a gap that came before one of them is seen
 		if l.holding {
-			t.next, t.served, t.messages = first, nil, nil
-			return false
+			l.cutTurn(first)
+		} else {
+			l.addGaps(first)
 		}
-		l.addGaps(first)
 	}
 	l.addSurveys()
 	if len(t.messages) == 0 && len(t.groups) == 0 {
@@ -176,6 +176,19 @@ func (l *loop) addGaps(first int) {
 	if t.end = t.messages[len(t.messages)-1].Seq; more {
 		t.end-- // others may have a gap at this place
 	}
+}
+
+// cutTurn takes the messages out of the turn that come after a gap, which is not to be told yet.
+func (l *loop) cutTurn(first int) {
+	t := &l.turn
+	gap := l.inbox.OldestGap()
+	for gap > 0 && t.next > first && t.taken[t.next-1].Seq > gap {
+		t.next--
+	}
+	if t.served = t.taken[first:t.next]; len(t.served) > 0 {
+		t.end = t.served[len(t.served)-1].Seq
+	}
+	t.messages = t.served
 }
 
 // leaves tells whether a message that was left to a turn still waits for its own. seq is
