@@ -229,6 +229,9 @@ func (b *Broker) relayGap(r *handover.Reader) error {
 	if r.Err() != nil {
 		return nil
 	}
+	if err := CheckName(g.Channel); err != nil {
+		return err
+	}
 	if int(g.Why) >= Gaps {
 		return fmt.Errorf("%w: a gap for the reason %d", ErrRelay, g.Why)
 	}
@@ -237,11 +240,11 @@ func (b *Broker) relayGap(r *handover.Reader) error {
 	if err := b.reachLocked(g.Place); err != nil {
 		return err
 	}
-	if c := b.channels[string(g.Channel)]; c != nil {
-		b.tellGapLocked(c, g.Seq, Gap(g.Why))
-	} else {
-		b.forgotten.add(string(g.Channel), g.Seq)
+	c := b.channels[string(g.Channel)]
+	if c == nil { // its streams may be on their way
+		c = b.openLocked(string(g.Channel))
 	}
+	b.tellGapLocked(c, g.Seq, Gap(g.Why))
 	return nil
 }
 

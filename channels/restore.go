@@ -85,7 +85,7 @@ func (b *Broker) restoreChannel(r *handover.Reader) error {
 // newest returns the place of the newest message that c has had.
 func (c *Channel) newest() uint64 {
 	if n := c.log.count(); n > 0 {
-		return c.log.at(n - 1).Seq
+		return max(c.evicted, c.log.at(n-1).Seq)
 	}
 	return c.evicted
 }

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"millrace/internal/handover"
 )
 
@@ -28,7 +30,7 @@ func (t *Tap) step(to *Broker) (bool, error) {
 }
 
 // sendAll sends everything that there is to a successor's broker.
-func (t *Tap) sendAll(tb testing.TB, to *Broker) {
+func (t *Tap) sendAll(tb rapid.TB, to *Broker) {
 	tb.Helper()
 	for more := true; more; {
 		var err error
@@ -52,7 +54,7 @@ func upgrade(tb testing.TB, from *Broker, opts Options) (*Tap, *Broker) {
 	return tap, to
 }
 
-func publish(tb testing.TB, b *Broker, channel, data string) {
+func publish(tb rapid.TB, b *Broker, channel, data string) {
 	tb.Helper()
 	if _, err := b.Publish(channel, Event{Data: []byte(data)}); err != nil {
 		tb.Fatal(err)

@@ -8,9 +8,10 @@ import (
 // the successor has to know. What a channel has is sent when the walk comes by it; until
 // then nothing of it is noted but that the order has gone on.
 
-// note has a record sent.
+// note has a record sent. After Freeze there is nothing to be told: what still happens here,
+// such as that a channel closes, is no concern of a successor, which may number already.
 func (t *Tap) note(kind handover.PartKind, record handover.Record, size int) {
-	if t.err != nil {
+	if t.err != nil || t.broker.frozen.Load() {
 		return
 	}
 	t.push(kind, record)

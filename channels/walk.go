@@ -77,7 +77,7 @@ func (t *Tap) walkOn(c *Channel, left, bytes *int) bool {
 		state.Flags |= handover.ChannelCleared
 	}
 	*left--
-	i, n := c.log.after(w.after), c.log.count()
+	i, n := c.log.after(max(w.after, c.evicted)), c.log.count() // without History, some may count as evicted
 	if n > 0 || t.isWorthSending(c, state) {
 		t.push(handover.PartChannel, state)
 	}
