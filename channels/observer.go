@@ -97,6 +97,30 @@ func (p Ports) Observe(o Observer, names ...string) {
 	}
 }
 
+// Audience are observers of a channel.
+type Audience struct {
+	Channel   string
+	Observers []Observer
+}
+
+// ObserveTogether is Observe of many observers, each once in an audience, which do not hear
+// the channel already. Its time grows with their number, that of as many calls of Observe with
+// the square of it.
+func (p Ports) ObserveTogether(audiences ...Audience) {
+	b := p.Broker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range audiences {
+		c := b.channels[h.Channel]
+		if c == nil {
+			c = b.openLocked(h.Channel)
+		}
+		c.setObservers(append(slices.Clip(c.observers()), h.Observers...))
+		c.subscribers += int32(len(h.Observers))
+		b.joinedLocked(c, int32(len(h.Observers)))
+	}
+}
+
 // Unobserve takes back Observe. When it returns, o is not called for the channels any
 // more.
 func (p Ports) Unobserve(o Observer, names ...string) {

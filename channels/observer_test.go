@@ -51,6 +51,31 @@ func TestObserversFollow(t *testing.T) {
 	b.verify(t)
 }
 
+// Ensure that observers which come together are as good as those that come one by one.
+func TestObserveTogether(t *testing.T) {
+	f := &follower{}
+	b := NewBroker(Options{Backplane: f})
+	f.feed = b.Feed()
+	one, two, three := &naiveEar{}, &naiveEar{}, &naiveEar{}
+	p := b.Ports()
+	p.Observe(one, "/a")
+	p.ObserveTogether()
+	p.ObserveTogether(Audience{"/a", []Observer{two, three}}, Audience{"/b", []Observer{two, three}})
+	b.verify(t)
+	for channel, want := range map[string]int{"/a": 3, "/b": 2, "/c": 0} {
+		if r, err := b.Publish(channel, Event{Data: []byte("x")}); r.Receivers != want || err != nil || p.Subscribers(channel) != want {
+			t.Errorf("%s: %d receivers, %d subscribers, %v; want %d", channel, r.Receivers, p.Subscribers(channel), err, want)
+		}
+	}
+	for _, e := range []*naiveEar{one, two, three} {
+		p.Unobserve(e, "/a", "/b")
+	}
+	b.verify(t)
+	if want := []string{"follow /a", "follow /b", "unfollow /a", "unfollow /b"}; !slices.Equal(f.calls, want) {
+		t.Errorf("the backplane was told %q, want %q", f.calls, want)
+	}
+}
+
 // Ensure that a listener hears what a publisher said, and not what a stream makes
 // of it.
 func TestListenerHearsTheData(t *testing.T) {

@@ -3,9 +3,12 @@ package admin
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
+	"millrace/channels"
 	"millrace/internal/handover"
 	"millrace/internal/ports"
 	"millrace/internal/resp"
@@ -14,8 +17,9 @@ import (
 // coming is what has come of a predecessor so far.
 type coming struct {
 	admin, rest handover.Long
-	late        map[int64]*conn // of which bytes have yet to come
-	before      handover.Admin  // its counters, which are part of those here
+	audiences   map[string][]channels.Observer // by channel, until all connections are there
+	late        map[int64]*conn                // of which bytes have yet to come
+	before      handover.Admin                 // its counters, which are part of those here
 }
 
 // Adopt takes a frame of HandOver. With the last it returns true: then all that subscribe
@@ -35,6 +39,7 @@ func (s *Server) Adopt(version int, f handover.Frame) (complete bool, err error)
 	defer s.mu.Unlock()
 	s.release.stop()
 	s.coming.late = make(map[int64]*conn)
+	s.coming.audiences = make(map[string][]channels.Observer)
 	for i, fd := range fds {
 		nc, inherited := ports.InheritConn(fd)
 		switch {
@@ -49,6 +54,7 @@ func (s *Server) Adopt(version int, f handover.Frame) (complete bool, err error)
 	if err != nil {
 		return false, err
 	}
+	s.hearLocked()
 	s.coming.before = a
 	s.coming.before.Connections = nil
 	s.started = time.Now().Add(-time.Duration(a.Age))
@@ -108,12 +114,33 @@ func (c *conn) restore(r *handover.AdminConnection) error {
 	sub.channels, sub.patterns, sub.shards = set(r.Channels), set(r.Globs), set(r.Shards)
 	if sub.any() {
 		c.needOutbox()
-		c.listen(r.Channels)
-		c.listen(shards(r.Shards))
+		c.hearLater(slices.Collect(maps.Keys(sub.channels)))
+		c.hearLater(shards(slices.Collect(maps.Keys(sub.shards))))
 		c.listenPatterns(r.Globs)
 	}
 	c.show()
 	return nil
+}
+
+// hearLater has the connection hear channels when all are there.
+func (c *conn) hearLater(names []string) {
+	audiences := c.server.coming.audiences
+	for _, name := range names {
+		audiences[name] = append(audiences[name], c.outbox)
+	}
+}
+
+// hearLocked has all connections hear their channels.
+func (s *Server) hearLocked() {
+	batch := make([]channels.Audience, 0, subscribeBatch)
+	for name, observers := range s.coming.audiences {
+		if batch = append(batch, channels.Audience{Channel: name, Observers: observers}); len(batch) == subscribeBatch {
+			s.cfg.Broker.ObserveTogether(batch...)
+			batch = batch[:0]
+		}
+	}
+	s.cfg.Broker.ObserveTogether(batch...)
+	s.coming.audiences = nil
 }
 
 // take gives the connection what waits at it.

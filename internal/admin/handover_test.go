@@ -365,3 +365,31 @@ func TestManyHandOvers(t *testing.T) {
 	listening.Wait()
 	t.Logf("%d, %d, %d, %d messages, %d handovers, publishers waited for %v at most", sent[0].Load(), sent[1].Load(), sent[2].Load(), sent[3].Load(), moves, u.longest)
 }
+
+// BenchmarkHandOver tells how long publishers wait beside other clients of a full port, of which
+// half
+// subscribe to 100 channels each.
+func BenchmarkHandOver(b *testing.B) {
+	const clients = 250
+	u := upgradable(b, Config{})
+	subscribe := "SUBSCRIBE"
+	for i := range 100 {
+		subscribe += fmt.Sprintf(" /rooms/%d", i)
+	}
+	for i := range clients {
+		nc := u.dial()
+		if i%2 == 0 {
+			send(b, nc, subscribe+"\r\n")
+			readUntil(b, nc, ":100\r\n")
+		} else {
+			exchange(b, nc, "PING\r\n", "+PONG\r\n")
+		}
+	}
+	var waited time.Duration
+	for b.Loop() {
+		u.longest = 0
+		u.move()
+		waited += u.longest
+	}
+	b.ReportMetric(float64(waited.Microseconds())/float64(b.N), "us-waited")
+}

@@ -63,6 +63,7 @@ type Broker interface {
 	Publishing() channels.PublishingFigures
 
 	Observe(o channels.Observer, names ...string)
+	ObserveTogether(audiences ...channels.Audience)
 	Unobserve(o channels.Observer, names ...string)
 	ObserveGlob(o channels.Observer, g channels.Glob)
 	UnobserveGlob(o channels.Observer, g channels.Glob)
