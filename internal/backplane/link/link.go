@@ -52,6 +52,13 @@ type Link struct {
 	// Ordered tells that all sessions get the messages of all channels in one order, so that
 	// one can go on where another one has stopped. Set before Start.
 	Ordered bool
+	// Ways, if set, returns ways to have the engine deliver a message of the control channel,
+	// one for each of its servers: what one server has passed on comes before the message by
+	// that server. Set before Start.
+	Ways func(context.Context) ([]func(data []byte) error, error)
+	// Lag is by how much a message that was delivered to one session may come later to another
+	// one. Set before Start.
+	Lag time.Duration
 
 	engine  string // for people
 	url     *url.URL

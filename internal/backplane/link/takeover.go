@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ type holding struct {
 	on     atomic.Bool
 	fence  string                 // at which the predecessor stops
 	own    atomic.Pointer[string] // where the predecessor has not stopped at a place that this process can see: set before taken is closed
+	left   atomic.Int32           // fences by the name of own that have yet to come
 	taken  chan struct{}          // closed by TakeOver
 	place  handover.Engine        // that TakeOver was given: set before taken is closed
 	exact  bool                   // the session can go on at that place: likewise
@@ -73,7 +75,7 @@ func (l *Link) TakeOver(e handover.Engine) {
 	}
 	close(h.taken)
 	l.running.Go(func() {
-		if own := h.own.Load(); own != nil && l.tellFence(*own) != nil {
+		if own := h.own.Load(); own != nil && l.fenceOff(*own) != nil {
 			l.endSession(errFence)
 		}
 		select {
@@ -84,6 +86,32 @@ func (l *Link) TakeOver(e handover.Engine) {
 		case <-l.done:
 		}
 	})
+}
+
+// fenceOff has the engine deliver fences after all that the predecessor can have delivered.
+func (l *Link) fenceOff(name string) error {
+	select {
+	case <-time.After(l.Lag):
+	case <-l.done:
+		return nil
+	}
+	data, err := json.Marshal(fence{name})
+	if err != nil {
+		return err
+	}
+	ways := []func([]byte) error{l.Feed.Tell}
+	if l.Ways != nil {
+		ctx, cancel := context.WithTimeout(l.ctx, fenceTime)
+		defer cancel()
+		if ways, err = l.Ways(ctx); err != nil {
+			return err
+		}
+	}
+	l.held.left.Store(int32(len(ways)))
+	for _, tell := range ways {
+		err = errors.Join(err, tell(data))
+	}
+	return err
 }
 
 // Holds tells whether l is the link of a successor that hands on nothing yet.
@@ -109,7 +137,9 @@ func (l *Link) holds(name string) bool {
 	switch {
 	case name == "":
 	case own != nil && name == *own:
-		l.Resume(false)
+		if h.left.Add(-1) == 0 {
+			l.Resume(false)
+		}
 	case name == h.fence:
 		select {
 		case <-h.taken:

@@ -34,6 +34,10 @@ const (
 	waiting = 4096
 )
 
+// lag is by how much one client of the servers may get a message later than another one: they
+// have no order that holds for both.
+const lag = 250 * time.Millisecond
+
 // Options of a Backplane.
 type Options struct {
 	// Prefix is the first token of every subject; empty is DefaultPrefix.
@@ -72,6 +76,8 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 	b := &Backplane{Link: link.New("NATS", u, o.Logger), options: f.options, prefix: token + "."}
 	if f.history {
 		b.history, b.Ordered = newHistory(token, o, f.replicas), true
+	} else {
+		b.Lag = lag
 	}
 	return b, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -100,4 +101,20 @@ func (b *Backplane) publishInCluster(ctx context.Context, cluster *redis.Cluster
 			}
 		}
 	}
+}
+
+// ways is link.Link's: servers of a cluster pass messages on in orders of their own.
+func (b *Backplane) ways(ctx context.Context, cluster *redis.ClusterClient) (ways []func([]byte) error, err error) {
+	var mu sync.Mutex // shards are visited together
+	err = cluster.ForEachShard(ctx, func(_ context.Context, server *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		ways = append(ways, func(data []byte) error {
+			ctx, cancel := context.WithTimeout(context.Background(), timeout)
+			defer cancel()
+			return server.Publish(ctx, b.prefix+channels.ControlChannel, data).Err()
+		})
+		return nil
+	})
+	return ways, err
 }

@@ -13,6 +13,7 @@
 package redis
 
 import (
+	"context"
 	"log/slog"
 	"net/url"
 	"time"
@@ -61,8 +62,11 @@ func Open(u *url.URL, o Options) (*Backplane, error) {
 		b.history = newHistory(b.prefix, form.database, o)
 		b.prefix = b.history.streams
 	}
-	_, cluster := form.client.(*redis.ClusterClient)
-	b.Ordered = !cluster || form.history // else servers of a cluster pass messages on in orders of their own
+	if cluster, ok := form.client.(*redis.ClusterClient); ok && !form.history {
+		b.Ways = func(ctx context.Context) ([]func([]byte) error, error) { return b.ways(ctx, cluster) }
+	} else {
+		b.Ordered = true
+	}
 	return b, nil
 }
 
