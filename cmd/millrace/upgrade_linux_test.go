@@ -241,7 +241,7 @@ func TestControlSocketRefusesOthers(t *testing.T) {
 // it was, and that the next upgrade succeeds.
 func TestUpgradeTakenBack(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	s := serve(t, nil)
+	s := serve(t, nil, "--loops", "3", "--fd-tables", "per-loop")
 	streams, p := []*follower{s.listen(), s.listen(), s.listen(), s.listen()}, s.publisher()
 	hear := func() {
 		t.Helper()
