@@ -63,7 +63,7 @@ func TestH2Windows(t *testing.T) {
 				}
 			},
 			"travel": func(rt *rapid.T) {
-				if rapid.IntRange(0, 4).Draw(rt, "one of five") > 0 {
+				if rapid.IntRange(0, 9).Draw(rt, "one of ten") > 0 {
 					rt.Skip()
 				}
 				next, descriptors := h.travel()

@@ -77,12 +77,18 @@ func TestHandOverTransports(t *testing.T) {
 		if _, err := kept.Get("/healthz"); via != ssetest.H2 && err != nil { // its first request
 			t.Error(err)
 		}
-		s.Drain()
+		drained := make(chan struct{})
+		go func() { s.Drain(); close(drained) }()
 		for _, c := range clients {
 			if _, err := io.ReadAll(c.r); err != nil {
 				t.Errorf("a stream ends out of order: %v", err)
 			}
 		}
+		for _, c := range clients {
+			c.Close()
+		}
+		kept.Close()
+		<-drained
 	})
 }
 
