@@ -121,6 +121,7 @@ func (l *loop) receiveLoop() error {
 		if err != nil {
 			return err
 		}
+		l.now = l.server.clock()
 		if frame.Kind != handover.KindLoopChannels && !attached {
 			attached = true
 			if err := l.attachAll(); err != nil {

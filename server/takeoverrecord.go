@@ -47,11 +47,20 @@ func (l *loop) restore(fd int32, r *handover.Connection) error {
 		return err
 	}
 	l.adopting.ids = append(l.adopting.ids, c.id())
-	if c.state == stateStream && time.Duration(l.adopting.head.Keepalive) != l.cfg.Keepalive {
+	if r.Timer >= 0 {
+		l.schedule(c, time.Duration(r.Timer))
+	}
+	if time.Duration(l.adopting.head.Keepalive) == l.cfg.Keepalive {
+		return nil
+	}
+	switch c.state { // pings at another pace
+	case stateStream:
 		l.firstPing(c)
 		l.scheduleStream(&c.stream)
-	} else if r.Timer >= 0 {
-		l.schedule(c, time.Duration(r.Timer))
+	case stateHTTP2:
+		if l.firstPing(c); l.cfg.Keepalive > 0 {
+			l.scheduleBy(c, l.nextPing(c))
+		}
 	}
 	return nil
 }

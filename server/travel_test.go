@@ -3,8 +3,14 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
 
+	"millrace/channels"
 	"millrace/internal/handover"
+	"millrace/internal/ssetest"
 	"millrace/timerwheel"
 )
 
@@ -14,10 +20,11 @@ type voyage struct {
 	from, to handLoop
 	received chan error
 	conn     *handover.Conn // the predecessor's end
+	ids      []streamID     // there, in the order of those here
 }
 
-// embark begins a voyage.
-func (h handLoop) embark() *voyage {
+// embark begins a voyage, to a loop with another configuration if change makes one.
+func (h handLoop) embark(change ...func(*Config)) *voyage {
 	h.t.Helper()
 	here, there, err := handover.Pair()
 	if errors.Is(err, handover.ErrUnsupported) {
@@ -31,6 +38,9 @@ func (h handLoop) embark() *voyage {
 	}
 	cfg := h.server.cfg
 	cfg.Successor = &Takeover{Version: handover.Version}
+	for _, f := range change {
+		f(&cfg)
+	}
 	s, err := New(cfg, h.broker)
 	if err != nil {
 		h.t.Fatal(err)
@@ -38,8 +48,8 @@ func (h handLoop) embark() *voyage {
 	h.t.Cleanup(s.Close)
 	s.clock = h.server.clock
 	next := handLoop{s.loops[0], h.t, h.time}
-	next.awaits, next.adopting, next.now = handover.NewConn(there), new(adopting), h.now
-	return &voyage{h, next, make(chan error), handover.NewConn(here)}
+	next.awaits, next.adopting, next.now = handover.NewConn(there), new(adopting), 0
+	return &voyage{from: h, to: next, received: make(chan error), conn: handover.NewConn(here)}
 }
 
 // step has both loops do something together.
@@ -61,6 +71,7 @@ func (v *voyage) prepare() {
 		}
 		return v.from.awaitPrepared()
 	}, v.to.receiveLoop)
+	v.ids = v.to.adopting.ids
 }
 
 // commit makes it the other loop's.
@@ -96,7 +107,7 @@ func (h handLoop) travel() (next handLoop, descriptors map[int32]int32) {
 	v := h.embark()
 	next = v.to
 	v.prepare()
-	ids := next.adopting.ids
+	ids := v.ids
 	var known []string
 	for _, id := range h.handed.ids {
 		c := h.table.at(id)
@@ -166,4 +177,42 @@ func (h handLoop) knownOf(s *stream) string {
 		text += fmt.Sprintf(" behind %x %d %v %+v %+v %+v", r.rest.in(&scratch), r.messages, r.fell, r.told, r.pace, r.farewell)
 	}
 	return text
+}
+
+// Ensure that streams which have been handed over to a process with another --keepalive are pinged
+// as often as it says, and not all at once.
+func TestTravelToOtherPings(t *testing.T) {
+	ssetest.Over(t, func(t *testing.T, via ssetest.Transport) {
+		for _, before := range []time.Duration{0, 100 * time.Second} {
+			h := turnByHandOver(t, via, Config{Keepalive: before}, channels.Options{})
+			var peers []*peer
+			for range 20 {
+				peers = append(peers, h.join(via, "/x"))
+			}
+			h.pass(time.Hour)
+			for _, p := range peers {
+				p.received()
+			}
+			v := h.embark(func(cfg *Config) { cfg.Keepalive = 4 * time.Second })
+			v.prepare()
+			v.commit()
+			for _, p := range peers {
+				i := slices.Index(h.handed.ids, streamID(p.fd))
+				p.h, p.fd = v.to, v.to.table.at(v.ids[i]).fd()
+			}
+			v.end()
+			pinged, most := 0, 0
+			for range 45 {
+				v.to.pass(100 * time.Millisecond)
+				together := 0
+				for _, p := range peers {
+					together += strings.Count(p.received(), ":keepalive")
+				}
+				pinged, most = pinged+together, max(most, together)
+			}
+			if pinged < len(peers) || pinged > 3*len(peers) || most == len(peers) {
+				t.Errorf("pings every %v before: %d pings in 4.5 s to %d streams, %d of them at once", before, pinged, len(peers), most)
+			}
+		}
+	})
 }
