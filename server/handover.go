@@ -56,7 +56,7 @@ func monotonicTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// BeginHandOver allows HandLoop, which writes records of a version. It is refused while the
+// BeginHandOver allows SendLoop, which writes records of a version. It is refused while the
 // server drains or is being handed over.
 func (s *Server) BeginHandOver(version int) error {
 	if s.draining.Load() {
@@ -97,15 +97,6 @@ func (s *Server) LoopOrder() []int {
 	return order
 }
 
-// HandLoop is SendLoop and AwaitPrepared.
-func (s *Server) HandLoop(i, fd int) (Moved, error) {
-	moved, err := s.SendLoop(i, fd)
-	if err == nil {
-		err = s.AwaitPrepared(i)
-	}
-	return moved, err
-}
-
 // RestLoop has the i-th loop accept nothing, and returns at once: a loop that is to be sent soon
 // has rested when its turn comes.
 func (s *Server) RestLoop(i int) error {
@@ -134,14 +125,6 @@ func (s *Server) SendLoop(i, fd int) (Moved, error) {
 
 // AwaitPrepared returns when the successor's i-th loop has all that SendLoop has sent.
 func (s *Server) AwaitPrepared(i int) error { return step(s.loops[i], (*loop).awaitPrepared) }
-
-// CommitLoop is SendCommit and AwaitServing.
-func (s *Server) CommitLoop(i int) (pause time.Duration, err error) {
-	if err := s.SendCommit(i); err != nil {
-		return 0, err
-	}
-	return s.AwaitServing(i)
-}
 
 // SendCommit makes the connections of the i-th loop the successor's, which is prepared.
 func (s *Server) SendCommit(i int) error { return step(s.loops[i], (*loop).commit) }

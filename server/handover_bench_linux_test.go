@@ -24,13 +24,8 @@ func BenchmarkHandOver(b *testing.B) {
 				u := succeed(b, s, opts)
 				before := processorTime()
 				u.hand(0)
-				p, err := s.CommitLoop(0)
-				if err != nil {
-					b.Fatal(err)
-				}
+				pause += u.commit(0)
 				cpu += time.Duration(processorTime() - before)
-				pause += p
-				u.await(0, Serving)
 				u.over()
 				s = u.next
 			}

@@ -61,7 +61,10 @@ func succeed(t testing.TB, s *Server, opts channels.Options) *succession {
 // hand hands a loop over, until the successor is prepared.
 func (u *succession) hand(i int) Moved {
 	u.t.Helper()
-	m, err := u.server.HandLoop(i, u.ends[i])
+	m, err := u.server.SendLoop(i, u.ends[i])
+	if err == nil {
+		err = u.server.AwaitPrepared(i)
+	}
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -69,13 +72,18 @@ func (u *succession) hand(i int) Moved {
 	return m
 }
 
-// commit makes a loop the successor's.
-func (u *succession) commit(i int) {
+// commit makes a loop the successor's, and returns for how long nobody has served it.
+func (u *succession) commit(i int) (pause time.Duration) {
 	u.t.Helper()
-	if _, err := u.server.CommitLoop(i); err != nil {
+	err := u.server.SendCommit(i)
+	if err == nil {
+		pause, err = u.server.AwaitServing(i)
+	}
+	if err != nil {
 		u.t.Fatal(err)
 	}
 	u.await(i, Serving)
+	return pause
 }
 
 // await waits until a loop of the successor has come so far.

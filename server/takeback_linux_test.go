@@ -293,11 +293,18 @@ func (b *takenBack) moveTo(x *stranger) {
 		b.t.Fatal(err)
 	}
 	for _, i := range b.s.LoopOrder() {
-		if _, err := b.s.HandLoop(i, x.ends[i]); err != nil {
+		_, err := b.s.SendLoop(i, x.ends[i])
+		if err == nil {
+			err = b.s.AwaitPrepared(i)
+		}
+		if err != nil {
 			b.t.Fatal(err)
 		}
 		b.publish(b.random.IntN(4))
-		if _, err := b.s.CommitLoop(i); err != nil {
+		if err = b.s.SendCommit(i); err == nil {
+			_, err = b.s.AwaitServing(i)
+		}
+		if err != nil {
 			b.t.Fatal(err)
 		}
 		b.publish(b.random.IntN(4))

@@ -41,6 +41,11 @@ func TestHandOverGivenUp(t *testing.T) {
 					u.hand(i)
 					event()
 				}
+				for _, of := range []*Server{s, u.next} { // whose loops are on their way, and none is stuck
+					if err := of.Probe(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
 				u.next.Close()
 				for _, end := range u.ends[prepared:] {
 					unix.Close(end)

@@ -41,6 +41,7 @@ var (
 // to serve, or with false when the server is to stop.
 func (l *loop) takeOverLoop() bool {
 	l.adopting = new(adopting)
+	l.away.Store(true)
 	defer l.leavePredecessor()
 	err := errUnconnected
 	if l.awaits != nil {

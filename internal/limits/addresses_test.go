@@ -233,6 +233,32 @@ func TestArriveDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Ensure that connections of a process before count at their address, however many they are.
+func TestAddressesRestore(t *testing.T) {
+	a := NewAddresses(2, Rate{1000, time.Second})
+	var refs []Ref
+	for range 3 {
+		refs = append(refs, a.Restore(7, false))
+	}
+	refs = append(refs, a.Restore(7, true))
+	for _, ref := range refs {
+		if n := a.Network(ref); n != 7 {
+			t.Errorf("a connection of address 7 counts at %d", n)
+		}
+	}
+	ref, d := a.Arrive(7, 0)
+	if d != AboveLimit {
+		t.Errorf("another connection of the address: decision %d, want it above the limit of 2", d)
+	}
+	a.Leave(ref, true, 0)
+	for i, ref := range refs {
+		a.Leave(ref, i == 3, 0)
+	}
+	if _, d := a.Arrive(7, 0); d != Admitted {
+		t.Errorf("a connection after all have left: decision %d, want it admitted", d)
+	}
+}
+
 func BenchmarkArriveAndLeave(b *testing.B) {
 	a := NewAddresses(1000, Rate{1_000_000, time.Second})
 	var loops atomic.Uint64

@@ -61,6 +61,27 @@ func TestUsersModel(t *testing.T) {
 	})
 }
 
+// Ensure that streams of a process before count, however many they are.
+func TestUsersRestore(t *testing.T) {
+	u := NewUsers(2)
+	var refs []UserRef
+	for range 3 {
+		refs = append(refs, u.Restore("ann"))
+	}
+	if ref, n := u.Find("ann"); ref != refs[0] || n != 3 || refs[1] != ref || u.Name(ref) != "ann" {
+		t.Errorf("the user has the refs %v and %d streams, want one ref and 3 streams", refs, n)
+	}
+	if _, ok := u.Join("ann"); ok {
+		t.Error("a user with 3 streams may have one more, want at most 2")
+	}
+	for _, ref := range refs[:2] {
+		u.Leave(ref)
+	}
+	if _, ok := u.Join("ann"); !ok {
+		t.Error("a user with 1 stream may have no more, want 2")
+	}
+}
+
 // Ensure that a user costs no more than 100 bytes beside the name, and a name no more than
 // itself, also as part of a long text.
 func TestMemoryOfUsers(t *testing.T) {
