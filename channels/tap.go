@@ -257,6 +257,7 @@ func (t *Tap) Close() {
 	b.mu.Lock()
 	t.closed = true
 	b.tap = nil
+	b.shared = 0 // the successor may have brought streams to that place
 	b.releaseLocked()
 	b.mu.Unlock()
 	t.wake()
