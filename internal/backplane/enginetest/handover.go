@@ -3,6 +3,8 @@ package enginetest
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -152,14 +154,32 @@ func (u *upgrade) end() {
 
 // Upgrades checks that streams, resumes and observers of a node miss nothing that they are not
 // told of, and get nothing twice, while it is upgraded again and again under the events of
-// another node, and some of the upgrades are taken back. open returns a new node. gaps tells
-// that the engine has no order by which an upgrade could pass without a gap.
-func Upgrades(t *testing.T, gaps bool, open func(t *testing.T) *Local) {
+// another node, and some of the upgrades are taken back. open returns a new node at an engine's
+// address. gaps tells that the engine has no order by which an upgrade could pass without a gap.
+func Upgrades(t *testing.T, gaps bool, address string, open func(t *testing.T, address string) *Local) {
+	UpgradesOf(t, gaps, open(t, address), open(t, address), nil)
+}
+
+// UpgradesCut is Upgrades of a node that loses its connections to the engine in the middle, at
+// another step each time. gaps tells that it is then told of a gap.
+func UpgradesCut(t *testing.T, gaps bool, address string, open func(t *testing.T, address string) *Local) {
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := u.Host
+	proxy := StartProxy(t, func() (net.Conn, error) { return net.Dial("tcp", engine) })
+	u.Host = proxy.Address()
+	UpgradesOf(t, gaps, open(t, u.String()), open(t, address), proxy.cut)
+}
+
+// UpgradesOf upgrades a node under the events of another one, as Upgrades does. It calls cut in the
+// middle, unless that is nil.
+func UpgradesOf(t *testing.T, gaps bool, here, there *Local, cut func()) {
 	upgrades := 4
 	if os.Getenv(Full) != "" {
 		upgrades = 40
 	}
-	here, there := open(t), open(t)
 	here.Broker.HearControl(func([]byte) {}) // as every node does
 	here.AwaitHealth(true)
 	there.AwaitHealth(true)
@@ -187,29 +207,42 @@ func Upgrades(t *testing.T, gaps bool, open func(t *testing.T) *Local) {
 			}
 		}
 	})
+	exact := true
 	for i := range upgrades {
+		at := 0
+		cutAt := func() {
+			if at == i%5 && cut != nil {
+				cut()
+			}
+			at++
+		}
 		serve(t, clients, 20)
 		u := here.beginUpgrade()
 		serve(t, clients, 5)
+		cutAt()
 		u.moveClients()
 		serve(t, clients, 5)
+		cutAt()
 		late := u.to.openLater("/u/late " + fmt.Sprint(i%4))
 		again := u.to.openLater(names[1])
 		place := u.agree()
-		if !place.Exact && !gaps {
-			t.Errorf("upgrade %d: the place is not exact: %+v", i, place)
-		}
+		cutAt()
+		exact = exact && place.Exact
 		if i%4 == 2 {
 			u.takeBack()
 			continue
 		}
 		u.switchOver(place)
+		cutAt()
 		for _, c := range []*Client{late, again} {
 			c.begin()
 			clients = append(clients, c)
 		}
 	}
 	serve(t, clients, 20)
+	if !exact && !gaps && cut == nil {
+		t.Error("the place of an upgrade was not exact")
+	}
 	close(stop)
 	publishing.Wait()
 	for _, c := range clients {

@@ -18,9 +18,12 @@ func TestUpgrades(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address := startServer(t, 0, t.TempDir()).ClientURL() + tt.query
-			enginetest.Upgrades(t, tt.gaps, func(t *testing.T) *enginetest.Local {
-				return startNode(t, address, Options{History: 100_000})
-			})
+			enginetest.Upgrades(t, tt.gaps, address, startForUpgrades)
+			t.Run("Cut", func(t *testing.T) { enginetest.UpgradesCut(t, tt.gaps, address, startForUpgrades) })
 		})
 	}
+}
+
+func startForUpgrades(t *testing.T, address string) *enginetest.Local {
+	return startNode(t, address, Options{History: 100_000})
 }

@@ -23,9 +23,24 @@ func TestUpgrades(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address := tt.address(t)
-			enginetest.Upgrades(t, tt.gaps, func(t *testing.T) *enginetest.Local {
-				return startLocal(t, address, Options{History: 100_000, HistoryTTL: time.Hour})
-			})
+			enginetest.Upgrades(t, tt.gaps, address, startForUpgrades)
 		})
 	}
+}
+
+// Ensure that upgrades in which connections to Redis are lost lose nothing where it keeps the
+// history, and tell of it elsewhere.
+func TestUpgradesCut(t *testing.T) {
+	for _, tt := range []struct {
+		name, query string
+		gaps        bool
+	}{{"Plain", "", true}, {"Streams", "?history=streams", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			enginetest.UpgradesCut(t, tt.gaps, "redis://"+startProcess(t).address()+tt.query, startForUpgrades)
+		})
+	}
+}
+
+func startForUpgrades(t *testing.T, address string) *enginetest.Local {
+	return startLocal(t, address, Options{History: 100_000, HistoryTTL: time.Hour})
 }
