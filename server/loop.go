@@ -273,8 +273,10 @@ func (l *loop) on(fd int32, readable, writable bool) (stop bool) {
 			return true
 		}
 	}
-	l.settle()
-	l.arm()
+	if l.handed == nil { // else its timers are another loop's, and those that are due would wake it over and over
+		l.settle()
+		l.arm()
+	}
 	l.counters.step.record(l.server.clock() - l.now)
 	return false
 }

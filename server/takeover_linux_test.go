@@ -13,6 +13,7 @@ import (
 
 	"millrace/channels"
 	"millrace/internal/handover"
+	"millrace/internal/testenv"
 )
 
 // Ensure that a server goes on with all that it has when its successor ends before anything is
@@ -75,6 +76,26 @@ func TestHandOverGivenUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Ensure that a loop which has been handed over lies still, though pings would be due: what its
+// timers are for is its successor's.
+func TestHandedLoopLiesStill(t *testing.T) {
+	opts := channels.Options{}
+	s, _ := start(t, Config{Loops: 1, Keepalive: 20 * time.Millisecond}, opts)
+	for range 20 {
+		subscribe(t, s, "/a")
+	}
+	u := succeed(t, s, opts)
+	u.hand(0)
+	before, began := s.Stats().Step, s.clock()
+	testenv.Eventually(t, "ten pings are due", func() bool { return s.clock() > began+200*time.Millisecond })
+	after := s.Stats().Step
+	if steps := after.Since(&before); steps.Count() > 20 {
+		t.Errorf("the loop has turned %d times since it was handed over, want hardly once", steps.Count())
+	}
+	u.commit(0)
+	u.over()
 }
 
 // Ensure that a successor serves what it has when its predecessor has died: loops that were
