@@ -211,13 +211,18 @@ func (l *loop) live(err error, opened chan<- error) {
 	}
 }
 
-// awaitStart waits until the server is started, and reads mail.
+// awaitStart waits until the server is started. That of a successor reads mail meanwhile, with
+// what belongs to no stream; another's does not turn yet, and has nothing to tell.
 func (l *loop) awaitStart() {
+	mail := l.mail
+	if l.cfg.Successor == nil {
+		mail = nil
+	}
 	for {
 		select {
 		case <-l.server.started:
 			return
-		case question := <-l.mail:
+		case question := <-mail:
 			question()
 		}
 	}

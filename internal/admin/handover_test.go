@@ -366,9 +366,8 @@ func TestManyHandOvers(t *testing.T) {
 	t.Logf("%d, %d, %d, %d messages, %d handovers, publishers waited for %v at most", sent[0].Load(), sent[1].Load(), sent[2].Load(), sent[3].Load(), moves, u.longest)
 }
 
-// BenchmarkHandOver tells how long publishers wait beside other clients of a full port, of which
-// half
-// subscribe to 100 channels each.
+// BenchmarkHandOver tells how long publishers wait beside other clients of a full port. Half of
+// those subscribe to 100 channels each.
 func BenchmarkHandOver(b *testing.B) {
 	const clients = 250
 	u := upgradable(b, Config{})
