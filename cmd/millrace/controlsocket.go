@@ -21,8 +21,8 @@ import (
 const (
 	// maxOrders bounds the connections of a control socket, maxOrder the bytes of a line.
 	maxOrders, maxOrder = 8, 64 << 10
-	// orderTime bounds the wait for an order, tellTime that for a client to take a line.
-	orderTime, tellTime = 5 * time.Second, time.Second
+	// orderTime bounds the wait for an order, and for a client to take a line.
+	orderTime = 5 * time.Second
 )
 
 // controlSocket is the Unix socket by which a running millrace is told to hand over to a
@@ -33,7 +33,8 @@ type controlSocket struct {
 	log     *slog.Logger // of what outsiders can cause
 	perform func(context.Context, order, *orderConn) outcome
 	ctx     context.Context // of all orders
-	cancel  context.CancelFunc
+	life    context.Context // of all connections: it ends with close
+	end     context.CancelFunc
 	running sync.WaitGroup
 	places  chan struct{}
 }
@@ -95,15 +96,16 @@ func openControl(ctx context.Context, path string, log *slog.Logger, perform fun
 		return nil, err
 	}
 	s := &controlSocket{path: path, ln: ln, log: throttle.Logger(log), perform: perform, places: make(chan struct{}, maxOrders)}
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx = ctx
+	s.life, s.end = context.WithCancel(context.Background())
 	s.running.Go(s.accept)
 	return s, nil
 }
 
-// close ends all orders, and returns when they have ended. The file stays if keep is set:
+// close returns when all orders have ended, as their context has. The file stays if keep is set:
 // another process has it by then.
 func (s *controlSocket) close(keep bool) {
-	s.cancel()
+	s.end()
 	s.ln.Close()
 	if !keep {
 		os.Remove(s.path)
@@ -121,7 +123,7 @@ func (s *controlSocket) accept() {
 		case err != nil:
 			s.log.Warn("the control socket cannot accept", "error", err)
 			select {
-			case <-s.ctx.Done():
+			case <-s.life.Done():
 			case <-time.After(time.Second):
 			}
 			continue
@@ -141,8 +143,8 @@ func (s *controlSocket) accept() {
 // serve performs the order of a connection.
 func (s *controlSocket) serve(conn *net.UnixConn) {
 	defer conn.Close()
-	c := &orderConn{conn: conn, lines: bufio.NewScanner(conn), ctx: s.ctx}
-	defer context.AfterFunc(s.ctx, func() { conn.SetReadDeadline(time.Now()) })()
+	c := &orderConn{conn: conn, lines: bufio.NewScanner(conn), ctx: s.life}
+	defer context.AfterFunc(s.life, func() { conn.SetReadDeadline(time.Now()) })()
 	c.lines.Buffer(nil, maxOrder)
 	var o order
 	err := c.order(&o) // first: a client that has not said all does not hear the answer
@@ -151,10 +153,12 @@ func (s *controlSocket) serve(conn *net.UnixConn) {
 	}
 	if err != nil {
 		s.log.Warn("an order at the control socket is refused", "error", err)
-		c.tell(outcome{Result: resultRefused, Why: err.Error()})
+		c.write(outcome{Result: resultRefused, Why: err.Error()})
 		return
 	}
-	c.tell(s.perform(s.ctx, o, c))
+	c.ctx = s.ctx
+	defer context.AfterFunc(s.ctx, func() { conn.SetReadDeadline(time.Now()) })()
+	c.write(s.perform(s.ctx, o, c)) // in any case: a busy host may have taken the client for deaf
 }
 
 // allow returns why the user at the other end of conn may give no orders.
@@ -205,17 +209,24 @@ func (c *orderConn) line(patience time.Duration) ([]byte, error) {
 	return c.lines.Bytes(), nil
 }
 
-// tell sends v. What comes of an order does not depend on a client that has gone.
+// tell sends v, unless the client takes nothing. What comes of an order does not depend on that.
 func (c *orderConn) tell(v any) {
-	line, _ := json.Marshal(v) // structs of numbers and texts
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.deaf {
-		return
+	if !c.deaf {
+		c.deaf = c.write(v) != nil
 	}
-	c.conn.SetWriteDeadline(time.Now().Add(tellTime))
-	_, err := c.conn.Write(append(line, '\n'))
-	c.deaf = err != nil
+}
+
+// write sends v.
+func (c *orderConn) write(v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	c.conn.SetWriteDeadline(time.Now().Add(orderTime))
+	_, err = c.conn.Write(append(line, '\n'))
+	return err
 }
 
 // confirmed tells v, and waits until the client has said that it has seen it.

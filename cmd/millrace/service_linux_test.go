@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,7 +105,12 @@ func (s *service) upgradeIf(o order, at func(step) bool) outcome {
 		var text json.RawMessage
 		var line step
 		if err := lines.Decode(&text); err != nil {
-			s.t.Fatalf("the upgrade ends without a result: %v", err)
+			unix.Kill(s.pids[len(s.pids)-1], unix.SIGKILL)
+			var rest []string
+			for s.log.Scan() {
+				rest = append(rest, s.log.Text())
+			}
+			s.t.Fatalf("the upgrade ends without a result: %v\n%s", err, strings.Join(rest, "\n"))
 		}
 		if err := json.Unmarshal(text, &line); err != nil {
 			s.t.Fatal(err)

@@ -135,7 +135,8 @@ func (u *upgrader) perform(ctx context.Context, o order, c *orderConn) outcome {
 	result.Took, result.Streams, result.Ended = took.Seconds(), int64(figures.Streams), int64(figures.Ended)
 	result.Pause = pauses{figures.Median.Seconds(), figures.Longest.Seconds(), figures.Publishers.Seconds()}
 	if err != nil {
-		result.Result, result.Why = resultOf(err), err.Error()
+		result.Result = resultOf(err)
+		result.Why = strings.TrimPrefix(err.Error(), result.Result+": ")
 		u.log.Error("upgrade", "result", result.Result, "why", result.Why, "successor", result.PID, "took", took.Round(time.Millisecond).String())
 	} else {
 		u.log.Info("upgrade", "result", result.Result, "successor", result.PID, "took", took.Round(time.Millisecond).String(),

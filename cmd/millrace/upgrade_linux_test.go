@@ -154,7 +154,7 @@ func TestControlSocketInUse(t *testing.T) {
 // Ensure that what cannot be done is refused in words, and that nothing has changed then.
 func TestUpgradeRefused(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	s := serve(t, nil)
+	s := serve(t, nil, "--drain", "1m")
 	l, p := s.listen(), s.publisher()
 	fewer := filepath.Join(t.TempDir(), "fewer")
 	if err := os.WriteFile(fewer, []byte("#!/bin/sh\nulimit -n 1000\nexec "+s.cmd.Path+" \"$@\"\n"), 0o755); err != nil {
@@ -201,6 +201,11 @@ func TestUpgradeRefused(t *testing.T) {
 		t.Errorf("an upgrade within another: %q", why)
 	}
 	l.hears(p.publish(1))
+	unix.Kill(s.pids[len(s.pids)-1], unix.SIGTERM)
+	s.logged("draining")
+	if got := execute(t, s.cmd.Path, nil, "upgrade", "--control", s.control, "--unsupervised"); !strings.Contains(got.stderr, "millrace is stopping") {
+		t.Errorf("an upgrade during the drain: %+v", got)
+	}
 }
 
 // Ensure that nobody but root and the server's user may give orders.
