@@ -104,7 +104,8 @@ func (k *killing) at(step upgradeStep) {
 	kind, _, _ := strings.Cut(step.Step, ":")
 	k.new = max(k.new, step.PID)
 	if !k.reached {
-		k.began = k.began || kind == "committed" // the step says that it has been
+		// A loop is committed by a step before, if the other process seems to be there.
+		k.began = k.began || kind == "committed" || k.point.stop && !k.point.old && (kind == "sent" || kind == "prepared")
 		if kind == "prepared" {
 			k.prepared += step.Streams
 		}
@@ -159,12 +160,11 @@ func (k *killing) outcome() error {
 			return fmt.Errorf("both processes go on, %d and %d", k.old, k.new)
 		}
 	}
-	if k.survivor != k.old {
-		if err := k.succession.succeed(k.new); err != nil {
-			return err
-		}
-	} else {
+	switch k.survivor {
+	case k.old:
 		reap(k.new)
+	case k.new:
+		return k.succession.succeed(k.new)
 	}
 	return nil
 }
