@@ -149,6 +149,9 @@ func (k *killing) outcome() error {
 		case newEnded:
 			k.survivor = k.old
 		}
+		if newEnded && !oldEnded && k.figures.Result != resultTakenBack && k.point.switched() && time.Now().Before(deadline) {
+			continue // the predecessor is about to end, too
+		}
 		if oldEnded || newEnded {
 			// A successor that has not prepared a loop ends when it sees that it is alone.
 			if k.survivor != k.new || k.prepared > 0 || k.point.switched() || time.Now().After(deadline) || k.listens() {

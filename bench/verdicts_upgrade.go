@@ -136,7 +136,11 @@ func (l *Lab) judgeKill(k *killing) {
 	case k.began:
 		mostSecured = secured
 	}
-	right := cut <= most && cutSecured <= mostSecured && cut+cutSecured <= max(most, mostSecured) && k.survivor == survivor && k.figures.CrowdFaults == 0
+	together := most + mostSecured
+	if k.point.old {
+		together = max(most, mostSecured) // whichever they are
+	}
+	right := cut <= most && cutSecured <= mostSecured && cut+cutSecured <= together && k.survivor == survivor && k.figures.CrowdFaults == 0
 	if survivor == k.old {
 		right = right && k.seen.Ends(crowd.OfRedis...) == 0
 	}

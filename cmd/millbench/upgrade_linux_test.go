@@ -95,7 +95,7 @@ func TestUpgradesInVain(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts servers: not with -short")
 	}
-	points := "new:hello,new:sent:1,new:prepared:2,new:committed:1,new:moved,old:hello,old:prepared:2,stop-new:committed:2"
+	points := "new:hello,new:sent:1,new:prepared:2,new:committed:1,new:moved,old:hello,old:prepared:2,old:switch,stop-new:committed:2"
 	if testenv.Full() {
 		points = "all"
 	}

@@ -241,12 +241,12 @@ func (s *successor) takePorts() error {
 	if err := s.serve(func() error { return s.broker.TakeOver(*s.order) }); err != nil {
 		return err
 	}
-	if err := s.conn.Send(handover.KindSwitched, nil); err != nil {
-		return err
-	}
+	// From here on this process goes on, whatever becomes of the other: goOn is told.
+	s.conn.Send(handover.KindSwitched, nil)
 	s.control.Accompany(nil)
 	s.Takeover.Ready(s.Node)
-	return s.conn.Send(handover.KindDone, nil)
+	s.conn.Send(handover.KindDone, nil)
+	return nil
 }
 
 // serve has everything go on. takeOver makes the broker the one that orders.
