@@ -199,6 +199,10 @@ func (h *handover) measure(binary string, at func(upgradeStep)) (*report.Upgrade
 		return nil, err
 	}
 	h.crowd.Figures() // what was before
+	idle, err := h.idle()
+	if err != nil {
+		return nil, err
+	}
 	cpu, err := h.succession.CPU()
 	if err != nil {
 		return nil, err
@@ -236,9 +240,24 @@ func (h *handover) measure(binary string, at func(upgradeStep)) (*report.Upgrade
 	if err != nil {
 		return nil, err
 	}
-	figures.CPUMicros = micros(after-cpu) / float64(h.cfg.Streams)
+	serving := time.Duration(idle * float64(Now()-began))
+	figures.CPUMicros = micros(max(after-cpu-serving, 0)) / float64(h.cfg.Streams)
 	figures.RSSMB, figures.RSSBytes = megabytes(usage.RSS), float64(usage.RSS)/float64(h.cfg.Streams)
 	return figures, nil
+}
+
+// idle returns how many processors the server takes while nothing is handed over: for pings, and
+// for the crowd.
+func (h *handover) idle() (processors float64, err error) {
+	const sample = 2 * time.Second
+	began := Now()
+	before, err := h.succession.CPU()
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(sample)
+	after, err := h.succession.CPU()
+	return float64(after-before) / float64(Now()-began), err
 }
 
 // after has everybody receive what was published, and one more event, and keeps the figures.

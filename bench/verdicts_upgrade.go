@@ -22,7 +22,7 @@ const (
 	fullHistory    = 256
 )
 
-// handoverCosts are the processor time of both processes, in microseconds a stream, and the
+// handoverCosts are the processor time of both processes beside serving, in microseconds a stream, and the
 // resident bytes of the successor.
 var handoverCosts = map[Protocol]struct{ cpu, rss float64 }{
 	Plain: {12, 120}, Gzip: {12, 120}, TLS: {14, 290}, H2: {14, 390},
@@ -76,7 +76,7 @@ func (l *Lab) judgeCosts(r *report.Result, u Upgrades, worst func(func(report.Up
 		{"pause of a stream, median", "%.0f ms", pauseMedianMS, fullMillion, func(u report.Upgrade) float64 { return u.PauseMedianMS }},
 		{"pause of publishers", "%.1f ms", pausePublishersMS, fullMillion, func(u report.Upgrade) float64 { return u.PublishersMS }},
 		{"from the command to done", "%.1f s", handoverSeconds, fullMillion, func(u report.Upgrade) float64 { return u.Seconds }},
-		{"processor time of both processes a stream", "%.1f us", costs.cpu, largeHandover, func(u report.Upgrade) float64 { return u.CPUMicros }},
+		{"processor time of both processes a stream, less that of serving", "%.1f us", costs.cpu, largeHandover, func(u report.Upgrade) float64 { return u.CPUMicros }},
 		{"resident memory of the new process a stream", "%.0f bytes", costs.rss, largeHandover, func(u report.Upgrade) float64 { return u.RSSBytes }},
 	} {
 		few := u.Streams < c.from || u.FanOut && c.unit != "%.0f bytes"

@@ -12,7 +12,7 @@ type Upgrade struct {
 	PauseMedianMS    float64 `json:"pause_median_ms"`
 	PauseLongestMS   float64 `json:"pause_longest_ms"`
 	PublishersMS     float64 `json:"pause_of_publishers_ms"`
-	CPUMicros        float64 `json:"cpu_us_per_stream"` // of both processes
+	CPUMicros        float64 `json:"cpu_us_per_stream"` // of both processes, less what serving takes for as long
 	RSSBytes         float64 `json:"rss_bytes_per_stream"`
 	RSSMB            float64 `json:"rss_mb"` // of the successor
 	Deliveries       int     `json:"deliveries"`
@@ -37,7 +37,7 @@ func (d *Document) upgrades() Table {
 		{"pause of a stream: longest, ms", worst(func(u Upgrade) float64 { return u.PauseLongestMS })},
 		{"pause of a stream: median, ms", worst(func(u Upgrade) float64 { return u.PauseMedianMS })},
 		{"pause of publishers, ms", worst(func(u Upgrade) float64 { return u.PublishersMS })},
-		{"processor time of both processes a stream, us", worst(func(u Upgrade) float64 { return u.CPUMicros })},
+		{"processor time of both a stream, less that of serving, us", worst(func(u Upgrade) float64 { return u.CPUMicros })},
 		{"resident bytes of the successor by streams", worst(func(u Upgrade) float64 { return u.RSSBytes })},
 		{"longest from publishing to a stream of the crowd, ms", worst(func(u Upgrade) float64 { return u.CrowdPauseMS })},
 		{"longest that a publisher of the crowd waited, ms", worst(func(u Upgrade) float64 { return u.CrowdPublishMS })},
