@@ -452,3 +452,50 @@ func (b *takenBack) finishHalves(conns []net.Conn, closed int) {
 		b.t.Errorf("%d fewer requests were closed than counted", closed)
 	}
 }
+
+// Ensure that streams end whose state cannot be told from what a dead process has written: with
+// more than the log has, and with what it no longer has. A client that has closed is counted
+// as such.
+func TestTakeBackInVain(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		opts  channels.Options
+		junk  bool // the stranger writes what is no message
+		after int  // messages that are published behind its back
+		why   reason
+		ended int
+	}{
+		{"junk", channels.Options{}, true, 0, reasonUnexplained, 9},
+		{"evicted", channels.Options{MaxKept: 1}, true, 50, reasonLapped, 9},
+		{"explained", channels.Options{}, false, 50, reasonClient, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, broker := start(t, Config{Loops: 1}, test.opts)
+			b := &takenBack{t: t, s: s, broker: broker, random: rand.New(rand.NewPCG(1, 2))}
+			for i := range 10 {
+				b.join(&takenClient{channels: fmt.Sprint("/", i%3)})
+			}
+			x := meet(t, s)
+			b.moveTo(x)
+			b.publish(10)
+			b.clients[9].Close()
+			b.clients = b.clients[:9]
+			b.order(x, test.junk)
+			if _, err := x.orders.Expect(handover.KindDone); err != nil {
+				t.Fatal(err)
+			}
+			b.publish(test.after)
+			x.end()
+			taken, err := s.TakeBack()
+			if err != nil || taken.Connections+taken.Unexplained != 9 || taken.Closed != 1 {
+				t.Errorf("%+v, %v; want one connection closed", taken, err)
+			}
+			if closed := s.Stats().Closed; closed[test.why.String()] != uint64(test.ended) {
+				t.Errorf("closed are %v, want %d as %q", closed, test.ended, test.why)
+			}
+			if !test.junk {
+				b.finish()
+			}
+		})
+	}
+}
