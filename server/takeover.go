@@ -92,11 +92,15 @@ func (s *Server) GoOn() {
 // more: pings, ends of grants and lifetimes, kicks and gaps.
 func (s *Server) Switched() {
 	orders := s.taking.release()
+	var telling sync.WaitGroup // all at once: each answers in its next wake
 	for _, l := range s.loops {
-		if err := tell(l, (*loop).letAll); err != nil {
-			s.cfg.Logger.Error("an event loop does not know that it may write", "error", err)
-		}
+		telling.Go(func() {
+			if err := tell(l, (*loop).letAll); err != nil {
+				s.cfg.Logger.Error("an event loop does not know that it may write", "error", err)
+			}
+		})
 	}
+	telling.Wait()
 	if len(orders) > 0 {
 		go s.carryOut(orders)
 	}

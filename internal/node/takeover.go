@@ -243,13 +243,14 @@ func (s *successor) takePorts() error {
 	}
 	// From here on this process goes on, whatever becomes of the other: goOn is told.
 	s.conn.Send(handover.KindSwitched, nil)
+	s.letLoops()
 	s.control.Accompany(nil)
 	s.Takeover.Ready(s.Node)
 	s.conn.Send(handover.KindDone, nil)
 	return nil
 }
 
-// serve has everything go on. takeOver makes the broker the one that orders.
+// serve has publishers go on. takeOver makes the broker the one that orders.
 func (s *successor) serve(takeOver func() error) error {
 	if err := takeOver(); err != nil {
 		return err
@@ -257,13 +258,18 @@ func (s *successor) serve(takeOver func() error) error {
 	if s.backplane != nil {
 		s.backplane.TakeOver(s.engine)
 	}
-	s.public.Switched()
-	s.control.Switched()
 	s.goOnCounting()
 	s.serving = true
 	s.conn.SetTimeout(lastTime)
 	s.servePorts()
 	return nil
+}
+
+// letLoops has the loops do what had to wait until there is no way back. That may take each of
+// them a while, for which no publisher waits.
+func (s *successor) letLoops() {
+	s.public.Switched()
+	s.control.Switched()
 }
 
 // goOn goes on without the predecessor, from which nothing comes any more: if it is dead, or
@@ -292,6 +298,7 @@ func (s *successor) goOn(err error) error {
 	if err := s.serve(takeOver); err != nil {
 		return err
 	}
+	s.letLoops()
 	s.control.Accompany(nil)
 	s.Takeover.Ready(s.Node)
 	return nil
