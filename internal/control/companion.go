@@ -23,6 +23,8 @@ type companion struct {
 	tell    atomic.Pointer[func(data []byte)] // nil: there is none
 	holding atomic.Bool                       // of a successor: until Switched
 
+	told    atomic.Uint64  // number of the newest message that is to be answered
+	heard   atomic.Uint64  // up to which they have been
 	waiting chan []byte    // messages of other nodes that are to be told
 	untold  sync.WaitGroup // of waiting
 
@@ -62,6 +64,14 @@ func (c *Control) Switched() {
 // engine. Safe for concurrent use.
 func (c *Control) Hear(data []byte) {
 	m, ok := c.take(data)
+	if m.Heard > 0 {
+		c.companion.heard.Store(m.Heard)
+	}
+	if ok && m.Number > 0 && c.companion.holding.Load() { // the predecessor does not answer, so that not both can wait
+		if answer, err := json.Marshal(message{From: c.node, Heard: m.Number}); err == nil {
+			c.pass(answer)
+		}
+	}
 	if ok && !c.companion.holding.Load() && c.cfg.Broker.Linked() {
 		for _, o := range m.Opened { // the successor does not reach other nodes yet
 			c.noteOpened(o)
@@ -118,6 +128,24 @@ func (c *Control) passOn() {
 func (c *Control) pass(data []byte) {
 	if tell := c.companion.tell.Load(); tell != nil {
 		(*tell)(data)
+	}
+}
+
+// heardTime is how long a kick waits for the other process to know of it.
+const heardTime = time.Second
+
+// awaitHeard returns when the other process has heard a message of that number: from then on
+// it lets nobody in against it.
+func (c *Control) awaitHeard(number uint64) {
+	k := &c.companion
+	for end := time.Now().Add(heardTime); k.tell.Load() != nil && k.heard.Load() < number; time.Sleep(100 * time.Microsecond) {
+		if k.holding.Load() || number == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			c.log.Warn("the other process of the upgrade does not answer: it may not know of a kick yet")
+			return
+		}
 	}
 }
 

@@ -194,6 +194,9 @@ type message struct {
 	Kick   *toldKick       `json:"kick,omitempty"`
 	End    *end            `json:"end,omitempty"`
 	Opened []ticket.Opened `json:"opened,omitempty"`
+	// Between the processes of an upgrade:
+	Number uint64 `json:"number,omitempty"` // of a message that is to be answered
+	Heard  uint64 `json:"heard,omitempty"`  // the answer: up to which number
 }
 
 // toldKick is an auth.Kick, with times in microseconds since 1970.
@@ -218,9 +221,13 @@ func (c *Control) tell(m message) error {
 		return nil
 	}
 	m.From = c.node
+	if m.Opened == nil {
+		m.Number = c.companion.told.Add(1)
+	}
 	data, err := json.Marshal(m)
 	if err == nil {
 		c.pass(data)
+		c.awaitHeard(m.Number)
 	}
 	if err == nil && linked {
 		err = c.cfg.Broker.Tell(data)
