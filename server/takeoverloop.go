@@ -160,6 +160,7 @@ func (l *loop) takeHead(frame handover.Frame) error {
 		closeFDs(frame.FDs)
 		return err
 	}
+	a.ids = make([]streamID, 0, min(int(a.head.Connections), l.server.capacity.limit))
 	for _, name := range a.head.Reasons {
 		a.reasons = append(a.reasons, reasonOf(name))
 	}

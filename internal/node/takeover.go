@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -247,6 +248,7 @@ func (s *successor) takePorts() error {
 	s.control.Accompany(nil)
 	s.Takeover.Ready(s.Node)
 	s.conn.Send(handover.KindDone, nil)
+	go debug.FreeOSMemory() // what came in frames is garbage now, and the next collection may be far
 	return nil
 }
 
