@@ -94,6 +94,9 @@ func (l *Lab) handover(u Upgrades) (h *handover, err error) {
 	}
 	o := l.Millrace
 	o.Streams = u.Streams + crowdRoom
+	if len(u.Kills) > 0 { // what ends over TLS comes back, paced as in a drain
+		o.Flags = append([]string{"--drain", "1s"}, o.Flags...)
+	}
 	if u.History > 0 {
 		o.Flags = append([]string{"--history", "1000", "--history-ttl", "0"}, o.Flags...)
 	}

@@ -17,6 +17,9 @@ const (
 	handoverSeconds   = 10
 	largeHandover     = 100_000
 	fanOutRatio       = 1.5
+	// handoverBase is the processor time, in microseconds, of a process that starts and of a
+	// crowd that is served meanwhile. Of a full million it is among what each stream may take.
+	handoverBase = 1e6
 	// historySeconds are for each full fullHistory MiB of messages.
 	historySeconds = 3
 	fullHistory    = 256
@@ -66,6 +69,10 @@ func (l *Lab) judgeUpgrade(r *report.Result, u Upgrades, received, events int, f
 // judgeCosts judges pauses, time, processor time and memory.
 func (l *Lab) judgeCosts(r *report.Result, u Upgrades, worst func(func(report.Upgrade) float64) float64) {
 	costs := handoverCosts[l.Protocol]
+	if u.Streams < fullMillion { // then the process itself counts, and the crowd
+		costs.cpu += handoverBase / float64(u.Streams)
+		costs.rss += rssBase / float64(u.Streams)
+	}
 	for _, c := range []struct {
 		what, unit string
 		most       float64
