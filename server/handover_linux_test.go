@@ -258,7 +258,7 @@ func TestHandOverOddClients(t *testing.T) {
 	io.WriteString(answered, proxyLine("203.0.113.8")+"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
 	answered.skipTo("ok\n")
 	testenv.Eventually(t, "one question and one answer", func() bool { return asked.questions() == 1 && s.Stats().Lingering == 1 })
-	s, broker, moved := upgrade(t, s, opts)
+	s, _, moved := upgrade(t, s, opts)
 	if want := len(odd) + 2; moved.Connections != want || moved.Closed != 0 {
 		t.Errorf("%+v, want %d connections", moved, want)
 	}
@@ -270,10 +270,9 @@ func TestHandOverOddClients(t *testing.T) {
 	}
 	testenv.Eventually(t, "all have asked", func() bool { return asked.questions() == len(odd)+2 })
 	asked.answer()
-	for i, c := range append(odd, whole) {
+	for _, c := range append(odd, whole) {
 		c.skipTo(":\n")
 		c.want(start)
-		_ = i
 	}
 	if ref, n := s.users.Find("ann"); ref == 0 || n != len(odd)+1 {
 		t.Errorf("%d streams of the user, want %d", n, len(odd)+1)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// kind is a habit.
+// Kind is a habit.
 type Kind string
 
 const (

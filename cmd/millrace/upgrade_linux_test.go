@@ -403,6 +403,9 @@ func TestUpgradeTellsSystemd(t *testing.T) {
 	go func() { over <- s.upgrade(order{}, func(step) {}) }()
 	b, rights := make([]byte, 256), make([]byte, 256)
 	n, _, _, _, err := socket.ReadMsgUnix(b, rights)
+	if err != nil {
+		t.Fatal(err)
+	}
 	main := string(b[:n])
 	n, control, _, _, err := socket.ReadMsgUnix(b, rights)
 	if string(b[:n]) != "BARRIER=1" || err != nil {

@@ -90,8 +90,6 @@ type predecessor struct {
 	ends           []int               // connections of the loops, -1 for those that are in use
 	begun          bool                // the public port has been told
 	tap            *channels.Tap
-	opsPort        *handover.Ops // what the ports had when they stopped
-	adminPort      *handover.Admin
 	began, stopped time.Time // the upgrade began, and publishers were stopped
 
 	mu      sync.Mutex
