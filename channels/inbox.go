@@ -23,6 +23,9 @@ type Inbox struct {
 	unserved int
 	// moved tells that the loop's streams are a successor's. Guarded by Broker.mu.
 	moved bool
+	// away are the messages that were not served when the streams moved, for TakeBack: at
+	// most maxUnserved, until that or until the process ends. Loop-owned.
+	away []*Message
 	// gaps are those to be told, see Gaps. Guarded by Broker.mu.
 	gaps gapList
 	// gapped tells that there are some.

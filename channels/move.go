@@ -33,12 +33,11 @@ func (in *Inbox) HandOver(unserved []*Message) (k, head uint64) {
 	in.msgs = nil
 	in.mu.Unlock()
 	k = b.seq
-	for _, msgs := range [][]*Message{unserved, waiting} {
-		for _, m := range msgs {
-			k = min(k, m.Seq-1)
-			m.Channel.served(in, m.size())
-			in.unserved -= m.size()
-		}
+	in.away = slices.Concat(unserved, waiting)
+	for _, m := range in.away {
+		k = min(k, m.Seq-1)
+		m.Channel.served(in, m.size())
+		in.unserved -= m.size()
 	}
 	if c := in.gaps.oldest(); c != nil {
 		k = min(k, c.gap-1)
@@ -50,7 +49,7 @@ func (in *Inbox) HandOver(unserved []*Message) (k, head uint64) {
 
 // TakeBack undoes HandOver, when the successor is dead: the inbox gets the messages and gaps
 // of its channels above k, whether their streams have had them or not, and then all that
-// come. Streams that wait for a channel to be followed are to begin anew (Begin). Loop-owned.
+// come. What HandOver was called with is among them, whether it is kept by now or not. Streams that wait for a channel to be followed are to begin anew (Begin). Loop-owned.
 func (in *Inbox) TakeBack(k uint64, chans ...*Channel) {
 	b := in.broker
 	b.mu.Lock()
@@ -65,6 +64,7 @@ func (in *Inbox) TakeBack(k uint64, chans ...*Channel) {
 		}
 		b.mu.Unlock()
 	}
+	late.addAway(in)
 	in.catch(&late)
 }
 
@@ -128,9 +128,36 @@ func (l *arrears) addLocked(in *Inbox, c *Channel, k, upTo uint64) {
 	}
 }
 
+// addAway adds the messages that the inbox had when HandOver was called and that the logs have
+// dropped since, as they may if a message is older than the upgrade.
+func (l *arrears) addAway(in *Inbox) {
+	l.sort()
+	dropped := slices.DeleteFunc(in.away, func(m *Message) bool {
+		_, isKept := slices.BinarySearchFunc(l.msgs, m.Seq, func(kept *Message, seq uint64) int { return cmp.Compare(kept.Seq, seq) })
+		return isKept
+	})
+	in.away = nil
+	for part := range slices.Chunk(dropped, moveSlice) {
+		in.broker.mu.Lock()
+		for _, m := range part {
+			if i := m.Channel.find(in); i >= 0 { // else it has no streams here any more
+				l.msgs = append(l.msgs, m)
+				m.Channel.loops[i].unserved += int32(m.size())
+				in.unserved += m.size()
+			}
+		}
+		in.broker.mu.Unlock()
+	}
+}
+
+// sort orders the messages.
+func (l *arrears) sort() {
+	slices.SortFunc(l.msgs, func(x, y *Message) int { return cmp.Compare(x.Seq, y.Seq) })
+}
+
 // catch puts arrears into the inbox, in their place before what has come meanwhile.
 func (in *Inbox) catch(late *arrears) {
-	slices.SortFunc(late.msgs, func(x, y *Message) int { return cmp.Compare(x.Seq, y.Seq) })
+	late.sort()
 	b := in.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
