@@ -6,10 +6,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"millrace/internal/auth/ticket"
 )
 
-// maxOrders bounds the orders to end streams that are kept during an upgrade.
-const maxOrders = 1 << 16
+const (
+	// maxOrders bounds the orders to end streams that are kept during an upgrade.
+	maxOrders = 1 << 16
+	// maxRecent is the least number of the newest tickets of which other nodes are told when an
+	// upgrade is over: well above those that are opened while the predecessor can tell nothing.
+	maxRecent = 1 << 14
+)
 
 // companion is the other process of an upgrade, from the time when it knows the kicks and the
 // spent tickets on. Both processes serve clients meanwhile, so what one learns it tells the
@@ -23,7 +30,8 @@ type companion struct {
 	tell    atomic.Pointer[func(data []byte)] // nil: there is none
 	holding atomic.Bool                       // of a successor: until Switched
 
-	told    atomic.Uint64  // number of the newest message that is to be answered
+	telling sync.Mutex     // so that numbers are told in order
+	told    uint64         // number of the newest message that is to be answered, guarded by telling
 	heard   atomic.Uint64  // up to which they have been
 	waiting chan []byte    // messages of other nodes that are to be told
 	untold  sync.WaitGroup // of waiting
@@ -31,6 +39,15 @@ type companion struct {
 	mu      sync.Mutex
 	orders  map[end]struct{} // of a successor: held; of a predecessor: given since Accompany
 	between bool             // orders are kept
+	recent  []ticket.Opened  // the newest of those that were opened, see keepOpened
+}
+
+// told is what one process of an upgrade tells the other. Numbers are theirs alone: what a
+// message of a third node says is in Message, word for word.
+type told struct {
+	Message json.RawMessage `json:"message,omitempty"`
+	Number  uint64          `json:"number,omitempty"` // of a message that is to be answered
+	Heard   uint64          `json:"heard,omitempty"`  // the answer: up to which number
 }
 
 // Accompany has tell called with everything that the other process of an upgrade is to
@@ -63,19 +80,29 @@ func (c *Control) Switched() {
 // Hear takes in what the other process has told. It does not wait for event loops or for an
 // engine. Safe for concurrent use.
 func (c *Control) Hear(data []byte) {
-	m, ok := c.take(data)
-	if m.Heard > 0 {
-		c.companion.heard.Store(m.Heard)
+	k := &c.companion
+	var t told
+	if err := json.Unmarshal(data, &t); err != nil {
+		c.log.Error("what the other process of the upgrade says cannot be understood", "error", err)
+		return
 	}
-	if ok && m.Number > 0 && c.companion.holding.Load() { // the predecessor does not answer, so that not both can wait
-		if answer, err := json.Marshal(message{From: c.node, Heard: m.Number}); err == nil {
-			c.pass(answer)
-		}
+	for old := k.heard.Load(); old < t.Heard && !k.heard.CompareAndSwap(old, t.Heard); old = k.heard.Load() {
 	}
-	if ok && !c.companion.holding.Load() && c.cfg.Broker.Linked() {
-		for _, o := range m.Opened { // the successor does not reach other nodes yet
-			c.noteOpened(o)
-		}
+	if len(t.Message) == 0 {
+		return
+	}
+	m, ok := c.take(t.Message)
+	if !ok {
+		return
+	}
+	if t.Number > 0 && k.holding.Load() { // the predecessor does not answer, so that not both can wait
+		c.pass(told{Heard: t.Number})
+	}
+	if !c.cfg.Broker.Linked() || k.holding.Load() && k.keepOpened(m.Opened) {
+		return
+	}
+	for _, o := range m.Opened { // the successor does not reach other nodes yet
+		c.noteOpened(o)
 	}
 }
 
@@ -106,7 +133,7 @@ func (c *Control) passLater(data []byte) {
 	select {
 	case k.waiting <- slices.Clone(data):
 	default: // a kick that the other process does not know of would let somebody in
-		c.pass(data)
+		c.pass(told{Message: data})
 		k.untold.Done()
 	}
 }
@@ -116,7 +143,7 @@ func (c *Control) passOn() {
 	for {
 		select {
 		case data := <-c.companion.waiting:
-			c.pass(data)
+			c.pass(told{Message: data})
 			c.companion.untold.Done()
 		case <-c.done:
 			return
@@ -125,10 +152,26 @@ func (c *Control) passOn() {
 }
 
 // pass tells the other process, if there is one.
-func (c *Control) pass(data []byte) {
-	if tell := c.companion.tell.Load(); tell != nil {
-		(*tell)(data)
+func (c *Control) pass(t told) {
+	tell := c.companion.tell.Load()
+	if tell == nil {
+		return
 	}
+	if data, err := json.Marshal(t); err == nil {
+		(*tell)(data)
+	} else {
+		c.log.Error("the other process of the upgrade cannot be told", "error", err)
+	}
+}
+
+// passNumbered is pass of a message that is to be answered, and returns its number.
+func (c *Control) passNumbered(message []byte) (number uint64) {
+	k := &c.companion
+	k.telling.Lock()
+	defer k.telling.Unlock()
+	k.told++
+	c.pass(told{Message: message, Number: k.told})
+	return k.told
 }
 
 // heardTime is how long a kick waits for the other process to know of it.
@@ -139,7 +182,7 @@ const heardTime = time.Second
 func (c *Control) awaitHeard(number uint64) {
 	k := &c.companion
 	for end := time.Now().Add(heardTime); k.tell.Load() != nil && k.heard.Load() < number; time.Sleep(100 * time.Microsecond) {
-		if k.holding.Load() || number == 0 {
+		if k.holding.Load() {
 			return
 		}
 		if time.Now().After(end) {
@@ -149,23 +192,45 @@ func (c *Control) awaitHeard(number uint64) {
 	}
 }
 
-// repeat gives the orders that were kept.
+// repeat gives the orders that were kept, and tells other nodes of the tickets.
 func (c *Control) repeat() {
 	k := &c.companion
 	k.mu.Lock()
-	orders := k.orders
-	k.orders, k.between = nil, false
+	orders, recent := k.orders, k.recent
+	k.orders, k.recent, k.between = nil, nil, false
 	k.mu.Unlock()
-	if len(orders) == 0 {
-		return
-	}
-	c.running.Go(func() {
-		for e := range orders {
-			if _, err := c.end(e); err != nil {
-				c.log.Error("a kick during an upgrade", "error", err)
+	if len(orders) > 0 {
+		c.running.Go(func() {
+			for e := range orders {
+				if _, err := c.end(e); err != nil {
+					c.log.Error("a kick during an upgrade", "error", err)
+				}
 			}
-		}
-	})
+		})
+	}
+	if len(recent) > 0 {
+		c.running.Go(func() {
+			for part := range slices.Chunk(recent, maxOpened) {
+				c.announce(part)
+			}
+		})
+	}
+}
+
+// keepOpened has other nodes told of tickets when the upgrade is over: a successor does so with
+// all, since the predecessor may no longer get to it, and a predecessor with those that it cannot
+// tell of. It returns false if there is no upgrade.
+func (k *companion) keepOpened(some []ticket.Opened) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.between {
+		return false
+	}
+	k.recent = append(k.recent, some...)
+	if n := len(k.recent); n >= 2*maxRecent {
+		k.recent = slices.Delete(k.recent, 0, n-maxRecent)
+	}
+	return true
 }
 
 // keep has orders kept from now on.

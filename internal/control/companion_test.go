@@ -2,9 +2,11 @@ package control
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"millrace/channels"
 	"millrace/internal/auth"
 	"millrace/internal/auth/ticket"
 	"millrace/internal/testenv"
@@ -15,7 +17,11 @@ type pair struct{ predecessor, successor node }
 
 func openPair(t *testing.T, b *bus) pair {
 	t.Helper()
-	keys := ticket.RandomKeys()
+	return openPairOf(t, b, ticket.RandomKeys())
+}
+
+func openPairOf(t *testing.T, b *bus, keys *ticket.Keys) pair {
+	t.Helper()
 	p := pair{predecessor: open(t, b, keys)}
 	p.successor = node{streams: &streams{ended: make(chan string, 100)}, kicks: new(auth.Kicks), tickets: ticket.New(keys)}
 	deaf := &bus{alone: b.alone} // the engine brings it nothing before the switch
@@ -119,8 +125,107 @@ func TestOrdersAreBounded(t *testing.T) {
 	if got := p.successor.Stats().Dropped; got != 1 {
 		t.Errorf("%d orders were dropped, want 1", got)
 	}
-	for _, nonsense := range []string{"{", `{"end":{}}`, `{"kick":{"user":""}}`} {
+	for _, nonsense := range []string{"{", `{}`, `{"message":5}`, `{"message":{"end":{}}}`, `{"message":{"kick":{"user":""}}}`, `{"number":1}`} {
 		p.successor.Hear([]byte(nonsense))
 	}
 	p.successor.wantNothing(t)
+}
+
+// Ensure that a message of a third node, which it may have told its own successor under a number,
+// is never taken for what the two processes of an upgrade tell each other.
+func TestNumbersOfOthers(t *testing.T) {
+	for _, data := range []string{
+		`{"from":"x","end":{"channel":"/c"},"number":1000}`,
+		`{"from":"x","end":{"channel":"/c"},"number":1000,"heard":1000}`,
+		`{"from":"x","message":{"from":"y","end":{"channel":"/d"}},"end":{"channel":"/c"},"heard":1000}`,
+	} {
+		b := new(bus)
+		p := openPair(t, b)
+		if err := b.Tell([]byte(data)); err != nil {
+			t.Fatal(err)
+		}
+		p.predecessor.Flush()
+		p.predecessor.want(t, "/c of ")
+		if got := p.predecessor.companion.heard.Load(); got != 0 {
+			t.Errorf("%s: the predecessor takes it for an answer up to %d", data, got)
+		}
+		p.successor.Switched()
+		p.successor.want(t, "/c of ")
+		p.successor.wantNothing(t)
+	}
+	n := open(t, new(bus), ticket.RandomKeys())
+	n.Hear([]byte(`{"heard":5}`))
+	n.Hear([]byte(`{"heard":3}`))
+	if got := n.companion.heard.Load(); got != 5 {
+		t.Errorf("after the answers 5 and 3, %d has been heard, want 5", got)
+	}
+}
+
+// Ensure that no number leaves the two processes of an upgrade.
+func TestNumbersStay(t *testing.T) {
+	b := new(bus)
+	p := openPair(t, b)
+	if _, err := p.predecessor.KickUser("u", time.Hour, true); err != nil {
+		t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.told) != 1 || strings.Contains(b.told[0], "number") || !strings.Contains(b.told[0], `"kick"`) {
+		t.Errorf("other nodes are told %q, want a kick without a number", b.told)
+	}
+}
+
+// Ensure that tickets which are opened while the predecessor can tell other nodes nothing open no
+// stream there once the successor has taken over, or the predecessor has taken back.
+func TestTicketWhileFrozen(t *testing.T) {
+	for _, tt := range []struct{ bySuccessor, back bool }{{true, false}, {true, true}, {false, false}, {false, true}} {
+		b := new(bus)
+		keys := ticket.RandomKeys()
+		p := openPairOf(t, b, keys)
+		other := open(t, b, keys)
+		b.fail(channels.ErrFrozen)
+		p.successor.cfg.Broker.(*bus).to = other.hear
+		here, there := p.predecessor, p.successor
+		if tt.bySuccessor {
+			here, there = there, here
+		}
+		text, err := here.IssueTicket(ticket.Grant{Channels: []string{"/c"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, _ := here.tickets.Judge(&auth.Request{Method: "GET"}, text, nil, time.Now(), nil); v.Status != auth.Granted {
+			t.Fatalf("%+v: %+v, want a grant", tt, v)
+		}
+		testenv.Eventually(t, "the other process knows the ticket", func() bool { return there.tickets.Stats().Known > 0 })
+		if known := other.tickets.Stats().Known; known != 0 {
+			t.Fatalf("%+v: another node knows %d tickets before the switch: there is nothing to be tested", tt, known)
+		}
+		if tt.back {
+			p.predecessor.Accompany(nil)
+			b.fail(nil)
+		} else {
+			p.successor.Switched()
+		}
+		testenv.Eventually(t, "another node knows the ticket", func() bool { return other.tickets.Stats().Known > 0 })
+		for name, n := range map[string]node{"predecessor": p.predecessor, "successor": p.successor} {
+			if dropped := n.Stats().Dropped; dropped != 0 {
+				t.Errorf("%+v: the %s has dropped %d", tt, name, dropped)
+			}
+		}
+	}
+}
+
+// Ensure that a successor keeps the newest tickets, and not more than it has room for.
+func TestRecentIsBounded(t *testing.T) {
+	p := openPair(t, new(bus))
+	k := &p.successor.companion
+	for i := range uint32(5 * maxRecent) {
+		k.keepOpened([]ticket.Opened{{Generation: i}})
+		if n := len(k.recent); n >= 2*maxRecent || n < min(int(i)+1, maxRecent) || k.recent[n-1].Generation != i {
+			t.Fatalf("of %d tickets, %d are kept", i+1, n)
+		}
+	}
+	if k = &open(t, new(bus), ticket.RandomKeys()).companion; k.keepOpened([]ticket.Opened{{}}) || len(k.recent) > 0 {
+		t.Error("tickets are kept without an upgrade")
+	}
 }

@@ -35,6 +35,9 @@ const (
 	skew = time.Minute
 	// maxOpened is how many of those are told together: engines take 4 KiB.
 	maxOpened = 32
+	// frozenPause is the time between two attempts to tell other nodes of tickets while
+	// publishers go over to another process.
+	frozenPause = 10 * time.Millisecond
 )
 
 // ErrNoTickets is returned where anybody may listen without one.
@@ -194,9 +197,6 @@ type message struct {
 	Kick   *toldKick       `json:"kick,omitempty"`
 	End    *end            `json:"end,omitempty"`
 	Opened []ticket.Opened `json:"opened,omitempty"`
-	// Between the processes of an upgrade:
-	Number uint64 `json:"number,omitempty"` // of a message that is to be answered
-	Heard  uint64 `json:"heard,omitempty"`  // the answer: up to which number
 }
 
 // toldKick is an auth.Kick, with times in microseconds since 1970.
@@ -213,29 +213,34 @@ type end struct {
 	User    string `json:"user,omitempty"`
 }
 
-// tell has the other process of an upgrade and the other nodes hear a message, if there may
-// be some.
+// tell has the other process of an upgrade know a message, and the other nodes hear it, if
+// there may be some.
 func (c *Control) tell(m message) error {
-	linked := c.cfg.Broker.Linked() && !c.companion.holding.Load() // else the predecessor tells them
-	if !linked && c.companion.tell.Load() == nil {
-		return nil
+	data, err := c.encode(m)
+	if err == nil && c.companion.tell.Load() != nil {
+		c.awaitHeard(c.passNumbered(data))
 	}
-	m.From = c.node
-	if m.Opened == nil {
-		m.Number = c.companion.told.Add(1)
-	}
-	data, err := json.Marshal(m)
 	if err == nil {
-		c.pass(data)
-		c.awaitHeard(m.Number)
-	}
-	if err == nil && linked {
-		err = c.cfg.Broker.Tell(data)
+		err = c.tellNodes(data)
 	}
 	if err != nil {
 		return fmt.Errorf("done on this node, but %w: %w", ErrOtherNodes, err)
 	}
 	return nil
+}
+
+// encode returns a message of this node as it travels.
+func (c *Control) encode(m message) ([]byte, error) {
+	m.From = c.node
+	return json.Marshal(m)
+}
+
+// tellNodes has the other nodes hear a message, unless that is the predecessor's to do.
+func (c *Control) tellNodes(data []byte) error {
+	if !c.cfg.Broker.Linked() || c.companion.holding.Load() {
+		return nil
+	}
+	return c.cfg.Broker.Tell(data)
 }
 
 // hear does what another node says, or has it done: it is called by what reads from the
@@ -316,20 +321,46 @@ func (c *Control) noteOpened(o ticket.Opened) {
 // tellOpened tells other nodes of the tickets that noteOpened has noted.
 func (c *Control) tellOpened() {
 	for {
-		var m message
+		var opened []ticket.Opened
 		select {
 		case o := <-c.opened:
-			m.Opened = append(m.Opened, o)
+			opened = append(opened, o)
 		case <-c.done:
 			return
 		}
-		for len(m.Opened) < maxOpened && len(c.opened) > 0 {
-			m.Opened = append(m.Opened, <-c.opened)
+		for len(opened) < maxOpened && len(c.opened) > 0 {
+			opened = append(opened, <-c.opened)
 		}
-		if err := c.tell(m); err != nil {
-			c.dropped.Add(int64(len(m.Opened)))
-			c.log.Warn("other nodes were not told of tickets that were opened here", "error", err)
+		if c.companion.holding.Load() {
+			c.companion.keepOpened(opened)
 		}
+		c.announce(opened)
+	}
+}
+
+// announce tells the other process of an upgrade and other nodes of tickets. Those of which it
+// cannot tell since publishers go over to the successor are kept for it, and for the case that
+// everything is taken back: then it waits until publishers go on here.
+func (c *Control) announce(opened []ticket.Opened) {
+	data, err := c.encode(message{Opened: opened})
+	if err == nil {
+		c.pass(told{Message: data})
+		err = c.tellNodes(data)
+	}
+	for errors.Is(err, channels.ErrFrozen) {
+		if c.companion.keepOpened(opened) {
+			return
+		}
+		select {
+		case <-time.After(frozenPause):
+			err = c.tellNodes(data)
+		case <-c.done:
+			return
+		}
+	}
+	if err != nil {
+		c.dropped.Add(int64(len(opened)))
+		c.log.Warn("other nodes were not told of tickets that were opened here", "error", err)
 	}
 }
 

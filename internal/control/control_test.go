@@ -25,6 +25,7 @@ type bus struct {
 	down  error
 	told  []string
 	alone bool
+	to    func(data []byte) // hears as well
 }
 
 func (b *bus) Linked() bool { return !b.alone }
@@ -41,7 +42,17 @@ func (b *bus) Tell(data []byte) error {
 			hear(data)
 		}
 	}
+	if b.to != nil {
+		b.to(data)
+	}
 	return nil
+}
+
+// fail has Tell return err from now on.
+func (b *bus) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.down = err
 }
 
 func (b *bus) HearControl(hear func(data []byte)) (stop func()) {
