@@ -11,13 +11,17 @@ import (
 // Setting is one that both processes must have alike, as text: `history`, `1000`.
 type Setting struct{ Name, Value string }
 
-// Secret returns a setting of which only a digest travels and is shown.
+// secret is what the digest of a secret begins with.
+const secret = "secret "
+
+// Secret returns a setting of which only a digest travels, and nothing is shown: of a password
+// that somebody could think of, a digest is enough to try.
 func Secret(name, value string) Setting {
 	if value == "" {
 		return Setting{name, ""}
 	}
 	sum := sha256.Sum256([]byte(name + "\x00" + value))
-	return Setting{name, "secret " + hex.EncodeToString(sum[:8])}
+	return Setting{name, secret + hex.EncodeToString(sum[:8])}
 }
 
 // Settings are those that must agree.
@@ -127,24 +131,36 @@ func bytesOrNone(limit uint64) string {
 
 // differences names the settings in which the two differ.
 func differences(running, next Settings) (why []string) {
-	shown := func(s Settings, name string) string {
-		value, ok := s.Value(name)
-		switch {
-		case !ok:
-			return "unknown"
-		case value == "":
-			return "not set"
-		}
-		return value
-	}
 	for _, s := range slices.Concat(running, next) {
-		a, b := shown(running, s.Name), shown(next, s.Name)
+		a, b := running.shown(s.Name), next.shown(s.Name)
 		line := fmt.Sprintf("%s: %s in the running process, %s in the new one", s.Name, a, b)
-		if a != b && !slices.Contains(why, line) {
+		if a == secretSet && b == secretSet {
+			line = s.Name + ": not the same in the running process and in the new one"
+		}
+		one, _ := running.Value(s.Name)
+		other, _ := next.Value(s.Name)
+		if (a != b || one != other) && !slices.Contains(why, line) {
 			why = append(why, line)
 		}
 	}
 	return why
+}
+
+// secretSet is shown of a secret.
+const secretSet = "set to a secret"
+
+// shown returns what is said of a setting to people.
+func (s Settings) shown(name string) string {
+	value, ok := s.Value(name)
+	switch {
+	case !ok:
+		return "unknown"
+	case value == "":
+		return "not set"
+	case strings.HasPrefix(value, secret):
+		return secretSet
+	}
+	return value
 }
 
 // Refusal says why there is no upgrade. It is an error, and a Record that is the same in all

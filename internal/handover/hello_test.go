@@ -2,6 +2,7 @@ package handover
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,7 +35,9 @@ func TestAgree(t *testing.T) {
 			[]string{"history: 1000 in the running process, 0 in the new one; listen: :8080 in the running process, not set in the new one"}},
 		{"unknown", func(h *Hello) { h.Settings = append(h.Settings[:3:3], Setting{"decode", "json"}) }, 0,
 			[]string{"decode: unknown in the running process, json in the new one"}},
-		{"other secret", func(h *Hello) { h.Settings = append(h.Settings[:2:2], Secret("signing-key", "other")) }, 0, []string{"signing-key: secret "}},
+		{"other secret", func(h *Hello) { h.Settings = append(h.Settings[:2:2], Secret("signing-key", "other")) }, 0, []string{"signing-key: not the same in the running process and in the new one"}},
+		{"no secret", func(h *Hello) { h.Settings = append(h.Settings[:2:2], Secret("signing-key", "")) }, 0,
+			[]string{"signing-key: set to a secret in the running process, not set in the new one"}},
 	} {
 		successor := exampleHello
 		test.change(&successor)
@@ -48,8 +51,10 @@ func TestAgree(t *testing.T) {
 				t.Errorf("%s: %q, want %q in it", test.name, err, why)
 			}
 		}
-		if err != nil && strings.Contains(err.Error(), "other secret") {
-			t.Errorf("%s: %q tells a secret", test.name, err)
+		for _, s := range slices.Concat(exampleHello.Settings[2:3], successor.Settings) {
+			if digest, is := strings.CutPrefix(s.Value, secret); is && err != nil && strings.Contains(err.Error(), digest) {
+				t.Errorf("%s: %q tells the digest of a secret", test.name, err)
+			}
 		}
 	}
 }
