@@ -106,6 +106,9 @@ func (s *successor) greet() error {
 
 // take takes what the predecessor has sent.
 func (s *successor) take(frame handover.Frame) (err error) {
+	if !s.expects(frame.Kind) {
+		return errors.New("it may come at another time, not now")
+	}
 	switch frame.Kind {
 	case handover.KindClock:
 		return s.takeClock(frame)
