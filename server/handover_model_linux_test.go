@@ -104,6 +104,25 @@ func (h *handStream) read() {
 	}
 }
 
+// awaitAnswer waits until something has come. A slow client reads one byte for that.
+func (h *handStream) awaitAnswer(t *testing.T, slow bool) {
+	t.Helper()
+	answered := func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return len(h.got) > 0 || h.err != nil
+	}
+	switch {
+	case answered():
+	case slow:
+		first := make([]byte, 1)
+		n, err := h.Read(first)
+		h.got, h.err = first[:n], err
+	default:
+		testenv.Eventually(t, "a stream is answered", answered)
+	}
+}
+
 // headThen is in a gap event: how far the order had come when the client was told.
 var headThen = regexp.MustCompile(`"head":"E-[0-9]+"`)
 
@@ -288,6 +307,9 @@ func (m *handModel) little(underWay bool) {
 // upgrade hands the server over, or begins to.
 func (m *handModel) upgrade(inVain bool) {
 	m.t.Helper()
+	for _, c := range m.clients { // or the successor would accept some that came before
+		c.here.awaitAnswer(m.t, c.slow)
+	}
 	u := succeed(m.t, m.s, m.opts)
 	m.news = nil
 	steps := 2 * m.s.Loops()
