@@ -78,6 +78,23 @@ func reap(pid int) (status unix.WaitStatus, err error) {
 	}
 }
 
+// halt stops such a process, and returns when all its threads stand.
+func halt(t *testing.T, pid int) {
+	t.Helper()
+	unix.Kill(pid, unix.SIGSTOP)
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, unix.WUNTRACED, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			t.Errorf("process %d: %v, %v; want it stopped", pid, status, err)
+		}
+		return
+	}
+}
+
 // step is a line of an upgrade, of which the last has a result.
 type step struct {
 	progress

@@ -1,7 +1,9 @@
 package handover
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +19,9 @@ const defaultTimeout = 5 * time.Second
 // A payload may be key material, so a connection keeps none: it clears its buffer at the next
 // Receive, and at Close.
 //
-// Send is safe for concurrent use, and so are Send beside one Receive, SetTimeout and
-// Interrupt. Send and Receive fail for good once they have failed.
+// Send is safe for concurrent use, and so are Send beside one Receive, SetTimeout, Interrupt and
+// HearOut. Send and Receive fail for good once they have failed, but that after an overrun
+// Receive may be called again.
 type Conn struct {
 	fd      int
 	timeout atomic.Int64 // of one Send or Receive, in ns; 0 for none
@@ -26,9 +29,17 @@ type Conn struct {
 	sending sync.Mutex
 	unsent  error // the first failure of Send
 
+	coming     coming
 	payload    []byte // of the newest frame received
 	rights     []byte // as they come from the kernel
 	unreceived error  // the first failure of Receive
+}
+
+// coming is what has come so far of the next frame.
+type coming struct {
+	head      header
+	got, body int // bytes of the header, and of the payload
+	fds       []int
 }
 
 // NewConn returns a connection over a connected Unix stream socket, which it owns from then
@@ -70,17 +81,35 @@ func (c *Conn) Send(kind Kind, payload []byte, fds ...int) error {
 }
 
 // Receive waits for the next frame. An end of the stream between two frames is io.EOF. It
-// tells only that the other process has closed its end, not that it is dead.
+// tells only that the other process has closed its end, not that it is dead. After an overrun
+// nothing that has come is lost: the next Receive goes on with it.
 func (c *Conn) Receive() (Frame, error) {
 	if c.unreceived != nil {
 		return Frame{}, c.unreceived
 	}
-	clear(c.payload)
-	frame, err := c.receive()
-	if err != nil {
-		c.unreceived = fmt.Errorf("receive: %w", err)
+	if c.coming.got == 0 {
+		clear(c.payload)
 	}
-	return frame, c.unreceived
+	frame, err := c.receive()
+	switch {
+	case err == nil:
+		return frame, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Frame{}, fmt.Errorf("receive: %w", err)
+	}
+	c.unreceived = fmt.Errorf("receive: %w", err)
+	return Frame{}, c.unreceived
+}
+
+// Close closes the socket; Send fails from then on. No Receive may be under way: see Interrupt.
+func (c *Conn) Close() error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.unsent = os.ErrClosed
+	clear(c.payload)
+	closeAll(c.coming.fds)
+	c.coming = coming{}
+	return c.close()
 }
 
 // Expect receives a frame and returns an error if it is of another kind: the text of a
@@ -90,7 +119,7 @@ func (c *Conn) Expect(kind Kind) (Frame, error) {
 	if err != nil || frame.Kind == kind {
 		return frame, err
 	}
-	closeAll(frame.FDs)
+	frame.Drop()
 	if frame.Kind == KindRefuse {
 		var refusal Refusal
 		if err := Decode(Oldest, frame.Payload, &refusal); err != nil {

@@ -23,16 +23,20 @@ func Pair() (a, b int, err error) {
 	return pair[0], pair[1], nil
 }
 
-// Close closes the socket. Nothing else may be under way: see Interrupt.
-func (c *Conn) Close() error {
-	clear(c.payload)
-	return unix.Close(c.fd)
-}
+func (c *Conn) close() error { return unix.Close(c.fd) }
 
 // Interrupt ends the stream both ways, so that a Send or Receive that waits returns, here and
 // at the other end. Safe for concurrent use, before Close.
 func (c *Conn) Interrupt() error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, unix.SHUT_RDWR))
+}
+
+// HearOut ends the stream towards this end: Receive returns what has been sent by now, and then
+// io.EOF, and each later Send of the other end fails. The stream the other way goes on. So what
+// a frame says is decided for good for both: it has come, or it never will. Safe for concurrent
+// use, before Close.
+func (c *Conn) HearOut() error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(c.fd, unix.SHUT_RD))
 }
 
 // HasEnded tells whether the other end is closed, by now: it cannot receive any more.
@@ -78,11 +82,15 @@ func (c *Conn) send(kind Kind, payload []byte, fds []int) error {
 // receive is Receive.
 func (c *Conn) receive() (Frame, error) {
 	until := c.deadline()
-	var h header
-	fds, err := c.receiveHeader(&h, until)
+	err := c.receiveHeader(until)
 	if err == nil {
-		err = c.receivePayload(&h, until)
+		err = c.receivePayload(until)
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return Frame{}, err // the rest may come yet
+	}
+	h, fds := c.coming.head, c.coming.fds
+	c.coming = coming{}
 	if err == nil && len(fds) != h.fds() {
 		err = fmt.Errorf("%w: %s came with %d descriptors, want %d", ErrDamaged, h.kind(), len(fds), h.fds())
 	}
@@ -93,41 +101,44 @@ func (c *Conn) receive() (Frame, error) {
 	return Frame{h.kind(), c.payload, fds}, nil
 }
 
-// receiveHeader reads a header, and the descriptors that come with it. They are the caller's,
-// also if there is an error.
-func (c *Conn) receiveHeader(h *header, until time.Time) (fds []int, err error) {
+// receiveHeader reads a header into c.coming, and the descriptors that come with it.
+func (c *Conn) receiveHeader(until time.Time) error {
+	in := &c.coming
+	if in.got == headerSize {
+		return nil // it has come, and been checked
+	}
 	if c.rights == nil {
 		c.rights = make([]byte, unix.CmsgSpace(4*MaxFDs))
 	}
-	for got := 0; got < headerSize; {
-		n, rights, flags, _, err := unix.Recvmsg(c.fd, h[got:], c.rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	for in.got < headerSize {
+		n, rights, flags, _, err := unix.Recvmsg(c.fd, in.head[in.got:], c.rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 		if err == unix.EINTR {
 			continue
 		}
 		if err == unix.EAGAIN {
 			if err := c.wait(unix.POLLIN, until); err != nil {
-				return fds, err
+				return err
 			}
 			continue
 		}
 		if err != nil {
-			return fds, os.NewSyscallError("recvmsg", err)
+			return os.NewSyscallError("recvmsg", err)
 		}
 		if rights > 0 {
 			more, err := parseRights(c.rights[:rights])
-			if fds = append(fds, more...); err != nil {
-				return fds, err
+			if in.fds = append(in.fds, more...); err != nil {
+				return err
 			}
 		}
 		if flags&unix.MSG_CTRUNC != 0 {
-			return fds, fmt.Errorf("%w: %d descriptors fitted", ErrTableFull, len(fds))
+			return fmt.Errorf("%w: %d descriptors fitted", ErrTableFull, len(in.fds))
 		}
 		if n == 0 {
-			return fds, endOfStream(got)
+			return endOfStream(in.got)
 		}
-		got += n
+		in.got += n
 	}
-	return fds, h.check()
+	return in.head.check()
 }
 
 // parseRights returns the descriptors of control messages. Their number follows from the
@@ -148,14 +159,15 @@ func parseRights(control []byte) (fds []int, err error) {
 }
 
 // receivePayload reads the payload of a frame into c.payload.
-func (c *Conn) receivePayload(h *header, until time.Time) error {
+func (c *Conn) receivePayload(until time.Time) error {
+	h, got := &c.coming.head, &c.coming.body
 	length := h.length()
 	if cap(c.payload) < length {
 		c.payload = make([]byte, length)
 	}
 	c.payload = c.payload[:length]
-	for got := 0; got < length; {
-		n, _, err := unix.Recvfrom(c.fd, c.payload[got:], unix.MSG_DONTWAIT)
+	for *got < length {
+		n, _, err := unix.Recvfrom(c.fd, c.payload[*got:], unix.MSG_DONTWAIT)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -167,7 +179,7 @@ func (c *Conn) receivePayload(h *header, until time.Time) error {
 		case n == 0:
 			return io.ErrUnexpectedEOF
 		default:
-			got += n
+			*got += n
 		}
 	}
 	return h.checkPayload(c.payload)
@@ -194,11 +206,7 @@ func (c *Conn) wait(events int16, until time.Time) error {
 	for {
 		timeout := -1
 		if !until.IsZero() {
-			left := time.Until(until)
-			if left <= 0 {
-				return os.ErrDeadlineExceeded
-			}
-			timeout = int(left/time.Millisecond) + 1
+			timeout = int(max(0, time.Until(until)+time.Millisecond-1) / time.Millisecond)
 		}
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: events}}, timeout)
 		if err != nil && !errors.Is(err, unix.EINTR) {
@@ -206,6 +214,9 @@ func (c *Conn) wait(events int16, until time.Time) error {
 		}
 		if n > 0 {
 			return nil
+		}
+		if timeout == 0 { // what has come in time counts, however late this process is
+			return os.ErrDeadlineExceeded
 		}
 	}
 }

@@ -5,11 +5,13 @@ package handover
 // Pair returns ErrUnsupported.
 func Pair() (a, b int, err error) { return -1, -1, ErrUnsupported }
 
-// Close returns ErrUnsupported.
-func (c *Conn) Close() error { return ErrUnsupported }
+func (c *Conn) close() error { return ErrUnsupported }
 
 // Interrupt returns ErrUnsupported.
 func (c *Conn) Interrupt() error { return ErrUnsupported }
+
+// HearOut returns ErrUnsupported.
+func (c *Conn) HearOut() error { return ErrUnsupported }
 
 // HasEnded returns true.
 func (c *Conn) HasEnded() bool { return true }

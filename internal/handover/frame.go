@@ -32,6 +32,12 @@ type Frame struct {
 	FDs     []int
 }
 
+// Drop closes the descriptors, for which there is no use.
+func (f *Frame) Drop() {
+	closeAll(f.FDs)
+	f.FDs = nil
+}
+
 // headerSize is the length of a frame's header, all little-endian:
 //
 //	0  magic, 2 bytes

@@ -13,7 +13,7 @@ const (
 	KindListener Kind = 4  // predecessor: a listener of a port
 	KindLoaded   Kind = 5  // successor: everything is here; a connection for each loop comes with it
 	KindSwitch   Kind = 6  // predecessor: publishers are the successor's from this sequence on
-	KindSwitched Kind = 7  // successor: it serves the ports
+	KindSwitched Kind = 7  // successor: all is there, and it serves from here on: no way back
 	KindDone     Kind = 8  // successor: it has taken over
 	KindBye      Kind = 9  // predecessor: it exits, and what was asked of it meanwhile
 	KindAbort    Kind = 10 // predecessor: it takes back, the successor is to end

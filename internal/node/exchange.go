@@ -2,8 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"millrace/internal/handover"
@@ -16,8 +19,11 @@ const (
 	// the other to take what it sends.
 	silenceTime = 10 * time.Second
 	// deathTime is how long the end of a process may take to be told, once its connection has
-	// ended.
-	deathTime = 2 * time.Second
+	// ended: with a million sockets its threads take seconds to close them. A process that lives
+	// ends one that waits for that.
+	deathTime = 30 * time.Second
+	// hintTime is deathTime where nothing depends on that, or where the connection has not ended.
+	hintTime = 2 * time.Second
 )
 
 // Process is the other process of an upgrade.
@@ -43,9 +49,6 @@ type exchange struct {
 	// has ended already.
 	detach func() bool
 	tasks  sync.WaitGroup
-
-	beating sync.Mutex
-	silent  bool // no sign of life is given any more
 }
 
 // begin begins an exchange over conn, which ends with ctx.
@@ -68,11 +71,7 @@ func (x *exchange) beat() {
 			return
 		case <-ticks.C:
 		}
-		x.beating.Lock()
-		if !x.silent {
-			x.conn.Send(handover.KindBeat, nil) // that it fails, the receiver learns
-		}
-		x.beating.Unlock()
+		x.conn.Send(handover.KindBeat, nil) // that it fails, the receiver learns
 	}
 }
 
@@ -86,22 +85,30 @@ func (x *exchange) receive() (frame handover.Frame, err error) {
 	return frame, err
 }
 
-// beSilent ends the signs of life.
-func (x *exchange) beSilent() {
-	x.beating.Lock()
-	defer x.beating.Unlock()
-	x.silent = true
+// hasDied tells whether the other process has ended, if the connection has failed with err.
+func (x *exchange) hasDied(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.EPIPE, syscall.ECONNRESET} {
+		if errors.Is(err, end) {
+			return x.hasGone(deathTime)
+		}
+	}
+	return x.hasGone(hintTime)
 }
 
-// ended tells whether the other process has ended, if its connection has.
-func (x *exchange) ended() bool {
+// hasGone tells whether the other process has ended, of which the end may be told within
+// patience.
+func (x *exchange) hasGone(patience time.Duration) bool {
 	select {
 	case <-x.other.Gone():
 		return true
-	case <-x.ctx.Done():
-	case <-time.After(deathTime):
+	case <-time.After(patience):
 	}
-	return false
+	select {
+	case <-x.other.Gone():
+		return true
+	default:
+		return false
+	}
 }
 
 // end ends the exchange, for a cause, and returns when nothing of it runs.

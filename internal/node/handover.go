@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"millrace/channels"
@@ -24,6 +24,10 @@ const (
 	freezeTime = time.Second      // for publishers to stop
 	lastTime   = 30 * time.Second // for the successor to take over all, after which there is no way back
 )
+
+// maxAnswers bounds the answers of a successor that wait: above that of KindLoaded, of which
+// there is one for each handover.MaxFDs loops.
+const maxAnswers = 64
 
 // Errors of HandOver. Unless it is ErrLost, nothing has changed for any client but those that
 // the successor has accepted itself.
@@ -87,6 +91,10 @@ type predecessor struct {
 	HandOver
 	*exchange
 	answers        chan handover.Frame // of the successor
+	heard          chan struct{}       // closed when nothing comes of it any more
+	switched       bool                // it has said that all is its own; hear's until heard is closed
+	order          handover.Switch     // what it is told then
+	ordered        bool                // it has been told to take over
 	ends           []int               // connections of the loops, -1 for those that are in use
 	begun          bool                // the public port has been told
 	tap            *channels.Tap
@@ -103,7 +111,7 @@ type predecessor struct {
 // ctx ends it, unless it is after StepSwitch.
 func (n *Node) HandOver(ctx context.Context, h HandOver) (handover.Upgrade, error) {
 	began := time.Now()
-	p := &predecessor{Node: n, HandOver: h, answers: make(chan handover.Frame, 8), began: began}
+	p := &predecessor{Node: n, HandOver: h, answers: make(chan handover.Frame, maxAnswers), heard: make(chan struct{}), began: began}
 	err := p.run(ctx)
 	if err != nil {
 		n.upgrades.failed(err)
@@ -127,34 +135,37 @@ func (p *predecessor) run(ctx context.Context) error {
 	p.exchange = begin(ctx, conn, successor)
 	conn.SetTimeout(loadTime) // until its hello
 	p.tasks.Go(p.hear)
-	switched, err := p.handOver()
+	err = p.handOver()
 	p.figures.Median, p.figures.Longest = median(p.pauses)
-	if err == nil {
+	switch {
+	case err == nil:
 		return p.part()
-	}
-	p.killSuccessor()
-	if switched && !p.isUnread(err) {
+	case !p.isSwitched():
+		p.killSuccessor()
+		return p.takeBack(err)
+	case p.hasGone(silenceTime):
 		return p.lose(err)
 	}
-	return p.takeBack(err)
+	p.opts.Logger.Warn("the successor serves everything, and does not say that it is done", "error", err)
+	return p.part()
 }
 
-// isUnread tells whether the successor, which is dead, has not read all that it was sent: then
-// its end has reset the connection. As no sign of life follows the switch, it has served no
-// publisher then. err is why the upgrade has failed.
-func (p *predecessor) isUnread(err error) bool {
-	pending, _ := syscall.GetsockoptInt(p.conn.FD(), syscall.SOL_SOCKET, syscall.SO_ERROR)
-	return errors.Is(err, syscall.ECONNRESET) || syscall.Errno(pending) == syscall.ECONNRESET
+// isSwitched tells whether everything is the successor's, for good: it can say so no more. What it
+// said while this process did not look counts.
+func (p *predecessor) isSwitched() bool {
+	p.conn.HearOut()
+	<-p.heard
+	return p.ordered && p.switched
 }
 
-// handOver takes all steps. switched tells that there is no way back.
-func (p *predecessor) handOver() (switched bool, err error) {
-	for _, part := range []func() error{p.greet, p.load, p.move, p.freeze} {
+// handOver takes all steps.
+func (p *predecessor) handOver() error {
+	for _, part := range []func() error{p.greet, p.load, p.move, p.freeze, p.switchOver} {
 		if err := part(); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, p.switchOver()
+	return nil
 }
 
 // step tells of a step that has been taken.
@@ -166,48 +177,84 @@ func (p *predecessor) step(s Step) error {
 	return context.Cause(p.ctx)
 }
 
-// hear takes what the successor sends, until its connection ends.
+// hear takes what the successor sends, until nothing can come any more: an upgrade that has failed
+// may turn out to be one that cannot be taken back, see isSwitched.
 func (p *predecessor) hear() {
 	for {
 		frame, err := p.receive()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.doubt(fmt.Errorf("the successor is silent: %w", err))
+			continue
+		}
 		if err != nil {
-			what := "the successor is silent"
-			if p.ended() {
-				what = "the successor has ended, and the log may have its reason"
-			}
-			p.fail(fmt.Errorf("%s: %w", what, err))
+			close(p.heard)
+			p.fail(p.explain(err))
 			return
+		}
+		if frame.Kind != handover.KindLoaded {
+			frame.Drop()
 		}
 		switch frame.Kind {
 		case handover.KindControl:
 			p.control.Hear(frame.Payload)
+			continue
 		case handover.KindRefuse:
-			p.fail(refusal(frame))
-			return
-		default:
-			frame.Payload = slices.Clone(frame.Payload)
-			select {
-			case p.answers <- frame:
-			case <-p.ctx.Done():
-				return
-			}
+			p.doubt(refusal(frame))
+			continue
+		case handover.KindSwitched:
+			p.switched = true
+			p.conn.SetTimeout(lastTime)
+		}
+		frame.Payload = slices.Clone(frame.Payload)
+		select {
+		case p.answers <- frame:
+		default: // nobody waits for so many
+			frame.Drop()
+			p.fail(fmt.Errorf("%s of the successor comes out of turn", frame.Kind))
 		}
 	}
 }
 
-// expect returns the next answer of the successor, for which there is so much time.
+// doubt ends the upgrade for a cause, unless there is no way back: then the successor may take its
+// time, and what it still gets of this process is worth more.
+func (p *predecessor) doubt(cause error) {
+	if p.switched {
+		p.opts.Logger.Warn("the successor, which serves everything, is in trouble", "error", cause)
+		return
+	}
+	p.fail(cause)
+}
+
+// explain says what the end of the connection, err, means.
+func (p *predecessor) explain(err error) error {
+	if p.hasGone(hintTime) {
+		return fmt.Errorf("the successor has ended, and the log may have its reason: %w", err)
+	}
+	return fmt.Errorf("the successor says nothing any more: %w", err)
+}
+
+// expect returns the next answer of the successor, for which there is so much time. One that is
+// there counts, whatever has happened since.
 func (p *predecessor) expect(kind handover.Kind, patience time.Duration) (frame handover.Frame, err error) {
 	select {
 	case frame = <-p.answers:
-		if frame.Kind != kind {
-			err = fmt.Errorf("the successor says %q, want %q", frame.Kind, kind)
-		}
 	case <-p.ctx.Done():
 		err = context.Cause(p.ctx)
 	case <-time.After(patience):
 		err = fmt.Errorf("the successor does not say %q within %v", kind, patience)
 	}
-	return frame, err
+	if err != nil {
+		select {
+		case frame = <-p.answers:
+		default:
+			return frame, err
+		}
+	}
+	if frame.Kind != kind {
+		frame.Drop()
+		return frame, fmt.Errorf("the successor says %q, want %q", frame.Kind, kind)
+	}
+	return frame, nil
 }
 
 // greet agrees with the successor on what must be alike.

@@ -69,8 +69,7 @@ func (p *predecessor) sendListeners() error {
 	return nil
 }
 
-// freeze has publishers stop, and what they have published arrive. The successor is told that
-// all is its own: from then on there is no way back.
+// freeze has publishers stop, and what they have published arrive.
 func (p *predecessor) freeze() error {
 	fence, err := p.settleEngine()
 	if err != nil {
@@ -93,8 +92,7 @@ func (p *predecessor) freeze() error {
 		return err
 	}
 	p.stopped = time.Now()
-	order, err := p.broker.Freeze()
-	if err != nil {
+	if p.order, err = p.broker.Freeze(); err != nil {
 		return err
 	}
 	if err := p.tap.Flush(stopping); err != nil {
@@ -107,18 +105,19 @@ func (p *predecessor) freeze() error {
 			return fmt.Errorf("the admin port: %w", err)
 		}
 	}
-	if err := p.step(Step{Name: StepFrozen, Streams: int64(p.figures.Streams)}); err != nil {
-		return err
-	}
+	return p.step(Step{Name: StepFrozen, Streams: int64(p.figures.Streams)})
+}
+
+// switchOver has the successor take over everything, with the ports, and waits until it serves
+// them. There is no way back once it has said that all is there: see isSwitched.
+func (p *predecessor) switchOver() error {
 	if !p.detach() { // from here on, the end of this process is asked of the successor
 		return context.Cause(p.ctx)
 	}
-	p.beSilent()
-	return p.send(handover.KindSwitch, &order)
-}
-
-// switchOver hands over the ports, and waits until the successor serves them.
-func (p *predecessor) switchOver() error {
+	p.ordered = true
+	if err := p.send(handover.KindSwitch, &p.order); err != nil {
+		return err
+	}
 	if p.ops != nil {
 		if err := p.ops.HandOver(p.version, p.conn.Send); err != nil {
 			return err
@@ -193,6 +192,10 @@ func (p *predecessor) takeBack(cause error) error {
 		if fd >= 0 {
 			syscall.Close(fd)
 		}
+	}
+	for len(p.answers) > 0 {
+		frame := <-p.answers
+		frame.Drop()
 	}
 	p.figures.Streams = 0
 	if p.touched {

@@ -21,8 +21,17 @@ func (o *Options) hello(loops int) *handover.Hello {
 	}
 }
 
+// oneOf returns yes or no.
+func oneOf(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
+}
+
 // settings are those in which both processes of an upgrade must be alike, by their flags:
-// state that travels depends on them, or clients do.
+// state that travels depends on them, or clients do. Whether anybody may listen, or publish, is
+// among them since streams and connections that move keep what they have.
 func (o *Options) settings() handover.Settings {
 	return handover.Settings{
 		{Name: "--listen", Value: cmp.Or(o.Public.Listen, Off)},
@@ -36,6 +45,8 @@ func (o *Options) settings() handover.Settings {
 		{Name: "--decode", Value: o.Forms.String()},
 		{Name: "--gzip", Value: fmt.Sprint(o.Public.Gzip)},
 		{Name: "--channel-prefix", Value: o.ChannelPrefix},
+		{Name: "who may listen", Value: oneOf(o.Access.IsOpen(), "anybody", "who has a grant")},
+		{Name: "--admin-password", Value: oneOf(o.Admin.Password != "", "set", "none")},
 		handover.Secret("--backplane", o.Backplane),
 	}
 }

@@ -27,12 +27,14 @@ type successor struct {
 	*Node
 	Takeover
 	*exchange
-	listeners             map[handover.Port]net.Listener // that have come
-	order                 *handover.Switch               // nil: not before the switch
-	engine                handover.Engine
-	adminCame, opsCame    bool // all that the ports had
-	loaded, serving, over bool
-	bye                   handover.Bye
+	listeners          map[handover.Port]net.Listener // that have come
+	order              *handover.Switch               // nil: not before the switch
+	engine             handover.Engine
+	adminCame, opsCame bool // all that the ports had
+	loaded             bool // the broker has all that it is to have before the loops
+	placing            bool // the broker places what is published
+	serving, over      bool
+	bye                handover.Bye
 }
 
 // TakeOver is Start for a node that takes over all that another process has. What was asked of
@@ -53,16 +55,7 @@ func TakeOver(o Options, t Takeover) (*Node, handover.Bye, error) {
 		return nil, s.bye, s.refuse(err)
 	}
 	for !s.over {
-		frame, err := s.receive()
-		switch {
-		case err != nil:
-			err = s.goOn(err)
-		default:
-			if err = s.take(frame); err != nil {
-				err = s.refuse(fmt.Errorf("%s of the predecessor: %w", frame.Kind, err))
-			}
-		}
-		if err != nil {
+		if err := s.next(); err != nil {
 			return nil, s.bye, err
 		}
 	}
@@ -102,6 +95,22 @@ func (s *successor) greet() error {
 	}
 	s.version, err = theirs.Agree(ours)
 	return err
+}
+
+// next takes the next frame. Its error is why this process has to end, which it has not once it
+// serves.
+func (s *successor) next() error {
+	frame, err := s.receive()
+	if err == nil {
+		if err = s.take(frame); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("%s of the predecessor: %w", frame.Kind, err)
+		if !s.serving {
+			return s.refuse(err)
+		}
+	}
+	return s.goOn(err)
 }
 
 // take takes what the predecessor has sent.
@@ -242,43 +251,50 @@ func (s *successor) takePorts() error {
 	if s.serving || s.order == nil || s.admin != nil && !s.adminCame || s.ops != nil && !s.opsCame {
 		return nil
 	}
-	if err := s.serve(func() error { return s.broker.TakeOver(*s.order) }); err != nil {
+	if err := s.place(); err != nil {
 		return err
 	}
-	// From here on this process goes on, whatever becomes of the other: goOn is told.
-	s.conn.Send(handover.KindSwitched, nil)
-	s.letLoops()
-	s.control.Accompany(nil)
-	s.Takeover.Ready(s.Node)
+	// The predecessor, if it lives, takes everything back unless it gets this frame. So nobody
+	// may have been served before it, and nothing that fails may come after it.
+	if err := s.conn.Send(handover.KindSwitched, nil); err != nil {
+		return s.goOn(err)
+	}
+	s.serve()
 	s.conn.Send(handover.KindDone, nil)
 	go debug.FreeOSMemory() // what came in frames is garbage now, and the next collection may be far
 	return nil
 }
 
-// serve has publishers go on. takeOver makes the broker the one that orders.
-func (s *successor) serve(takeOver func() error) error {
-	if err := takeOver(); err != nil {
-		return err
+// place makes the broker the one that places messages.
+func (s *successor) place() (err error) {
+	switch {
+	case s.placing:
+	case s.order != nil:
+		err = s.broker.TakeOver(*s.order)
+	default:
+		err = s.broker.GoOn()
 	}
+	s.placing = err == nil
+	return err
+}
+
+// serve has everything go on. The loops do last what had to wait until there is no way back:
+// that may take each of them a while, for which no publisher waits.
+func (s *successor) serve() {
+	s.serving = true
+	s.conn.SetTimeout(lastTime)
 	if s.backplane != nil {
 		s.backplane.TakeOver(s.engine)
 	}
 	s.goOnCounting()
-	s.serving = true
-	s.conn.SetTimeout(lastTime)
+	s.control.Switched() // before there can be kicks, which other nodes have to hear of
 	s.servePorts()
-	return nil
-}
-
-// letLoops has the loops do what had to wait until there is no way back. That may take each of
-// them a while, for which no publisher waits.
-func (s *successor) letLoops() {
 	s.public.Switched()
-	s.control.Switched()
+	s.Takeover.Ready(s.Node)
 }
 
-// goOn goes on without the predecessor, from which nothing comes any more: if it is dead, or
-// if all is here.
+// goOn goes on without the predecessor, of which nothing can be had any more for the reason err: if
+// it is dead, or if all is here.
 func (s *successor) goOn(err error) error {
 	switch {
 	case s.serving:
@@ -288,23 +304,17 @@ func (s *successor) goOn(err error) error {
 		}
 		s.over = true
 		return nil
-	case !s.ended():
-		return fmt.Errorf("nothing comes from the predecessor, which is alive: %w", err)
+	case !s.hasDied(err):
+		return fmt.Errorf("the predecessor is alive, and nothing can be had of it: %w", err)
 	case !s.loaded:
 		return fmt.Errorf("the predecessor has ended before all had come: %w", err)
 	}
 	s.over = true
 	s.opts.Logger.Error("the predecessor has ended in the middle of an upgrade: going on with what has come", "error", err)
 	s.public.GoOn()
-	takeOver := s.broker.GoOn
-	if s.order != nil {
-		takeOver = func() error { return s.broker.TakeOver(*s.order) }
-	}
-	if err := s.serve(takeOver); err != nil {
+	if err := s.place(); err != nil {
 		return err
 	}
-	s.letLoops()
-	s.control.Accompany(nil)
-	s.Takeover.Ready(s.Node)
+	s.serve()
 	return nil
 }
