@@ -47,9 +47,7 @@ func StartNode(t testing.TB, program string, args ...string) *Node {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	n := &Node{t: t, program: program, control: filepath.Join(dir, "control")}
-	n.args = append([]string{
-		"serve", "--control", n.control, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "off", "--log-format", "json",
-	}, args...)
+	n.args = append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--ops", "off", "--log-format", "json"}, args...)
 	n.start()
 	t.Cleanup(func() {
 		n.kill()
@@ -67,7 +65,8 @@ func (n *Node) start() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cmd = exec.Command(n.program, n.args...)
-	n.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
+	// An earlier program passes over a variable that it does not know, and would refuse a flag.
+	n.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1", "MILLRACE_CONTROL="+n.control)
 	stderr, err := n.cmd.StderrPipe()
 	if err != nil {
 		n.t.Fatal(err)
