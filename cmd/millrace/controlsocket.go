@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"millrace/internal/throttle"
@@ -29,6 +30,7 @@ const (
 // new one. Root and the user of the process may; others are refused.
 type controlSocket struct {
 	path    string
+	file    fs.FileInfo // of this socket, at path unless it has been replaced
 	ln      *net.UnixListener
 	log     *slog.Logger // of what outsiders can cause
 	perform func(context.Context, order, *orderConn) outcome
@@ -55,28 +57,40 @@ func controlPath(given string) string {
 // number of a process after it.
 const maxControlPath = 95
 
-// checkControl returns why there can be no control socket at path for a process that follows
-// no other.
-func checkControl(path string) error {
-	if path == "" {
-		return nil
-	}
-	info, err := os.Lstat(path)
+// checkControl returns why there can be no control socket at path. A process that takes over may
+// replace that of its predecessor, whose number is given; other ones have 0.
+func checkControl(path string, predecessor int) error {
 	switch {
+	case path == "":
+		return nil
 	case !controlSupported:
 		return fmt.Errorf("%w: --control: a server can be upgraded on Linux only", errUsage)
 	case len(path) > maxControlPath:
 		return fmt.Errorf("%w: --control: %s has %d bytes, want at most %d", errUsage, path, len(path), maxControlPath)
-	case err != nil: // there is nothing, or the directory is not there, which shows when it is opened
+	}
+	if err := checkReplaceable(path); err != nil {
+		return fmt.Errorf("%w: --control: %w", errUsage, err)
+	}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED): // that of a process which has ended
 		return nil
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%w: --control: %s is no socket, want a path that is free", errUsage, path)
+	case err != nil:
+		return fmt.Errorf("--control: whether another process answers at %s cannot be told: %w; end it, or choose another path", path, err)
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
-		conn.Close()
-		return fmt.Errorf("--control: another process answers at %s: end it, or choose another path", path)
+	defer conn.Close()
+	if _, pid, err := peerOf(conn); err == nil && pid != 0 && pid == predecessor {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("--control: another process answers at %s: end it, or choose another path", path)
+}
+
+// checkReplaceable returns why what is at path may not give way to a socket.
+func checkReplaceable(path string) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is no socket, want a path that is free", path)
+	}
+	return nil // also if the directory is not there, which shows when it is opened
 }
 
 // openControl opens the socket at path, in place of one that is there. Orders are performed by
@@ -85,31 +99,59 @@ func openControl(ctx context.Context, path string, log *slog.Logger, perform fun
 	// It takes the place of the other in one step, so that an order always finds one.
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
 	os.Remove(fresh) // of a process that had the number
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
+	ln, file, err := listenPrivate(fresh)
 	if err != nil {
 		return nil, err
 	}
-	ln.SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
+	if err = checkReplaceable(path); err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
 		ln.Close()
 		os.Remove(fresh)
 		return nil, err
 	}
-	s := &controlSocket{path: path, ln: ln, log: throttle.Logger(log), perform: perform, places: make(chan struct{}, maxOrders)}
+	s := &controlSocket{path: path, file: file, ln: ln, log: throttle.Logger(log), perform: perform, places: make(chan struct{}, maxOrders)}
 	s.ctx = ctx
 	s.life, s.end = context.WithCancel(context.Background())
 	s.running.Go(s.accept)
 	return s, nil
 }
 
-// close returns when all orders have ended, as their context has. The file stays if keep is set:
-// another process has it by then.
-func (s *controlSocket) close(keep bool) {
+// listenPrivate opens a socket at path that only its owner may use from its first moment on, and
+// returns it with its file.
+func listenPrivate(path string) (*net.UnixListener, fs.FileInfo, error) {
+	private := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		if e := raw.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0o600) }); e != nil { // bind gives it to the file
+			err = e
+		}
+		return err
+	}}
+	ln, err := private.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, nil, err
+	}
+	unix := ln.(*net.UnixListener)
+	unix.SetUnlinkOnClose(false)
+	file, err := os.Lstat(path)
+	if err == nil && file.Mode().Perm()&0o077 != 0 {
+		err = fmt.Errorf("%s has the mode %v, want no more than -rw-------", path, file.Mode())
+	}
+	if err != nil {
+		unix.Close()
+		os.Remove(path)
+	}
+	return unix, file, err
+}
+
+// close returns when all orders have ended, as their context has. The file stays if it is another
+// process's by then.
+func (s *controlSocket) close() {
 	s.end()
-	s.ln.Close()
-	if !keep {
+	if file, err := os.Lstat(s.path); err == nil && os.SameFile(file, s.file) { // while it is open, no other has its number
 		os.Remove(s.path)
 	}
+	s.ln.Close()
 	s.running.Wait()
 }
 
@@ -163,7 +205,7 @@ func (s *controlSocket) serve(conn *net.UnixConn) {
 
 // allow returns why the user at the other end of conn may give no orders.
 func allow(conn *net.UnixConn) error {
-	uid, err := peerUser(conn)
+	uid, _, err := peerOf(conn)
 	if own := os.Geteuid(); err == nil && uid != 0 && uid != own {
 		err = fmt.Errorf("user %d may not, want root or user %d, as whom millrace runs", uid, own)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -83,20 +85,32 @@ func startSibling(program string, args, env []string, files ...int) (*peer, erro
 	return watch(pid, pidfd), nil
 }
 
-// peerUser returns the user of the process at the other end of a Unix socket.
-func peerUser(conn *net.UnixConn) (uid int, err error) {
+// peerOf returns the user and the number of the process at the other end of a Unix socket: of a
+// listener, of the one that has opened it.
+func peerOf(conn *net.UnixConn) (uid, pid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return -1, err
+		return -1, 0, err
 	}
 	var peer *unix.Ucred
 	if e := raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
 		err = e
 	}
 	if err != nil {
-		return -1, os.NewSyscallError("getsockopt", err)
+		return -1, 0, os.NewSyscallError("getsockopt", err)
 	}
-	return int(peer.Uid), nil
+	return int(peer.Uid), int(peer.Pid), nil
+}
+
+// pidOf returns the number of the process of a pidfd, 0 if that cannot be read or there is none.
+func pidOf(pidfd int) (pid int) {
+	info, _ := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
+	for line := range strings.Lines(string(info)) {
+		if text, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, _ = strconv.Atoi(strings.TrimSpace(text))
+		}
+	}
+	return max(0, pid)
 }
 
 // controlSupported is whether a running process can be upgraded on this system.

@@ -101,16 +101,19 @@ func (c *serveCommand) serve(ctx context.Context, stderr io.Writer, w warnings, 
 // begin starts a node, or takes over from another process, with what was asked of that. u
 // gets orders from the control socket.
 func (c *serveCommand) begin(ctx context.Context, current *serverFlags, queue *logs.Queue, u *upgrader) (*node.Node, handover.Bye, error) {
-	path := controlPath(c.Control)
+	path, predecessor := controlPath(c.Control), 0
+	if c.Takeover {
+		predecessor = pidOf(predecessorFD)
+	}
+	if err := checkControl(path, predecessor); err != nil {
+		return nil, handover.Bye{}, err
+	}
 	if c.Takeover {
 		return current.takeOver(queue, func(n *node.Node) {
 			if err := u.listen(ctx, n, path); err != nil {
 				queue.Logger().Error("there is no control socket: the next upgrade takes a restart", "path", path, "error", err)
 			}
 		})
-	}
-	if err := checkControl(path); err != nil {
-		return nil, handover.Bye{}, err
 	}
 	n, err := current.start(queue)
 	if err != nil {

@@ -101,15 +101,10 @@ func (u *upgrader) close() (succeeded bool) {
 	}
 }
 
-// closeSocket closes the control socket. Its file stays if a successor has it.
+// closeSocket closes the control socket.
 func (u *upgrader) closeSocket() {
 	if u.socket != nil {
-		select {
-		case <-u.ended:
-			u.socket.close(!u.lost)
-		default:
-			u.socket.close(false)
-		}
+		u.socket.close()
 	}
 }
 
@@ -208,6 +203,9 @@ func plan(o order) (program string, args []string, err error) {
 		return "", nil, errors.New("systemd has not started this server (NOTIFY_SOCKET is not set): other supervisors, and tini, take the end of the old process for that of the service, and end or double it; --unsupervised upgrades all the same")
 	}
 	program = cmp.Or(o.Binary, started.program)
+	if !filepath.IsAbs(program) {
+		return "", nil, fmt.Errorf("the program to go on with: %q is relative to the directory of the server, want an absolute path", program)
+	}
 	if info, err := os.Stat(program); err != nil {
 		return "", nil, fmt.Errorf("the program to go on with: %w; --binary names another", err)
 	} else if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {

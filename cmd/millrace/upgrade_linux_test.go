@@ -151,10 +151,29 @@ func TestControlSocketInUse(t *testing.T) {
 	again.done()
 }
 
+// Ensure that a control socket can move with an upgrade, and that none is left where it was.
+func TestUpgradeMovesControl(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	s := serve(t, nil)
+	was := s.control
+	s.upgrade(order{Flags: []string{"--control", was + "2"}}, func(step) {})
+	reap(s.main)
+	if _, err := os.Lstat(was); err == nil {
+		t.Errorf("%s is there after the upgrade", was)
+	}
+	s.control += "2"
+	if info, err := os.Lstat(s.control); err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Fatalf("%s: %v, %v; want a socket of its owner's", s.control, info, err)
+	}
+	s.main = s.pids[len(s.pids)-1]
+	s.done()
+}
+
 // Ensure that what cannot be done is refused in words, and that nothing has changed then.
 func TestUpgradeRefused(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	s := serve(t, nil, "--drain", "1m")
+	other := serve(t, nil)
 	l, p := s.listen(), s.publisher()
 	fewer := filepath.Join(t.TempDir(), "fewer")
 	if err := os.WriteFile(fewer, []byte("#!/bin/sh\nulimit -n 1000\nexec "+s.cmd.Path+" \"$@\"\n"), 0o755); err != nil {
@@ -170,6 +189,8 @@ func TestUpgradeRefused(t *testing.T) {
 		{args("--control", "/nowhere/control", "--unsupervised"), "is millrace running"},
 		{args("--unsupervised", "--binary", "/nowhere/millrace"), "/nowhere/millrace: no such file"},
 		{args("--unsupervised", "--binary", "/"), "no program"},
+		{args("--unsupervised", "--", "--control", fewer), "failed: "},
+		{args("--unsupervised", "--", "--control", other.control), "failed: "},
 		{args("--unsupervised", "--binary", "/bin/true"), "failed: "},
 		{args("--unsupervised", "--", "--bogus"), "failed: "},
 		{args("--unsupervised", "--", "--history", "0"), "--history above 0: true in the running process, false in the new one"},
@@ -191,6 +212,14 @@ func TestUpgradeRefused(t *testing.T) {
 			t.Errorf("%q: %+v, want status 1 and one line with %q", tt.args, got, tt.want)
 		}
 		l.hears(p.publish(1))
+	}
+	if info, err := os.Lstat(fewer); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("a file that --control named is %v, %v; want it left alone", info.Mode(), err)
+	}
+	other.done() // by a control socket that is its own
+	if result, err := command(t.Context(), s.control, order{Command: orderUpgrade, Unsupervised: true, Binary: "bin/millrace"}, func([]byte) {}); err != nil ||
+		result.Result != resultRefused || !strings.Contains(result.Why, "want an absolute path") {
+		t.Errorf("a program by a relative path: %+v, %v", result, err)
 	}
 	var why string
 	s.upgrade(order{}, func(at step) {
