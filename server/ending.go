@@ -174,7 +174,7 @@ func (l *loop) isOf(s *stream, user string) bool {
 // abandonEndings ends the wait for endings that are not done, when the loop ends.
 func (l *loop) abandonEndings() {
 	for _, e := range l.endings {
-		close(e.over)
+		e.tell()
 	}
 	l.endings = nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -29,7 +30,8 @@ var ErrHandOver = errors.New("the event loops cannot be handed over")
 // handingOver is the part of a predecessor's state that all of its loops share.
 type handingOver struct {
 	underWay atomic.Bool
-	version  int // of the records
+	version  int           // of the records
+	patience time.Duration // for a loop that is to do a step
 }
 
 // Moved is what of a loop has been handed over.
@@ -120,7 +122,27 @@ func (s *Server) SendLoop(i, fd int) (Moved, error) {
 	if err != nil {
 		return Moved{Loop: i}, err
 	}
-	return doOn(l, func(l *loop) (Moved, error) { return l.handOver(handover.NewConn(fd)) })
+	var taken atomic.Bool // the descriptor, by the loop or by whoever gives up
+	moved, err := doOn(l, func(l *loop) (Moved, error) {
+		if taken.Swap(true) {
+			return Moved{}, errNotHanded
+		}
+		return l.handOver(handover.NewConn(fd))
+	})
+	if !taken.Swap(true) {
+		s.drop(l, fd)
+	}
+	moved.Loop = i
+	return moved, err
+}
+
+// drop closes a descriptor of a loop's table, as soon as the loop turns.
+func (s *Server) drop(l *loop, fd int) {
+	if s.ferry == nil {
+		unix.Close(fd)
+		return
+	}
+	go tell(l, func(*loop) { unix.Close(fd) }) // or its table ends with it
 }
 
 // AwaitPrepared returns when the successor's i-th loop has all that SendLoop has sent.
@@ -147,13 +169,13 @@ func (s *Server) LetGo() {
 }
 
 // doOn has a loop call f, which may take as long as some steps of a handover, and returns what
-// f does.
+// f does. A loop that does not answer in time is stuck, and does not call f any more.
 func doOn[T any](l *loop, f func(*loop) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*handTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), l.server.handing.patience)
 	defer cancel()
 	did, ok := ask(ctx, l, func(l *loop) answer {
 		value, err := f(l)
@@ -165,14 +187,40 @@ func doOn[T any](l *loop, f func(*loop) (T, error)) (T, error) {
 	return did.value, did.err
 }
 
-// step is doOn for what returns nothing else, and tell for what returns nothing.
+// step is doOn for what returns nothing else.
 func step(l *loop, f func(*loop) error) error {
 	_, err := doOn(l, func(l *loop) (struct{}, error) { return struct{}{}, f(l) })
 	return err
 }
 
+// tell has a loop call f, however long it takes the loop to get there: without that it would serve
+// nobody, or hold its streams, for good. The wait is logged. An error says that the loop has ended.
 func tell(l *loop, f func(*loop)) error {
-	return step(l, func(l *loop) error { f(l); return nil })
+	told := make(chan struct{})
+	question := func() {
+		f(l)
+		close(told)
+	}
+	began, waits := time.Now(), time.NewTicker(l.server.handing.patience)
+	defer waits.Stop()
+	for mail := l.mail; ; {
+		select {
+		case mail <- question:
+			mail = nil
+			l.waker.Signal()
+		case <-told:
+			return nil
+		case <-l.gone:
+			select {
+			case <-told:
+				return nil
+			default:
+				return &StuckError{[]int{int(l.number)}}
+			}
+		case <-waits.C:
+			l.server.log(slog.LevelWarn, "an event loop does not turn, and an upgrade waits for it", "loop", l.number, "for", time.Since(began))
+		}
+	}
 }
 
 // carry brings a descriptor of the process's table into that of a loop, and returns its number

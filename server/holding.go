@@ -29,8 +29,12 @@ func (l *loop) heldDue(s *stream) {
 	l.schedule(l.connOf(s), l.now+heldPause)
 }
 
-// letAll ends the time in which streams are held.
+// letAll ends the time in which streams are held. If the loop does not serve yet, it will see by
+// itself that nothing is held any more.
 func (l *loop) letAll() {
+	if l.adopting != nil {
+		return
+	}
 	l.holding = false
 	l.startWaiting()
 	l.goOnStalled()
@@ -49,15 +53,20 @@ func (l *loop) cutGaps(s *stream, r *slowReader) bool {
 	if l.missed = l.missed[:i]; i > 0 {
 		return true
 	}
-	l.stopWatching(l.connOf(s)) // its socket would tell all the time that it takes more
-	l.stalled = append(l.stalled, s.id())
+	r.pace.excuse(l.now)
+	if !r.stalled {
+		r.stalled = true
+		l.stopWatching(l.connOf(s)) // its socket would tell all the time that it takes more
+		l.stalled = append(l.stalled, s.id())
+	}
 	return false
 }
 
 // goOnStalled has streams go on that waited because of a gap.
 func (l *loop) goOnStalled() {
 	for _, id := range l.stalled {
-		if c := l.table.owned(id, l.number); c != nil && c.flags.is(behind) {
+		if c := l.table.owned(id, l.number); c != nil && c.flags.is(behind) && l.readers.m[id].stalled {
+			l.readers.m[id].stalled = false
 			l.catchUp(&c.stream) // and once more, if the socket takes more
 			if c := l.table.owned(id, l.number); c != nil && c.flags.is(behind) {
 				l.watchRoom(c)
@@ -90,6 +99,13 @@ func (t *takingOver) postpone(o order) bool {
 	if t.holds {
 		t.orders = append(t.orders, o)
 	}
+	return t.holds
+}
+
+// isHolding tells whether streams are to be held.
+func (t *takingOver) isHolding() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return t.holds
 }
 

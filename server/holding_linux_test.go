@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"millrace/channels"
+	"millrace/internal/testenv"
 )
 
 // hold has a server's streams be served by a successor before the switch.
@@ -125,10 +126,35 @@ func TestHeldGap(t *testing.T) {
 	}
 	quick.wantNothing()
 	slow.wantNothing()
+	u.stall()
 	u.over()
 	const gap = "event: millrace.gap\ndata: {\"reason\":\"backplane\",\"oldest\":\"\",\"head\":\"\"}\n\n"
 	for _, c := range []*client{quick, slow} {
 		c.want(gap + "data: after\n\n")
+	}
+}
+
+// stall lets an hour pass for the stream that waits at a gap, since it is behind.
+func (u *succession) stall() {
+	u.t.Helper()
+	l := u.next.loops[0]
+	testenv.Eventually(u.t, "the stream stands at the gap", func() bool {
+		n, _ := ask(u.t.Context(), l, func(l *loop) int { return len(l.stalled) })
+		return n > 0
+	})
+	n, _ := ask(u.t.Context(), l, func(l *loop) int {
+		s, now := l.at(l.stalled[0]), l.now
+		l.now += time.Hour
+		for range 2 {
+			l.heldDue(s)
+		}
+		if l.now = now; s.state == stateStream {
+			l.schedule(l.connOf(s), now+heldPause)
+		}
+		return len(l.stalled)
+	})
+	if n != 1 {
+		u.t.Errorf("%d streams stand at the gap, want 1", n)
 	}
 }
 

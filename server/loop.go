@@ -44,6 +44,7 @@ type loop struct {
 	inbox    *channels.Inbox // posting: safe for concurrent use
 	mail     chan func()     // questions from outside, see ask: safe for concurrent use
 	stopping atomic.Bool     // safe for concurrent use
+	gone     chan struct{}   // closed when it has ended: safe for concurrent use
 	away     atomic.Bool     // it is being handed over or taken over, and need not turn: safe for concurrent use
 	counters counters        // reading: safe for concurrent use
 
@@ -139,6 +140,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys
 		server: s, number: number, cfg: &s.cfg, broker: s.broker,
 		armed: math.MaxInt64,
 		mail:  make(chan func(), mailSize),
+		gone:  make(chan struct{}),
 		connections: connections{
 			table: table, occupancy: taken,
 			unfinished: newPeaked[streamID, *unfinishedHead](),
@@ -185,6 +187,7 @@ func newLoop(s *Server, number int32, table *table, taken *occupancy, keys *keys
 // opened, serves from Start to Close, and closes everything. err is why it
 // cannot.
 func (l *loop) live(err error, opened chan<- error) {
+	defer close(l.gone)
 	if err == nil {
 		l.poller, err = netpoll.OpenPoller()
 	}

@@ -68,6 +68,9 @@ func (p *pace) isStuck(now, patience time.Duration) bool {
 	return stuck
 }
 
+// excuse has the reader's patience begin anew: it is the loop that has nothing for it to take.
+func (p *pace) excuse(now time.Duration) { p.last, p.judged, p.total = now, now, 0 }
+
 // becomeFast has publishers wait for a reader again that has become fast, or for one of
 // whose pace nothing was known.
 func (l *loop) becomeFast(s *stream) {

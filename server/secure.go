@@ -161,8 +161,12 @@ func (l *loop) writeSecure(c *conn, p []byte) (n int, _ result) {
 }
 
 // bidFarewell tells the client of a TLS connection that is about to be ended that nothing was
-// cut off: so not one that is stuck, or of which the rest of a record is left.
+// cut off: so not one that is stuck, or of which the rest of a record is left. A connection whose
+// keys have not come, from a predecessor that has died, cannot be told.
 func (l *loop) bidFarewell(c *conn, why reason) {
+	if !l.hasKeys(c) {
+		return
+	}
 	switch c.state {
 	case stateHead, stateUndecided, stateStream, stateWaiting, stateHTTP2:
 	default:

@@ -99,6 +99,7 @@ func New(cfg Config, broker *channels.Broker) (*Server, error) {
 	s.users = limits.NewUsers(cfg.MaxConnectionsPerUser)
 	s.taking.adopted = make(chan Adoption, 3*capacity.loops)
 	s.taking.holds = cfg.Successor != nil
+	s.handing.patience = 3 * handTimeout
 	if err := s.openLoops(); err != nil {
 		s.Close()
 		return nil, err

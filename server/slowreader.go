@@ -17,6 +17,7 @@ type slowReader struct {
 	fell     time.Duration // when it fell behind
 	told     channels.Told // losses by which it is not lapped, and that it is not told again
 	pace     pace
+	stalled  bool // it is held and would get a gap next: see loop.stalled
 	// farewell is for a stream that is to be ended once it has caught up.
 	farewell farewell
 }

@@ -193,6 +193,11 @@ func TestTakeOverNonsense(t *testing.T) {
 			send(c, handover.KindLoop, &head)
 			send(c, handover.KindLoopEnd, &handover.LoopEnd{Connections: 1})
 		}},
+		{"fewer subscribers than none", "-1 subscribers, want 0 or more", func(c *handover.Conn, _ int, _ uint64) {
+			send(c, handover.KindLoop, &head)
+			send(c, handover.KindLoopChannels, &handover.LoopChannel{Name: []byte("/a"), Subscribers: -1})
+			send(c, handover.KindLoopEnd, &handover.LoopEnd{})
+		}},
 		{"too few connections", "0 connections", func(c *handover.Conn, _ int, _ uint64) {
 			send(c, handover.KindLoop, &head)
 			send(c, handover.KindLoopChannels, channel)

@@ -215,6 +215,9 @@ func (l *loop) takeChannels(payload []byte) error {
 		if err := channels.CheckName(c.Name); err != nil {
 			return err
 		}
+		if c.Subscribers < 0 {
+			return fmt.Errorf("channel %q has %d subscribers, want 0 or more", c.Name, c.Subscribers)
+		}
 		a.names = append(a.names, append([]byte(nil), c.Name...))
 		a.counts = append(a.counts, c.Subscribers)
 	}
@@ -235,7 +238,8 @@ func (l *loop) attachAll() error {
 		return err
 	}
 	for i, channel := range attached {
-		l.channels = append(l.channels, &loopChannel{shared: channel, subscribers: make([]streamID, 0, a.counts[i])})
+		room := min(int(a.counts[i]), l.server.capacity.streams) // more may come, but so much is memory for what is told
+		l.channels = append(l.channels, &loopChannel{shared: channel, subscribers: make([]streamID, 0, room)})
 		l.byChannel.set(channel, int32(i))
 	}
 	a.names = nil
@@ -318,7 +322,9 @@ func (l *loop) awaitCommit() error {
 func (l *loop) serveAdopted() {
 	l.adopting = nil
 	l.now = l.server.clock()
-	l.holding = true
+	if l.holding = l.server.taking.isHolding(); !l.holding {
+		l.startWaiting()
+	}
 	l.askAllAgain()
 	l.wakeAgain()
 	if err := l.sayServing(); err != nil && !l.server.taking.alone.Load() {

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -218,7 +219,11 @@ func (l *loop) askAllAgain() {
 	if l.cfg.Authorizer == nil { // the settings agree, so there are none
 		return
 	}
-	for id, u := range l.undecided.m {
+	for _, id := range slices.Collect(maps.Keys(l.undecided.m)) { // which asking changes
+		u := l.undecided.m[id]
+		if u == nil {
+			continue
+		}
 		s := l.at(id)
 		l.dropUndecided(s)
 		s.state = stateHead

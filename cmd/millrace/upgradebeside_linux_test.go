@@ -107,7 +107,9 @@ func TestUpgradeAccess(t *testing.T) {
 	if result.Result != resultDone {
 		t.Fatalf("%+v, want %q", result, resultDone)
 	}
-	reap(s.main)
+	if status, err := reap(s.main); err != nil || status.ExitStatus() != 0 {
+		t.Errorf("a process that was told of a kick ends with %v, %v; want status 0", status, err)
+	}
 	s.main = result.PID
 	for err := error(nil); err == nil; {
 		if _, err = mia.Next(); err != nil && err != io.EOF {
