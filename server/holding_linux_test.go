@@ -99,10 +99,11 @@ func (c *client) wantEnd() {
 	}
 }
 
-// Ensure that a gap is told at its place, and that no stream gets what comes after it before.
+// Ensure that a gap is told at its place, that no stream gets what comes after it before, and that
+// none is ended as slow since it waits there.
 func TestHeldGap(t *testing.T) {
 	opts := channels.Options{Backplane: lateEngine{"/late"}, MaxEventBytes: 4 << 20}
-	s, broker := start(t, Config{Loops: 1}, opts)
+	s, broker := start(t, Config{Loops: 1, SlowTimeout: time.Minute}, opts)
 	deliver := func(b *channels.Broker, data string) {
 		if _, err := b.Feed().Deliver("/a", channels.Event{Data: []byte(data)}); err != nil {
 			t.Fatal(err)
