@@ -122,7 +122,7 @@ func (s *Server) SendLoop(i, fd int) (Moved, error) {
 	if err != nil {
 		return Moved{Loop: i}, err
 	}
-	var taken atomic.Bool // the descriptor, by the loop or by whoever gives up
+	var taken atomic.Bool // the descriptor, by the loop or, when that is given up, here
 	moved, err := doOn(l, func(l *loop) (Moved, error) {
 		if taken.Swap(true) {
 			return Moved{}, errNotHanded
