@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"millrace/channels"
+	"millrace/internal/auth"
 	"millrace/internal/handover"
 	"millrace/internal/testenv"
 )
@@ -96,6 +97,25 @@ func TestHandedLoopLiesStill(t *testing.T) {
 	}
 	u.commit(0)
 	u.over()
+}
+
+// Ensure that a successor asks once for each verdict that its predecessor waited for.
+func TestTakeOverQuestions(t *testing.T) {
+	const clients = 100
+	asked := &late{Authorizer: authorizer(func(r *auth.Request, _ time.Time) auth.Verdict {
+		return auth.Verdict{Means: "ticket", Channels: r.Channels}
+	})}
+	s, _ := start(t, Config{Loops: 1, Authorizer: asked}, channels.Options{})
+	for range clients {
+		io.WriteString(dial(t, s), "GET /a HTTP/1.1\r\nHost: test\r\n\r\n")
+	}
+	testenv.Eventually(t, "all have asked", func() bool { return asked.questions() == clients })
+	next, _, _ := upgrade(t, s, channels.Options{})
+	if n := asked.questions(); n != 2*clients {
+		t.Errorf("the authorizer was asked %d times, want %d", n, 2*clients)
+	}
+	asked.answer()
+	testenv.Eventually(t, "all are streams", func() bool { return next.Stats().Streams == clients })
 }
 
 // Ensure that a successor serves what it has when its predecessor has died: loops that were
