@@ -199,8 +199,8 @@ func TestUpgradeRefused(t *testing.T) {
 		{args("--unsupervised", "--", "--loops", "3"), "loops: 2 in the running process, 3 in the new one"},
 		{args("--unsupervised", "--", "--proxy-protocol", "--trusted-proxies", "127.0.0.1"), "--proxy-protocol: "},
 		{args("--unsupervised", "--", "--decode", "*=turbo", "--gzip", "/*"), "--gzip: "},
-		{args("--unsupervised", "--", "--ticket-key", "random"), "who may listen: anybody in the running process, who has a grant in the new one"},
-		{args("--unsupervised", "--", "--admin-password", "x"), "--admin-password: none in the running process, set in the new one"},
+		{args("--unsupervised", "--", "--ticket-key", "random"), "a grant for each stream: not set in the running process, needed in the new one"},
+		{args("--unsupervised", "--", "--admin-password", "x"), "a password of the admin port: not set in the running process, needed in the new one"},
 		{args("--unsupervised", "--", "--history-bytes", "1KiB"), "failed: "},
 	} {
 		given := tt.args

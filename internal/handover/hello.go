@@ -24,7 +24,8 @@ func Secret(name, value string) Setting {
 	return Setting{name, secret + hex.EncodeToString(sum[:8])}
 }
 
-// Settings are those that must agree.
+// Settings are those that must agree. One that is empty is as good as one that is not there: so a
+// program may have settings that an earlier one does not know, while they are not used.
 type Settings []Setting
 
 // Digest returns a hash of the settings, whatever their order.
@@ -38,13 +39,13 @@ func (s Settings) Digest() [sha256.Size]byte {
 	return sha256.Sum256(w.Bytes())
 }
 
-// Value returns the value of a setting, and whether there is one.
-func (s Settings) Value(name string) (string, bool) {
+// Value returns the value of a setting, "" if there is none.
+func (s Settings) Value(name string) string {
 	i := slices.IndexFunc(s, func(setting Setting) bool { return setting.Name == name })
 	if i < 0 {
-		return "", false
+		return ""
 	}
-	return s[i].Value, true
+	return s[i].Value
 }
 
 // Hello is the first frame each way. Its form is the same in all versions: what comes later
@@ -112,9 +113,7 @@ func (h *Hello) Agree(successor *Hello) (version int, err error) {
 	if successor.Memory != 0 && (h.Memory == 0 || successor.Memory < h.Memory) {
 		why = append(why, fmt.Sprintf("memory limit: %s in the running process, %d bytes in the new one", bytesOrNone(h.Memory), successor.Memory))
 	}
-	if h.Settings.Digest() != successor.Settings.Digest() {
-		why = append(why, differences(h.Settings, successor.Settings)...)
-	}
+	why = append(why, differences(h.Settings, successor.Settings)...)
 	if len(why) > 0 {
 		return 0, &Refusal{why}
 	}
@@ -137,9 +136,7 @@ func differences(running, next Settings) (why []string) {
 		if a == secretSet && b == secretSet {
 			line = s.Name + ": not the same in the running process and in the new one"
 		}
-		one, _ := running.Value(s.Name)
-		other, _ := next.Value(s.Name)
-		if (a != b || one != other) && !slices.Contains(why, line) {
+		if running.Value(s.Name) != next.Value(s.Name) && !slices.Contains(why, line) {
 			why = append(why, line)
 		}
 	}
@@ -151,10 +148,8 @@ const secretSet = "set to a secret"
 
 // shown returns what is said of a setting to people.
 func (s Settings) shown(name string) string {
-	value, ok := s.Value(name)
+	value := s.Value(name)
 	switch {
-	case !ok:
-		return "unknown"
 	case value == "":
 		return "not set"
 	case strings.HasPrefix(value, secret):

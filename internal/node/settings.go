@@ -21,12 +21,12 @@ func (o *Options) hello(loops int) *handover.Hello {
 	}
 }
 
-// oneOf returns yes or no.
-func oneOf(is bool, yes, no string) string {
+// ifNeeded is the value of a setting that is there or not.
+func ifNeeded(is bool) string {
 	if is {
-		return yes
+		return "needed"
 	}
-	return no
+	return ""
 }
 
 // settings are those in which both processes of an upgrade must be alike, by their flags:
@@ -45,8 +45,8 @@ func (o *Options) settings() handover.Settings {
 		{Name: "--decode", Value: o.Forms.String()},
 		{Name: "--gzip", Value: fmt.Sprint(o.Public.Gzip)},
 		{Name: "--channel-prefix", Value: o.ChannelPrefix},
-		{Name: "who may listen", Value: oneOf(o.Access.IsOpen(), "anybody", "who has a grant")},
-		{Name: "--admin-password", Value: oneOf(o.Admin.Password != "", "set", "none")},
+		{Name: "a grant for each stream", Value: ifNeeded(!o.Access.IsOpen())},
+		{Name: "a password of the admin port", Value: ifNeeded(o.Admin.Password != "")},
 		handover.Secret("--backplane", o.Backplane),
 	}
 }
