@@ -21,6 +21,7 @@ type handed struct {
 	sent      handover.LoopEnd
 	prepared  bool // the successor has said so
 	committed bool
+	unwatched bool // see unwatchCommitted
 }
 
 // restListeners has the loop accept nothing until it is handed over, and returns since when it
@@ -222,7 +223,23 @@ func (l *loop) commit() error {
 	if h == nil || !h.prepared || h.committed || h.conn == nil {
 		return errNotHanded
 	}
-	for _, id := range h.ids { // a registration lasts as long as the socket, in whatever process that is
+	h.committed = true // from the first byte on
+	if h.conn.HasEnded() {
+		return fmt.Errorf("commit event loop %d: %w", l.number, errGone) // and the keys are still here
+	}
+	l.wipeKeys()
+	return h.conn.Send(handover.KindCommit, nil)
+}
+
+// unwatchCommitted has the poller tell no more of what is the successor's: a registration lasts as
+// long as the socket, in whatever process that is. It may come late, when the successor serves:
+// what the poller tells of a loop that is handed over is passed over.
+func (l *loop) unwatchCommitted() {
+	if l.handed.unwatched {
+		return
+	}
+	l.handed.unwatched = true
+	for _, id := range l.handed.ids {
 		if err := l.unwatch(l.table.at(id)); err != nil {
 			l.server.log(slog.LevelError, "cannot stop watching a connection that is handed over", "error", err)
 		}
@@ -232,12 +249,6 @@ func (l *loop) commit() error {
 			l.server.log(slog.LevelError, "cannot stop watching a listener that is handed over", "error", err)
 		}
 	}
-	h.committed = true // from the first byte on
-	if h.conn.HasEnded() {
-		return fmt.Errorf("commit event loop %d: %w", l.number, errGone) // and the keys are still here
-	}
-	l.wipeKeys()
-	return h.conn.Send(handover.KindCommit, nil)
 }
 
 // awaitServing waits until the successor serves the connections, and returns for how long
@@ -248,7 +259,9 @@ func (l *loop) awaitServing() (pause time.Duration, err error) {
 		return 0, errNotHanded
 	}
 	_, err = h.conn.Expect(handover.KindServing)
-	return l.server.clock() - h.stopped, err
+	pause = l.server.clock() - h.stopped
+	l.unwatchCommitted()
+	return pause, err
 }
 
 // resume has the loop serve its connections again, which are where the successor, which is

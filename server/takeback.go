@@ -98,6 +98,7 @@ func (l *loop) takeBack() (t TakenBack) {
 	}
 	var severed []*conn
 	if h.committed {
+		l.unwatchCommitted()
 		for i, id := range h.ids {
 			if c := l.table.at(id); l.isTakenBack(c) {
 				l.takeBackOne(c, h.progress[i], &t)
