@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +33,8 @@ type Local struct {
 	back      Heir
 	options   channels.Options
 	open      func() Backplane
-	clients   []*Client
+	clients   []*Client // their slice is guarded by opening: tests open many at once
+	opening   *sync.Mutex
 	observers map[channels.Observer][]string // the channels that each hears
 }
 
@@ -64,7 +66,7 @@ func (l *Local) opened(o channels.Options) *Local {
 	back := l.open()
 	l.t.Cleanup(func() { back.Close() })
 	o.Backplane = back
-	next := &Local{t: l.t, Broker: channels.NewBroker(o), options: l.options, open: l.open}
+	next := &Local{t: l.t, Broker: channels.NewBroker(o), options: l.options, open: l.open, opening: new(sync.Mutex)}
 	next.back, _ = back.(Heir)
 	return next
 }
@@ -151,7 +153,9 @@ const enough = 1 << 20
 // join attaches a client.
 func (l *Local) join(lastID string, names ...string) *Client {
 	c := &Client{t: l.t, local: l, woken: make(chan struct{}, 1), asked: lastID}
+	l.opening.Lock()
 	l.clients = append(l.clients, c)
+	l.opening.Unlock()
 	c.inbox = l.Broker.NewInbox(c.wake)
 	var raw [][]byte
 	for _, name := range names {
@@ -187,6 +191,8 @@ func (c *Client) begin() {
 // Close ends the client.
 func (c *Client) Close() {
 	c.inbox.Detach(c.start.Channels...)
+	c.local.opening.Lock()
+	defer c.local.opening.Unlock()
 	c.local.clients = slices.DeleteFunc(c.local.clients, func(o *Client) bool { return o == c })
 }
 
