@@ -18,7 +18,7 @@ import (
 const (
 	slowSize   = 20 << 10 // bytes of an event
 	slowBurst  = 60       // events at a time: more than sockets take, less than a channel keeps
-	slowWindow = 4 << 10  // of the socket, which the system doubles
+	slowWindow = 16 << 10 // of the socket, which the system doubles; with 4 KiB the kernel gives some up after 30 s
 	slowRead   = 2 << 10  // bytes that are read at a time
 )
 

@@ -194,7 +194,9 @@ func (s *controlSocket) serve(conn *net.UnixConn) {
 		err = allow(conn)
 	}
 	if err != nil {
-		s.log.Warn("an order at the control socket is refused", "error", err)
+		if !errors.Is(err, errLeft) { // as a successor does, which looks whether anybody serves there
+			s.log.Warn("an order at the control socket is refused", "error", err)
+		}
 		c.write(outcome{Result: resultRefused, Why: err.Error()})
 		return
 	}
@@ -233,6 +235,9 @@ func (c *orderConn) order(o *order) error {
 	return nil
 }
 
+// errLeft says that a client has closed its connection.
+var errLeft = errors.New("the client of the control socket has gone")
+
 // line reads a line, for which there is so much time.
 func (c *orderConn) line(patience time.Duration) ([]byte, error) {
 	c.conn.SetReadDeadline(time.Now().Add(patience))
@@ -246,7 +251,7 @@ func (c *orderConn) line(patience time.Duration) ([]byte, error) {
 		if err := c.lines.Err(); err != nil {
 			return nil, fmt.Errorf("no line within %v: %w", patience, err)
 		}
-		return nil, errors.New("the client of the control socket has gone")
+		return nil, errLeft
 	}
 	return c.lines.Bytes(), nil
 }
