@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -166,17 +167,28 @@ func (k *Kicks) crowd(user string, entry kicked) error {
 		k.everybody = k.everybody.with(entry)
 		return ErrCrowded
 	}
+	other, held := k.firstOver()
+	if other == "" {
+		entry.barred = 0
+		k.everybody = k.everybody.with(entry)
+		return ErrNotFinal
+	}
+	delete(k.users, other)
+	k.users[user] = entry
+	k.everybody = k.everybody.with(held)
+	return ErrCrowded
+}
+
+// firstOver returns the user whose kick, which is not final, is over first: it holds for
+// everybody for the shortest time. "" if all are final. All processes that know of the same kicks
+// return the same. Called with mu held.
+func (k *Kicks) firstOver() (user string, first kicked) {
 	for other, held := range k.users {
-		if held.barred == 0 {
-			delete(k.users, other)
-			k.users[user] = entry
-			k.everybody = k.everybody.with(held)
-			return ErrCrowded
+		if held.barred == 0 && (user == "" || cmp.Or(cmp.Compare(held.until, first.until), cmp.Compare(held.at, first.at), cmp.Compare(other, user)) < 0) {
+			user, first = other, held
 		}
 	}
-	entry.barred = 0
-	k.everybody = k.everybody.with(entry)
-	return ErrNotFinal
+	return user, first
 }
 
 // check reports what is wrong with a kick.
