@@ -95,12 +95,9 @@ func (c *AdminConnection) append(w *Writer) {
 	w.String(c.Name)
 	w.String(c.Library)
 	w.String(c.LibraryVersion)
-	for _, names := range [...][]string{c.Channels, c.Globs, c.Shards} {
-		w.U32(uint32(len(names)))
-		for _, name := range names {
-			w.String(name)
-		}
-	}
+	w.Strings(c.Channels)
+	w.Strings(c.Globs)
+	w.Strings(c.Shards)
 	if !c.Late {
 		c.Waiting.Append(w)
 	}
@@ -114,12 +111,7 @@ func (c *AdminConnection) parse(r *Reader, size int) {
 	c.Flags, c.RESP, c.Failures = AdminFlags(fixed.U16()), fixed.U8(), fixed.U8()
 	c.Late = fixed.Bool()
 	c.Name, c.Library, c.LibraryVersion = r.String(), r.String(), r.String()
-	for _, names := range [...]*[]string{&c.Channels, &c.Globs, &c.Shards} {
-		n := r.Count(4)
-		for i := 0; i < n && r.Err() == nil; i++ {
-			*names = append(*names, r.String())
-		}
-	}
+	c.Channels, c.Globs, c.Shards = r.Strings(), r.Strings(), r.Strings()
 	if !c.Late {
 		c.Waiting.Parse(r)
 	}

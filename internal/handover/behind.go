@@ -24,10 +24,7 @@ func (b *Behind) Append(w *Writer) {
 	w.U32(b.Messages)
 	w.I64(b.Fell)
 	w.U64(b.Gaps)
-	w.U32(uint32(len(b.Floors)))
-	for _, floor := range b.Floors {
-		w.U64(floor)
-	}
+	appendList(w, b.Floors, func(floor *uint64) { w.U64(*floor) })
 	for _, v := range []int64{b.Window, b.Last, b.Judged, b.Taken, b.Total} {
 		w.I64(v)
 	}
@@ -42,12 +39,7 @@ func (b *Behind) Append(w *Writer) {
 func (b *Behind) Parse(r *Reader) {
 	b.Rest, b.Messages = r.Sized(), r.U32()
 	b.Fell, b.Gaps = r.I64(), r.U64()
-	if n := r.Count(8); n > 0 {
-		b.Floors = make([]uint64, n)
-	}
-	for i := range b.Floors {
-		b.Floors[i] = r.U64()
-	}
+	b.Floors = parseList(r, 8, func(floor *uint64) { *floor = r.U64() })
 	for _, v := range []*int64{&b.Window, &b.Last, &b.Judged, &b.Taken, &b.Total} {
 		*v = r.I64()
 	}
@@ -103,12 +95,8 @@ func (u *Undecided) texts() []*string {
 
 // Append implements Record.
 func (u *Undecided) Append(w *Writer) {
-	for _, list := range [][]string{u.Channels, u.Signed} {
-		w.U32(uint32(len(list)))
-		for _, name := range list {
-			w.String(name)
-		}
-	}
+	w.Strings(u.Channels)
+	w.Strings(u.Signed)
 	for _, b := range []bool{u.Aliased, u.IsSecure, u.OriginAllowed, u.OnlyHead, u.PrefersGzip} {
 		w.Bool(b)
 	}
@@ -124,14 +112,7 @@ func (u *Undecided) Append(w *Writer) {
 
 // Parse implements Record.
 func (u *Undecided) Parse(r *Reader) {
-	for _, list := range []*[]string{&u.Channels, &u.Signed} {
-		if n := r.Count(4); n > 0 {
-			*list = make([]string, n)
-		}
-		for i := range *list {
-			(*list)[i] = r.String()
-		}
-	}
+	u.Channels, u.Signed = r.Strings(), r.Strings()
 	for _, b := range []*bool{&u.Aliased, &u.IsSecure, &u.OriginAllowed, &u.OnlyHead, &u.PrefersGzip} {
 		*b = r.Bool()
 	}

@@ -92,30 +92,27 @@ func (b *Beside) Append(w *Writer) {
 		w.I64(b.Arrivals.Booked)
 	})
 	extra(len(b.Addresses) > 0, besideAddresses, func(w *Writer) {
-		w.U32(uint32(len(b.Addresses)))
-		for _, a := range b.Addresses {
+		appendList(w, b.Addresses, func(a *AddressRate) {
 			w.U64(a.Network)
 			w.I64(a.Full)
-		}
+		})
 	})
 	extra(len(b.Kicks) > 0, besideKicks, func(w *Writer) {
-		w.U32(uint32(len(b.Kicks)))
-		for _, k := range b.Kicks {
+		appendList(w, b.Kicks, func(k *Kick) {
 			w.String(k.User)
 			w.I64(k.At)
 			w.I64(k.Until)
 			w.I64(k.Barred)
-		}
+		})
 	})
 	extra(b.SpentFloor != 0, besideSpentFloor, func(w *Writer) { w.I64(b.SpentFloor) })
 	extra(len(b.Spent) > 0, besideSpent, b.appendSpent)
 	extra(len(b.TicketKey) > 0, besideTicketKey, func(w *Writer) { w.Sized(b.TicketKey) })
 	extra(len(b.SessionKeys) > 0, besideSessionKeys, func(w *Writer) {
-		w.U32(uint32(len(b.SessionKeys)))
-		for _, k := range b.SessionKeys {
+		appendList(w, b.SessionKeys, func(k *SessionKey) {
 			w.Raw(k.Key[:])
 			w.I64(k.Made)
-		}
+		})
 	})
 	extra(len(b.Counters) > 0, besideCounters, b.appendCounters)
 	extra(len(b.Times) > 0, besideTimes, b.appendTimes)
@@ -129,42 +126,32 @@ func (a appender) Append(w *Writer) { a(w) }
 func (appender) Parse(*Reader)      {}
 
 func (b *Beside) appendSpent(w *Writer) {
-	w.U32(uint32(len(b.Spent)))
-	for _, s := range b.Spent {
+	appendList(w, b.Spent, func(s *SpentTickets) {
 		w.U32(s.Table)
 		w.I64(s.Began)
 		w.I64(s.Until)
 		w.I64(s.Floor)
-		w.U32(uint32(len(s.Families)))
-		for _, f := range s.Families {
+		appendList(w, s.Families, func(f *SpentFamily) {
 			w.Raw(f.Family[:])
 			w.U32(f.Generation)
-		}
-	}
+		})
+	})
 }
 
 func (b *Beside) appendCounters(w *Writer) {
-	w.U32(uint32(len(b.Counters)))
-	for _, c := range b.Counters {
+	appendList(w, b.Counters, func(c *Counter) {
 		w.String(c.Name)
-		w.U32(uint32(len(c.Labels)))
-		for _, label := range c.Labels {
-			w.String(label)
-		}
+		w.Strings(c.Labels)
 		w.F64(c.Value)
-	}
+	})
 }
 
 func (b *Beside) appendTimes(w *Writer) {
-	w.U32(uint32(len(b.Times)))
-	for _, t := range b.Times {
+	appendList(w, b.Times, func(t *Times) {
 		w.String(t.Name)
-		w.U32(uint32(len(t.Counts)))
-		for _, n := range t.Counts {
-			w.U64(n)
-		}
+		appendList(w, t.Counts, func(n *uint64) { w.U64(*n) })
 		w.I64(t.Sum)
-	}
+	})
 }
 
 // Parse implements Record.
@@ -174,15 +161,9 @@ func (b *Beside) Parse(r *Reader) {
 		case besideArrivals:
 			b.Arrivals = Arrivals{Full: r.I64(), Booked: r.I64()}
 		case besideAddresses:
-			b.Addresses = make([]AddressRate, r.Count(16))
-			for i := range b.Addresses {
-				b.Addresses[i] = AddressRate{Network: r.U64(), Full: r.I64()}
-			}
+			b.Addresses = parseList(r, 16, func(a *AddressRate) { *a = AddressRate{Network: r.U64(), Full: r.I64()} })
 		case besideKicks:
-			b.Kicks = make([]Kick, r.Count(28))
-			for i := range b.Kicks {
-				b.Kicks[i] = Kick{User: r.String(), At: r.I64(), Until: r.I64(), Barred: r.I64()}
-			}
+			b.Kicks = parseList(r, 28, func(k *Kick) { *k = Kick{User: r.String(), At: r.I64(), Until: r.I64(), Barred: r.I64()} })
 		case besideSpentFloor:
 			b.SpentFloor = r.I64()
 		case besideSpent:
@@ -190,11 +171,10 @@ func (b *Beside) Parse(r *Reader) {
 		case besideTicketKey:
 			b.TicketKey = r.Sized()
 		case besideSessionKeys:
-			b.SessionKeys = make([]SessionKey, r.Count(40))
-			for i := range b.SessionKeys {
-				copy(b.SessionKeys[i].Key[:], r.Raw(32))
-				b.SessionKeys[i].Made = r.I64()
-			}
+			b.SessionKeys = parseList(r, 40, func(k *SessionKey) {
+				copy(k.Key[:], r.Raw(32))
+				k.Made = r.I64()
+			})
 		case besideCounters:
 			b.parseCounters(r)
 		case besideTimes:
@@ -206,40 +186,21 @@ func (b *Beside) Parse(r *Reader) {
 }
 
 func (b *Beside) parseSpent(r *Reader) {
-	b.Spent = make([]SpentTickets, r.Count(32))
-	for i := range b.Spent {
-		s := &b.Spent[i]
+	b.Spent = parseList(r, 32, func(s *SpentTickets) {
 		*s = SpentTickets{Table: r.U32(), Began: r.I64(), Until: r.I64(), Floor: r.I64()}
-		s.Families = make([]SpentFamily, r.Count(20))
-		for j := range s.Families {
-			copy(s.Families[j].Family[:], r.Raw(16))
-			s.Families[j].Generation = r.U32()
-		}
-	}
+		s.Families = parseList(r, 20, func(f *SpentFamily) {
+			copy(f.Family[:], r.Raw(16))
+			f.Generation = r.U32()
+		})
+	})
 }
 
 func (b *Beside) parseCounters(r *Reader) {
-	b.Counters = make([]Counter, r.Count(16))
-	for i := range b.Counters {
-		c := &b.Counters[i]
-		c.Name = r.String()
-		c.Labels = make([]string, r.Count(4))
-		for j := range c.Labels {
-			c.Labels[j] = r.String()
-		}
-		c.Value = r.F64()
-	}
+	b.Counters = parseList(r, 16, func(c *Counter) { *c = Counter{Name: r.String(), Labels: r.Strings(), Value: r.F64()} })
 }
 
 func (b *Beside) parseTimes(r *Reader) {
-	b.Times = make([]Times, r.Count(16))
-	for i := range b.Times {
-		t := &b.Times[i]
-		t.Name = r.String()
-		t.Counts = make([]uint64, r.Count(8))
-		for j := range t.Counts {
-			t.Counts[j] = r.U64()
-		}
-		t.Sum = r.I64()
-	}
+	b.Times = parseList(r, 16, func(t *Times) {
+		*t = Times{Name: r.String(), Counts: parseList(r, 8, func(n *uint64) { *n = r.U64() }), Sum: r.I64()}
+	})
 }

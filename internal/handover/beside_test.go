@@ -7,13 +7,13 @@ var exampleBeside = Beside{
 	SpentFloor: 10,
 	Spent: []SpentTickets{
 		{1, 11, 12, 13, []SpentFamily{{[16]byte{14, 15}, 16}, {[16]byte{17}, 18}}},
-		{2, 19, 20, 21, []SpentFamily{}},
+		{2, 19, 20, 21, nil},
 	},
 	TicketKey:   []byte("a key of 32 bytes, drawn at rand"),
 	SessionKeys: []SessionKey{{[32]byte{22, 23}, 24}},
 	Counters: []Counter{
 		{"connections_closed_total", []string{"client_closed"}, 25},
-		{"streams_opened_total", []string{}, 26},
+		{"streams_opened_total", nil, 26},
 	},
 	Times: []Times{{"fanout_seconds", []uint64{27, 0, 28}, 29}},
 }

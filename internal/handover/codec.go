@@ -227,6 +227,32 @@ func (r *Reader) Count(size int) int {
 	return n
 }
 
+// appendList appends the number of elements, and each by one.
+func appendList[T any](w *Writer, list []T, one func(*T)) {
+	w.U32(uint32(len(list)))
+	for i := range list {
+		one(&list[i])
+	}
+}
+
+// parseList returns what appendList has written, each element of least bytes or more read by
+// one; nil for none.
+func parseList[T any](r *Reader, least int, one func(*T)) (list []T) {
+	if n := r.Count(least); n > 0 {
+		list = make([]T, n)
+	}
+	for i := range list {
+		one(&list[i])
+	}
+	return list
+}
+
+// Strings appends a list of texts.
+func (w *Writer) Strings(list []string) { appendList(w, list, func(s *string) { w.String(*s) }) }
+
+// Strings returns a copy of what Writer.Strings has written.
+func (r *Reader) Strings() []string { return parseList(r, 4, func(s *string) { *s = r.String() }) }
+
 // Fixed returns a reader of the next size bytes, a fixed record of which the first least bytes
 // have to be there. It skips what its caller does not read, and returns zero for what the
 // sender did not know. It has no errors of its own.

@@ -122,17 +122,11 @@ func (s *Stream) Parse(r *Reader) {
 type places []int32
 
 func (p *places) Append(w *Writer) {
-	w.U32(uint32(len(*p)))
-	for _, i := range *p {
-		w.I32(i)
-	}
+	appendList(w, *p, func(i *int32) { w.I32(*i) })
 }
 
 func (p *places) Parse(r *Reader) {
-	*p = make(places, r.Count(4))
-	for i := range *p {
-		(*p)[i] = r.I32()
-	}
+	*p = parseList(r, 4, func(i *int32) { *i = r.I32() })
 }
 
 // Connection is a client's connection, and the stream that it is or may become.

@@ -38,50 +38,34 @@ type Row struct {
 
 // Append implements Record.
 func (e *Engine) Append(w *Writer) {
-	w.U32(uint32(len(e.Heard)))
-	for _, name := range e.Heard {
-		w.String(name)
-	}
+	w.Strings(e.Heard)
 	w.Bool(e.More)
 	w.String(e.Fence)
 	w.Bool(e.Exact)
 	t := &e.Table
 	w.Bool(t.Known)
 	w.I64(t.Newest)
-	w.U32(uint32(len(t.Missing)))
-	for _, s := range t.Missing {
+	appendList(w, t.Missing, func(s *Span) {
 		w.I64(s.Low)
 		w.I64(s.High)
 		w.I64(s.Age)
 		w.I64(s.Before)
-	}
-	w.U32(uint32(len(t.Held)))
-	for _, row := range t.Held {
+	})
+	appendList(w, t.Held, func(row *Row) {
 		w.I64(row.ID)
 		w.I64(row.Hash)
 		w.I64(row.Size)
-	}
+	})
 	w.EndExtras()
 }
 
 // Parse implements Record.
 func (e *Engine) Parse(r *Reader) {
-	e.Heard = make([]string, r.Count(4))
-	for i := range e.Heard {
-		e.Heard[i] = r.String()
-	}
+	e.Heard = r.Strings()
 	e.More, e.Fence, e.Exact = r.Bool(), r.String(), r.Bool()
 	t := &e.Table
 	t.Known, t.Newest = r.Bool(), r.I64()
-	t.Missing = make([]Span, r.Count(32))
-	for i := range t.Missing {
-		t.Missing[i] = Span{Low: r.I64(), High: r.I64(), Age: r.I64(), Before: r.I64()}
-	}
-	t.Held = make([]Row, r.Count(24))
-	for i := range t.Held {
-		t.Held[i] = Row{ID: r.I64(), Hash: r.I64(), Size: r.I64()}
-	}
-	for tag, body := range r.Extras() {
-		body.Unknown(tag)
-	}
+	t.Missing = parseList(r, 32, func(s *Span) { *s = Span{Low: r.I64(), High: r.I64(), Age: r.I64(), Before: r.I64()} })
+	t.Held = parseList(r, 24, func(row *Row) { *row = Row{ID: r.I64(), Hash: r.I64(), Size: r.I64()} })
+	r.NoExtras()
 }

@@ -69,11 +69,10 @@ func (h *Hello) Append(w *Writer) {
 	w.U64(h.Memory)
 	digest := h.Settings.Digest()
 	w.Raw(digest[:])
-	w.U32(uint32(len(h.Settings)))
-	for _, s := range h.Settings {
+	appendList(w, h.Settings, func(s *Setting) {
 		w.String(s.Name)
 		w.String(s.Value)
-	}
+	})
 	w.EndExtras()
 }
 
@@ -83,13 +82,8 @@ func (h *Hello) Parse(r *Reader) {
 	h.Binary = r.String()
 	h.Loops, h.DescriptorLimit, h.Memory = r.U32(), r.U64(), r.U64()
 	digest := r.Raw(sha256.Size)
-	h.Settings = make(Settings, r.Count(8))
-	for i := range h.Settings {
-		h.Settings[i] = Setting{r.String(), r.String()}
-	}
-	for tag, body := range r.Extras() {
-		body.Unknown(tag)
-	}
+	h.Settings = parseList(r, 8, func(s *Setting) { *s = Setting{r.String(), r.String()} })
+	r.NoExtras()
 	if want := h.Settings.Digest(); r.Err() == nil && string(digest) != string(want[:]) {
 		r.Fail(fmt.Errorf("settings with the digest %x, want %x", digest, want))
 	}
@@ -166,16 +160,10 @@ func (r *Refusal) Error() string { return strings.Join(r.Why, "; ") }
 
 // Append implements Record.
 func (r *Refusal) Append(w *Writer) {
-	w.U32(uint32(len(r.Why)))
-	for _, why := range r.Why {
-		w.String(why)
-	}
+	w.Strings(r.Why)
 }
 
 // Parse implements Record.
 func (r *Refusal) Parse(reader *Reader) {
-	r.Why = make([]string, reader.Count(4))
-	for i := range r.Why {
-		r.Why[i] = reader.String()
-	}
+	r.Why = reader.Strings()
 }

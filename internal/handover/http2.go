@@ -24,9 +24,7 @@ func (h *HTTP2) Append(w *Writer) {
 func (h *HTTP2) Parse(r *Reader) {
 	h.State, h.Begun = r.Sized(), r.Sized()
 	h.Awaits, h.Leaves, h.Broken = r.U32(), r.U8(), r.Bool()
-	for tag, body := range r.Extras() {
-		body.Unknown(tag)
-	}
+	r.NoExtras()
 }
 
 // SharedStream is a stream of HTTP/2. Those of a connection stand one after the other, the last

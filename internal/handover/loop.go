@@ -22,10 +22,7 @@ func (h *LoopHead) Append(w *Writer) {
 	w.U8(h.Plain)
 	w.U32(h.Channels)
 	w.U32(h.Connections)
-	w.U32(uint32(len(h.Reasons)))
-	for _, name := range h.Reasons {
-		w.String(name)
-	}
+	w.Strings(h.Reasons)
 	w.EndExtras()
 }
 
@@ -33,13 +30,8 @@ func (h *LoopHead) Append(w *Writer) {
 func (h *LoopHead) Parse(r *Reader) {
 	h.Loop, h.K, h.Head, h.Keepalive, h.Plain = r.U32(), r.U64(), r.U64(), r.I64(), r.U8()
 	h.Channels, h.Connections = r.U32(), r.U32()
-	h.Reasons = make([]string, r.Count(4))
-	for i := range h.Reasons {
-		h.Reasons[i] = r.String()
-	}
-	for tag, body := range r.Extras() {
-		body.Unknown(tag)
-	}
+	h.Reasons = r.Strings()
+	r.NoExtras()
 }
 
 // LoopChannel is one of a loop's channels.

@@ -42,9 +42,7 @@ func (s *Secured) Parse(r *Reader) {
 	if r.Bool() {
 		s.Rest = &Sealed{r.Sized(), r.U32(), r.U32(), r.I64()}
 	}
-	for tag, body := range r.Extras() {
-		body.Unknown(tag)
-	}
+	r.NoExtras()
 }
 
 // Keys are the record layers of connections. They stand in frames of their own, so that there
