@@ -193,10 +193,11 @@ func (s *controlSocket) serve(conn *net.UnixConn) {
 	if err == nil {
 		err = allow(conn)
 	}
+	if errors.Is(err, errLeft) { // as a successor does, which looks whether anybody serves there
+		return
+	}
 	if err != nil {
-		if !errors.Is(err, errLeft) { // as a successor does, which looks whether anybody serves there
-			s.log.Warn("an order at the control socket is refused", "error", err)
-		}
+		s.log.Warn("an order at the control socket is refused", "error", err)
 		c.write(outcome{Result: resultRefused, Why: err.Error()})
 		return
 	}
